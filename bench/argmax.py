@@ -1,0 +1,69 @@
+"""Argmax benchmarks: the parameters; `bench.base` has the logic."""
+
+from __future__ import annotations
+
+import os
+from typing import ClassVar
+
+import numpy as np
+
+from . import base, grid, workloads
+
+_NAMES = grid.implementations("argmax")
+_DTYPES = grid.dtypes("argmax")
+
+
+class Sweep(base.Sweep):
+    """The kernel against n."""
+
+    operation = "argmax"
+    params: ClassVar = [_NAMES, _DTYPES, grid.sizes()]
+
+
+class Workloads(base.Workloads):
+    """The kernel on real shapes."""
+
+    operation = "argmax"
+    params: ClassVar = [_NAMES, _DTYPES, grid.workloads()]
+
+
+class Api(base.Api):
+    """The public function with allocation."""
+
+    operation = "argmax"
+    params: ClassVar = [_NAMES, _DTYPES[:1], [1024]]
+
+
+class Start(base.Start):
+    """The first call: compilation cold, and loading from the cache."""
+
+    operation = "argmax"
+    params: ClassVar = [_NAMES, _DTYPES[:1], ["cold", "warm"]]
+
+
+class Memory(base.Memory):
+    """Peak memory of the process."""
+
+    operation = "argmax"
+    params: ClassVar = [[base.Memory.BASELINE, *_NAMES], _DTYPES[:1]]
+
+
+class Orders(base.Timed):
+    """The kernel against the order of its input: branchy code is slow on some."""
+
+    operation = "argmax"
+    param_names: ClassVar = ["implementation", "dtype", "order"]
+    params: ClassVar = [_NAMES, _DTYPES[:1], list(grid.ORDERS)]
+
+    def array(self, dtype: str, order: str) -> np.ndarray:  # type: ignore[override]
+        """1024 x 1024 scores in this order."""
+        return workloads.scores((1024, 1024, 1), dtype, order)
+
+
+if grid.ARRAY in os.environ:
+
+    class Own(base.Own):
+        """The kernel on the user's own array."""
+
+        operation = "argmax"
+        params: ClassVar = [_NAMES]

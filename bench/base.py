@@ -1,0 +1,320 @@
+"""The timing logic, written once: asv benchmark classes that an operation's module fills in.
+
+asv calls `setup` before every timed call and times single calls of a fresh process, so `setup` does its work once
+for a set of parameters: it loads the implementation, compiles it, checks the very arrays that will be timed, and
+then decides how many calls make a sample. Abstract classes are not benchmarks to asv.
+"""
+
+from __future__ import annotations
+
+import abc
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import impls
+import numpy as np
+from impls import contract, layout
+
+from . import grid, workloads
+
+SAMPLE_SECONDS = 0.01  # a sample is as many calls as take this long, at least one
+
+
+class Cell(abc.ABC):
+    """One implementation on one input, in one process. Parameters always begin with the implementation."""
+
+    version = "1"
+    timeout = 900
+    rounds = grid.rounds()
+    warmup_time = 0  # setup has warmed up
+    number = 1
+    repeat = 1
+    param_names: ClassVar[list[str]]
+    params: ClassVar[list[list[Any]]]
+
+    @property
+    @abc.abstractmethod
+    def operation(self) -> str:
+        """softmax or argmax."""
+
+    def setup(self, name: str, *rest: Any) -> None:
+        """Prepare once for these parameters, and say in the journal what came of it.
+
+        Raises:
+            NotImplementedError: not supported, unavailable or unknown here; asv records it as skipped.
+            RuntimeError: the result is wrong; asv records a failure and times nothing.
+        """
+        if getattr(self, "_prepared", None) == (name, *rest):
+            return
+        try:
+            if os.path.exists(os.environ.get(grid.STOP, "")):
+                raise NotImplementedError("the run was interrupted")
+            self.prepare(self._load(name), *rest)
+        except NotImplementedError as error:
+            self._note(name, rest, "skipped", str(error))
+            raise
+        except Exception as error:
+            self._note(name, rest, "failed", f"{type(error).__name__}: {error}")
+            raise
+        self._note(name, rest, "ok", "")
+        self._prepared = (name, *rest)
+
+    @abc.abstractmethod
+    def prepare(self, implementation: impls.Implementation, *rest: Any) -> None:
+        """Do what `setup` is for; raises as it does."""
+
+    def _load(self, name: str) -> impls.Implementation:
+        try:
+            return impls.load(self.operation, name)
+        except (impls.Unavailable, impls.UnknownImplementation) as error:
+            raise NotImplementedError(str(error)) from None
+
+    def _note(self, name: str, rest: tuple[Any, ...], status: str, detail: str) -> None:
+        """Append a line to the journal: one short write, so that lines of several processes stay whole."""
+        path = os.environ.get(grid.JOURNAL)
+        if path is None:
+            return
+        kind = type(self)
+        line = json.dumps(
+            {
+                "benchmark": f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}",
+                "params": [repr(p) for p in (name, *rest)],
+                "status": status,
+                "detail": detail[:2000],
+                "shape": getattr(self, "shape", None),
+                "dtype": getattr(self, "dtype", None),
+                "at": time.time(),
+            }
+        )
+        with open(path, "a", encoding="utf-8") as journal:
+            journal.write(line + "\n")
+
+
+class Timed(Cell):
+    """A steady call of the kernel on a preallocated `out`."""
+
+    unit = "seconds"
+
+    def array(self, *rest: Any) -> np.ndarray:
+        """The input of shape (outer, n, inner) for the parameters after the implementation."""
+        raise NotImplementedError
+
+    def prepare(self, implementation: impls.Implementation, *rest: Any) -> None:
+        kernel = implementation.kernel
+        x = self.array(*rest)
+        self.shape, self.dtype = x.shape, x.dtype.name
+        if refusal := kernel.refusal(x.dtype.name, x.size):
+            raise NotImplementedError(refusal)
+        operation = contract.OPERATIONS[self.operation]
+        self._x = kernel.backend.put(x)
+        self._out = kernel.backend.put(operation.allocate(x))
+        self._run, self._wait = kernel.run, kernel.backend.synchronize
+        before = zlib.crc32(_bytes(x))
+        result = self._run(self._x, self._out)
+        self._wait()
+        if mismatch := operation.verify(x, kernel.backend.get(result)):
+            raise RuntimeError(f"wrong result: {mismatch}")
+        if zlib.crc32(_bytes(kernel.backend.get(self._x))) != before:
+            raise RuntimeError("wrong result: the input was overwritten")
+        self.number, self.repeat = calibrate(self.call)
+
+    def call(self) -> None:
+        """What is timed: the kernel on a preallocated output, until it has finished."""
+        self._run(self._x, self._out)
+        self._wait()
+
+    def time_call(self, *params: Any) -> None:
+        """Seconds of one call."""
+        self.call()
+
+
+class Sweep(Timed):
+    """The kernel against n, with a constant number of elements in all."""
+
+    param_names: ClassVar = ["implementation", "dtype", "n"]
+
+    def array(self, dtype: str, n: int) -> np.ndarray:  # type: ignore[override]
+        """Rows of n scores, 2^20 in all."""
+        return workloads.scores(workloads.sweep_shape(n), dtype)
+
+
+class Workloads(Timed):
+    """The kernel on the shapes of real programs."""
+
+    param_names: ClassVar = ["implementation", "dtype", "workload"]
+
+    def array(self, dtype: str, workload: str) -> np.ndarray:  # type: ignore[override]
+        """The scores of a named workload."""
+        return workloads.scores(workloads.WORKLOADS[workload].shape, dtype)
+
+
+class Own(Timed):
+    """The kernel on the user's own array, copied once into aligned memory."""
+
+    param_names: ClassVar = ["implementation"]
+
+    def array(self) -> np.ndarray:
+        """The array that the environment names, folded around its axis."""
+        a = workloads.read_array(os.environ[grid.ARRAY], os.environ.get(grid.ARRAY_KEY))
+        axis = os.environ.get(grid.ARRAY_AXIS)
+        folded = layout.fold(a, int(axis) if axis is not None else None, order_matters=True)
+        dtype = a.dtype.newbyteorder("=")
+        if self.operation == "softmax" and dtype.name not in contract.FLOATS:
+            dtype = np.dtype(np.float64)
+        return folded.apply(a).astype(dtype, copy=False)
+
+
+class Api(Timed):
+    """The public function as users call it: it checks its input and allocates its result."""
+
+    param_names: ClassVar = ["implementation", "dtype", "n"]
+
+    def array(self, dtype: str, n: int) -> np.ndarray:  # type: ignore[override]
+        """Rows of n scores, 2^20 in all."""
+        return workloads.scores(workloads.sweep_shape(n), dtype)
+
+    def prepare(self, implementation: impls.Implementation, *rest: Any) -> None:
+        function: Callable[..., Any] = {"softmax": impls.softmax, "argmax": impls.argmax}[self.operation]
+        x, name = self.array(*rest), implementation.name
+        self.shape, self.dtype = x.shape, x.dtype.name
+        if refusal := implementation.kernel.refusal(x.dtype.name, x.size):
+            raise NotImplementedError(refusal)
+        if mismatch := contract.OPERATIONS[self.operation].verify(x, function(x, axis=1, impl=name)):
+            raise RuntimeError(f"wrong result: {mismatch}")
+        self._run, self._wait = (lambda x, out: function(x, axis=1, impl=name)), implementation.kernel.backend.synchronize
+        self._x, self._out = x, None
+        self.number, self.repeat = calibrate(self.call)
+
+
+class Start(Cell):
+    """The first call in a new process, with Numba's cache empty (cold) or filled by an earlier process (warm)."""
+
+    rounds = 1
+    unit = "seconds"
+    param_names: ClassVar = ["implementation", "dtype", "cache"]
+
+    def prepare(self, implementation: impls.Implementation, *rest: Any) -> None:
+        dtype, cache = rest
+        if refusal := implementation.kernel.refusal(dtype, 64000):
+            raise NotImplementedError(refusal)
+        self.shape, self.dtype = (64, 1000, 1), dtype
+        with tempfile.TemporaryDirectory(prefix="maxbench-cache-") as folder:
+            if cache == "warm":
+                _first_call(self.operation, implementation.name, dtype, folder)
+            self._times = _first_call(self.operation, implementation.name, dtype, folder)
+
+    def track_first_call(self, *params: Any) -> float:
+        """Seconds of the first call on 64 x 1000 elements, compilation included."""
+        return self._times["first_call"]
+
+    def track_load(self, *params: Any) -> float:
+        """Seconds to import the implementation and what it needs."""
+        return self._times["load"]
+
+
+class Memory(Cell):
+    """The most memory the whole process held; the implementation ``(arrays only)`` is the baseline to subtract."""
+
+    rounds = 1
+    ELEMENTS = 1 << 24
+    BASELINE = "(arrays only)"
+    param_names: ClassVar = ["implementation", "dtype"]
+
+    def setup(self, name: str, *rest: Any) -> None:
+        """As of any cell; the baseline loads nothing."""
+        if name == self.BASELINE:
+            self._fill(*rest)
+            self._note(name, rest, "ok", "")
+        else:
+            super().setup(name, *rest)
+
+    def _fill(self, dtype: str) -> None:
+        self.shape, self.dtype = (self.ELEMENTS // 1024, 1024, 1), dtype
+        self._x = np.zeros(self.shape, dtype)
+        self._x[:, 0] = 1
+        self._out = contract.OPERATIONS[self.operation].allocate(self._x)
+        self._call: Callable[[], Any] = lambda: None
+
+    def prepare(self, implementation: impls.Implementation, *rest: Any) -> None:
+        kernel = implementation.kernel
+        if refusal := kernel.refusal(rest[0], self.ELEMENTS):
+            raise NotImplementedError(refusal)
+        self._fill(*rest)
+
+        def call() -> None:
+            if kernel.backend.name == "host":
+                kernel.run(self._x, self._out)
+            else:
+                kernel.run(kernel.backend.put(self._x), kernel.backend.put(self._out))
+            kernel.backend.synchronize()
+
+        self._call = call
+
+    def peakmem_call(self, *params: Any) -> None:
+        """Peak resident memory of a process that makes one call on 2^24 elements."""
+        self._call()
+
+
+def calibrate(call: Callable[[], None]) -> tuple[int, int]:
+    """How many calls make a sample, and how many samples fit the time given, after warming up.
+
+    Returns:
+        (number, repeat): at least 1 call and 3 samples.
+    """
+    budget = grid.seconds()
+    times = []
+    end = time.perf_counter() + budget / 4
+    while len(times) < 2 or (time.perf_counter() < end and len(times) < 1000):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    one = max(min(times), 1e-9)
+    number = max(1, round(SAMPLE_SECONDS / one))
+    return number, max(3, min(20, round(budget / (number * one))))
+
+
+_FIRST_CALL = """
+import json, sys, time
+import numpy as np
+operation, name, dtype = sys.argv[1:]
+import impls
+from impls import contract
+x = np.random.default_rng(0).standard_normal((64, 1000, 1)).astype(dtype)
+t0 = time.perf_counter()
+kernel = impls.load(operation, name).kernel
+x, out = kernel.backend.put(x), kernel.backend.put(contract.OPERATIONS[operation].allocate(x))
+t1 = time.perf_counter()
+kernel.run(x, out)
+kernel.backend.synchronize()
+print(json.dumps({"load": t1 - t0, "first_call": time.perf_counter() - t1}))
+"""
+
+
+def _first_call(operation: str, name: str, dtype: str, cache: str) -> dict[str, float]:
+    """Load and call an implementation for the first time, in a process of its own."""
+    # Isolated mode keeps the current folder off the path; this one's `impls` must be the one measured.
+    where = str(Path(impls.__file__).resolve().parent.parent)
+    program = f"import sys; sys.path.insert(0, {where!r}){_FIRST_CALL}"
+    result = subprocess.run(
+        [sys.executable, "-c", program, operation, name, dtype],
+        env={**os.environ, "NUMBA_CACHE_DIR": cache},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        raise RuntimeError(f"first call failed: {(result.stderr.strip().splitlines() or ['no message'])[-1]}")
+    times: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
+    return times
+
+
+def _bytes(a: np.ndarray) -> memoryview:
+    return memoryview(np.ascontiguousarray(a).reshape(-1).view(np.uint8))

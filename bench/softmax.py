@@ -1,0 +1,55 @@
+"""Softmax benchmarks: the parameters; `bench.base` has the logic."""
+
+from __future__ import annotations
+
+import os
+from typing import ClassVar
+
+from . import base, grid
+
+_NAMES = grid.implementations("softmax")
+_DTYPES = grid.dtypes("softmax")
+
+
+class Sweep(base.Sweep):
+    """The kernel against n."""
+
+    operation = "softmax"
+    params: ClassVar = [_NAMES, _DTYPES, grid.sizes()]
+
+
+class Workloads(base.Workloads):
+    """The kernel on real shapes."""
+
+    operation = "softmax"
+    params: ClassVar = [_NAMES, _DTYPES, grid.workloads()]
+
+
+class Api(base.Api):
+    """The public function with allocation."""
+
+    operation = "softmax"
+    params: ClassVar = [_NAMES, _DTYPES[:1], [1024]]
+
+
+class Start(base.Start):
+    """The first call: compilation cold, and loading from the cache."""
+
+    operation = "softmax"
+    params: ClassVar = [_NAMES, _DTYPES[:1], ["cold", "warm"]]
+
+
+class Memory(base.Memory):
+    """Peak memory of the process."""
+
+    operation = "softmax"
+    params: ClassVar = [[base.Memory.BASELINE, *_NAMES], _DTYPES[:1]]
+
+
+if grid.ARRAY in os.environ:
+
+    class Own(base.Own):
+        """The kernel on the user's own array."""
+
+        operation = "softmax"
+        params: ClassVar = [_NAMES]

@@ -1,0 +1,113 @@
+"""The arrays that are timed: real workloads by name, the sweep over n, argmax's input orders, a user's file.
+
+Shapes are (outer, n, inner), as kernels take them. Contents are seeded, so every process and every commit times
+the same numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+SWEEP_ELEMENTS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A shape that people really run, and where it comes from."""
+
+    name: str
+    shape: tuple[int, int, int]
+    origin: str
+
+
+WORKLOADS = {
+    workload.name: workload
+    for workload in (
+        Workload("two-class filter", (1048576, 2, 1), "a spam or relevance filter over a million documents"),
+        Workload("CIFAR-10", (131072, 10, 1), "ten image classes, a large evaluation batch"),
+        Workload("ImageNet", (1024, 1000, 1), "1,000 image classes, one batch"),
+        Workload("attention rows", (98304, 512, 1), "8 x 12 heads x 1,024 queries over 512 keys"),
+        Workload("GPT-2 vocabulary", (64, 50257, 1), "next-token scores of 64 sequences"),
+        Workload("Llama-3 vocabulary", (32, 128256, 1), "next-token scores of 32 sequences"),
+        Workload("segmentation", (8, 21, 65536), "21 classes over axis 1 of 8 images of 256 x 256 pixels"),
+        Workload("one long vector", (1, 16777216, 1), "one row: only its elements can be shared out"),
+    )
+}
+
+
+def sweep_shape(n: int) -> tuple[int, int, int]:
+    """Rows of n columns with 2^20 elements in all, one row at least."""
+    return (max(1, SWEEP_ELEMENTS // n), n, 1)
+
+
+def scores(shape: tuple[int, int, int], dtype: str, order: str = "random") -> np.ndarray:
+    """Scores of a dtype: N(0, 3) for floats, the whole range for integers, in one of argmax's input orders."""
+    rng = np.random.default_rng(20260101)
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        base = np.float32 if kind.itemsize <= 4 else np.float64
+        x = rng.standard_normal(shape, dtype=base)
+        x *= 3
+        x = x.astype(kind, copy=False)
+    elif kind.kind == "b":
+        x = rng.integers(0, 2, shape, np.uint8).astype(bool)
+    else:
+        info = np.iinfo(kind)
+        x = rng.integers(info.min, info.max, shape, kind, endpoint=True)
+    if order == "random":
+        return x
+    if order == "all equal":
+        x[...] = 1
+    elif order in ("ascending", "descending"):
+        x.sort(axis=1)
+        if order == "descending":
+            x = np.ascontiguousarray(x[:, ::-1])
+    elif order in ("maximum first", "maximum last"):
+        x[:, 0 if order == "maximum first" else -1] = x.max()
+    else:
+        raise ValueError(f"unknown order {order!r}")
+    return x
+
+
+def read_array(path: str | os.PathLike[str], key: str | None = None) -> np.ndarray:
+    """The array of a .npy file, memory-mapped, or of a .npz file by its key.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: not an .npy or .npz file, a truncated one, an object array (which would have to be unpickled
+            and never is), or no or an unknown key for an .npz of several arrays.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        if zipfile.is_zipfile(path):
+            with np.load(path, allow_pickle=False) as archive:
+                names = archive.files
+                if key is None and len(names) != 1:
+                    raise ValueError(f"holds {len(names)} arrays, name one with --key: {', '.join(names)}")
+                if key is not None and key not in names:
+                    raise ValueError(f"has no array {key!r}: it holds {', '.join(names)}")
+                array: np.ndarray = archive[key or names[0]]
+        elif key is not None:
+            raise ValueError("is not an .npz file, so it takes no --key")
+        elif _magic(path) != b"\x93NUMPY":
+            raise ValueError("is neither an .npy nor an .npz file")
+        else:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+        text = str(error)
+        if "allow_pickle" in text or "Python objects" in text:
+            text = "holds Python objects, which are never unpickled; save it with a numeric dtype"
+        raise ValueError(f"{path}: {text}") from None
+    return array
+
+
+def _magic(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(6)

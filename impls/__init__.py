@@ -1,0 +1,35 @@
+"""Softmax and argmax for Python arrays, in interchangeable implementations.
+
+>>> import impls
+>>> impls.softmax([[1.0, 2.0, 3.0]], axis=1).round(3)
+array([[0.09 , 0.245, 0.665]])
+>>> int(impls.argmax([1.0, 3.0, 2.0]))
+1
+"""
+
+from __future__ import annotations
+
+from .api import argmax, softmax
+from .registry import (
+    Entry,
+    Implementation,
+    Kernel,
+    Unavailable,
+    UnknownImplementation,
+    catalogue,
+    implements,
+    load,
+)
+
+__all__ = [
+    "Entry",
+    "Implementation",
+    "Kernel",
+    "Unavailable",
+    "UnknownImplementation",
+    "argmax",
+    "catalogue",
+    "implements",
+    "load",
+    "softmax",
+]

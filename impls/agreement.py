@@ -1,0 +1,190 @@
+"""Agreement: running an implementation on every case of the contract and saying what came of it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import numpy as np
+
+from . import api, contract
+from .contract.layouts import LAYOUTS, Layout
+from .registry import Implementation, Kernel
+
+Status = Literal["agrees", "wrong", "not supported", "unavailable"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came of one case with one implementation.
+
+    Attributes:
+        operation, implementation: whose result it was; the implementation of a finding about a
+            pair is ``softmax name / argmax name`` and its operation ``pair``.
+        case, dtype: on what input.
+        status: agrees, wrong, not supported, unavailable.
+        detail: the mismatch or the reason; empty where it agrees.
+    """
+
+    operation: str
+    implementation: str
+    case: str
+    dtype: str
+    status: Status
+    detail: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """For JSON."""
+        return asdict(self)
+
+
+def check(implementation: Implementation, dtypes: Iterable[str] | None = None) -> Iterator[Finding]:
+    """Run every kernel case and every layout; dtypes narrows them, None means all."""
+    operation = contract.OPERATIONS[implementation.operation]
+    wanted = [name for name in operation.dtypes if dtypes is None or name in set(dtypes)]
+
+    def finding(case: str, dtype: str, status: Status, detail: str = "") -> Finding:
+        return Finding(implementation.operation, implementation.name, case, dtype, status, detail)
+
+    for case, dtype in itertools.product(contract.KERNEL_CASES, wanted):
+        if dtype not in case.dtypes:
+            continue
+        x = case.array(dtype)
+        if refusal := implementation.kernel.refusal(dtype, x.size):
+            yield finding(case.name, dtype, "not supported", refusal)
+        else:
+            wrong = run_checked(operation, implementation.kernel, x)
+            yield finding(case.name, dtype, "wrong" if wrong else "agrees", wrong or "")
+    for layout, dtype in itertools.product(LAYOUTS, wanted):
+        if refusal := implementation.kernel.refusal(dtype, 0):
+            yield finding(layout.name, dtype, "not supported", refusal)
+        else:
+            wrong = _layout(implementation, layout, dtype)
+            yield finding(layout.name, dtype, "wrong" if wrong else "agrees", wrong or "")
+
+
+def run_checked(operation: contract.Operation, kernel: Kernel, x: np.ndarray) -> str | None:
+    """Run a kernel once on a copy of x; what is wrong with what it did, or None.
+
+    The output starts filled with values that no correct result holds, and the input must come back
+    bit for bit.
+    """
+    given, out = kernel.backend.put(x), kernel.backend.put(operation.allocate(x))
+    try:
+        result = kernel.run(given, out)
+        kernel.backend.synchronize()
+        host = kernel.backend.get(result)
+    except Exception as error:  # a kernel may raise anything; it is then wrong on this case
+        return f"raised {type(error).__name__}: {error}"
+    if mismatch := operation.verify(x, host):
+        return str(mismatch)
+    if kernel.backend.get(given).tobytes() != x.tobytes():
+        return "the input was overwritten"
+    return None
+
+
+def _layout(implementation: Implementation, layout: Layout, dtype: str) -> str | None:
+    operation = contract.OPERATIONS[implementation.operation]
+    a = layout.array(dtype)
+    before = a.tobytes()
+    function = {"softmax": api.softmax, "argmax": api.argmax}[operation.name]
+    try:
+        result = function(a, layout.axis, impl=implementation.name)
+    except Exception as error:
+        return f"raised {type(error).__name__}: {error}"
+    if a.tobytes() != before:
+        return "the input was overwritten"
+    # The same numbers as rows of the last axis, which is what the oracle reads.
+    native = np.moveaxis(a, layout.axis, -1).astype(dtype)
+    rows = np.ascontiguousarray(native).reshape(-1, native.shape[-1], 1)
+    if operation is contract.SOFTMAX:
+        result = np.moveaxis(result, layout.axis, -1).reshape(rows.shape)
+    else:
+        result = np.asarray(result).reshape(-1, 1)
+    mismatch = operation.verify(rows, result)
+    return str(mismatch) if mismatch else None
+
+
+# Rows of distinct small integers: scaled by powers of two they stay exact in every float dtype.
+_COLUMNS = 40
+_PAIR_DTYPES = contract.FLOATS
+
+
+def check_pairs(
+    softmaxes: Mapping[str, Implementation],
+    argmaxes: Mapping[str, Implementation],
+    dtypes: Iterable[str] | None = None,
+) -> Iterator[Finding]:
+    """Across the two operations, for every pair of implementations.
+
+    The index argmax returns is one where softmax is largest; softmax(x / T) tends to the one-hot of
+    argmax as T falls to 0.
+    """
+    for dtype in _PAIR_DTYPES if dtypes is None else [d for d in _PAIR_DTYPES if d in set(dtypes)]:
+        for name, x in _pair_inputs(dtype):
+            probabilities = {key: _result(imp, x) for key, imp in softmaxes.items() if dtype in imp.kernel.dtypes}
+            indices = {key: _result(imp, x) for key, imp in argmaxes.items() if dtype in imp.kernel.dtypes}
+            for (soft, p), (hard, index) in itertools.product(probabilities.items(), indices.items()):
+                wrong = _not_largest(p, index)
+                yield Finding(
+                    "pair", f"{soft} / {hard}", f"{name}: largest where argmax points", dtype,
+                    "wrong" if wrong else "agrees", wrong or "",
+                )  # fmt: skip
+        x = _distinct_integers(dtype)
+        for soft, imp in softmaxes.items():
+            if dtype not in imp.kernel.dtypes:
+                continue
+            series = {2.0**-k: _result(imp, (x * 2.0**k).astype(dtype)) for k in range(7)}
+            for hard, other in argmaxes.items():
+                if dtype not in other.kernel.dtypes:
+                    continue
+                wrong = _not_tending_to_one_hot(series, _result(other, x))
+                yield Finding(
+                    "pair", f"{soft} / {hard}", "softmax(x / T) tends to the one-hot of argmax", dtype,
+                    "wrong" if wrong else "agrees", wrong or "",
+                )  # fmt: skip
+
+
+def _result(implementation: Implementation, x: np.ndarray) -> np.ndarray:
+    kernel = implementation.kernel
+    out = contract.OPERATIONS[implementation.operation].allocate(x)
+    return kernel.backend.get(kernel.run(kernel.backend.put(x), kernel.backend.put(out)))
+
+
+def _distinct_integers(dtype: str) -> np.ndarray:
+    rng = np.random.default_rng(7)
+    return np.stack([rng.permutation(_COLUMNS) for _ in range(6)]).astype(dtype)[:, :, None]
+
+
+def _pair_inputs(dtype: str) -> Iterator[tuple[str, np.ndarray]]:
+    rng = np.random.default_rng(11)
+    yield "distinct", _distinct_integers(dtype)
+    yield "normal", rng.standard_normal((5, 333, 1)).astype(dtype)
+    yield "ties", rng.integers(0, 3, (5, 333, 1)).astype(dtype)
+    yield "inner axis", rng.standard_normal((3, 21, 17)).astype(dtype)
+
+
+def _not_largest(probabilities: np.ndarray, index: np.ndarray) -> str | None:
+    there = np.take_along_axis(probabilities, index[:, None, :], axis=1)
+    top = probabilities.max(axis=1, keepdims=True)
+    bad = np.argwhere(there != top)
+    if not len(bad):
+        return None
+    i, _, k = map(int, bad[0])
+    return f"at {(i, k)}: softmax is {float(there[i, 0, k])!r} at index {index[i, k]} but {float(top[i, 0, k])!r} at most"
+
+
+def _not_tending_to_one_hot(series: Mapping[float, np.ndarray], index: np.ndarray) -> str | None:
+    last = np.inf
+    for temperature, p in series.items():
+        one_hot = np.zeros_like(p)
+        np.put_along_axis(one_hot, index[:, None, :], 1, axis=1)
+        distance = float(np.abs(p - one_hot).max())
+        if not distance <= last:
+            return f"at T = {temperature} the distance to the one-hot grew from {last} to {distance}"
+        last = distance
+    if last > float(np.finfo(p.dtype).eps):
+        return f"at T = {temperature} the distance to the one-hot is still {last}"
+    return None

@@ -1,0 +1,67 @@
+"""Argmax: the index of the largest score, its exact oracle."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .operation import FLOATS, INTEGERS, Mismatch, Operation, blocks
+
+
+def allocate(x: np.ndarray) -> np.ndarray:
+    """An output for x that holds -1 everywhere: not an index."""
+    return np.full((x.shape[0], x.shape[2]), -1, np.int64)
+
+
+def compare(x: np.ndarray, result: np.ndarray) -> Mismatch | None:
+    """Compare result with the first position of the first NaN, else of the maximum: exact."""
+    count = 0
+    first: Mismatch | None = None
+    for rows, cuts in blocks(x.shape):
+        top = x[rows].max(axis=1, keepdims=True)  # NaN where there is one
+        expected = np.full((top.shape[0], top.shape[2]), x.shape[1], np.int64)
+        for cut in cuts:
+            part = x[rows, cut]
+            # NaN != NaN marks the NaNs; -0.0 == 0.0 ties.
+            hit = (part == top) | (part != part)
+            index = np.arange(cut.start, cut.stop)[None, :, None]
+            np.minimum(expected, np.where(hit, index, x.shape[1]).min(axis=1), out=expected)
+        got = result[rows]
+        wrong = got != expected
+        found = int(wrong.sum())
+        if found and first is None:
+            at = np.unravel_index(int(np.flatnonzero(wrong)[0]), wrong.shape)
+            row, column = rows.start + int(at[0]), int(at[1])
+            first = Mismatch(
+                (row, column),
+                _text(x, row, int(expected[at]), column),
+                _text(x, row, int(got[at]), column),
+                f"{abs(int(got[at]) - int(expected[at]))} positions",
+                1,
+            )
+        count += found
+    if first is None:
+        return None
+    return Mismatch(first.position, first.expected, first.got, first.error, count)
+
+
+def _text(x: np.ndarray, row: int, index: int, column: int) -> str:
+    """An index with the score it points at."""
+    if 0 <= index < x.shape[1]:
+        return f"{index} (x = {x[row, index, column]})"
+    return f"{index} (outside the row)"
+
+
+def least_bytes(outer: int, n: int, inner: int, itemsize: int) -> int:
+    """Read x once, write one int64 a row: outer * inner * (n * itemsize + 8)."""
+    return outer * inner * (n * itemsize + 8)
+
+
+ARGMAX = Operation(
+    name="argmax",
+    signature="argmax(a, axis=None, *, out=None, keepdims=False, impl=None)",
+    definition="the first index of the largest element over one axis; the first NaN counts as largest",
+    dtypes=(*FLOATS, "bool", *INTEGERS),
+    allocate=allocate,
+    compare=compare,
+    least_bytes=least_bytes,
+)

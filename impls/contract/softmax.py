@@ -1,0 +1,107 @@
+"""Softmax: probabilities from logits, its oracle in float64 and its tolerance."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .operation import FLOATS, Mismatch, Operation, blocks
+
+# Error allowed in units of eps(dtype), relative to the expected probability p:
+#   |got - p| <= eps * (ROUNDINGS + |x - max|) * p + floor(dtype).
+# The form is that of the bound for the shifted softmax in P. Blanchard, D. J. Higham and
+# N. J. Higham, "Accurately computing the log-sum-exp and softmax functions", IMA Journal of
+# Numerical Analysis 41(4), 2021: half an ulp in x - max is a relative error of |x - max| * eps / 2
+# after exp, and the denominator carries the weighted mean of the same. Their term n * eps for the
+# sum is left out on purpose: an implementation whose error grows with n is wrong here.
+# ROUNDINGS covers exp itself (2 eps), the sum in blocks or in pairs (4) and the division (2).
+ROUNDINGS = 8.0
+
+
+def floor(dtype: np.dtype) -> float:
+    """The absolute error allowed: results below the smallest normal number may be flushed to 0.
+
+    Not in float16, where uniform rows of 50,257 columns lie below it: there one subnormal step.
+    """
+    info = np.finfo(dtype)
+    return float(info.smallest_subnormal if dtype == np.float16 else info.smallest_normal)
+
+
+def allocate(x: np.ndarray) -> np.ndarray:
+    """An output for x that holds -1 everywhere: no probability, and no NaN that might be right."""
+    return np.full(x.shape, -1, x.dtype)
+
+
+def compare(x: np.ndarray, result: np.ndarray) -> Mismatch | None:
+    """Compare result with the definition computed in float64, block by block."""
+    count = 0
+    first: Mismatch | None = None
+    with np.errstate(all="ignore"):
+        for rows, cuts in blocks(x.shape):
+            top = x[rows].max(axis=1, keepdims=True).astype(np.float64)
+            total = np.zeros_like(top)
+            for cut in cuts:
+                total += np.exp(x[rows, cut].astype(np.float64) - top).sum(axis=1, keepdims=True)
+            for cut in cuts:
+                distance = x[rows, cut].astype(np.float64) - top
+                expected = np.exp(distance) / total
+                got = result[rows, cut].astype(np.float64)
+                wrong = ~_agrees(got, expected, distance, x.dtype)
+                found = int(wrong.sum())
+                if found and first is None:
+                    first = _describe(wrong, got, expected, (rows.start, cut.start), x.dtype)
+                count += found
+    if first is None:
+        return None
+    return Mismatch(first.position, first.expected, first.got, first.error, count)
+
+
+def _agrees(got: np.ndarray, expected: np.ndarray, distance: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Elementwise: within tolerance, in [0, 1], exactly 0 for -inf, NaN exactly where expected."""
+    eps = float(np.finfo(dtype).eps)
+    # A distance that overflowed to -inf has expected == 0 and must not make the tolerance NaN.
+    relative = eps * (ROUNDINGS + np.minimum(np.abs(distance), 1e4))
+    near = np.abs(got - expected) <= relative * expected + floor(dtype)
+    exact_zero = (distance != -np.inf) | (got == 0)
+    in_range = (got >= 0) & (got <= 1)
+    return np.where(np.isnan(expected), np.isnan(got), near & exact_zero & in_range)
+
+
+def _describe(
+    wrong: np.ndarray, got: np.ndarray, expected: np.ndarray, start: tuple[int, int], dtype: np.dtype
+) -> Mismatch:
+    at = np.unravel_index(int(np.flatnonzero(wrong)[0]), wrong.shape)
+    position = (start[0] + int(at[0]), start[1] + int(at[1]), int(at[2]))
+    return Mismatch(
+        position,
+        repr(float(expected[at])),
+        repr(float(got[at])),
+        f"{ulp_error(got[at], expected[at], dtype):.3g} ulp",
+        1,
+    )
+
+
+def ulp_error(got: np.ndarray, expected: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Absolute error in units in the last place of dtype at the expected value (float64 arrays).
+
+    Below the smallest normal number the unit is the one there, so that a flush to 0 counts at most
+    one over eps.
+    """
+    info = np.finfo(dtype)
+    exponent = np.frexp(np.maximum(np.abs(expected), float(info.smallest_normal)))[1]
+    return np.abs(got - expected) / np.ldexp(float(info.eps), exponent - 1)
+
+
+def least_bytes(outer: int, n: int, inner: int, itemsize: int) -> int:
+    """Read x once, write out once: 2 * outer * n * inner * itemsize."""
+    return 2 * outer * n * inner * itemsize
+
+
+SOFTMAX = Operation(
+    name="softmax",
+    signature="softmax(x, axis=None, *, out=None, impl=None)",
+    definition="exp(x_i) / sum_j exp(x_j) over one axis",
+    dtypes=FLOATS,
+    allocate=allocate,
+    compare=compare,
+    least_bytes=least_bytes,
+)

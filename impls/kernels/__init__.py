@@ -1,0 +1,1 @@
+"""The implementations in the tree: one folder per operation, one file per implementation."""

@@ -1,0 +1,1 @@
+"""Argmax implementations; `impls.contract.argmax` states what they must do."""

@@ -1,0 +1,1 @@
+"""Softmax implementations; `impls.contract.softmax` states what they must do."""

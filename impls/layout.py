@@ -1,0 +1,96 @@
+"""Folding an array around its reduced axis to (outer, n, inner), and results back.
+
+C-contiguous input is folded without a copy and Fortran-ordered input through its transpose; other
+layouts cost one copy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """How one array becomes (outer, n, inner), and how a result in that shape goes back.
+
+    Attributes:
+        shape: (outer, n, inner).
+        before: the array's shape just before it was folded.
+        axes: the reduced axes of the original array, normalised; None for all.
+        transposed: the array is Fortran-ordered and is folded through its transpose.
+        moved: axes that must first be moved to the end, because they are not neighbours.
+    """
+
+    shape: tuple[int, int, int]
+    before: tuple[int, ...]
+    axes: tuple[int, ...] | None
+    transposed: bool = False
+    moved: tuple[int, ...] | None = None
+
+    @property
+    def in_place(self) -> bool:
+        """A C-contiguous result array folds to the same shape without a copy."""
+        return not self.transposed and self.moved is None
+
+    def apply(self, a: np.ndarray) -> np.ndarray:
+        """The array as (outer, n, inner), C-contiguous; a view of it where its layout allows."""
+        if self.transposed:
+            a = a.T
+        elif self.moved is not None:
+            a = np.moveaxis(a, self.moved, range(-len(self.moved), 0))
+        # reshape alone would keep a layout that it can stride over.
+        return np.ascontiguousarray(a.reshape(self.shape))
+
+    def restore(self, result: np.ndarray) -> np.ndarray:
+        """A result of shape (outer, n, inner) in the shape of the original array."""
+        result = result.reshape(self.before)
+        if self.transposed:
+            return result.T
+        if self.moved is not None:
+            return np.moveaxis(result, range(-len(self.moved), 0), self.moved)
+        return result
+
+    def reduced(self, shape: tuple[int, ...], keepdims: bool) -> tuple[int, ...]:
+        """The original array's shape without the reduced axes, or with length 1 in their place."""
+        axes = range(len(shape)) if self.axes is None else self.axes
+        if keepdims:
+            return tuple(1 if i in axes else length for i, length in enumerate(shape))
+        return tuple(length for i, length in enumerate(shape) if i not in axes)
+
+
+def fold(a: np.ndarray, axis: int | Sequence[int] | None, order_matters: bool = False) -> Fold:
+    """How to fold an array around one axis, several, or all (None).
+
+    Args:
+        order_matters: with axis None, keep the elements in C order, whatever the layout.
+
+    Raises:
+        numpy.exceptions.AxisError: the array has no such axis.
+        TypeError: an axis is no integer.
+        ValueError: an axis is named twice, or none is named.
+    """
+    shape, ndim = a.shape, a.ndim
+    if axis is None or (ndim == 0 and axis in (0, -1)):  # NumPy takes axis 0 of a scalar
+        transposed = a.flags.fnc and not order_matters
+        return Fold((1, a.size, 1), shape[::-1] if transposed else shape, None, transposed)
+    if isinstance(axis, Sequence):
+        axes = tuple(sorted(normalize_axis_tuple(axis, ndim, "axis")))
+        if not axes:
+            raise ValueError("axis is empty: accepted are None, an axis, or several axes")
+    else:
+        axes = (normalize_axis_index(axis, ndim),)
+    first, last = axes[0], axes[-1]
+    if last - first + 1 != len(axes):
+        kept = [length for i, length in enumerate(shape) if i not in axes]
+        gone = [shape[i] for i in axes]
+        return Fold((math.prod(kept), math.prod(gone), 1), (*kept, *gone), axes, moved=axes)
+    transposed = a.flags.fnc
+    if transposed:
+        shape, first, last = shape[::-1], ndim - 1 - last, ndim - 1 - first
+    folded = (math.prod(shape[:first]), math.prod(shape[first : last + 1]), math.prod(shape[last + 1 :]))
+    return Fold(folded, shape, axes, transposed)

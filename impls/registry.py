@@ -1,0 +1,257 @@
+"""The plug-in registry: which implementations exist, where they came from, and loading one by name.
+
+An implementation is a file: ``impls/kernels/<operation>/<name>.py`` in this package, or an entry
+point ``<operation>.<name>`` of the group ``maxbench.impls`` in another. It is found without being
+imported and loaded when first used; whatever goes wrong then is kept as the reason it is
+`Unavailable` and touches nothing else.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import importlib.metadata
+import pkgutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from . import backends, contract
+
+ENTRY_POINT_GROUP = "maxbench.impls"
+
+Threads = Literal["one", "many"]
+
+
+class Unavailable(RuntimeError):
+    """An implementation that is known but cannot run here; the message says why."""
+
+
+class UnknownImplementation(LookupError):
+    """No implementation goes by this name; the message lists those that do."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel and what its author declares about it: what `implements` returns.
+
+    Attributes:
+        run: ``run(x, out) -> result`` on arrays of the kernel's backend. x has shape
+            (outer, n, inner), C-contiguous, native byte order, and must not be changed. Softmax:
+            out has x's shape and dtype; argmax: out is (outer, inner) int64. Returns the array
+            that holds the result: `out`, or another where the library cannot fill one.
+        dtypes: names of the dtypes of x that it takes.
+        backend: where its arrays live.
+        threads: whether it uses ``one`` CPU thread or as ``many`` as it is given.
+        largest: the most elements of x that it takes, None for no limit; ``largest_reason`` says why.
+    """
+
+    run: Callable[[Any, Any], Any]
+    dtypes: tuple[str, ...]
+    backend: backends.Backend
+    threads: Threads
+    largest: int | None
+    largest_reason: str
+
+    def __call__(self, x: Any, out: Any) -> Any:
+        return self.run(x, out)
+
+    def refusal(self, dtype: str, size: int) -> str | None:
+        """Why x of this dtype and number of elements is not supported, or None if it is."""
+        if dtype not in self.dtypes:
+            return f"{dtype} is not among its dtypes ({', '.join(self.dtypes)})"
+        if self.largest is not None and size > self.largest:
+            return f"{size} elements are more than its limit of {self.largest} ({self.largest_reason})"
+        return None
+
+
+def implements(
+    *,
+    dtypes: Iterable[str],
+    backend: str | backends.Backend = "host",
+    threads: Threads = "one",
+    largest: int | None = None,
+    largest_reason: str = "declared by its author",
+) -> Callable[[Callable[[Any, Any], Any]], Kernel]:
+    """Declare a function ``run(x, out) -> result`` to be an implementation.
+
+    Registers nothing: it returns a `Kernel`, and the file or entry point that holds it gives it its
+    operation and name.
+
+    Raises:
+        ValueError: a dtype, backend or thread use that does not exist.
+    """
+    names = tuple(dtypes)
+    if unknown := sorted(set(names) - set(contract.DTYPES)) or not names:
+        raise ValueError(f"dtypes {unknown or names}: accepted are {', '.join(contract.DTYPES)}")
+    if threads not in ("one", "many"):
+        raise ValueError(f"threads {threads!r}: accepted are 'one' and 'many'")
+    home = backends.get(backend) if isinstance(backend, str) else backend
+
+    def declare(run: Callable[[Any, Any], Any]) -> Kernel:
+        return Kernel(run, names, home, threads, largest, largest_reason)
+
+    return declare
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """A loaded kernel with its identity: operation, name, and where it came from."""
+
+    operation: str
+    name: str
+    origin: str
+    kernel: Kernel
+    path: Path | None
+    doc: str
+
+    @property
+    def source(self) -> str | None:
+        """The text of the file that defines it, or None where it has none."""
+        return self.path.read_text(encoding="utf-8") if self.path and self.path.is_file() else None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the catalogue knows of an implementation before it is loaded.
+
+    Attributes:
+        operation, name: its identity.
+        origin: ``maxbench`` or the package, with its version, that brings it.
+        target: what to import: ``module`` or ``module:attribute``.
+        problem: why it cannot be loaded even before trying (a name clash, an unknown operation).
+    """
+
+    operation: str
+    name: str
+    origin: str
+    target: str
+    problem: str | None = None
+
+    def load(self) -> Implementation:
+        """Import it.
+
+        Raises:
+            Unavailable: it cannot be used here; the message says why.
+        """
+        found = _attempt(self)
+        if isinstance(found, str):
+            raise Unavailable(f"{self.operation}.{self.name} is not available: {found}")
+        return found
+
+
+def catalogue() -> tuple[Entry, ...]:
+    """Every implementation that can be found, in-tree and by entry point, without loading any."""
+    return _catalogue()
+
+
+def load(operation: str, name: str) -> Implementation:
+    """The implementation of an operation that goes by a name.
+
+    Raises:
+        ValueError: there is no such operation.
+        UnknownImplementation: no implementation goes by this name; lists those known.
+        Unavailable: it is known but cannot be used here; says why.
+    """
+    return _load(operation, name)
+
+
+def default(operation: str, dtype: str, size: int) -> Implementation:
+    """The implementation used when none is named: the fastest host one that loads and takes x.
+
+    Raises:
+        Unavailable: none does.
+    """
+    reasons = []
+    for name in ("numba_parallel", "numpy_vectorized"):
+        try:
+            implementation = _load(operation, name)
+        except Unavailable as error:
+            reasons.append(str(error))
+            continue
+        if (refusal := implementation.kernel.refusal(dtype, size)) is None:
+            return implementation
+        reasons.append(f"{operation}.{name}: {refusal}")
+    raise Unavailable("; ".join(reasons))
+
+
+@functools.cache
+def _catalogue() -> tuple[Entry, ...]:
+    from . import kernels
+
+    version = _version()
+    found = {
+        (operation, module.name): Entry(
+            operation, module.name, f"maxbench {version}", f"{kernels.__name__}.{operation}.{module.name}"
+        )
+        for operation in contract.OPERATIONS
+        for path in kernels.__path__
+        for module in pkgutil.iter_modules([str(Path(path) / operation)])
+    }
+    entries = list(found.values())
+    points = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
+    for point in sorted(points, key=lambda p: (p.name, p.dist.name if p.dist else "", p.value)):
+        origin = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown package"
+        operation, _, name = point.name.partition(".")
+        problem = None
+        if operation not in contract.OPERATIONS or not name.isidentifier():
+            problem = (
+                f"entry point {point.name!r} is not <operation>.<name> "
+                f"with an operation of {', '.join(contract.OPERATIONS)}"
+            )
+        elif holder := found.get((operation, name)):
+            problem = f"name clash: {operation}.{name} of {holder.origin} came first"
+        entry = Entry(operation, name, origin, point.value, problem)
+        if problem is None:
+            found[operation, name] = entry
+        entries.append(entry)
+    return tuple(entries)
+
+
+@functools.cache
+def _load(operation: str, name: str) -> Implementation:
+    if operation not in contract.OPERATIONS:
+        raise ValueError(f"unknown operation {operation!r}: known are {', '.join(contract.OPERATIONS)}")
+    known = {e.name: e for e in _catalogue() if e.operation == operation and e.problem is None}
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UnknownImplementation(f"unknown {operation} implementation {name!r}{hint} (known: {', '.join(known)})")
+    return known[name].load()
+
+
+@functools.cache
+def _attempt(entry: Entry) -> Implementation | str:
+    """The implementation, or why it cannot be had; tried once in a process."""
+    if entry.problem is not None:
+        return entry.problem
+    module_name, _, attribute = entry.target.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+        target = functools.reduce(getattr, attribute.split("."), module) if attribute else module
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plug-in may raise anything, SystemExit included
+        return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    candidates = [target] if isinstance(target, Kernel) else getattr(target, "__dict__", {}).values()
+    kernels = [value for value in candidates if isinstance(value, Kernel)]
+    if len(kernels) != 1:
+        return f"{entry.target} defines {len(kernels)} kernels with @implements, expected exactly 1"
+    file = getattr(module, "__file__", None)
+    return Implementation(
+        entry.operation,
+        entry.name,
+        entry.origin,
+        kernels[0],
+        Path(file) if file else None,
+        (module.__doc__ or "").strip(),
+    )
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("maxbench")
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed)"
