@@ -189,7 +189,10 @@ class Api(Timed):
             raise NotImplementedError(refusal)
         if mismatch := contract.OPERATIONS[self.operation].verify(x, function(x, axis=1, impl=name)):
             raise RuntimeError(f"wrong result: {mismatch}")
-        self._run, self._wait = (lambda x, out: function(x, axis=1, impl=name)), implementation.kernel.backend.synchronize
+        self._run, self._wait = (
+            (lambda x, out: function(x, axis=1, impl=name)),
+            implementation.kernel.backend.synchronize,
+        )
         self._x, self._out = x, None
         self.number, self.repeat = calibrate(self.call)
 

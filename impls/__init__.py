@@ -20,6 +20,7 @@ from .registry import (
     implements,
     load,
 )
+from .version import __version__
 
 __all__ = [
     "Entry",
@@ -27,6 +28,7 @@ __all__ = [
     "Kernel",
     "Unavailable",
     "UnknownImplementation",
+    "__version__",
     "argmax",
     "catalogue",
     "implements",

@@ -173,7 +173,9 @@ def _not_largest(probabilities: np.ndarray, index: np.ndarray) -> str | None:
     if not len(bad):
         return None
     i, _, k = map(int, bad[0])
-    return f"at {(i, k)}: softmax is {float(there[i, 0, k])!r} at index {index[i, k]} but {float(top[i, 0, k])!r} at most"
+    return (
+        f"at {(i, k)}: softmax is {float(there[i, 0, k])!r} at index {index[i, k]} but {float(top[i, 0, k])!r} at most"
+    )
 
 
 def _not_tending_to_one_hot(series: Mapping[float, np.ndarray], index: np.ndarray) -> str | None:

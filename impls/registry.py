@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from . import backends, contract
+from .version import __version__
 
 ENTRY_POINT_GROUP = "maxbench.impls"
 
@@ -181,10 +182,9 @@ def default(operation: str, dtype: str, size: int) -> Implementation:
 def _catalogue() -> tuple[Entry, ...]:
     from . import kernels
 
-    version = _version()
     found = {
         (operation, module.name): Entry(
-            operation, module.name, f"maxbench {version}", f"{kernels.__name__}.{operation}.{module.name}"
+            operation, module.name, f"maxbench {__version__}", f"{kernels.__name__}.{operation}.{module.name}"
         )
         for operation in contract.OPERATIONS
         for path in kernels.__path__
@@ -248,10 +248,3 @@ def _attempt(entry: Entry) -> Implementation | str:
         Path(file) if file else None,
         (module.__doc__ or "").strip(),
     )
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("maxbench")
-    except importlib.metadata.PackageNotFoundError:
-        return "(not installed)"

@@ -1,0 +1,68 @@
+"""The ``maxbench`` command: one module of `reports.commands` per subcommand, imported when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import impls
+
+# A subcommand's module has ``add_arguments(parser)`` and ``main(args) -> exit status``.
+COMMANDS = {
+    "run": "check, measure with asv, and report: the main job",
+    "list": "show every implementation, where it comes from and whether it can run here",
+    "check": "check every implementation against the contract",
+    "report": "write the report of stored results again",
+    "new": "write the file of a new implementation",
+}
+
+ERROR = 2
+
+
+class UsageError(Exception):
+    """Input that the command cannot use; the message says what was wrong and what is accepted."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand; returns the exit status.
+
+    0: fine; 1: the answer is bad (something is wrong or slower); 2: the command could not do its work; 130: stopped
+    by Ctrl-C.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog="maxbench", description="Check, measure and compare softmax and argmax implementations."
+    )
+    parser.add_argument("--version", action="version", version=f"maxbench {impls.__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, description in COMMANDS.items():
+        sub = subparsers.add_parser(name, help=description, description=f"{description[0].upper()}{description[1:]}.")
+        # Help for one subcommand must not import what the others need.
+        if name in words[:1]:
+            _module(name).add_arguments(sub)
+    args = parser.parse_args(words)
+    try:
+        status: int = _module(args.command).main(args)
+        sys.stdout.flush()
+    except UsageError as error:
+        print(f"maxbench {args.command}: {error}", file=sys.stderr)
+        return ERROR
+    except KeyboardInterrupt:
+        print(f"maxbench {args.command}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone (`maxbench list | head`); Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status
+
+
+def _module(command: str):  # type: ignore[no-untyped-def]
+    return importlib.import_module(f"reports.commands.{command.replace('-', '_')}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

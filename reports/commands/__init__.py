@@ -1,0 +1,1 @@
+"""The subcommands of ``maxbench``, one module each."""
