@@ -55,7 +55,7 @@ class Orders(base.Timed):
     param_names: ClassVar = ["implementation", "dtype", "order"]
     params: ClassVar = [_NAMES, _DTYPES[:1], list(grid.ORDERS)]
 
-    def array(self, dtype: str, order: str) -> np.ndarray:  # type: ignore[override]
+    def array(self, dtype: str, order: str) -> np.ndarray:
         """1024 x 1024 scores in this order."""
         return workloads.scores((1024, 1024, 1), dtype, order)
 

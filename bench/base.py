@@ -1,8 +1,8 @@
 """The timing logic, written once: asv benchmark classes that an operation's module fills in.
 
-asv calls `setup` before every timed call and times single calls of a fresh process, so `setup` does its work once
-for a set of parameters: it loads the implementation, compiles it, checks the very arrays that will be timed, and
-then decides how many calls make a sample. Abstract classes are not benchmarks to asv.
+asv calls `setup` before every timed call of a process, so `setup` does its work once for a set of parameters: it
+loads the implementation, compiles it, checks the very arrays that will be timed, and then decides how many calls make
+a sample. Abstract classes are not benchmarks to asv.
 """
 
 from __future__ import annotations
@@ -19,13 +19,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-import impls
 import numpy as np
-from impls import contract, layout
+
+import impls
+from impls import backends, contract, layout
 
 from . import grid, workloads
 
 SAMPLE_SECONDS = 0.01  # a sample is as many calls as take this long, at least one
+
+
+class Interrupted(RuntimeError):
+    """The run is being stopped, so this is not measured."""
 
 
 class Cell(abc.ABC):
@@ -51,15 +56,19 @@ class Cell(abc.ABC):
         Raises:
             NotImplementedError: not supported, unavailable or unknown here; asv records it as skipped.
             RuntimeError: the result is wrong; asv records a failure and times nothing.
+            Interrupted: the run is being stopped.
         """
         if getattr(self, "_prepared", None) == (name, *rest):
             return
         try:
-            if os.path.exists(os.environ.get(grid.STOP, "")):
-                raise NotImplementedError("the run was interrupted")
+            if (stop := os.environ.get(grid.STOP)) and Path(stop).exists():
+                raise Interrupted("the run was interrupted before this was measured")
             self.prepare(self._load(name), *rest)
         except NotImplementedError as error:
             self._note(name, rest, "skipped", str(error))
+            raise
+        except Interrupted as error:
+            self._note(name, rest, "interrupted", str(error))
             raise
         except Exception as error:
             self._note(name, rest, "failed", f"{type(error).__name__}: {error}")
@@ -91,6 +100,9 @@ class Cell(abc.ABC):
                 "detail": detail[:2000],
                 "shape": getattr(self, "shape", None),
                 "dtype": getattr(self, "dtype", None),
+                "repeat": self.repeat,
+                "number": self.number,
+                "pid": os.getpid(),
                 "at": time.time(),
             }
         )
@@ -103,9 +115,9 @@ class Timed(Cell):
 
     unit = "seconds"
 
+    @abc.abstractmethod
     def array(self, *rest: Any) -> np.ndarray:
         """The input of shape (outer, n, inner) for the parameters after the implementation."""
-        raise NotImplementedError
 
     def prepare(self, implementation: impls.Implementation, *rest: Any) -> None:
         kernel = implementation.kernel
@@ -114,16 +126,20 @@ class Timed(Cell):
         if refusal := kernel.refusal(x.dtype.name, x.size):
             raise NotImplementedError(refusal)
         operation = contract.OPERATIONS[self.operation]
+        before = _checksum(x)
+        # One copy of input and output each, for an array that fills half of the memory.
         self._x = kernel.backend.put(x)
-        self._out = kernel.backend.put(operation.allocate(x))
+        out = operation.allocate(x)
+        self._out = out if kernel.backend is backends.HOST else kernel.backend.put(out)
+        del x, out
         self._run, self._wait = kernel.run, kernel.backend.synchronize
-        before = zlib.crc32(_bytes(x))
         result = self._run(self._x, self._out)
         self._wait()
-        if mismatch := operation.verify(x, kernel.backend.get(result)):
-            raise RuntimeError(f"wrong result: {mismatch}")
-        if zlib.crc32(_bytes(kernel.backend.get(self._x))) != before:
+        given = kernel.backend.get(self._x)
+        if _checksum(given) != before:
             raise RuntimeError("wrong result: the input was overwritten")
+        if mismatch := operation.verify(given, kernel.backend.get(result)):
+            raise RuntimeError(f"wrong result: {mismatch}")
         self.number, self.repeat = calibrate(self.call)
 
     def call(self) -> None:
@@ -141,7 +157,7 @@ class Sweep(Timed):
 
     param_names: ClassVar = ["implementation", "dtype", "n"]
 
-    def array(self, dtype: str, n: int) -> np.ndarray:  # type: ignore[override]
+    def array(self, dtype: str, n: int) -> np.ndarray:
         """Rows of n scores, 2^20 in all."""
         return workloads.scores(workloads.sweep_shape(n), dtype)
 
@@ -151,7 +167,7 @@ class Workloads(Timed):
 
     param_names: ClassVar = ["implementation", "dtype", "workload"]
 
-    def array(self, dtype: str, workload: str) -> np.ndarray:  # type: ignore[override]
+    def array(self, dtype: str, workload: str) -> np.ndarray:
         """The scores of a named workload."""
         return workloads.scores(workloads.WORKLOADS[workload].shape, dtype)
 
@@ -177,22 +193,24 @@ class Api(Timed):
 
     param_names: ClassVar = ["implementation", "dtype", "n"]
 
-    def array(self, dtype: str, n: int) -> np.ndarray:  # type: ignore[override]
+    def array(self, dtype: str, n: int) -> np.ndarray:
         """Rows of n scores, 2^20 in all."""
         return workloads.scores(workloads.sweep_shape(n), dtype)
 
     def prepare(self, implementation: impls.Implementation, *rest: Any) -> None:
-        function: Callable[..., Any] = {"softmax": impls.softmax, "argmax": impls.argmax}[self.operation]
+        function = getattr(impls, self.operation)
         x, name = self.array(*rest), implementation.name
         self.shape, self.dtype = x.shape, x.dtype.name
         if refusal := implementation.kernel.refusal(x.dtype.name, x.size):
             raise NotImplementedError(refusal)
         if mismatch := contract.OPERATIONS[self.operation].verify(x, function(x, axis=1, impl=name)):
             raise RuntimeError(f"wrong result: {mismatch}")
-        self._run, self._wait = (
-            (lambda x, out: function(x, axis=1, impl=name)),
-            implementation.kernel.backend.synchronize,
-        )
+
+        def call(x: np.ndarray, out: None) -> Any:
+            return function(x, axis=1, impl=name)
+
+        # What comes back is a host array, so there is nothing to wait for.
+        self._run, self._wait = call, backends.HOST.synchronize
         self._x, self._out = x, None
         self.number, self.repeat = calibrate(self.call)
 
@@ -270,18 +288,20 @@ def calibrate(call: Callable[[], None]) -> tuple[int, int]:
     """How many calls make a sample, and how many samples fit the time given, after warming up.
 
     Returns:
-        (number, repeat): at least 1 call and 3 samples.
+        (number, repeat): at least 1 call; at least 3 samples, or fewer where they would take several times as long
+        as is given: processes, not samples, are what an interval is made of.
     """
     budget = grid.seconds()
-    times = []
+    times: list[float] = []
     end = time.perf_counter() + budget / 4
-    while len(times) < 2 or (time.perf_counter() < end and len(times) < 1000):
+    while not times or (time.perf_counter() < end and len(times) < 1000):
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)
     one = max(min(times), 1e-9)
     number = max(1, round(SAMPLE_SECONDS / one))
-    return number, max(3, min(20, round(budget / (number * one))))
+    least = 3 if number * one < budget else 1
+    return number, max(least, min(20, round(budget / (number * one))))
 
 
 _FIRST_CALL = """
@@ -319,5 +339,5 @@ def _first_call(operation: str, name: str, dtype: str, cache: str) -> dict[str, 
     return times
 
 
-def _bytes(a: np.ndarray) -> memoryview:
-    return memoryview(np.ascontiguousarray(a).reshape(-1).view(np.uint8))
+def _checksum(a: np.ndarray) -> int:
+    return zlib.crc32(np.ascontiguousarray(a).reshape(-1).view(np.uint8).data)

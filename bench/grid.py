@@ -19,8 +19,10 @@ DTYPES = "MAXBENCH_DTYPES"
 SECONDS = "MAXBENCH_SECONDS"
 # MAXBENCH_JOURNAL: a file that every benchmark process appends to: what it measured, or why it did not.
 JOURNAL = "MAXBENCH_JOURNAL"
-# MAXBENCH_STOP: once this file exists, the processes still to come skip themselves.
+# MAXBENCH_STOP: once this file exists, the processes still to come end without measuring.
 STOP = "MAXBENCH_STOP"
+# MAXBENCH_PRELOAD: modules that asv's fork server imports once for all; see `bench.preload`.
+PRELOAD = "MAXBENCH_PRELOAD"
 # MAXBENCH_ARRAY, _KEY, _AXIS: the user's own array, measured in place of the workloads.
 ARRAY = "MAXBENCH_ARRAY"
 ARRAY_KEY = "MAXBENCH_ARRAY_KEY"

@@ -49,9 +49,9 @@ def scores(shape: tuple[int, int, int], dtype: str, order: str = "random") -> np
     """Scores of a dtype: N(0, 3) for floats, the whole range for integers, in one of argmax's input orders."""
     rng = np.random.default_rng(20260101)
     kind = np.dtype(dtype)
+    x: np.ndarray
     if kind.kind == "f":
-        base = np.float32 if kind.itemsize <= 4 else np.float64
-        x = rng.standard_normal(shape, dtype=base)
+        x = rng.standard_normal(shape, dtype=np.float32 if kind.itemsize <= 4 else np.float64)
         x *= 3
         x = x.astype(kind, copy=False)
     elif kind.kind == "b":

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..backends import aligned_empty
 from .operation import FLOATS, INTEGERS, Mismatch, Operation, blocks
 
 
 def allocate(x: np.ndarray) -> np.ndarray:
     """An output for x that holds -1 everywhere: not an index."""
-    return np.full((x.shape[0], x.shape[2]), -1, np.int64)
+    out = aligned_empty((x.shape[0], x.shape[2]), np.dtype(np.int64))
+    out.fill(-1)
+    return out
 
 
 def compare(x: np.ndarray, result: np.ndarray) -> Mismatch | None:

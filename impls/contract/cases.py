@@ -20,8 +20,9 @@ EVERY = (*FLOATS, "bool", *INTEGERS)
 SIGNED = (*FLOATS, *(name for name in INTEGERS if name.startswith("int")))
 
 # 64k - 1, 64k, 64k + 1 for every vector width in use, and the powers of two below.
-LENGTHS = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33) + tuple(
-    64 * k + d for k in (1, 2, 3, 4, 8, 16, 64) for d in (-1, 0, 1)
+LENGTHS = (
+    *(1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33),
+    *(64 * k + d for k in (1, 2, 3, 4, 8, 16, 64) for d in (-1, 0, 1)),
 )
 
 
@@ -145,7 +146,8 @@ def _tiny(dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:
 
 def _subnormal(dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:
     steps = rng.integers(-9, 10, (4, 130, 1)).astype(dtype)
-    return steps * np.finfo(dtype).smallest_subnormal
+    smallest = np.asarray(np.finfo(dtype).smallest_subnormal, dtype)
+    return np.multiply(steps, smallest, out=steps)
 
 
 def _signed_zeros(dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..backends import aligned_empty
 from .operation import FLOATS, Mismatch, Operation, blocks
 
 # Error allowed in units of eps(dtype), relative to the expected probability p:
@@ -28,7 +29,9 @@ def floor(dtype: np.dtype) -> float:
 
 def allocate(x: np.ndarray) -> np.ndarray:
     """An output for x that holds -1 everywhere: no probability, and no NaN that might be right."""
-    return np.full(x.shape, -1, x.dtype)
+    out = aligned_empty(x.shape, x.dtype)
+    out.fill(-1)
+    return out
 
 
 def compare(x: np.ndarray, result: np.ndarray) -> Mismatch | None:
@@ -63,7 +66,8 @@ def _agrees(got: np.ndarray, expected: np.ndarray, distance: np.ndarray, dtype: 
     near = np.abs(got - expected) <= relative * expected + floor(dtype)
     exact_zero = (distance != -np.inf) | (got == 0)
     in_range = (got >= 0) & (got <= 1)
-    return np.where(np.isnan(expected), np.isnan(got), near & exact_zero & in_range)
+    agrees: np.ndarray = np.where(np.isnan(expected), np.isnan(got), near & exact_zero & in_range)
+    return agrees
 
 
 def _describe(
@@ -88,7 +92,8 @@ def ulp_error(got: np.ndarray, expected: np.ndarray, dtype: np.dtype) -> np.ndar
     """
     info = np.finfo(dtype)
     exponent = np.frexp(np.maximum(np.abs(expected), float(info.smallest_normal)))[1]
-    return np.abs(got - expected) / np.ldexp(float(info.eps), exponent - 1)
+    error: np.ndarray = np.abs(got - expected) / np.ldexp(float(info.eps), exponent - 1)
+    return error
 
 
 def least_bytes(outer: int, n: int, inner: int, itemsize: int) -> int:
