@@ -8,15 +8,10 @@ a sample. Abstract classes are not benchmarks to asv.
 from __future__ import annotations
 
 import abc
-import json
 import os
-import subprocess
-import sys
-import tempfile
 import time
 import zlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,13 +19,9 @@ import numpy as np
 import impls
 from impls import backends, contract, layout
 
-from . import grid, workloads
+from . import grid, journal, workloads
 
 SAMPLE_SECONDS = 0.01  # a sample is as many calls as take this long, at least one
-
-
-class Interrupted(RuntimeError):
-    """The run is being stopped, so this is not measured."""
 
 
 class Cell(abc.ABC):
@@ -56,18 +47,18 @@ class Cell(abc.ABC):
         Raises:
             NotImplementedError: not supported, unavailable or unknown here; asv records it as skipped.
             RuntimeError: the result is wrong; asv records a failure and times nothing.
-            Interrupted: the run is being stopped.
+            journal.Interrupted: the run is being stopped.
         """
         if getattr(self, "_prepared", None) == (name, *rest):
             return
         try:
-            if (stop := os.environ.get(grid.STOP)) and Path(stop).exists():
-                raise Interrupted("the run was interrupted before this was measured")
+            if journal.stopped():
+                raise journal.Interrupted
             self.prepare(self._load(name), *rest)
         except NotImplementedError as error:
             self._note(name, rest, "skipped", str(error))
             raise
-        except Interrupted as error:
+        except journal.Interrupted as error:
             self._note(name, rest, "interrupted", str(error))
             raise
         except Exception as error:
@@ -87,27 +78,8 @@ class Cell(abc.ABC):
             raise NotImplementedError(str(error)) from None
 
     def _note(self, name: str, rest: tuple[Any, ...], status: str, detail: str) -> None:
-        """Append a line to the journal: one short write, so that lines of several processes stay whole."""
-        path = os.environ.get(grid.JOURNAL)
-        if path is None:
-            return
-        kind = type(self)
-        line = json.dumps(
-            {
-                "benchmark": f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}",
-                "params": [repr(p) for p in (name, *rest)],
-                "status": status,
-                "detail": detail[:2000],
-                "shape": getattr(self, "shape", None),
-                "dtype": getattr(self, "dtype", None),
-                "repeat": self.repeat,
-                "number": self.number,
-                "pid": os.getpid(),
-                "at": time.time(),
-            }
-        )
-        with open(path, "a", encoding="utf-8") as journal:
-            journal.write(line + "\n")
+        more = {key: getattr(self, key, None) for key in ("shape", "dtype", "repeat", "number")}
+        journal.note(self, (name, *rest), status, detail, **more)
 
 
 class Timed(Cell):
@@ -215,32 +187,6 @@ class Api(Timed):
         self.number, self.repeat = calibrate(self.call)
 
 
-class Start(Cell):
-    """The first call in a new process, with Numba's cache empty (cold) or filled by an earlier process (warm)."""
-
-    rounds = 1
-    unit = "seconds"
-    param_names: ClassVar = ["implementation", "dtype", "cache"]
-
-    def prepare(self, implementation: impls.Implementation, *rest: Any) -> None:
-        dtype, cache = rest
-        if refusal := implementation.kernel.refusal(dtype, 64000):
-            raise NotImplementedError(refusal)
-        self.shape, self.dtype = (64, 1000, 1), dtype
-        with tempfile.TemporaryDirectory(prefix="maxbench-cache-") as folder:
-            if cache == "warm":
-                _first_call(self.operation, implementation.name, dtype, folder)
-            self._times = _first_call(self.operation, implementation.name, dtype, folder)
-
-    def track_first_call(self, *params: Any) -> float:
-        """Seconds of the first call on 64 x 1000 elements, compilation included."""
-        return self._times["first_call"]
-
-    def track_load(self, *params: Any) -> float:
-        """Seconds to import the implementation and what it needs."""
-        return self._times["load"]
-
-
 class Memory(Cell):
     """The most memory the whole process held; the implementation ``(arrays only)`` is the baseline to subtract."""
 
@@ -302,41 +248,6 @@ def calibrate(call: Callable[[], None]) -> tuple[int, int]:
     number = max(1, round(SAMPLE_SECONDS / one))
     least = 3 if number * one < budget else 1
     return number, max(least, min(20, round(budget / (number * one))))
-
-
-_FIRST_CALL = """
-import json, sys, time
-import numpy as np
-operation, name, dtype = sys.argv[1:]
-import impls
-from impls import contract
-x = np.random.default_rng(0).standard_normal((64, 1000, 1)).astype(dtype)
-t0 = time.perf_counter()
-kernel = impls.load(operation, name).kernel
-x, out = kernel.backend.put(x), kernel.backend.put(contract.OPERATIONS[operation].allocate(x))
-t1 = time.perf_counter()
-kernel.run(x, out)
-kernel.backend.synchronize()
-print(json.dumps({"load": t1 - t0, "first_call": time.perf_counter() - t1}))
-"""
-
-
-def _first_call(operation: str, name: str, dtype: str, cache: str) -> dict[str, float]:
-    """Load and call an implementation for the first time, in a process of its own."""
-    # Isolated mode keeps the current folder off the path; this one's `impls` must be the one measured.
-    where = str(Path(impls.__file__).resolve().parent.parent)
-    program = f"import sys; sys.path.insert(0, {where!r}){_FIRST_CALL}"
-    result = subprocess.run(
-        [sys.executable, "-c", program, operation, name, dtype],
-        env={**os.environ, "NUMBA_CACHE_DIR": cache},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if result.returncode:
-        raise RuntimeError(f"first call failed: {(result.stderr.strip().splitlines() or ['no message'])[-1]}")
-    times: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
-    return times
 
 
 def _checksum(a: np.ndarray) -> int:

@@ -52,7 +52,10 @@ _DTYPES = {
 }
 
 # Input orders of argmax: branchy code is several times slower on some of them.
-ORDERS = ("random", "ascending", "descending", "maximum first", "maximum last", "all equal")
+_ORDERS = {
+    "quick": ("random", "ascending"),
+    "full": ("random", "ascending", "descending", "maximum first", "maximum last", "all equal"),
+}
 
 
 def name() -> str:
@@ -92,6 +95,11 @@ def sizes() -> list[int]:
 def workloads() -> list[str]:
     """Names of the real workloads; `bench.workloads` has their shapes."""
     return list(_WORKLOADS[name()])
+
+
+def orders() -> list[str]:
+    """Input orders of argmax."""
+    return list(_ORDERS[name()])
 
 
 def seconds() -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import ClassVar
 
-from . import base, grid
+from . import base, grid, starts
 
 _NAMES = grid.implementations("softmax")
 _DTYPES = grid.dtypes("softmax")
@@ -32,11 +32,11 @@ class Api(base.Api):
     params: ClassVar = [_NAMES, _DTYPES[:1], [1024]]
 
 
-class Start(base.Start):
-    """The first call: compilation cold, and loading from the cache."""
+class Start(starts.Start):
+    """Loading, and the first call: compiling, and with the compiled code on disk."""
 
     operation = "softmax"
-    params: ClassVar = [_NAMES, _DTYPES[:1], ["cold", "warm"]]
+    params: ClassVar = [_NAMES, _DTYPES[:1]]
 
 
 class Memory(base.Memory):

@@ -145,9 +145,9 @@ def _tiny(dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:
 
 
 def _subnormal(dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:
-    steps = rng.integers(-9, 10, (4, 130, 1)).astype(dtype)
-    smallest = np.asarray(np.finfo(dtype).smallest_subnormal, dtype)
-    return np.multiply(steps, smallest, out=steps)
+    steps: np.ndarray = rng.integers(-9, 10, (4, 130, 1)).astype(dtype)
+    steps *= np.finfo(dtype).smallest_subnormal
+    return steps
 
 
 def _signed_zeros(dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:
