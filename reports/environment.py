@@ -1,0 +1,171 @@
+"""What asv does not record: the machine, threads, versions and source that results were measured with."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cpuinfo
+import impls
+import psutil
+
+# Every way that a library here takes its number of CPU threads.
+THREAD_VARIABLES = (
+    "NUMBA_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+_PACKAGES = (
+    "numpy", "numba", "llvmlite", "numba-cuda", "scipy", "torch", "jax", "jaxlib", "onnxruntime", "bottleneck",
+    "cupy-cuda12x", "cupy-cuda13x", "asv", "asv_runner",
+)  # fmt: skip
+
+
+def machine(name: str | None = None) -> dict[str, Any]:
+    """The machine: name, CPU model, cores, memory and caches in bytes, operating system, GPUs."""
+    info = cpuinfo.get_cpu_info()
+    return {
+        "name": name or platform.node() or "unknown",
+        "cpu": info.get("brand_raw") or platform.processor() or "unknown",
+        "arch": platform.machine(),
+        "cores_physical": psutil.cpu_count(logical=False),
+        "cores_logical": psutil.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "os": platform.platform(),
+        "caches": caches(),
+        "gpu": gpus(),
+    }
+
+
+def caches(root: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> dict[str, int]:
+    """Bytes of the first core's data caches, by level: {"L1d": ..., "L2": ..., "L3": ...}; empty where unknown."""
+    found = {}
+    for index in sorted(root.glob("index*")):
+        try:
+            level, kind, size = ((index / part).read_text().strip() for part in ("level", "type", "size"))
+        except OSError:
+            continue
+        if kind != "Instruction" and size.endswith("K"):
+            found[f"L{level}{'d' if kind == 'Data' else ''}"] = int(size[:-1]) * 1024
+    return found
+
+
+def gpus() -> list[dict[str, str]]:
+    """Name and driver of every NVIDIA GPU that the driver's own tool lists."""
+    lines = _output(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"])
+    return [
+        {"name": name.strip(), "driver": driver.strip()}
+        for name, _, driver in (line.partition(",") for line in (lines or "").splitlines())
+        if driver
+    ]
+
+
+def threads(count: int) -> dict[str, Any]:
+    """Threads that every library is given, Numba's threading layer, and the CPUs this process may run on."""
+    program = "import numba; numba.set_num_threads(numba.config.NUMBA_NUM_THREADS); print(numba.threading_layer())"
+    layer = _output([sys.executable, "-c", program], env={**os.environ, **thread_variables(count)})
+    return {
+        "numba": count,
+        "layer": layer.split()[-1] if layer else None,
+        "affinity": sorted(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else None,
+        "variables": thread_variables(count),
+    }
+
+
+def thread_variables(count: int) -> dict[str, str]:
+    """The environment that gives every library this many threads."""
+    return dict.fromkeys(THREAD_VARIABLES, str(count))
+
+
+def usable_cpus() -> int:
+    """CPUs that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the installed packages that are measured or measure."""
+    found = {"python": platform.python_version(), "maxbench": impls.__version__}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def source() -> dict[str, Any]:
+    """Where the measured `impls` comes from: version, and commit, branch and dirty where git tracks it.
+
+    ``content`` is a SHA-1 of its files: what results are kept by where there is no commit.
+    """
+    folder = Path(impls.__file__).resolve().parent
+    digest = hashlib.sha1(usedforsecurity=False)
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    found: dict[str, Any] = {
+        "version": impls.__version__,
+        "commit": None,
+        "branch": None,
+        "dirty": None,
+        "content": digest.hexdigest(),
+    }
+    # An installed copy in an ignored folder of some checkout is not that checkout's.
+    git = ["git", "-C", str(folder)]
+    if _output([*git, "ls-files", "--error-unmatch", "__init__.py"]) is None:
+        return found
+    commit = _output([*git, "rev-parse", "HEAD"])
+    if commit:
+        found["commit"] = commit.strip()
+        found["branch"] = (_output([*git, "branch", "--show-current"]) or "").strip() or None
+        found["dirty"] = bool(_output([*git, "status", "--porcelain", "--", ":/impls", ":/bench"]))
+    return found
+
+
+def load_average() -> list[float] | None:
+    """Runnable processes over the last 1, 5 and 15 minutes; None where the system does not say."""
+    return [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else None
+
+
+def warnings(found: dict[str, Any]) -> list[str]:
+    """What about a machine (as in the side-car) makes its figures doubtful."""
+    said = []
+    load, cpus = found.get("load_average", {}).get("start"), usable_cpus()
+    if load and load[0] > 0.5 * cpus:
+        said.append(f"other load: {load[0]} processes were running on {cpus} CPUs when the run started")
+    if found["source"]["dirty"]:
+        said.append("the checkout had uncommitted changes: the commit named is not exactly what was measured")
+    if found["threads"]["numba"] > cpus:
+        said.append(f"{found['threads']['numba']} threads on {cpus} CPUs: threads wait for each other")
+    return said
+
+
+def _output(command: list[str], env: dict[str, str] | None = None) -> str | None:
+    """What a command prints, or None where it is missing or fails."""
+    if shutil.which(command[0]) is None:
+        return None
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=env)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def main() -> None:
+    """Print everything as JSON: ``python -m reports.environment``."""
+    print(json.dumps({"machine": machine(), "threads": threads(usable_cpus()), "versions": versions(), "source": source()}))
+
+
+if __name__ == "__main__":
+    main()
