@@ -1,0 +1,210 @@
+"""The answer in words: what is fastest, what was not measured and why, and what to be careful about."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from . import text
+from .comparison import Contest, main_contests
+from .runs import Run
+from .table import ASV_99
+
+FEW_PROCESSES = 5
+NOISY = 0.10  # a cell is noisy when its interval is wider than this share of its value
+BUSY = 0.5  # a machine is busy when its load is more than this share of its logical cores
+
+
+@dataclass(frozen=True)
+class Line:
+    """The answer for one input, as text."""
+
+    run: str
+    operation: str
+    input: str
+    shape: str
+    dtype: str
+    fastest: str
+    time: str
+    over_baseline: str
+    over_runner_up: str
+    tie: bool
+
+
+def lines(contests: Sequence[Contest], baseline: str | None) -> list[Line]:
+    """One line for every input that the answer is about."""
+    return [_line(contest, baseline) for contest in main_contests(contests)]
+
+
+def _line(contest: Contest, baseline: str | None) -> Line:
+    fastest, second = contest.fastest, contest.runner_up
+    tie = len(contest.tied) > 1
+    over = contest.over_baseline(baseline) if baseline else None
+    margin = contest.over_runner_up()
+    return Line(
+        run=contest.run,
+        operation=contest.operation,
+        input=contest.title,
+        shape=contest.shape,
+        dtype=contest.dtype,
+        fastest=_winner(contest),
+        time=str(fastest) if fastest else text.NOTHING,
+        over_baseline=str(over) if over else "is the baseline" if fastest and _is(fastest, baseline) else text.NOTHING,
+        over_runner_up=f"{margin} over {second.implementation}" if margin and second else text.NOTHING,
+        tie=tie,
+    )
+
+
+def _is(cell: object, name: str | None) -> bool:
+    return getattr(cell, "implementation", None) == name
+
+
+def _winner(contest: Contest) -> str:
+    if not contest.ranked:
+        return "nothing was measured"
+    names = [cell.implementation for cell in contest.tied]
+    return names[0] if len(names) == 1 else f"tie: {text.listed(names)}"
+
+
+def sentences(contests: Sequence[Contest], baseline: str | None) -> list[str]:
+    """One sentence for the user's array and one for each operation's other inputs."""
+    found = main_contests(contests)
+    said = [_own(contest, baseline) for contest in found if contest.benchmark == "Own"]
+    for operation in dict.fromkeys(c.operation for c in found):
+        rest = [c for c in found if c.operation == operation and c.benchmark != "Own"]
+        if rest:
+            said.append(_summary(operation, rest, baseline))
+    return said
+
+
+def _own(contest: Contest, baseline: str | None) -> str:
+    about = f"{contest.operation} on your array ({', '.join(filter(None, (contest.shape, contest.dtype)))})"
+    fastest, second = contest.fastest, contest.runner_up
+    if fastest is None:
+        return f"{about}: nothing was measured."
+    words = [f"{about}: {_winner(contest)}, {fastest}" if len(contest.tied) > 1 else
+             f"{about}: {fastest.implementation} is fastest, {fastest}"]  # fmt: skip
+    if baseline and (over := contest.over_baseline(baseline)):
+        words.append(f"{over} as fast as {baseline}, the baseline")
+    margin = contest.over_runner_up()
+    if margin and second and not _is(second, baseline):
+        words.append(f"{margin} as fast as {second.implementation}, the runner-up")
+    return "; ".join(words) + "."
+
+
+def _summary(operation: str, contests: Sequence[Contest], baseline: str | None) -> str:
+    of = f"of {text.plural(len(contests), 'input')}"
+    wins = Counter(_winner(c) for c in contests)
+    words = []
+    for winner, count in wins.most_common():
+        mine = [c for c in contests if _winner(c) == winner]
+        if not mine[0].ranked:
+            words.append(f"nothing was measured on {count} {of}")
+            continue
+        ratios = [over.value for c in mine if baseline and (over := c.over_baseline(baseline))]
+        many = ""
+        if ratios:
+            low, high = text.factor(min(ratios)), text.factor(max(ratios))
+            many = f" ({low if low == high else f'{low} to {high}'} as fast as {baseline})"
+        verb = "on" if winner.startswith("tie") else "is fastest on"
+        words.append(f"{winner} {verb} {count} {of}{many}")
+    return f"{operation}: {'; '.join(words)}."
+
+
+@dataclass(frozen=True)
+class Absent:
+    """An implementation that was not measured, on how many inputs, and why."""
+
+    operation: str
+    implementation: str
+    status: str
+    reason: str
+    count: int
+    where: str
+
+
+def absent(table: pd.DataFrame, stored: Sequence[Run]) -> list[Absent]:
+    """What was not measured and why: from the measurements, and what the side-cars list as unavailable."""
+    rows = table[table["status"] != "ok"]
+    found: list[Absent] = []
+    for key, group in rows.groupby(["operation", "implementation", "status", "reason"], sort=False):
+        operation, implementation, status, reason = map(str, key)
+        places = [
+            " ".join(
+                str(part) for part in (r.benchmark, r.workload or (f"n = {r.n}" if r.n == r.n else ""), r.dtype) if part
+            )
+            for r in group.head(3).itertuples()
+        ]
+        more = f" and {len(group) - len(places)} more" if len(group) > len(places) else ""
+        found.append(Absent(operation, implementation, status, reason, len(group), "; ".join(places) + more))
+    named = {(a.operation, a.implementation) for a in found}
+    for run in stored:
+        listed = run.side.get("implementations")
+        for entry in listed if isinstance(listed, list) else ():
+            if not isinstance(entry, dict) or entry.get("status") != "unavailable":
+                continue
+            key = (str(entry.get("operation")), str(entry.get("name")))
+            if key not in named:
+                named.add(key)
+                found.append(Absent(*key, "unavailable", str(entry.get("reason") or ""), 0, "everywhere"))
+    order = ("wrong", "failed", "interrupted", "unavailable", "skipped")
+    return sorted(
+        found, key=lambda a: (order.index(a.status) if a.status in order else 0, a.operation, a.implementation)
+    )
+
+
+def warnings(table: pd.DataFrame, stored: Sequence[Run]) -> list[str]:
+    """What to be careful about: the runs' own warnings, the machine's state, and how sure the intervals are."""
+    said = [warning for run in stored for warning in run.warnings]
+    for run in stored:
+        name = f"run {run.side['id']}" if run.side.get("id") else str(run.folder.name)
+        if run.state != "finished":
+            said.append(
+                f"{name} is {'still running' if run.state == 'running' else 'not complete: it was interrupted'}."
+            )
+        if run.get("source", "dirty") is True:
+            said.append(f"{name} measured a working tree with changes that are not committed.")
+        load, cores = run.get("load_average", "start"), run.get("machine", "cores_logical")
+        if isinstance(load, list) and load and isinstance(cores, int) and load[0] > BUSY * cores:
+            said.append(
+                f"{name}: the machine was busy when it started (load {load[0]:.2f} on {text.plural(cores, 'core')})."
+            )
+    wrong = table[table["status"] == "wrong"]
+    for operation, implementation in dict.fromkeys(zip(wrong["operation"], wrong["implementation"], strict=True)):
+        said.append(f"{operation}.{implementation} gave a wrong result and is not ranked where it did.")
+    timed = table[(table["status"] == "ok") & (table["statistic"] == "time")]
+    return said + _certainty(timed)
+
+
+def _certainty(timed: pd.DataFrame) -> list[str]:
+    said = []
+    counts = timed["processes"].dropna()
+    if len(counts) and (few := int(counts.min())) < FEW_PROCESSES:
+        said.append(
+            f"Some intervals come from only {text.plural(few, 'process')}: {coverage(few)} "
+            f"`maxbench run --full` takes {FEW_PROCESSES}."
+        )
+    if (timed["interval"] == ASV_99).any():
+        said.append(
+            "Some intervals are asv's 99% intervals over samples, because the samples cannot be told apart by "
+            "process; they leave out how much one process differs from the next."
+        )
+    noisy = (timed["high"] - timed["low"]) > NOISY * timed["value"]
+    if len(timed) and noisy.mean() > 0.2:
+        said.append(
+            f"Noisy: the interval of {noisy.sum()} of {len(timed)} times is wider than {NOISY:.0%} of the time itself."
+        )
+    return said
+
+
+def coverage(processes: int) -> str:
+    """What the range of the medians of k processes means."""
+    if processes < 2:
+        return "one process says nothing about the next."
+    return (
+        f"the range of {processes} process medians holds the median over all processes "
+        f"with probability {1 - 2 ** (1 - processes):.0%}."
+    )

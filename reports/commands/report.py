@@ -1,0 +1,54 @@
+"""``maxbench report``: write the report of stored results again, and show its answer."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ..cli import UsageError
+
+DEFAULT = Path("maxbench-results")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``maxbench report``."""
+    parser.add_argument(
+        "folders", nargs="*", type=Path, metavar="DIR",
+        help=f"folders that `maxbench run` wrote, or asv's results folders; several are shown side by side "
+        f"(default: {DEFAULT})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR",
+        help="where to write the report (default: into the folder of the results; report/ beside them for asv's)",
+    )  # fmt: skip
+    parser.add_argument("--baseline", metavar="NAME", help="the implementation that speed-ups are over")
+    parser.add_argument(
+        "--format", choices=("table", "markdown", "csv", "json"), default="table", help="how to print the answer"
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    """Write the report; returns the exit status."""
+    from .. import report, terminal  # pandas and Matplotlib, which --help does without
+    from ..content import gather
+    from ..runs import SIDE_CAR, NoResults
+
+    folders: list[Path] = args.folders or [DEFAULT]
+    try:
+        content = gather(folders, args.baseline)
+    except (NoResults, ValueError) as error:
+        raise UsageError(str(error)) from None
+    if args.output is not None:
+        output = args.output
+    elif len(folders) == 1 and (folders[0] / SIDE_CAR).exists():
+        output = folders[0]
+    else:
+        output = Path("maxbench-report")
+    try:
+        page = report.write_content(content, output)
+    except OSError as error:
+        raise UsageError(f"cannot write the report: {error}") from None
+    terminal.show(content, args.format)
+    print(f"report: {page.resolve()}", file=sys.stdout if args.format == "table" else sys.stderr)
+    return 0

@@ -1,0 +1,227 @@
+"""Which implementation is fastest on each input, by how much, and how surely."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from . import text
+
+# In which order inputs are shown: the user's own array first.
+BENCHMARKS = ("Own", "Workloads", "Sweep")
+DEFAULT_BASELINE = "numpy_vectorized"
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times faster; the interval is the widest that the two intervals allow."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def decided(self) -> bool:
+        """Whether the interval leaves out 1."""
+        return self.low > 1 or self.high < 1
+
+    def __str__(self) -> str:
+        between = text.factor_range(self.low, self.high)
+        return f"{text.factor(self.value)} ({between})" if between else text.factor(self.value)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One implementation on one input; times in seconds."""
+
+    implementation: str
+    value: float
+    low: float
+    high: float
+    medians: tuple[float, ...]
+    bandwidth: float
+    interval: str
+    status: str
+    reason: str
+
+    @property
+    def measured(self) -> bool:
+        """Whether it has a time that may be ranked."""
+        return self.status == "ok" and math.isfinite(self.value)
+
+    def overlaps(self, other: Cell) -> bool:
+        """Whether the two cannot be told apart: intervals that overlap, or that are missing."""
+        return not (self.low > other.high or self.high < other.low)
+
+    def over(self, other: Cell) -> Ratio:
+        """How many times faster this one is than the other."""
+        return Ratio(other.value / self.value, other.low / self.high, other.high / self.low)
+
+    def __str__(self) -> str:
+        between = text.seconds_range(self.low, self.high)
+        return f"{text.seconds(self.value)} ({between})" if between else text.seconds(self.value)
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One input, and every implementation that was to run on it."""
+
+    run: str
+    operation: str
+    dtype: str
+    benchmark: str
+    workload: str
+    n: int | None
+    outer: int | None
+    inner: int | None
+    cells: tuple[Cell, ...]
+
+    @property
+    def shape(self) -> str:
+        """The input's shape, as far as it is known."""
+        if self.outer is None or self.n is None or self.inner is None:
+            return ""
+        return text.shape(self.outer, self.n, self.inner)
+
+    @property
+    def title(self) -> str:
+        """What the input is called."""
+        if self.benchmark == "Own":
+            return "your array"
+        return self.workload or f"n = {self.n:,}"
+
+    @cached_property
+    def ranked(self) -> tuple[Cell, ...]:
+        """The measured ones, fastest first."""
+        return tuple(sorted((cell for cell in self.cells if cell.measured), key=lambda cell: cell.value))
+
+    @cached_property
+    def missing(self) -> tuple[Cell, ...]:
+        """Those that have no time, with their reasons."""
+        return tuple(cell for cell in self.cells if not cell.measured)
+
+    @property
+    def fastest(self) -> Cell | None:
+        """The one with the smallest time."""
+        return self.ranked[0] if self.ranked else None
+
+    @property
+    def runner_up(self) -> Cell | None:
+        """The one with the second smallest time."""
+        return self.ranked[1] if len(self.ranked) > 1 else None
+
+    @cached_property
+    def tied(self) -> tuple[Cell, ...]:
+        """The fastest and those that cannot be told apart from it; one cell where there is a clear winner."""
+        return tuple(cell for cell in self.ranked if cell is self.ranked[0] or cell.overlaps(self.ranked[0]))
+
+    def of(self, implementation: str) -> Cell | None:
+        """The cell of an implementation, if it was measured."""
+        return next((cell for cell in self.ranked if cell.implementation == implementation), None)
+
+    def over_baseline(self, baseline: str) -> Ratio | None:
+        """How many times faster the fastest is than the baseline; None where it is the baseline or has no time."""
+        base = self.of(baseline)
+        return self.fastest.over(base) if self.fastest and base and base is not self.fastest else None
+
+    def over_runner_up(self) -> Ratio | None:
+        """How many times faster the fastest is than the runner-up."""
+        return self.fastest.over(self.runner_up) if self.fastest and self.runner_up else None
+
+    @cached_property
+    def probabilities(self) -> dict[str, float]:
+        """The share of all ways to draw one process of each in which an implementation is the fastest of them.
+
+        Equal times share the draw. Empty where the processes of one of them are not known.
+        """
+        drawn = {cell.implementation: cell.medians for cell in self.ranked}
+        if not all(drawn.values()):
+            return {}
+        return {name: _share_fastest(name, drawn) for name in drawn}
+
+
+def _share_fastest(name: str, drawn: dict[str, tuple[float, ...]]) -> float:
+    total = 0.0
+    for mine in drawn[name]:
+        # Probability of k equals among the others while none is faster, kept as a polynomial in k.
+        equals = [1.0]
+        for other, times in drawn.items():
+            if other == name:
+                continue
+            slower = sum(t > mine for t in times) / len(times)
+            same = sum(t == mine for t in times) / len(times)
+            equals = [a * slower + b * same for a, b in zip([*equals, 0.0], [0.0, *equals], strict=True)]
+        total += sum(p / (k + 1) for k, p in enumerate(equals))
+    return total / len(drawn[name])
+
+
+def contests(table: pd.DataFrame, benchmarks: Iterable[str] = BENCHMARKS) -> list[Contest]:
+    """The inputs of a table on which implementations compete, in the order of the benchmarks given."""
+    wanted = list(benchmarks)
+    rows = table[table["benchmark"].isin(wanted) & (table["statistic"] == "time")]
+    found = list(_contests(rows))
+    return sorted(found, key=lambda c: (c.operation != "softmax", wanted.index(c.benchmark)))
+
+
+def _contests(rows: pd.DataFrame) -> Iterator[Contest]:
+    keys = ["run", "operation", "benchmark", "dtype", "workload"]
+    for _, group in rows.groupby([*keys, rows["n"].where(rows["benchmark"] == "Sweep", 0).fillna(-1)], sort=False):
+        records = group.to_dict("records")
+        # Skipped implementations may lack the shape that the others noted.
+        whole = next((r for r in records if not pd.isna(r["outer"])), records[0])
+        size = {name: None if pd.isna(whole[name]) else int(whole[name]) for name in ("n", "outer", "inner")}
+        cells = tuple(
+            Cell(
+                implementation=r["implementation"],
+                value=r["value"],
+                low=r["low"],
+                high=r["high"],
+                medians=r["process_medians"] if isinstance(r["process_medians"], tuple) else (),
+                bandwidth=r["bandwidth"],
+                interval=r["interval"] or "",
+                status=r["status"],
+                reason=r["reason"] or "",
+            )
+            for r in records
+        )
+        yield Contest(
+            run=whole["run"],
+            operation=whole["operation"],
+            dtype=whole["dtype"],
+            benchmark=whole["benchmark"],
+            workload=whole["workload"],
+            **size,
+            cells=cells,
+        )
+
+
+def main_contests(all_contests: Iterable[Contest]) -> list[Contest]:
+    """Those that the answer is about: the user's array and the workloads, or the sweep where there are neither."""
+    found = list(all_contests)
+    kept: list[Contest] = []
+    for operation in dict.fromkeys(c.operation for c in found):
+        mine = [c for c in found if c.operation == operation]
+        kept += [c for c in mine if c.benchmark != "Sweep"] or mine
+    return kept
+
+
+def baseline_of(all_contests: Iterable[Contest], wanted: str | None = None) -> str | None:
+    """The implementation that speed-ups are stated over: the one wanted, else NumPy's, else the slowest measured.
+
+    Raises:
+        ValueError: the one wanted was not measured; lists those that were.
+    """
+    found = list(all_contests)
+    measured = dict.fromkeys(cell.implementation for contest in found for cell in contest.ranked)
+    if wanted is not None:
+        if wanted not in measured:
+            raise ValueError(f"baseline {wanted!r} was not measured; measured were {', '.join(measured) or 'none'}")
+        return wanted
+    if DEFAULT_BASELINE in measured:
+        return DEFAULT_BASELINE
+    slowest = [contest.ranked[-1].implementation for contest in found if contest.ranked]
+    return max(dict.fromkeys(slowest), key=slowest.count) if slowest else None

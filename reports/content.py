@@ -1,0 +1,224 @@
+"""Everything that a report says, computed once from the stored runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from . import answer, comparison, grids, runs, table, text
+from .comparison import Contest
+from .grids import Grid
+
+
+@dataclass
+class Content:
+    """The runs of a report and what follows from them.
+
+    Attributes:
+        runs: the folders, as read.
+        everything: every measurement in them.
+        table: those that the report compares: of a folder with several commits of a machine, the newest.
+        baseline: the implementation that speed-ups are over, None where nothing was measured.
+        notes: what was left out on the way.
+    """
+
+    runs: list[runs.Run]
+    everything: pd.DataFrame
+    table: pd.DataFrame
+    contests: list[Contest]
+    baseline: str | None
+    notes: list[str]
+
+    @cached_property
+    def lines(self) -> list[answer.Line]:
+        """The answer, one line per input."""
+        return answer.lines(self.contests, self.baseline)
+
+    @cached_property
+    def sentences(self) -> list[str]:
+        """The answer in sentences, each run's after its name where there are several."""
+        if not self.several:
+            return answer.sentences(self.contests, self.baseline)
+        return [
+            f"{run} – {sentence}"
+            for run in self.names
+            for sentence in answer.sentences([c for c in self.contests if c.run == run], self.baseline)
+        ]
+
+    @cached_property
+    def absent(self) -> list[answer.Absent]:
+        """What was not measured and why."""
+        return answer.absent(self.table, self.runs)
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        """What to be careful about."""
+        empty = [] if len(self.table) else ["Nothing was measured: there are no results in this folder."]
+        return [*empty, *self.notes, *answer.warnings(self.table, self.runs)]
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The runs that the report compares."""
+        return list(dict.fromkeys(self.table["run"]))
+
+    @property
+    def several(self) -> bool:
+        """Whether more than one run is shown side by side."""
+        return len(self.names) > 1
+
+    @property
+    def title(self) -> str:
+        """The report's title."""
+        operations = list(dict.fromkeys(self.table["operation"]))
+        machines = list(dict.fromkeys(self.table["machine"]))
+        on = f" on {text.listed(machines)}" if machines else ""
+        return f"{text.listed(operations) or 'Implementations'} compared{on}"
+
+    @property
+    def answers(self) -> Grid:
+        """The answer as a table."""
+        return grids.answers(self.lines, self.baseline, self.several)
+
+    @cached_property
+    def times(self) -> list[Grid]:
+        """Times of every implementation on the inputs that the answer is about: a table per operation."""
+        found = comparison.main_contests(self.contests)
+        return [
+            grids.times(
+                [c for c in found if c.operation == operation],
+                self.several,
+                f"times-{operation}",
+                f"{operation}: time of one call",
+            )
+            for operation in dict.fromkeys(c.operation for c in found)
+        ]
+
+    @property
+    def missing(self) -> Grid:
+        """What was not measured, as a table."""
+        return grids.missing(self.absent)
+
+    @cached_property
+    def facts(self) -> list[tuple[str, list[tuple[str, str]]]]:
+        """For each run, where and how it was measured: (name, value) pairs."""
+        return [(name, _facts(self._run(name), self.table[self.table["run"] == name])) for name in self.names]
+
+    def _run(self, name: str) -> runs.Run:
+        return next((r for r in self.runs if any(table.label(r, f) == name for f in r.results.files)), self.runs[0])
+
+    def caches(self, name: str) -> dict[str, int]:
+        """Sizes in bytes of the data caches of a run's machine."""
+        found = self._run(name).get("machine", "caches")
+        items = found.items() if isinstance(found, dict) else ()
+        return {str(key): int(value) for key, value in items if isinstance(value, int) and value > 0}
+
+    def table_as_text(self) -> pd.DataFrame:
+        """Every measurement, as CSV wants it: process medians as numbers with spaces between."""
+        frame = self.everything.copy()
+        frame["process_medians"] = [
+            " ".join(map(repr, medians)) if isinstance(medians, tuple) else "" for medians in frame["process_medians"]
+        ]
+        return frame
+
+
+def gather(folders: Sequence[Path], baseline: str | None = None) -> Content:
+    """Read the folders and work out what they say.
+
+    Raises:
+        reports.runs.NoResults: a folder is missing or holds no results.
+        ValueError: the baseline was not measured.
+    """
+    stored = [runs.read(Path(folder)) for folder in folders]
+    everything = table.frame(stored)
+    newest, notes = _newest(everything, stored)
+    contests = comparison.contests(newest)
+    return Content(stored, everything, newest, contests, comparison.baseline_of(contests, baseline), notes)
+
+
+def _newest(everything: pd.DataFrame, stored: Sequence[runs.Run]) -> tuple[pd.DataFrame, list[str]]:
+    """Of a folder that holds several commits of one machine, the commit that was measured last."""
+    keep, notes = set(), []
+    for run in stored:
+        labels: dict[str, list[tuple[float, str]]] = {}
+        for file in run.results.files:
+            when = max((m.started or 0 for m in file.measurements), default=0) or file.date or 0
+            labels.setdefault(file.machine, []).append((when, table.label(run, file)))
+        for machine, found in labels.items():
+            last = max(found)[1]
+            keep.add(last)
+            older = {label for _, label in found} - {last}
+            if older:
+                notes.append(
+                    f"{machine}: this report compares {last}, measured last; "
+                    f"older ones ({len(older)}) are in results.csv only."
+                )
+    return everything[everything["run"].isin(keep)].reset_index(drop=True), notes
+
+
+def _facts(run: runs.Run, rows: pd.DataFrame) -> list[tuple[str, str]]:
+    """Machine, threads, versions, date, commit; what is not known is left out."""
+    plain = run.results.machines.get(str(rows["machine"].iloc[0]), {})
+    memory = run.get("machine", "memory_bytes")
+    cores = [
+        f"{run.get('machine', key)} {kind}"
+        for key, kind in (("cores_physical", "physical"), ("cores_logical", "logical"))
+        if run.get("machine", key)
+    ]
+    gpus = run.get("machine", "gpu")
+    layer = run.get("threads", "layer")
+    threads = run.get("threads", "numba")
+    versions = run.get("versions")
+    load = run.get("load_average", "start")
+    dirty = {True: "dirty (changes not committed)", False: "clean"}.get(run.get("source", "dirty"), "")
+    dates = rows["date"].dropna()
+    facts = [
+        ("machine", str(rows["machine"].iloc[0])),
+        ("CPU", run.get("machine", "cpu") or plain.get("cpu")),
+        ("cores", ", ".join(cores) or plain.get("num_cpu")),
+        ("memory", text.size(memory) if isinstance(memory, int | float) else plain.get("ram")),
+        ("caches", _pairs(run.get("machine", "caches"), lambda value: text.size(float(value)))),
+        (
+            "GPU",
+            ", ".join(_gpu(gpu) for gpu in gpus)
+            if isinstance(gpus, list) and gpus
+            else "none found"
+            if run.side
+            else "",
+        ),
+        ("system", run.get("machine", "os") or plain.get("os")),
+        ("threads", f"{threads}{f' ({layer})' if layer else ''}" if threads else ""),
+        ("load average at the start", ", ".join(f"{x:.2f}" for x in load) if isinstance(load, list) else ""),
+        ("versions", _pairs(versions, str)),
+        ("measured", f"{dates.min():%Y-%m-%d %H:%M} UTC" if len(dates) else ""),
+        ("grid", run.side.get("grid")),
+        ("commit", " ".join(filter(None, (str(rows["commit"].iloc[0]), run.get("source", "branch"), dirty)))),
+        ("array", _pairs(run.side.get("array"), str)),
+        ("command", " ".join(map(str, run.side["command"])) if isinstance(run.side.get("command"), list) else ""),
+    ]
+    return [(name, str(value)) for name, value in facts if value]
+
+
+def _gpu(gpu: Any) -> str:
+    if not isinstance(gpu, dict):
+        return str(gpu)
+    driver = gpu.get("driver")
+    return f"{gpu.get('name')}{f' (driver {driver})' if driver else ''}"
+
+
+def _pairs(value: Any, show: Any) -> str:
+    if not isinstance(value, dict):
+        return ""
+    found = []
+    for key, part in value.items():
+        if part is None:
+            continue
+        try:
+            found.append(f"{key} {show(part)}")
+        except (TypeError, ValueError):
+            found.append(f"{key} {part}")
+    return ", ".join(found)

@@ -1,0 +1,71 @@
+"""One colour, marker and line per implementation, the same in every figure, on white and on dark paper.
+
+The colours keep apart for the common kinds of colour blindness and each has a contrast of 3:1 or more with its
+background; the markers tell implementations apart without colour. An implementation of this project always has
+the same style; others get theirs in alphabetical order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+# (on white, on dark)
+PALETTE = (
+    ("#0072b2", "#5ab4f0"),
+    ("#c4520a", "#f5884a"),
+    ("#00805e", "#3cc79b"),
+    ("#a8478a", "#e08cc4"),
+    ("#6b6b6c", "#b0b0b1"),
+    ("#9a7200", "#e3be3f"),
+    ("#332288", "#a9a3f5"),
+    ("#2a8fbd", "#8fdcff"),
+    ("#882255", "#f2a0b5"),
+)
+MARKERS = ("o", "s", "^", "D", "X", "v", "P", "*", "h", "<", ">", "d", "p")
+LINES = ("-", "--", "-.", ":")
+_FIXED = {"numpy_vectorized": 0, "numba_simple": 1, "numba_parallel": 2, "numba_cuda": 3, "naive": 4}
+
+# Ink, faint ink and paper: (on white, on dark); unlike the palette's, so that one can be told from the other in SVG.
+INK = ("#1b1c1d", "#e6e7e8")
+FAINT = ("#c9cacb", "#44474c")
+PAPER = ("#fffffe", "#15181d")
+
+
+@dataclass(frozen=True)
+class Style:
+    """How an implementation is drawn: colour on white, index of the palette, marker, line."""
+
+    color: str
+    index: int
+    marker: str
+    line: str
+
+
+class Styles:
+    """The styles of all implementations of a report."""
+
+    def __init__(self, implementations: Iterable[str]) -> None:
+        self._of: dict[str, Style] = {}
+        names = sorted(set(implementations), key=lambda name: (name not in _FIXED, name))
+        free = len(_FIXED)
+        for name in names:
+            place = _FIXED.get(name)
+            if place is None:
+                place, free = free, free + 1
+            color = place % len(PALETTE)
+            self._of[name] = Style(
+                PALETTE[color][0], color, MARKERS[place % len(MARKERS)], LINES[place // len(PALETTE) % len(LINES)]
+            )
+
+    def __getitem__(self, implementation: str) -> Style:
+        return self._of[implementation]
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter(self._of)
+
+
+def variables() -> list[tuple[str, str, str]]:
+    """CSS variables of the page: (name, value on white, value on dark)."""
+    named = [("ink", INK), ("faint", FAINT), ("paper", PAPER)]
+    return [(name, *pair) for name, pair in named] + [(f"s{i}", *pair) for i, pair in enumerate(PALETTE)]

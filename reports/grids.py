@@ -1,0 +1,145 @@
+"""Tables of a report as data, which the page, the Markdown and the terminal then draw each in its way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from . import text
+from .answer import Absent, Line
+from .comparison import Contest
+
+
+@dataclass(frozen=True)
+class Item:
+    """One cell: its words, and what it sorts by (None sorts last)."""
+
+    words: str
+    key: float | str | None = None
+    mark: str = ""  # best, tie, worse or missing: how it is set off, never by colour alone
+    title: str = ""
+
+    @property
+    def sort(self) -> float | str:
+        """The key, or the words where there is none."""
+        if self.key is None:
+            return self.words
+        return "" if isinstance(self.key, float) and math.isnan(self.key) else self.key
+
+
+@dataclass
+class Grid:
+    """A table with a caption; `numeric` says which columns hold numbers, `note` explains it in one sentence."""
+
+    id: str
+    caption: str
+    columns: list[str]
+    rows: list[list[Item]]
+    numeric: set[int] = field(default_factory=set)
+    note: str = ""
+    total: int | None = None  # how many rows there are, where not all of them are here
+
+
+def answers(lines: Sequence[Line], baseline: str | None, several: bool) -> Grid:
+    """The answer, one row per input."""
+    columns = [
+        "input",
+        "shape",
+        "dtype",
+        "fastest",
+        "time of one call",
+        f"over {baseline or 'the baseline'}",
+        "over the runner-up",
+    ]
+    rows = []
+    for line in lines:
+        row = [
+            Item(f"{line.operation}: {line.input}"),
+            Item(line.shape),
+            Item(line.dtype),
+            Item(line.fastest, mark="tie" if line.tie else "best"),
+            Item(line.time),
+            Item(line.over_baseline),
+            Item(line.over_runner_up),
+        ]
+        rows.append([Item(line.run), *row] if several else row)
+    return Grid("answer", "The fastest on each input", ["run", *columns] if several else columns, rows)
+
+
+def times(contests: Sequence[Contest], several: bool, id: str, caption: str) -> Grid:
+    """Times of every implementation: inputs down, implementations across."""
+    names = list(dict.fromkeys(cell.implementation for contest in contests for cell in contest.cells))
+    rows = []
+    for contest in contests:
+        cells = {cell.implementation: cell for cell in contest.cells}
+        best = {cell.implementation for cell in contest.tied}
+        row = [Item(contest.run)] if several else []
+        row += [Item(contest.title, contest.n if contest.benchmark == "Sweep" else None), Item(contest.dtype)]
+        for name in names:
+            cell = cells.get(name)
+            if cell is None:
+                row.append(Item(text.NOTHING, math.nan, "missing"))
+            elif not cell.measured:
+                row.append(Item({"skipped": "n/a"}.get(cell.status, cell.status), math.nan, "missing", cell.reason))
+            else:
+                mark = "" if name not in best else "best" if len(best) == 1 else "tie"
+                between = text.seconds_range(cell.low, cell.high)
+                row.append(Item(text.seconds(cell.value), cell.value, mark, between))
+        rows.append(row)
+    first = ["run"] if several else []
+    columns = [*first, "input", "dtype", *names]
+    return Grid(id, caption, columns, rows, set(range(len(first) + 2, len(columns))))
+
+
+def missing(absents: Sequence[Absent]) -> Grid:
+    """What was not measured and why."""
+    rows = [
+        [Item(f"{a.operation}.{a.implementation}"), Item(a.status), Item(a.reason), Item(a.where, a.count)]
+        for a in absents
+    ]
+    return Grid("absent", "Not measured, and why", ["implementation", "status", "reason", "where"], rows)
+
+
+MEASURED = (
+    "operation",
+    "implementation",
+    "benchmark",
+    "statistic",
+    "dtype",
+    "workload",
+    "n",
+    "value",
+    "low",
+    "high",
+    "status",
+)
+MOST_ROWS = 20_000
+
+
+def measurements(table: pd.DataFrame, several: bool) -> Grid:
+    """Every measurement, as far as a page can hold them."""
+    names = [*(["run"] if several else []), *MEASURED, "bandwidth"]
+    rows = []
+    for record in table[[*names, "unit", "order", "cache"]].head(MOST_ROWS).to_dict("records"):
+        show = text.seconds if record["unit"] == "s" else text.size if record["unit"] == "B" else text.digits
+        what = ", ".join(filter(None, (record["workload"], record["order"], record["cache"])))
+        row = []
+        for name in names:
+            value = record[name]
+            if name in ("value", "low", "high"):
+                row.append(Item(show(value), value))
+            elif name == "bandwidth":
+                row.append(Item(text.digits(value), value))
+            elif name == "n":
+                row.append(Item("" if pd.isna(value) else f"{value:,}", math.nan if pd.isna(value) else int(value)))
+            else:
+                row.append(Item(what if name == "workload" else str(value)))
+        rows.append(row)
+    titles = {"workload": "workload, order or cache", "bandwidth": "bandwidth, GB/s"}
+    numeric = {i for i, name in enumerate(names) if name in ("n", "value", "low", "high", "bandwidth")}
+    return Grid(
+        "measurements", "Every measurement", [titles.get(name, name) for name in names], rows, numeric, total=len(table)
+    )

@@ -1,0 +1,67 @@
+"""`index.html`: one file that opens from disk; everything it needs is inside it."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from .content import Content
+from .figures import style
+from .grids import Grid
+from .sections import Section
+
+TEMPLATES = Path(__file__).parent / "templates"
+FIRST_ROWS = 50  # rows of a paged table that are there without JavaScript, and in print
+PAGED = 300  # tables with more rows are shown page by page
+
+
+def render(content: Content, sections: list[Section]) -> str:
+    """The whole page."""
+    return _template().render(
+        content=content,
+        sections=sections,
+        style=Markup(_read("style.css")),  # noqa: S704 - our own file
+        script=Markup(_read("page.js")),  # noqa: S704 - our own file
+        variables=style.variables(),
+        first_rows=FIRST_ROWS,
+    )
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["paged"] = lambda grid: len(grid.rows) > PAGED
+    environment.filters["data"] = _data
+    return environment.get_template("index.html.j2")
+
+
+def _read(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _data(grid: Grid) -> Markup:
+    """The rows as JSON that may stand in a script element: [words, key] pairs, or the words where they are the key."""
+    rows: list[list[Any]] = [
+        [item.words if item.sort == item.words else [item.words, _key(item.sort)] for item in row] for row in grid.rows
+    ]
+    text = json.dumps(rows, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # No </script> and no <!-- can come of this; U+2028 and 2029 end lines in old JavaScript.
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)  # noqa: S704 - JSON without a character that HTML reads
+
+
+def _key(key: float | str) -> float | str:
+    return "" if isinstance(key, float) and not math.isfinite(key) else key

@@ -1,0 +1,82 @@
+"""Numbers as people read them: three digits and a unit."""
+
+from __future__ import annotations
+
+import math
+
+_TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+_SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
+NOTHING = "–"
+
+
+def digits(value: float) -> str:
+    """Three significant digits, without an exponent, with separators between thousands."""
+    if not math.isfinite(value):
+        return NOTHING
+    if value == 0:
+        return "0"
+    places = max(0, 2 - math.floor(math.log10(abs(float(f"{value:.2e}")))))
+    return f"{float(f'{value:.2e}'):,.{places}f}"
+
+
+def _unit(value: float, units: tuple[tuple[float, str], ...]) -> tuple[float, str]:
+    rounded = abs(float(f"{value:.2e}"))
+    return next(((scale, name) for scale, name in units if rounded >= scale), units[-1])
+
+
+def seconds(value: float) -> str:
+    """A time: ``1.23 ms``."""
+    return _scaled(value, _TIMES)
+
+
+def size(value: float) -> str:
+    """A number of bytes: ``16.0 MiB``."""
+    return _scaled(value, _SIZES)
+
+
+def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:
+    if not math.isfinite(value):
+        return NOTHING
+    scale, name = _unit(value, units)
+    return f"{digits(value / scale)} {name}"
+
+
+def seconds_range(low: float, high: float) -> str:
+    """An interval of times in one unit: ``1.20–1.31 ms``; empty where there is none."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    scale, name = _unit(low, _TIMES)
+    return f"{digits(low / scale)}–{digits(high / scale)} {name}"
+
+
+def factor(value: float) -> str:
+    """A ratio: ``5.12×``."""
+    return f"{digits(value)}×" if math.isfinite(value) else NOTHING
+
+
+def factor_range(low: float, high: float) -> str:
+    """An interval of ratios: ``4.90–5.31×``; empty where there is none."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    return f"{digits(low)}–{digits(high)}×"
+
+
+def bandwidth(value: float) -> str:
+    """GB/s: ``12.3 GB/s``."""
+    return f"{digits(value)} GB/s" if math.isfinite(value) else NOTHING
+
+
+def shape(outer: int, n: int, inner: int) -> str:
+    """``1024 × 1000`` for the last axis, ``8 × 21 × 65536 (axis 1)`` for a middle one."""
+    return f"{outer} × {n}" if inner == 1 else f"{outer} × {n} × {inner} (axis 1)"
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 process``, ``2 processes``."""
+    ending = "es" if noun.endswith("s") else "s"
+    return f"{count:,} {noun}{'' if count == 1 else ending}"
+
+
+def listed(names: list[str]) -> str:
+    """``a, b and c``."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
