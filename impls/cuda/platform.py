@@ -1,0 +1,79 @@
+"""Whether CUDA kernels can run here, and on what: a device, Numba's simulator, or a reason why not."""
+
+from __future__ import annotations
+
+import functools
+import os
+
+# max.NaN.f32 and redux.sync are instructions of compute capability 8.0 and newer.
+OLDEST = (8, 0)
+
+SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
+"""NUMBA_ENABLE_CUDASIM: kernels run thread by thread in Python, on the host. Read once by numba-cuda."""
+
+SIMULATOR_NAME = "Numba's CUDA simulator (Python on the host, no GPU)"
+
+
+def require() -> None:
+    """Return if kernels can be compiled or simulated here.
+
+    Raises:
+        ImportError: numba-cuda or what it needs is missing.
+    """
+    try:
+        from numba import cuda
+    except ImportError as error:
+        raise ImportError(f"numba-cuda cannot be imported ({error}); pip install 'maxbench[cuda]'") from None
+    if getattr(cuda, "implementation", None) != "NVIDIA":
+        raise ImportError(
+            "numba-cuda is not installed, and the CUDA support inside numba is no longer maintained; "
+            "pip install 'maxbench[cuda]'"
+        )
+
+
+@functools.cache
+def unavailable() -> str | None:
+    """Why kernels cannot run here, or None if they can."""
+    try:
+        require()
+    except ImportError as error:
+        return str(error)
+    if SIMULATED:
+        return None
+    from numba import cuda
+
+    if not cuda.is_available():
+        return "no CUDA GPU: " + _driver_problem()
+    capability = tuple(cuda.get_current_device().compute_capability)
+    if capability < OLDEST:
+        return (
+            f"the GPU has compute capability {'.'.join(map(str, capability))}; the kernels need "
+            f"{'.'.join(map(str, OLDEST))} or newer"
+        )
+    return None
+
+
+def device_name() -> str:
+    """What kernels run on here: the GPU's name, or the simulator's.
+
+    Raises:
+        ImportError: nothing; the message says why.
+    """
+    if reason := unavailable():
+        raise ImportError(reason)
+    if SIMULATED:
+        return SIMULATOR_NAME
+    from numba import cuda
+
+    name = cuda.get_current_device().name
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def _driver_problem() -> str:
+    from numba.cuda.cudadrv.driver import driver
+
+    try:
+        count = driver.get_device_count()
+    except Exception as error:  # the driver's own words, on one line
+        return " ".join(str(error).replace("Error at driver init:", "").split()).rstrip(" :") or type(error).__name__
+    return f"the driver finds {count} devices" if count == 0 else "the CUDA libraries cannot be loaded"

@@ -1,0 +1,61 @@
+"""The ``numba_cuda`` backend: arrays in the memory of a CUDA device, or of Numba's CUDA simulator."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .cuda import platform
+
+if reason := platform.unavailable():
+    raise ImportError(reason)
+
+from numba import cuda
+
+
+class _NumbaCuda:
+    """Numba device arrays on the current device and its default stream."""
+
+    name = "numba_cuda"
+    device = "cuda"
+    simulated = platform.SIMULATED
+
+    @property
+    def device_name(self) -> str:
+        """The GPU, or the simulator, by name."""
+        return platform.device_name()
+
+    def put(self, array: np.ndarray) -> Any:
+        """A copy of a C-contiguous host array on the device."""
+        return cuda.to_device(array)
+
+    def get(self, array: Any) -> np.ndarray:
+        """A device array as a host array; waits for the kernels that write it."""
+        host: np.ndarray = array.copy_to_host()
+        return host
+
+    def synchronize(self) -> None:
+        """Wait until the device has finished everything."""
+        cuda.synchronize()
+
+    def timer(self, call: Callable[[], Any]) -> float:
+        """Seconds that the device spends in the work that call() starts, between two events of its stream.
+
+        The simulator has no events that tell time: there it is the host's clock.
+        """
+        if self.simulated:
+            begin = time.perf_counter()
+            call()
+            return time.perf_counter() - begin
+        start, end = cuda.event(timing=True), cuda.event(timing=True)
+        start.record()
+        call()
+        end.record()
+        end.synchronize()
+        return float(cuda.event_elapsed_time(start, end)) * 1e-3  # milliseconds
+
+
+BACKEND = _NumbaCuda()
