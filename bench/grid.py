@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 
+from impls import contract
+
 # MAXBENCH_GRID: "quick" ends in minutes, "full" is the whole grid.
 GRID = "MAXBENCH_GRID"
 # MAXBENCH_IMPLEMENTATIONS: replaces the list below; comma-separated <operation>.<name>. Plug-ins are measured
@@ -28,7 +30,7 @@ ARRAY = "MAXBENCH_ARRAY"
 ARRAY_KEY = "MAXBENCH_ARRAY_KEY"
 ARRAY_AXIS = "MAXBENCH_ARRAY_AXIS"
 
-_IN_TREE = ("naive", "numpy_vectorized", "numba_simple", "numba_parallel", "numba_cuda")
+IN_TREE = ("naive", "numpy_vectorized", "numba_simple", "numba_parallel", "numba_cuda")
 
 _SIZES = {"quick": (2, 32, 1024, 32768, 1048576), "full": tuple(2**k for k in range(1, 21))}
 _WORKLOADS = {
@@ -74,17 +76,17 @@ def implementations(operation: str) -> list[str]:
     """Names of the implementations of an operation."""
     chosen = os.environ.get(IMPLEMENTATIONS)
     if chosen is None:
-        return list(_IN_TREE)
+        return list(IN_TREE)
     pairs = (item.strip().split(".", 1) for item in chosen.split(",") if "." in item)
     return [name for of, name in pairs if of == operation]
 
 
 def dtypes(operation: str) -> list[str]:
-    """Names of the dtypes measured for an operation."""
+    """Names of the dtypes measured for an operation, of those that it takes."""
     chosen = os.environ.get(DTYPES)
     if chosen is None:
         return list(_DTYPES[name(), operation])
-    return [item.strip() for item in chosen.split(",") if item.strip()]
+    return [item for item in map(str.strip, chosen.split(",")) if item in contract.OPERATIONS[operation].dtypes]
 
 
 def sizes() -> list[int]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -217,9 +216,6 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 def cell_expression(benchmark: str, params: Sequence[str]) -> str:
     """The expression by which ``asv run --bench`` selects one cell and nothing else."""
-    return f"^{re.escape(f'{benchmark}({", ".join(params)})')}$"
+    cell = f"{benchmark}({', '.join(params)})"
+    return f"^{re.escape(cell)}$"
 
-
-def has_git() -> bool:
-    """Whether git can be run, which asv's own commands need and ``maxbench run`` does not."""
-    return shutil.which("git") is not None

@@ -1,0 +1,97 @@
+"""``maxbench check``: every implementation on every case of the contract, and across the two operations."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from impls import contract, isolated
+from impls.agreement import Finding
+
+from ..progress import Bar
+from ..selection import select
+from ..terminal import console
+
+_STATUSES = ("agrees", "wrong", "not supported", "unavailable")
+_SHOWN = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``maxbench check``."""
+    parser.add_argument(
+        "pattern", nargs="*", metavar="PATTERN", help="implementations, e.g. numba_parallel or 'softmax.*'"
+    )
+    parser.add_argument("--operation", choices=sorted(contract.OPERATIONS), help="one operation instead of both")
+    parser.add_argument("--dtype", action="append", choices=contract.DTYPES, help="only these; repeatable")
+    parser.add_argument("--jobs", type=int, metavar="N", help="implementations at a time (default: one a core)")
+    parser.add_argument(
+        "--simulate-cuda", action="store_true", help="run CUDA implementations in Numba's simulator, without a GPU"
+    )
+    parser.add_argument("--format", choices=("table", "json"), default="table", help="json has every single finding")
+
+
+def main(args: argparse.Namespace) -> int:
+    """0: nothing is wrong; 1: something is."""
+    if args.simulate_cuda:
+        os.environ["NUMBA_ENABLE_CUDASIM"] = "1"
+    entries = select(args.pattern, args.operation)
+    done = 0
+    with Bar() as bar:
+
+        def tick(entry: object, findings: list[Finding]) -> None:
+            nonlocal done
+            done += 1
+            bar.show("checking agreement", done, len(entries), None)
+
+        bar.show("checking agreement", 0, len(entries), None)
+        findings = isolated.check_all(entries, args.dtype, jobs=args.jobs, done=tick)
+    if args.format == "json":
+        json.dump([finding.as_dict() for finding in findings], sys.stdout, indent=1)
+        print()
+    else:
+        _print(findings)
+    return int(any(finding.status == "wrong" for finding in findings))
+
+
+def _print(findings: Sequence[Finding]) -> None:
+    out = console(sys.stdout)
+    rows: dict[tuple[str, str], list[Finding]] = {}
+    bad = {f.implementation for f in findings if f.operation == "pair" and f.status == "wrong"}
+    pairs = {f.implementation for f in findings if f.operation == "pair"}
+    for finding in findings:
+        name = finding.implementation
+        if finding.operation == "pair" and name not in bad:
+            name = f"{len(pairs - bad)} pairs of a softmax and an argmax"
+        rows.setdefault((finding.operation, name), []).append(finding)
+    table = Table("operation", "implementation")
+    for status in _STATUSES[:-1]:
+        table.add_column(status, justify="right")
+    table.add_column("why", overflow="fold")
+    for (operation, name), own in rows.items():
+        counts = Counter(finding.status for finding in own)
+        table.add_row(
+            *("both" if operation == "pair" else operation, name),
+            *("" if counts["unavailable"] else str(counts[status]) for status in _STATUSES[:-1]),
+            _why(own),
+        )
+    out.print(table)
+    wrong = [finding for finding in findings if finding.status == "wrong"]
+    for finding in wrong[:_SHOWN]:
+        where = f" {finding.case} {finding.dtype}" if finding.case else ""
+        out.print(f"wrong: {finding.operation} {finding.implementation}{where}: {finding.detail}", markup=False)
+    if len(wrong) > _SHOWN:
+        out.print(f"... and {len(wrong) - _SHOWN} more; --format json has all")
+
+
+def _why(own: Sequence[Finding]) -> str:
+    """The reasons for what is not supported or unavailable, each once."""
+    reasons = dict.fromkeys(f.detail for f in own if f.status in ("not supported", "unavailable"))
+    wrong = next((f for f in own if f.status == "wrong"), None)
+    first = [f"{wrong.case} {wrong.dtype}: {wrong.detail}"] if wrong else []
+    return "; ".join([*first, *reasons])

@@ -1,0 +1,76 @@
+"""``maxbench list``: every implementation, where it comes from, what it takes, and whether it can run here."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from rich.table import Table
+
+import impls
+from impls import contract
+
+from ..selection import select
+from ..terminal import console
+
+_COLUMNS = ("operation", "implementation", "device", "threads", "dtypes", "origin", "status")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``maxbench list``."""
+    parser.add_argument("pattern", nargs="*", metavar="PATTERN", help="implementations, e.g. 'numba_*'")
+    parser.add_argument("--operation", choices=sorted(contract.OPERATIONS), help="one operation instead of both")
+    parser.add_argument("--format", choices=("table", "json"), default="table")
+
+
+def main(args: argparse.Namespace) -> int:
+    """0, whatever is available."""
+    rows = [_row(entry) for entry in select(args.pattern, args.operation)]
+    if args.format == "json":
+        json.dump(rows, sys.stdout, indent=1)
+        print()
+        return 0
+    table = Table(*_COLUMNS)
+    table.columns[-1].overflow = "fold"
+    for row in rows:
+        status = f"{row['status']}{': ' if row['reason'] else ''}{row['reason']}"
+        table.add_row(*(_text(row[key]) for key in _COLUMNS[:-1]), status)
+    console(sys.stdout).print(table)
+    return 0
+
+
+def _row(entry: impls.Entry) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "operation": entry.operation,
+        "implementation": entry.name,
+        "device": None,
+        "threads": None,
+        "dtypes": None,
+        "origin": entry.origin,
+        "status": "available",
+        "reason": "",
+    }
+    try:
+        kernel = entry.load().kernel
+    except impls.Unavailable as error:
+        row.update(status="unavailable", reason=str(error).partition("is not available: ")[2])
+        return row
+    row.update(device=kernel.backend.device, threads=kernel.threads, dtypes=list(kernel.dtypes))
+    return row
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return _short(value)
+    return "" if value is None else str(value)
+
+
+def _short(dtypes: list[str]) -> str:
+    """Dtype names with runs of a kind drawn together: float16/32/64, int8/16."""
+    widths: dict[str, list[str]] = {}
+    for name in dtypes:
+        kind = name.rstrip("0123456789")
+        widths.setdefault(kind, []).append(name[len(kind) :])
+    return ", ".join(kind + "/".join(found) for kind, found in widths.items())

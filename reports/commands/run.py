@@ -1,0 +1,204 @@
+"""``maxbench run``: check, measure with asv, report, and print the comparison."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import workloads
+from impls import contract, layout
+
+from .. import environment, files, report, terminal
+from ..asv_driver import AsvFailed
+from ..cli import UsageError
+from ..content import gather
+from ..measure import Measurement, Plan
+from ..progress import Bar
+from ..runs import SCHEMA, SIDE_CAR
+from ..selection import select
+
+RESULTS = Path("maxbench-results")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``maxbench run``."""
+    what = parser.add_argument_group("what to measure")
+    what.add_argument("--array", type=Path, metavar="FILE", help="your own array: .npy (memory-mapped) or .npz")
+    what.add_argument("--key", help="which array of an .npz file")
+    what.add_argument("--axis", type=int, help="the axis to reduce (default: the last)")
+    what.add_argument("--full", action="store_true", help="the whole grid, 5 rounds: about an hour")
+    what.add_argument(
+        "--only",
+        action="append",
+        metavar="PATTERN",
+        help="implementations, e.g. 'numba_*' or softmax.naive; repeatable",
+    )
+    what.add_argument("--operation", choices=sorted(contract.OPERATIONS), help="one operation instead of both")
+    what.add_argument("--dtype", action="append", choices=contract.DTYPES, help="instead of the grid's; repeatable")
+    how = parser.add_argument_group("how")
+    how.add_argument("--threads", type=int, metavar="N", help="CPU threads for every library (default: all CPUs)")
+    how.add_argument("--machine", metavar="NAME", help="the machine's name in results (default: its host name)")
+    where = parser.add_argument_group("results")
+    where.add_argument("--output", type=Path, metavar="DIR", help=f"a new folder (default: {RESULTS}/<date>-<time>)")
+    where.add_argument("--resume", type=Path, metavar="DIR", help="go on with an interrupted run, with its own options")
+    where.add_argument("--baseline", metavar="NAME", help="the implementation that speed-ups are over")
+    where.add_argument("--format", choices=terminal.FORMATS, default="table", help="of the answer on standard output")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Check, measure, report. 0: measured; 1: something is wrong; 130: interrupted."""
+    if args.resume is not None:
+        args, resumed = _resume(args)
+    else:
+        resumed = None
+    plan = _plan(args)
+    # This process loads implementations too, and passes its environment on.
+    os.environ.update(environment.thread_variables(plan.threads))
+    with Bar() as bar:
+        try:
+            measurement = Measurement(plan, bar, resumed)
+            measurement.save()
+            if not measurement.side["implementations"]:
+                measurement.check()
+            measurement.measure()
+        except AsvFailed as error:
+            raise UsageError(str(error)) from None
+        except KeyboardInterrupt:
+            bar.__exit__(None, None, None)
+            return _interrupted(plan, args)
+        bar.show("writing the report", 0, 1, None)
+        content = gather([plan.folder], args.baseline)
+        page = report.write_content(content, plan.folder)
+    terminal.show(content, args.format)
+    print(f"\nReport: {page}", file=sys.stderr)
+    wrong = [i for i in measurement.side["implementations"] if i["status"] == "wrong"]
+    for one in wrong:
+        print(f"wrong, so not measured: {one['operation']}.{one['name']}: {one['reason']}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+def _interrupted(plan: Plan, args: argparse.Namespace) -> int:
+    side = json.loads((plan.folder / SIDE_CAR).read_text("utf-8"))
+    side["state"] = "interrupted"
+    files.write_json(plan.folder / SIDE_CAR, side)
+    print(f"Interrupted. What was measured is kept in {plan.folder}", file=sys.stderr)
+    if side.get("rounds") or any((plan.folder / "asv" / "results").glob("*/*-*.json")):
+        page = report.write([plan.folder], plan.folder, args.baseline)
+        print(f"Report so far: {page}", file=sys.stderr)
+    print(f"Go on with: maxbench run --resume {shlex.quote(str(plan.folder))}", file=sys.stderr)
+    return 130
+
+
+def _plan(args: argparse.Namespace) -> Plan:
+    if args.array is None and (args.key is not None or args.axis is not None):
+        raise UsageError("--key and --axis belong to --array FILE")
+    if args.array is not None and (args.dtype or args.full):
+        raise UsageError("--array is measured in its own dtype on its own grid: leave out --dtype and --full")
+    threads = environment.usable_cpus() if args.threads is None else args.threads
+    if not 1 <= threads <= (os.cpu_count() or 1):
+        raise UsageError(f"--threads {threads}: accepted are 1 to {os.cpu_count()}, the CPUs of this machine")
+    entries = select(args.only, args.operation)
+    array, dtypes = None, tuple(args.dtype) if args.dtype else None
+    if args.array is not None:
+        array, dtypes = _array(args)
+    if dtypes is not None:
+        kept = tuple(e for e in entries if set(dtypes) & set(contract.OPERATIONS[e.operation].dtypes))
+        if not kept:
+            raise UsageError(f"no chosen operation takes {', '.join(dtypes)}")
+        entries = kept
+    return Plan(
+        folder=_folder(args),
+        grid="full" if args.full else "quick",
+        entries=entries,
+        dtypes=dtypes,
+        threads=threads,
+        array=array,
+        command=_words(args),
+        machine=args.machine,
+    )
+
+
+def _array(args: argparse.Namespace) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The user's array for the side-car, and the dtypes its two operations are computed in."""
+    try:
+        a = workloads.read_array(args.array, args.key)
+        name = a.dtype.newbyteorder("=").name
+        if name not in contract.DTYPES:
+            raise ValueError(f"{args.array}: dtype {a.dtype} is not accepted, only {', '.join(contract.DTYPES)}")
+        axis = -1 if args.axis is None else args.axis
+        folded = layout.fold(a, axis if a.ndim else None)
+    except (OSError, ValueError, np.exceptions.AxisError) as error:
+        raise UsageError(str(error)) from None
+    if 0 in folded.shape:
+        raise UsageError(f"{args.array}: shape {a.shape} holds no elements")
+    described = {
+        "path": str(args.array.resolve()),
+        "key": args.key,
+        "axis": axis if a.ndim else None,
+        "shape": list(a.shape),
+        "dtype": name,
+    }
+    softmax = name if name in contract.FLOATS else "float64"
+    return described, tuple(dict.fromkeys((softmax, name)))
+
+
+def _folder(args: argparse.Namespace) -> Path:
+    if args.resume is not None:
+        return Path(args.resume)
+    if args.output is None:
+        stem = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+        folder = next(f for f in (RESULTS / f"{stem}{suffix}" for suffix in ("", *"abcdefgh")) if not f.exists())
+    else:
+        folder = args.output
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        hint = f"; go on with it by --resume {folder}" if (folder / SIDE_CAR).exists() else ""
+        raise UsageError(f"--output {folder} exists and is not an empty folder{hint}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--output {folder}: {error.strerror}") from None
+    return folder
+
+
+def _words(args: argparse.Namespace) -> list[str]:
+    """The options that a resumed run needs again."""
+    words = []
+    for option in ("array", "key", "axis", "operation", "threads", "machine"):
+        if (value := getattr(args, option)) is not None:
+            words += [f"--{option}", str(value.resolve() if option == "array" else value)]
+    for option in ("only", "dtype"):
+        words += [word for value in getattr(args, option) or () for word in (f"--{option}", value)]
+    return [*words, *(["--full"] if args.full else [])]
+
+
+def _resume(args: argparse.Namespace) -> tuple[argparse.Namespace, dict[str, Any] | None]:
+    """The options of the interrupted run with the new ones for output, and its side-car."""
+    folder: Path = args.resume
+    given = ("array", "key", "axis", "only", "operation", "dtype", "threads", "machine", "output")
+    if named := [f"--{o}" for o in given if getattr(args, o) is not None] + (["--full"] if args.full else []):
+        raise UsageError(f"--resume goes on with the run's own options: leave out {', '.join(named)}")
+    try:
+        side = json.loads((folder / SIDE_CAR).read_text("utf-8"))
+        if not isinstance(side, dict) or side.get("schema") != SCHEMA or not isinstance(side.get("command"), list):
+            raise ValueError(f"not a side-car of schema {SCHEMA}")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{folder}: no run to go on with: {folder / SIDE_CAR}: {error}") from None
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    again = parser.parse_args([*map(str, side["command"]), "--resume", str(folder)])
+    again.baseline, again.format = args.baseline, args.format
+    now = environment.source()
+    if (now["commit"], now["content"]) != (side["source"]["commit"], side["source"]["content"]):
+        raise UsageError(
+            f"{folder} was measured with other code "
+            f"({side['source']['commit'] or side['source']['content']}): start a new run"
+        )
+    return again, side

@@ -1,0 +1,295 @@
+"""The main job: check what can run here, measure it with asv round by round, and keep what was measured."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import impls
+from bench import grid
+from impls import isolated, registry
+from impls.agreement import Finding
+
+from . import environment, files
+from .asv_driver import Driver, cell_expression
+from .asv_results import read as read_results
+from .progress import Bar, Journal
+from .runs import AGREEMENT, JOURNAL, SCHEMA, SIDE_CAR
+
+# A quick run takes rounds until the next would end after this many seconds of measuring: with the check before it and
+# the report after it that makes three minutes on two cores. At least two rounds, for an interval.
+QUICK_SECONDS = 100.0
+LEAST_ROUNDS, MOST_ROUNDS = 2, 5
+
+_TIMED = r"\.time_"
+
+
+@dataclass
+class Plan:
+    """What is to be measured, and where it goes.
+
+    Attributes:
+        folder: the run folder.
+        grid: quick or full.
+        entries: the implementations to check and measure.
+        dtypes: narrows the dtypes, None for the grid's.
+        threads: CPU threads that every library gets.
+        array: the user's own array as the side-car has it (path, key, axis, shape, dtype), None for the workloads.
+        command: the words of the command line, to say how to go on.
+        machine: a name for the machine, None for its host name.
+    """
+
+    folder: Path
+    grid: str
+    entries: tuple[registry.Entry, ...]
+    dtypes: tuple[str, ...] | None
+    threads: int
+    array: dict[str, Any] | None
+    command: list[str] = field(default_factory=list)
+    machine: str | None = None
+
+    @property
+    def operations(self) -> list[str]:
+        """The operations that any entry belongs to."""
+        return sorted({entry.operation for entry in self.entries})
+
+    def variables(self, names: Sequence[str]) -> dict[str, str]:
+        """The environment of every benchmark process, for these ``operation.name``."""
+        found = {
+            grid.GRID: self.grid,
+            grid.IMPLEMENTATIONS: ",".join(names),
+            grid.JOURNAL: str(self.folder / JOURNAL),
+            grid.PRELOAD: "numba",
+            **environment.thread_variables(self.threads),
+        }
+        if self.dtypes is not None:
+            found[grid.DTYPES] = ",".join(self.dtypes)
+        if self.array is not None:
+            found[grid.ARRAY] = self.array["path"]
+            if self.array["key"] is not None:
+                found[grid.ARRAY_KEY] = self.array["key"]
+            if self.array["axis"] is not None:
+                found[grid.ARRAY_AXIS] = str(self.array["axis"])
+        return found
+
+    def checked_dtypes(self) -> tuple[str, ...]:
+        """The dtypes that the agreement check looks at: those that are measured."""
+        if self.dtypes is not None:
+            return self.dtypes
+        os.environ[grid.GRID] = self.grid
+        return tuple(dict.fromkeys(name for operation in self.operations for name in grid.dtypes(operation)))
+
+
+class Measurement:
+    """One run over a plan; `side` is the side-car, saved at every step."""
+
+    def __init__(self, plan: Plan, bar: Bar, resumed: dict[str, Any] | None = None) -> None:
+        self.plan = plan
+        self.bar = bar
+        self.side = resumed or self._begin()
+        self.side["state"] = "running"
+        self.rounds_done: int = self.side.setdefault("rounds", 0)
+        source = self.side["source"]
+        self.driver = Driver(
+            plan.folder,
+            re.sub(r"[^\w.-]", "_", self.side["machine"]["name"]),
+            source["commit"] or source["content"],
+            {},
+        )
+
+    def _begin(self) -> dict[str, Any]:
+        plan = self.plan
+        side: dict[str, Any] = {
+            "schema": SCHEMA,
+            "id": plan.folder.name,
+            "started": _now(),
+            "finished": None,
+            "state": "running",
+            "command": plan.command,
+            "grid": "array" if plan.array else plan.grid,
+            "machine": environment.machine(plan.machine),
+            "threads": environment.threads(plan.threads),
+            "load_average": {"start": environment.load_average(), "end": None},
+            "versions": environment.versions(),
+            "source": environment.source(),
+            "array": plan.array,
+            "implementations": [],
+        }
+        side["warnings"] = environment.warnings(side)
+        return side
+
+    def save(self) -> None:
+        """Write the side-car."""
+        files.write_json(self.plan.folder / SIDE_CAR, self.side)
+
+    def check(self) -> None:
+        """Check agreement of every entry on the dtypes that will be measured, and note what each one is."""
+        entries, done = self.plan.entries, 0
+
+        def tick(entry: registry.Entry, findings: list[Finding]) -> None:
+            nonlocal done
+            done += 1
+            self.bar.show(f"checked {entry.operation}.{entry.name}", done, len(entries), None)
+
+        self.bar.show("checking agreement", 0, len(entries), None)
+        findings = isolated.check_all(entries, self.plan.checked_dtypes(), done=tick)
+        files.write_json(self.plan.folder / AGREEMENT, [finding.as_dict() for finding in findings])
+        self.side["implementations"] = [_describe(entry, findings) for entry in entries]
+        self.save()
+
+    def measure(self) -> None:
+        """Measure in rounds.
+
+        Raises:
+            AsvFailed: asv could not do its work.
+            KeyboardInterrupt: the run was stopped; what was measured is saved.
+        """
+        names = [f"{i['operation']}.{i['name']}" for i in self.side["implementations"] if i["status"] == "available"]
+        if not names:
+            self._finish("finished")
+            return
+        self.driver.variables = self.plan.variables(names)
+        self.side["warnings"] += set_aside_unreadable(self.driver.results)
+        self.driver.prepare(self.side["machine"])
+        benchmarks = self.driver.discover(self._selection())
+        everything = list(_cells(benchmarks))
+        timed = [cell for cell in everything if re.search(_TIMED, cell[0])]
+        one = 0.0  # seconds of a round of timings
+        try:
+            while self.rounds_done < self._rounds(one):
+                cells = self._missing(everything) if self.rounds_done == 0 else timed
+                ticker = _Ticker(self, cells, timed)
+                self.driver.round(self._expressions(everything, cells), ticker)
+                one = ticker.one_round
+                self.rounds_done = self.side["rounds"] = self.rounds_done + 1
+                self.save()
+        except KeyboardInterrupt:
+            self._finish("interrupted")
+            raise
+        self._finish("finished")
+
+    def _finish(self, state: str) -> None:
+        self.side.update(state=state, finished=_now())
+        self.side["load_average"]["end"] = environment.load_average()
+        self.save()
+
+    def _selection(self) -> list[str]:
+        classes = r"(Own|Start)" if self.plan.array else r"(?!Own)\w+"
+        return [rf"^{operation}\.{classes}\." for operation in self.plan.operations]
+
+    def _expressions(self, everything: list[tuple[str, ...]], cells: list[tuple[str, ...]]) -> list[str]:
+        """What makes asv measure these cells: by their benchmarks where those are whole, one by one where not."""
+        if len(cells) < len(everything) and self.rounds_done == 0:
+            return [cell_expression(name, params) for name, *params in cells]
+        return sorted({rf"^{re.escape(cell[0])}\b" for cell in cells})
+
+    def _rounds(self, one: float) -> int:
+        """How many rounds to take when one takes so many seconds."""
+        if self.plan.grid == "full" or self.plan.array:
+            return MOST_ROUNDS
+        return max(LEAST_ROUNDS, min(MOST_ROUNDS, int(QUICK_SECONDS / max(one, 1e-3))))
+
+    def _missing(self, cells: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+        """The cells that an interrupted first round did not get to."""
+        have = {
+            (measurement.benchmark, *measurement.params)
+            for file in read_results(self.driver.results).files
+            for measurement in file.measurements
+            if measurement.status != "failed"
+        }
+        return [cell for cell in cells if cell not in have]
+
+
+class _Ticker:
+    """Shows how far a round is, and how long it and those after it will take."""
+
+    def __init__(self, run: Measurement, cells: list[tuple[str, ...]], timed: list[tuple[str, ...]]) -> None:
+        self._run = run
+        self._journal = Journal(run.plan.folder / JOURNAL)
+        self._cells, self._timed = ([(n.rpartition(".")[0], *params) for n, *params in some] for some in (cells, timed))
+
+    @property
+    def one_round(self) -> float:
+        """Seconds that a round of timings takes."""
+        return self._journal.seconds(self._timed) or 0.0
+
+    def __call__(self) -> None:
+        done = self._journal.read()
+        left = self._journal.seconds(self._cells[done:])
+        rounds = self._run._rounds(self.one_round)
+        if left is not None:
+            left += (rounds - 1 - self._run.rounds_done) * self.one_round
+        what = f"measuring, round {self._run.rounds_done + 1} of {rounds}"
+        self._run.bar.show(what, done, len(self._cells), left)
+
+
+def set_aside_unreadable(results: Path) -> list[str]:
+    """Rename results files that asv would stumble over; returns a warning for each."""
+    said = []
+    for path in sorted(results.glob("*/*.json")):
+        try:
+            content = json.loads(path.read_text("utf-8"))
+            if isinstance(content, dict) and (path.name == "machine.json" or "results" in content):
+                continue
+            problem = "not a results file of asv"
+        except (OSError, ValueError) as error:
+            problem = f"truncated or not JSON ({error})"
+        aside = path.with_name(f"{path.name}.set-aside")
+        path.replace(aside)
+        said.append(f"set aside {path}, as {aside.name}: {problem}")
+    return said
+
+
+def _cells(benchmarks: dict[str, dict[str, Any]]) -> Iterator[tuple[str, ...]]:
+    """(benchmark, parameters...) in the order in which asv runs them."""
+    for name, benchmark in sorted(benchmarks.items()):
+        for params in itertools.product(*benchmark["params"]):
+            yield (name, *params)
+
+
+def _describe(entry: registry.Entry, findings: Sequence[Finding]) -> dict[str, Any]:
+    """An implementation for the side-car: what it declares, whether it runs here and if not, why."""
+    own = [f for f in findings if (f.operation, f.implementation) == (entry.operation, entry.name)]
+    found: dict[str, Any] = {
+        "operation": entry.operation,
+        "name": entry.name,
+        "origin": entry.origin,
+        "status": "available",
+        "reason": "",
+        "device": None,
+        "threads": None,
+        "dtypes": [],
+        "doc": "",
+        "source": None,
+    }
+    for finding in own:
+        if finding.status in ("unavailable", "wrong"):
+            where = f"{finding.case} {finding.dtype}: ".lstrip() if finding.case else ""
+            found.update(status=finding.status, reason=f"{where}{finding.detail}")
+            break
+    try:
+        implementation = entry.load() if found["status"] != "unavailable" else None
+    except impls.Unavailable as error:
+        found.update(status="unavailable", reason=str(error))
+        return found
+    if implementation is not None:
+        kernel = implementation.kernel
+        found.update(
+            device=kernel.backend.device,
+            threads=kernel.threads,
+            dtypes=list(kernel.dtypes),
+            doc=implementation.doc,
+            source=implementation.source,
+        )
+    return found
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,36 @@
+"""Choosing implementations by a pattern on the command line."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable
+
+import impls
+from impls import registry
+
+from .cli import UsageError
+
+
+def select(patterns: Iterable[str] | None, operation: str | None = None) -> tuple[registry.Entry, ...]:
+    """The implementations that match any pattern (all, without one) and belong to the operation (either, for None).
+
+    A pattern is compared with the name and with ``operation.name``; it may hold ``*``, ``?`` and ``[...]``, and a
+    word without any of these matches wherever it occurs.
+
+    Raises:
+        UsageError: a pattern matches nothing; lists what there is.
+    """
+    entries = [e for e in impls.catalogue() if operation in (None, e.operation)]
+    chosen = list(patterns) if patterns else ["*"]
+    for pattern in chosen:
+        if not any(_matches(entry, pattern) for entry in entries):
+            known = ", ".join(dict.fromkeys(e.name for e in entries))
+            raise UsageError(f"no implementation matches {pattern!r} (known: {known})")
+    return tuple(entry for entry in entries if any(_matches(entry, pattern) for pattern in chosen))
+
+
+def _matches(entry: registry.Entry, pattern: str) -> bool:
+    full = f"{entry.operation}.{entry.name}"
+    if not set(pattern) & set("*?["):
+        return pattern in full
+    return fnmatch.fnmatchcase(entry.name, pattern) or fnmatch.fnmatchcase(full, pattern)
