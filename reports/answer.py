@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -132,12 +133,7 @@ def absent(table: pd.DataFrame, stored: Sequence[Run]) -> list[Absent]:
     found: list[Absent] = []
     for key, group in rows.groupby(["operation", "implementation", "status", "reason"], sort=False):
         operation, implementation, status, reason = map(str, key)
-        places = [
-            " ".join(
-                str(part) for part in (r.benchmark, r.workload or (f"n = {r.n}" if r.n == r.n else ""), r.dtype) if part
-            )
-            for r in group.head(3).itertuples()
-        ]
+        places = [_place(record) for record in group.head(3).to_dict("records")]
         more = f" and {len(group) - len(places)} more" if len(group) > len(places) else ""
         found.append(Absent(operation, implementation, status, reason, len(group), "; ".join(places) + more))
     named = {(a.operation, a.implementation) for a in found}
@@ -154,6 +150,12 @@ def absent(table: pd.DataFrame, stored: Sequence[Run]) -> list[Absent]:
     return sorted(
         found, key=lambda a: (order.index(a.status) if a.status in order else 0, a.operation, a.implementation)
     )
+
+
+def _place(record: dict[Hashable, Any]) -> str:
+    size = "" if record["workload"] or pd.isna(record["n"]) else f"n = {record['n']:,}"
+    parts = (record["benchmark"], record["workload"], size, record["order"], record["cache"], record["dtype"])
+    return " ".join(str(part) for part in parts if part)
 
 
 def warnings(table: pd.DataFrame, stored: Sequence[Run]) -> list[str]:

@@ -10,9 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from . import answer, comparison, grids, runs, table, text
+from . import answer, comparison, grids, table, text
 from .comparison import Contest
 from .grids import Grid
+from .runs import Run, read
 
 
 @dataclass
@@ -27,7 +28,7 @@ class Content:
         notes: what was left out on the way.
     """
 
-    runs: list[runs.Run]
+    runs: list[Run]
     everything: pd.DataFrame
     table: pd.DataFrame
     contests: list[Contest]
@@ -108,7 +109,7 @@ class Content:
         """For each run, where and how it was measured: (name, value) pairs."""
         return [(name, _facts(self._run(name), self.table[self.table["run"] == name])) for name in self.names]
 
-    def _run(self, name: str) -> runs.Run:
+    def _run(self, name: str) -> Run:
         return next((r for r in self.runs if any(table.label(r, f) == name for f in r.results.files)), self.runs[0])
 
     def caches(self, name: str) -> dict[str, int]:
@@ -133,14 +134,14 @@ def gather(folders: Sequence[Path], baseline: str | None = None) -> Content:
         reports.runs.NoResults: a folder is missing or holds no results.
         ValueError: the baseline was not measured.
     """
-    stored = [runs.read(Path(folder)) for folder in folders]
+    stored = [read(Path(folder)) for folder in folders]
     everything = table.frame(stored)
     newest, notes = _newest(everything, stored)
     contests = comparison.contests(newest)
     return Content(stored, everything, newest, contests, comparison.baseline_of(contests, baseline), notes)
 
 
-def _newest(everything: pd.DataFrame, stored: Sequence[runs.Run]) -> tuple[pd.DataFrame, list[str]]:
+def _newest(everything: pd.DataFrame, stored: Sequence[Run]) -> tuple[pd.DataFrame, list[str]]:
     """Of a folder that holds several commits of one machine, the commit that was measured last."""
     keep, notes = set(), []
     for run in stored:
@@ -160,7 +161,7 @@ def _newest(everything: pd.DataFrame, stored: Sequence[runs.Run]) -> tuple[pd.Da
     return everything[everything["run"].isin(keep)].reset_index(drop=True), notes
 
 
-def _facts(run: runs.Run, rows: pd.DataFrame) -> list[tuple[str, str]]:
+def _facts(run: Run, rows: pd.DataFrame) -> list[tuple[str, str]]:
     """Machine, threads, versions, date, commit; what is not known is left out."""
     plain = run.results.machines.get(str(rows["machine"].iloc[0]), {})
     memory = run.get("machine", "memory_bytes")

@@ -52,7 +52,7 @@ COLUMNS = (
 NAMES = [name for name, _, _ in COLUMNS]
 
 RANGE, ASV_99, NONE = "range of process medians", "asv 99% interval", "none"
-_UNITS = {"time": "s", "first_call": "s", "load": "s", "peak_memory": "B"}
+_UNITS = {"time": "s", "first_call_cold": "s", "first_call_warm": "s", "load": "s", "peak_memory": "B"}
 _PARAMETERS = {"dtype", "workload", "n", "order", "cache", "threads"}
 _WRONG = "RuntimeError: wrong result: "
 
@@ -107,7 +107,7 @@ def _rows(run: runs.Run, file: ResultFile) -> Iterator[dict[str, Any]]:
         date = started or measurement.started or file.date
         statistic, unit = _statistic(run, measurement.benchmark, method)
         notes = run.journal.get((f"{operation}.{benchmark}", measurement.params), [])
-        row = {
+        row: dict[str, Any] = {
             **common,
             "date": datetime.datetime.fromtimestamp(date, datetime.UTC) if date else None,
             "operation": operation,
@@ -116,6 +116,8 @@ def _rows(run: runs.Run, file: ResultFile) -> Iterator[dict[str, Any]]:
             "unit": unit,
             **_named(run, measurement, benchmark),
         }
+        if statistic.startswith("first_call_"):
+            row["statistic"], row["cache"] = "first_call", statistic.removeprefix("first_call_")
         row["outer"], row["n"], row["inner"] = _shape(row, notes)
         if row["dtype"] is None:
             row["dtype"] = next((note["dtype"] for note in notes if note.get("dtype")), "")
@@ -182,9 +184,12 @@ def _status(measurement: Measurement, notes: Sequence[dict[str, Any]]) -> tuple[
             return "wrong", str(note["detail"]).removeprefix(_WRONG)
     if measurement.status == "ok":
         return "ok", ""
+    # A run that is being stopped fails the cells still to come, so that asv measures them when it is gone on with.
+    if notes and notes[-1].get("status") == "interrupted":
+        return "interrupted", str(notes[-1].get("detail", ""))
     noted = [str(note.get("detail", "")) for note in notes if note.get("status") == measurement.status]
     if noted:
-        return ("interrupted" if "the run was interrupted" in noted[-1] else measurement.status), noted[-1]
+        return measurement.status, noted[-1]
     if measurement.status == "failed" and notes:
         return "failed", "the process ended without a result: it crashed, ran out of memory or out of time"
     return (
@@ -243,6 +248,6 @@ def _bandwidth(operation: str, row: dict[str, Any]) -> float:
     try:
         itemsize = np.dtype(row["dtype"]).itemsize
         least = contract.OPERATIONS[operation].least_bytes(row["outer"], row["n"], row["inner"], itemsize)
-        return least / row["value"] / 1e9
+        return float(least / row["value"] / 1e9)
     except (TypeError, ZeroDivisionError):
         return math.nan

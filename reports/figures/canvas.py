@@ -21,7 +21,7 @@ WIDTH = 372  # fits a page 400 px wide without shrinking, so text keeps its size
 FONT = 12
 SMALL = 11  # the smallest text of any figure, in px
 
-SETTINGS: dict[str, Any] = {
+SETTINGS: Any = {  # keys as Matplotlib names them
     "svg.fonttype": "none",
     "svg.id": None,
     "font.size": FONT,

@@ -7,7 +7,7 @@ the same style; others get theirs in alphabetical order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 # (on white, on dark)
@@ -61,7 +61,7 @@ class Styles:
     def __getitem__(self, implementation: str) -> Style:
         return self._of[implementation]
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[str]:
         return iter(self._of)
 
 

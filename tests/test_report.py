@@ -1,0 +1,310 @@
+"""The report's answers, page, Markdown and terminal output, against numbers worked out here from the raw samples."""
+
+import io
+import itertools
+import json
+import re
+import statistics
+
+import pytest
+
+import reports
+from reports import answer, cli, comparison, content, report, terminal, text
+from tests.report_data import COMMIT, FAILED, SKIPPED, Results
+
+SAMPLES = {
+    "numpy_vectorized": [[4.0e-3, 4.2e-3, 4.1e-3], [4.4e-3, 4.3e-3, 4.5e-3]],
+    "fast": [[1.0e-3, 1.1e-3], [0.9e-3, 1.0e-3]],
+    "close": [[1.04e-3], [1.3e-3]],
+    "slow": [[8.0e-3], [8.8e-3]],
+}
+MEDIANS = {name: [statistics.median(p) for p in processes] for name, processes in SAMPLES.items()}
+
+
+def results(names=SAMPLES):
+    found = Results()
+    for name, n in itertools.product(names, (2, 1024)):
+        found.add("softmax.Sweep.time_call", (name, "float32", n), SAMPLES[name], dtype="float32")
+    for name in names:
+        found.add("softmax.Workloads.time_call", (name, "float32", "ImageNet"), SAMPLES[name])
+        found.add("argmax.Workloads.time_call", (name, "int8", "ImageNet"), SAMPLES[name])
+    found.add(
+        "softmax.Workloads.time_call",
+        ("broken", "float32", "ImageNet"),
+        FAILED,
+        detail="RuntimeError: wrong result: at (0,)",
+    )
+    found.add("softmax.Workloads.time_call", ("absent", "float32", "ImageNet"), SKIPPED, detail="no GPU here")
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return results().write(tmp_path / "run")
+
+
+def contest(found, operation="softmax", benchmark="Workloads"):
+    return next(c for c in found.contests if (c.operation, c.benchmark) == (operation, benchmark))
+
+
+def test_the_ratio_over_the_baseline_and_its_interval(folder):
+    over = contest(content.gather([folder])).over_baseline("numpy_vectorized")
+    base, fast = MEDIANS["numpy_vectorized"], MEDIANS["fast"]
+    assert over.value == pytest.approx(statistics.median(base) / statistics.median(fast))
+    assert (over.low, over.high) == pytest.approx((min(base) / max(fast), max(base) / min(fast)))
+    assert over.decided
+
+
+def test_overlapping_intervals_are_a_tie_and_others_are_not(folder):
+    found = contest(content.gather([folder]))
+    assert [c.implementation for c in found.ranked] == ["fast", "close", "numpy_vectorized", "slow"]
+    assert min(MEDIANS["close"]) <= max(MEDIANS["fast"])
+    assert [c.implementation for c in found.tied] == ["fast", "close"]
+    assert not found.over_runner_up().decided
+
+
+def test_a_clear_winner_is_no_tie(tmp_path):
+    found = contest(content.gather([results(["numpy_vectorized", "fast", "slow"]).write(tmp_path)]))
+    assert [c.implementation for c in found.tied] == ["fast"]
+    assert found.runner_up.implementation == "numpy_vectorized"
+
+
+def test_the_probability_is_the_share_of_draws_won(folder):
+    found = contest(content.gather([folder]))
+    wins = dict.fromkeys(SAMPLES, 0.0)
+    draws = list(itertools.product(*MEDIANS.values()))
+    for draw in draws:
+        best = [name for name, time in zip(MEDIANS, draw, strict=True) if time == min(draw)]
+        for name in best:
+            wins[name] += 1 / len(best) / len(draws)
+    assert found.probabilities == pytest.approx(wins)
+    assert 0 < found.probabilities["close"] < found.probabilities["fast"]
+
+
+def test_equal_times_share_a_draw(tmp_path):
+    found = Results()
+    for name in ("a", "b", "c"):
+        found.add("softmax.Sweep.time_call", (name, "float32", 2), [[1.0], [1.0]])
+    shares = content.gather([found.write(tmp_path)]).contests[0].probabilities
+    assert shares == pytest.approx({"a": 1 / 3, "b": 1 / 3, "c": 1 / 3})
+
+
+def test_wrong_results_are_not_ranked_and_say_why(folder):
+    found = content.gather([folder])
+    assert [c.implementation for c in contest(found).missing] == ["broken", "absent"]
+    assert [(a.implementation, a.status, a.reason) for a in found.absent] == [
+        ("broken", "wrong", "at (0,)"),
+        ("absent", "skipped", "no GPU here"),
+    ]
+    assert any("softmax.broken gave a wrong result" in w for w in found.warnings)
+
+
+def test_the_baseline_is_numpys_else_the_slowest_and_an_unmeasured_one_is_refused(tmp_path):
+    found = content.gather([results(["fast", "slow"]).write(tmp_path)])
+    assert found.baseline == "slow"
+    with pytest.raises(ValueError, match="baseline 'nobody' was not measured; measured were fast, slow"):
+        content.gather([tmp_path], "nobody")
+    assert content.gather([tmp_path], "fast").baseline == "fast"
+
+
+def test_the_answer_in_sentences(folder):
+    found = content.gather([folder])
+    ratio = statistics.median(MEDIANS["numpy_vectorized"]) / statistics.median(MEDIANS["fast"])
+    assert found.sentences[0] == (
+        f"softmax: tie: fast and close on 1 of 1 input ({text.factor(ratio)} as fast as numpy_vectorized)."
+    )
+
+
+def test_the_users_array_comes_first(tmp_path):
+    found = results(["numpy_vectorized", "fast"])
+    for name in ("numpy_vectorized", "fast"):
+        found.add("softmax.Own.time_call", (name,), SAMPLES[name], shape=(7, 10, 1), dtype="float64")
+    gathered = content.gather([found.write(tmp_path)])
+    assert gathered.sentences[0].startswith("softmax on your array (7 × 10, float64): fast is fastest, 1.00 ms (")
+    assert gathered.lines[0].input == "your array"
+
+
+def test_warnings_name_what_makes_the_numbers_weak(tmp_path):
+    side = {
+        "state": "interrupted",
+        "source": {"commit": COMMIT, "dirty": True},
+        "load_average": {"start": [1.7, 0, 0]},
+        "warnings": ["clock throttled"],
+    }
+    said = "\n".join(content.gather([results().write(tmp_path, side=side)]).warnings)
+    assert "clock throttled" in said
+    assert "it was interrupted" in said
+    assert "not committed" in said
+    assert "busy when it started (load 1.70 on 2 cores)" in said
+    # The range of k medians leaves out the true one when all k fall on one side: 2 (1/2)^k.
+    assert (
+        "only 2 processes: the range of 2 process medians holds the median over all processes with probability 50%"
+        in said
+    )
+    assert answer.coverage(5).endswith("94%.")
+
+
+def test_write_makes_every_file_and_names_none_that_is_missing(folder):
+    page = report.write([folder], folder)
+    assert page == folder / "index.html"
+    for name in ("report.md", "results.csv"):
+        assert (folder / name).stat().st_size
+    linked = re.findall(r"\((figures/[^)]+)\)", (folder / "report.md").read_text())
+    assert linked
+    for name in linked:
+        assert (folder / name).read_bytes().startswith(b"<?xml")
+        assert (folder / name).with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    again = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    report.write([folder], folder)
+    changed = {p.name for p, data in again.items() if p.read_bytes() != data}
+    assert not changed  # the same results give the same bytes
+
+
+def test_figures_of_an_earlier_report_do_not_stay(folder):
+    report.write([folder], folder)
+    (folder / "figures" / "time-softmax-9.svg").write_text("old")
+    (folder / "figures" / "mine.txt").write_text("kept")
+    report.write([folder], folder)
+    assert not (folder / "figures" / "time-softmax-9.svg").exists()
+    assert (folder / "figures" / "mine.txt").exists()
+
+
+def test_the_page_states_the_numbers(folder):
+    page = report.write([folder], folder).read_text()
+    base, fast = MEDIANS["numpy_vectorized"], MEDIANS["fast"]
+    assert f"{text.seconds(statistics.median(fast))} ({text.seconds_range(min(fast), max(fast))})" in page
+    over = text.factor(statistics.median(base) / statistics.median(fast))
+    between = text.factor_range(min(base) / max(fast), max(base) / min(fast))
+    assert f"{over} ({between})" in page
+    for fact in ("A CPU", "2 physical", "2 (omp)", "numpy 2.4.6", COMMIT, "clean", "2026-01-02 03:04 UTC"):
+        assert fact in page
+
+
+def test_the_page_needs_nothing_from_elsewhere(folder):
+    page = report.write([folder], folder).read_text()
+    assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""", page)
+    assert "@import" not in page
+    assert not re.findall(r"url\((?!#)", page)
+    identifiers = re.findall(r'\sid="([^"]*)"', page)
+    assert len(identifiers) == len(set(identifiers))
+
+
+HOSTILE = "<script>alert(1)</script>\"'\n|`$x_1$ {{ 7*7 }} </svg>&amp;"
+
+
+def test_hostile_names_are_shown_as_they_are(tmp_path):
+    found = results(["numpy_vectorized", "fast"])
+    found.add("softmax.Workloads.time_call", (HOSTILE, "float32", "ImageNet"), SAMPLES["slow"])
+    found.add("softmax.Sweep.time_call", (HOSTILE, "float32", 2), SAMPLES["slow"])
+    found.add("softmax.Workloads.time_call", ("numpy_vectorized", "float32", HOSTILE), SAMPLES["slow"])
+    found.add("argmax.Workloads.time_call", ("absent", "int8", "ImageNet"), SKIPPED, detail=HOSTILE)
+    side = {
+        "id": HOSTILE,
+        "machine": {"name": HOSTILE, "cpu": HOSTILE, "caches": {HOSTILE: 32768}},
+        "warnings": [HOSTILE],
+    }
+    page = report.write([found.write(tmp_path, side=side)], tmp_path, HOSTILE)
+    html = page.read_text()
+    assert "<script>alert" not in html
+    assert html.count("<script") == 1 + html.count('<script type="application/json">')
+    assert html.count("</svg>") == html.count("<svg ")
+    assert "{{ 7*7 }}" in html
+    markdown = (tmp_path / "report.md").read_text()
+    assert "<script" not in markdown
+    blocks = [[line for line in block.splitlines() if line.startswith("|")] for block in markdown.split("\n\n")]
+    for table in filter(None, blocks):
+        columns = {len(re.findall(r"(?<!\\)\|", line)) for line in table}
+        assert len(columns) == 1
+    for name in ("run", "implementation"):
+        assert HOSTILE in set(reports.load(tmp_path)[name])
+
+
+@pytest.mark.parametrize(
+    "make", [lambda r: None, lambda r: r.add("softmax.Sweep.time_call", ("a", "float32", 2), FAILED)]
+)
+def test_a_report_of_nothing_says_so(tmp_path, make):
+    found = Results()
+    make(found)
+    page = report.write([found.write(tmp_path)], tmp_path).read_text()
+    assert "nothing was measured" in page.lower()
+    assert not list((tmp_path / "figures").iterdir())
+
+
+def test_only_the_newest_commit_of_a_machine_is_compared(tmp_path):
+    results(["fast"]).write(tmp_path, run=False)
+    later = results(["slow"])
+    later.write(tmp_path, commit="f" * 40, run=False)
+    path = tmp_path / "box" / "ffffffff-env.json"
+    data = json.loads(path.read_text())
+    for row in data["results"].values():
+        row[3] += 1000
+    path.write_text(json.dumps(data))
+    found = content.gather([tmp_path])
+    assert found.names == ["box/ffffffff"]
+    assert "older ones (1) are in results.csv only" in found.warnings[0]
+    assert set(found.everything["run"]) == {"box/ffffffff", "box/01234567"}
+
+
+def test_several_runs_stand_side_by_side(tmp_path):
+    folders = [
+        results().write(tmp_path / name, machine=name, side={"id": f"run of {name}"}) for name in ("left", "right")
+    ]
+    page = report.write(folders, tmp_path / "both").read_text()
+    for name in ("left", "right"):
+        assert f"<h3>run of {name}</h3>" in page
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_the_terminal_answer_fits_its_width(folder, width, monkeypatch):
+    monkeypatch.setattr(terminal, "PIPE_WIDTH", width)
+    out = io.StringIO()
+    terminal.show(content.gather([folder]), stream=out)
+    written = out.getvalue()
+    assert max(map(len, written.splitlines())) <= width
+    assert "\x1b" not in written
+    for name in (*SAMPLES, "absent", "broken"):
+        assert name in re.sub(r"\s+", " ", written)
+    assert text.seconds(statistics.median(MEDIANS["slow"])) in written
+
+
+def test_csv_markdown_and_json_on_standard_output_are_nothing_else(folder, capsys, tmp_path):
+    def printed(kind):
+        assert cli.main(["report", str(folder), "--format", kind, "--output", str(tmp_path / "out")]) == 0
+        return capsys.readouterr().out
+
+    rows = printed("csv").splitlines()
+    assert len(rows) == 1 + len(reports.load(folder))
+    found = json.loads(printed("json"))
+    assert found["baseline"] == "numpy_vectorized"
+    assert len(found["measurements"]) == len(rows) - 1
+    value = next(m["value"] for m in found["measurements"] if m["implementation"] == "fast")
+    assert value == statistics.median(MEDIANS["fast"])
+    assert "**fast**" in printed("markdown") or "*tie: fast and close*" in printed("markdown")
+    assert "Report" in printed("table") or "report:" in printed("table")
+
+
+def test_the_command_refuses_what_it_cannot_use(folder, tmp_path, capsys):
+    assert cli.main(["report", str(tmp_path / "absent")]) == 2
+    assert "no such folder" in capsys.readouterr().err
+    assert cli.main(["report", str(folder), "--baseline", "nobody"]) == 2
+    assert "was not measured" in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    assert cli.main(["report", str(folder), "--output", str(tmp_path / "file")]) == 2
+    assert "cannot write the report" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (1.2345, "1.23 s"), (0.0009996, "1.00 ms"), (0.00099949, "999 µs"), (5e-9, "5.00 ns"), (1234.5, "1,230 s"),
+        (2e-12, "0.00200 ns"), (float("nan"), "–"), (0.0, "0 ns"),
+    ],
+)  # fmt: skip
+def test_times_have_three_digits_and_a_unit(value, words):
+    assert text.seconds(value) == words
+
+
+def test_main_contests_fall_back_to_the_sweep(tmp_path):
+    found = Results().add("softmax.Sweep.time_call", ("a", "float32", 2), [[1.0], [2.0]])
+    gathered = content.gather([found.write(tmp_path)])
+    assert [c.title for c in comparison.main_contests(gathered.contests)] == ["n = 2"]

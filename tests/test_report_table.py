@@ -1,0 +1,173 @@
+"""The tidy table: values and intervals from raw samples, statuses and reasons, files that cannot be used."""
+
+import json
+import math
+import statistics
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import reports
+from reports import runs, table
+from reports.table import by_process
+from tests.report_data import FAILED, SKIPPED, Results
+
+PROCESSES = [[3.0e-3, 1.0e-3, 2.0e-3], [5.0e-3, 4.0e-3], [2.5e-3, 2.5e-3, 2.6e-3, 9.0e-3]]
+
+
+def load_one(folder, **changes):
+    found = reports.load(folder)
+    assert len(found) == 1
+    return found.iloc[0]
+
+
+def test_the_value_is_the_median_of_process_medians_and_the_interval_their_range(tmp_path):
+    Results().add("softmax.Sweep.time_call", ("a", "float32", 1024), PROCESSES, shape=(1024, 1024, 1)).write(tmp_path)
+    row = load_one(tmp_path)
+    medians = [float(np.median(p)) for p in PROCESSES]
+    assert row["value"] == float(np.median(medians)) == 2.55e-3
+    assert (row["low"], row["high"]) == (min(medians), max(medians)) == pytest.approx((2.0e-3, 4.5e-3))
+    assert row["process_medians"] == tuple(medians)
+    assert (row["processes"], row["samples"], row["interval"]) == (3, 9, table.RANGE)
+    assert row["unit"] == "s"
+    assert row["statistic"] == "time"
+    assert (row["outer"], row["n"], row["inner"], row["threads"]) == (1024, 1024, 1, 2)
+    assert row["date"] == pd.Timestamp("2026-01-02T03:04:05Z")
+
+
+def test_bandwidth_counts_the_least_bytes_of_the_operation(tmp_path):
+    results = Results()
+    results.add("softmax.Sweep.time_call", ("a", "float32", 1024), [[1e-3], [1e-3]], shape=(1024, 1024, 1))
+    results.add("argmax.Workloads.time_call", ("a", "int8", "ImageNet"), [[1e-3], [1e-3]])
+    results.add("softmax.Start.track_load", ("a", "float32"), 0.5)
+    found = reports.load(results.write(tmp_path)).set_index("benchmark")
+    assert found.loc["Sweep", "bandwidth"] == pytest.approx(2 * 4 * 2**20 / 1e-3 / 1e9)
+    # Without a shape in the journal the workload's own: 1024 rows of 1000 bytes, and an int64 a row.
+    assert found.loc["Workloads", "bandwidth"] == pytest.approx(1024 * (1000 + 8) / 1e-3 / 1e9)
+    assert math.isnan(found.loc["Start", "bandwidth"])
+
+
+def test_without_a_journal_the_interval_is_asvs_and_says_so(tmp_path):
+    Results().add("softmax.Sweep.time_call", ("a", "float32", 2), PROCESSES).write(tmp_path, journal=False)
+    row = load_one(tmp_path)
+    every = [s for p in PROCESSES for s in p]
+    assert row["value"] == statistics.median(every)
+    assert (row["low"], row["high"]) == (min(every) * 0.5, max(every) * 2)
+    assert row["interval"] == table.ASV_99
+    assert row["processes"] is pd.NA
+    assert row["process_medians"] == ()
+
+
+def test_samples_are_split_by_the_last_processes_of_the_journal():
+    assert by_process([1, 2, 3, 4], [9, 3, 1]) == [[1, 2, 3], [4]]
+    assert by_process([1, 2, 3, 4], [3, 2]) == []  # they do not add up
+    assert by_process([1, 2], [None, 2]) == [[1, 2]]
+    assert by_process([1, 2], [None]) == []
+    assert by_process([], []) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "note", "status", "reason"),
+    [
+        (SKIPPED, {"detail": "float16 is not among its dtypes"}, "skipped", "float16 is not among its dtypes"),
+        (FAILED, {"detail": "MemoryError: no"}, "failed", "MemoryError: no"),
+        (FAILED, {"detail": "RuntimeError: wrong result: at (0, 1)"}, "wrong", "at (0, 1)"),
+        (
+            FAILED,
+            {"detail": "the run was interrupted", "status": "interrupted"},
+            "interrupted",
+            "the run was interrupted",
+        ),
+        (FAILED, {"status": "ok"}, "failed", "the process ended without a result"),
+    ],
+)
+def test_what_has_no_value_has_a_status_and_a_reason(tmp_path, value, note, status, reason):
+    Results().add("softmax.Sweep.time_call", ("a", "float32", 2), value, **note).write(tmp_path)
+    row = load_one(tmp_path)
+    assert row["status"] == status
+    assert reason in row["reason"]
+    assert math.isnan(row["value"])
+
+
+def test_null_and_nan_without_a_journal_stay_apart(tmp_path):
+    results = Results().add("softmax.Sweep.time_call", ("a", "float32", 2), FAILED)
+    results.add("softmax.Sweep.time_call", ("b", "float32", 2), SKIPPED)
+    found = reports.load(results.write(tmp_path, journal=False)).set_index("implementation")
+    assert list(found["status"]) == ["failed", "skipped"]
+    assert found["reason"].str.contains("without a reason").all()
+
+
+def test_one_wrong_process_is_enough(tmp_path):
+    results = Results().add("softmax.Sweep.time_call", ("a", "float32", 2), PROCESSES)
+    results.notes[1].update(status="failed", detail="RuntimeError: wrong result: at (3, 4)")
+    row = load_one(results.write(tmp_path))
+    assert (row["status"], row["reason"]) == ("wrong", "at (3, 4)")
+
+
+def test_columns_are_as_documented_and_survive_csv(tmp_path):
+    Results().add("softmax.Sweep.time_call", ("a", "float32", 2), PROCESSES).write(tmp_path)
+    found = reports.load(tmp_path)
+    assert list(found) == table.NAMES
+    assert all(meaning for _, meaning, _ in table.COLUMNS)
+
+
+def test_a_benchmark_row_cut_short_by_asv_is_read(tmp_path):
+    # asv writes null for a whole column of nulls and cuts trailing nulls off.
+    Results().add("softmax.Sweep.time_call", ("a", "float32", 2), PROCESSES).write(tmp_path)
+    path = next(tmp_path.glob("asv/results/box/0*.json"))
+    data = json.loads(path.read_text())
+    data["results"]["softmax.Sweep.time_call"] = [None, [["'a'"], ["'float32'"], ["2", "4"]], "1"]
+    path.write_text(json.dumps(data))
+    assert list(reports.load(tmp_path)["status"]) == ["failed", "failed"]
+
+
+@pytest.mark.parametrize("content", ["", '{"version": 2, "resu', "[1, 2]", '{"version": 3}', "\x00\xff", '{"a": ' * 9])
+def test_a_file_that_cannot_be_used_is_set_aside_by_name(tmp_path, content):
+    Results().add("softmax.Sweep.time_call", ("a", "float32", 2), PROCESSES).write(tmp_path)
+    bad = tmp_path / "asv" / "results" / "box" / "bad.json"
+    bad.write_bytes(content.encode("latin-1"))
+    run = runs.read(tmp_path)
+    assert [w for w in run.warnings if str(bad) in w and w.startswith("set aside")]
+    assert len(table.frame([run])) == 1
+
+
+@pytest.mark.parametrize("name", ["run.json", "agreement.json"])
+@pytest.mark.parametrize("content", ["{", "[3]", "3", '{"schema": 99}'])
+def test_a_broken_side_car_is_set_aside_by_name(tmp_path, name, content):
+    Results().add("softmax.Sweep.time_call", ("a", "float32", 2), PROCESSES).write(tmp_path)
+    (tmp_path / name).write_text(content)
+    run = runs.read(tmp_path)
+    assert [w for w in run.warnings if name in w]
+    assert len(table.frame([run])) == 1
+
+
+def test_broken_lines_of_the_journal_are_counted(tmp_path):
+    Results().add("softmax.Sweep.time_call", ("a", "float32", 2), PROCESSES).write(tmp_path)
+    with open(tmp_path / "journal.jsonl", "a") as journal:
+        journal.write('{"benchmark": "softm\n[]\n')
+    run = runs.read(tmp_path)
+    assert [w for w in run.warnings if "2 lines cannot be read" in w]
+    assert len(table.frame([run]).iloc[0]["process_medians"]) == 3
+
+
+def test_plain_asv_results_of_several_machines_and_commits(tmp_path):
+    results = Results().add("softmax.Sweep.time_call", ("a", "float32", 2), PROCESSES)
+    results.write(tmp_path / "results", machine="one", run=False)
+    results.write(tmp_path / "results", machine="one", commit="f" * 40, run=False)
+    results.write(tmp_path / "results", machine="two", run=False)
+    for folder in (tmp_path, tmp_path / "results"):
+        assert sorted(reports.load(folder)["run"]) == ["one/01234567", "one/ffffffff", "two/01234567"]
+
+
+def test_folders_without_results_are_refused_by_name(tmp_path):
+    with pytest.raises(runs.NoResults, match="no such folder"):
+        reports.load(tmp_path / "absent")
+    with pytest.raises(runs.NoResults, match="no results here"):
+        reports.load(tmp_path)
+
+
+def test_a_dtype_that_a_process_never_saw_is_that_of_the_others(tmp_path):
+    results = Results().add("argmax.Own.time_call", ("a",), PROCESSES, shape=(3, 4, 1), dtype="int8")
+    results.add("argmax.Own.time_call", ("b",), SKIPPED, detail="not available")
+    assert list(reports.load(results.write(tmp_path))["dtype"]) == ["int8", "int8"]
