@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import ClassVar
 
-from . import base, grid, starts
+from . import accuracy, base, grid, starts
 
 _NAMES = grid.implementations("softmax")
 _DTYPES = grid.dtypes("softmax")
@@ -44,6 +44,12 @@ class Memory(base.Memory):
 
     operation = "softmax"
     params: ClassVar = [[base.Memory.BASELINE, *_NAMES], _DTYPES[:1]]
+
+
+class Accuracy(accuracy.Accuracy):
+    """Errors in ulp against n."""
+
+    params: ClassVar = [_NAMES, _DTYPES, accuracy.sizes()]
 
 
 if grid.ARRAY in os.environ:
