@@ -234,8 +234,8 @@ def calibrate(call: Callable[[], None]) -> tuple[int, int]:
     """How many calls make a sample, and how many samples fit the time given, after warming up.
 
     Returns:
-        (number, repeat): at least 1 call; at least 3 samples, or fewer where they would take several times as long
-        as is given: processes, not samples, are what an interval is made of.
+        (number, repeat): at least 1 each. A slow call gets few samples in a process, because processes and not samples
+        are what an interval is made of.
     """
     budget = grid.seconds()
     times: list[float] = []
@@ -246,8 +246,7 @@ def calibrate(call: Callable[[], None]) -> tuple[int, int]:
         times.append(time.perf_counter() - start)
     one = max(min(times), 1e-9)
     number = max(1, round(SAMPLE_SECONDS / one))
-    least = 3 if number * one < budget else 1
-    return number, max(least, min(20, round(budget / (number * one))))
+    return number, max(1, min(20, round(budget / (number * one))))
 
 
 def _checksum(a: np.ndarray) -> int:

@@ -23,7 +23,7 @@ SECONDS = "MAXBENCH_SECONDS"
 JOURNAL = "MAXBENCH_JOURNAL"
 # MAXBENCH_STOP: once this file exists, the processes still to come end without measuring.
 STOP = "MAXBENCH_STOP"
-# MAXBENCH_PRELOAD: modules that asv's fork server imports once for all; see `bench.preload`.
+# MAXBENCH_PRELOAD: set, asv's fork server loads Numba once for all processes; see `bench.preload`.
 PRELOAD = "MAXBENCH_PRELOAD"
 # MAXBENCH_ARRAY, _KEY, _AXIS: the user's own array, measured in place of the workloads.
 ARRAY = "MAXBENCH_ARRAY"
@@ -106,7 +106,7 @@ def orders() -> list[str]:
 
 def seconds() -> float:
     """How long one process times one cell, about."""
-    return float(os.environ.get(SECONDS, "0.25" if name() == "quick" else "0.5"))
+    return float(os.environ.get(SECONDS, "0.15" if name() == "quick" else "0.5"))
 
 
 def rounds() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import itertools
 import json
 import os
@@ -44,15 +45,19 @@ print(json.dumps({"load": loaded - start, "first call": time.perf_counter() - re
 """
 
 
-class Start:
+class Start(abc.ABC):
     """The first call in a new process, with Numba's cache empty (cold) and then filled by that process (warm)."""
 
-    operation: ClassVar[str]
     version = "1"
     timeout = 900
     unit = "seconds"
     param_names: ClassVar = ["implementation", "dtype"]
     params: ClassVar[list[list[Any]]]
+
+    @property
+    @abc.abstractmethod
+    def operation(self) -> str:
+        """softmax or argmax."""
 
     def setup_cache(self) -> dict[tuple[str, str], dict[str, Any]]:
         """Start every implementation twice, each time in a process of its own.

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import cpuinfo
-import impls
 import psutil
+
+import impls
 
 # Every way that a library here takes its number of CPU threads.
 THREAD_VARIABLES = (
@@ -139,16 +140,9 @@ def load_average() -> list[float] | None:
 
 
 def warnings(found: dict[str, Any]) -> list[str]:
-    """What about a machine (as in the side-car) makes its figures doubtful."""
-    said = []
-    load, cpus = found.get("load_average", {}).get("start"), usable_cpus()
-    if load and load[0] > 0.5 * cpus:
-        said.append(f"other load: {load[0]} processes were running on {cpus} CPUs when the run started")
-    if found["source"]["dirty"]:
-        said.append("the checkout had uncommitted changes: the commit named is not exactly what was measured")
-    if found["threads"]["numba"] > cpus:
-        said.append(f"{found['threads']['numba']} threads on {cpus} CPUs: threads wait for each other")
-    return said
+    """What of a run's settings (as in the side-car) makes its figures doubtful; reports see load and dirt themselves."""
+    cpus, count = usable_cpus(), found["threads"]["numba"]
+    return [f"{count} threads on {cpus} CPUs: threads wait for each other"] if count > cpus else []
 
 
 def _output(command: list[str], env: dict[str, str] | None = None) -> str | None:
@@ -164,7 +158,11 @@ def _output(command: list[str], env: dict[str, str] | None = None) -> str | None
 
 def main() -> None:
     """Print everything as JSON: ``python -m reports.environment``."""
-    print(json.dumps({"machine": machine(), "threads": threads(usable_cpus()), "versions": versions(), "source": source()}))
+    print(
+        json.dumps(
+            {"machine": machine(), "threads": threads(usable_cpus()), "versions": versions(), "source": source()}
+        )
+    )
 
 
 if __name__ == "__main__":

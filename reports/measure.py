@@ -66,7 +66,7 @@ class Plan:
             grid.GRID: self.grid,
             grid.IMPLEMENTATIONS: ",".join(names),
             grid.JOURNAL: str(self.folder / JOURNAL),
-            grid.PRELOAD: "numba",
+            grid.PRELOAD: "1",
             **environment.thread_variables(self.threads),
         }
         if self.dtypes is not None:

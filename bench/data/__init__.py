@@ -1,0 +1,1 @@
+"""A small real data set, with the scripts that made it."""
