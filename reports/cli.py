@@ -15,6 +15,7 @@ COMMANDS = {
     "run": "check, measure with asv, and report: the main job",
     "list": "show every implementation, where it comes from and whether it can run here",
     "check": "check every implementation against the contract",
+    "gate": "say whether a change made an implementation slower",
     "report": "write the report of stored results again",
     "new": "write the file of a new implementation",
 }

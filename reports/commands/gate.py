@@ -1,0 +1,90 @@
+"""``maxbench gate``: did a change make an implementation slower?"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from ..cli import UsageError
+from ..gate import run, sources
+from ..gate.verdicts import Rule
+from ..progress import Bar
+
+OUTPUT = Path("maxbench-results/gate")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``maxbench gate``."""
+    parser.epilog = (
+        "Exit status: 0 no regression; 1 a regression; 2 an error, a wrong or failing implementation, or nothing that "
+        "could be compared; 3 inconclusive."
+    )
+    parser.add_argument("base", nargs="?", metavar="BASE", help=f"what to compare with: {sources.ACCEPTED[13:]}")
+    parser.add_argument("head", nargs="?", metavar="HEAD", default=".", help="what may be slower (default: .)")
+    parser.add_argument("--repository", type=Path, default=Path(), metavar="DIR", help="the checkout (default: here)")
+    what = parser.add_argument_group("what to measure")
+    what.add_argument(
+        "--only", action="append", default=[], metavar="PATTERN", help="benchmarks whose name matches; repeatable"
+    )
+    what.add_argument("--instructions", action="store_true", help="also count instructions under valgrind (Linux)")
+    what.add_argument("--no-timing", action="store_true", help="with --instructions: count only, on any noisy machine")
+    what.add_argument("--no-starts", action="store_true", help="leave out compile and first-call times")
+    how = parser.add_argument_group("how")
+    how.add_argument("--threshold", type=float, default=2.5, metavar="PERCENT", help="of time (default: 2.5)")
+    how.add_argument(
+        "--budget",
+        type=float,
+        default=120.0,
+        metavar="SECONDS",
+        help="for all measuring after the build (default: 120)",
+    )
+    how.add_argument("--output", type=Path, default=OUTPUT, metavar="DIR", help=f"for files (default: {OUTPUT})")
+    proof = parser.add_argument_group("proof of the gate")
+    proof.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="measure false alarms and detection on this machine instead (BASE defaults to the installed version)",
+    )
+    proof.add_argument(
+        "--calibration", type=Path, metavar="FILE", help="where measurements add up over calls (default: in --output)"
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    """Compare, print, write the files; the exit status is the verdict."""
+    if args.threshold <= 0 or args.budget <= 0:
+        raise UsageError("--threshold and --budget must be greater than 0")
+    if args.no_timing and not args.instructions:
+        raise UsageError("--no-timing leaves nothing to do without --instructions")
+    if args.base is None and not args.calibrate:
+        raise UsageError(f"BASE is missing: {sources.ACCEPTED}")
+    options = run.Options(
+        base=args.base or sources.INSTALLED,
+        head=args.head,
+        repository=args.repository,
+        only=tuple(args.only),
+        rule=Rule(threshold=args.threshold / 100),
+        seconds=args.budget,
+        timing=not args.no_timing,
+        starts=not args.no_starts,
+        instructions=args.instructions,
+    )
+    try:
+        with tempfile.TemporaryDirectory(prefix="maxbench-gate-") as folder, Bar() as bar:
+            outcome = run.compare(options, Path(folder), bar)
+    except (sources.SourceError, ValueError) as error:
+        raise UsageError(str(error)) from None
+    for r in outcome.results:
+        print(
+            r.name,
+            r.verdict,
+            r.change and f"{r.change.value:+.2%} [{r.change.low:+.2%},{r.change.high:+.2%}]",
+            r.base,
+            r.head,
+            r.reason,
+        )
+    for c in outcome.controls:
+        print(c)
+    print(outcome.seconds, outcome.notes, outcome.status)
+    return outcome.status

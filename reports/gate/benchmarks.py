@@ -1,0 +1,121 @@
+"""What the gate measures: a small static list of inputs for each implementation, and how to choose from it.
+
+The inputs fit the last-level cache and take milliseconds: a comparison needs many short samples, and one that waits
+for memory says less about code. Implementations come from here and from the plug-in, never from base's or head's
+registry, so that one that is missing on a side is seen to be missing.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bench import anchor, grid
+
+Shape = tuple[int, int, int]
+
+_INPUTS: dict[str, tuple[tuple[str, Shape], ...]] = {
+    "softmax": (
+        ("float32", (256, 1000, 1)),
+        ("float32", (25600, 10, 1)),
+        ("float32", (5, 50257, 1)),
+        ("float32", (2, 21, 6400)),
+        ("float64", (256, 1000, 1)),
+    ),
+    "argmax": (
+        ("float32", (1024, 1000, 1)),
+        ("float32", (102400, 10, 1)),
+        ("float32", (4, 21, 12800)),
+        ("int32", (1024, 1000, 1)),
+    ),
+}
+# Pure Python: one input, small enough for a call of a few milliseconds.
+_SMALL: dict[str, tuple[tuple[str, Shape], ...]] = {
+    "softmax": (("float32", (32, 1000, 1)),),
+    "argmax": (("float32", (64, 1000, 1)),),
+}
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One implementation on one input, or a control.
+
+    Attributes:
+        operation, implementation, dtype, shape: what is called, on x of this shape (outer, n, inner).
+        pair: the two sides that are compared, the first being the base of the ratio.
+        extra: rows that the second side computes on top, in percent: an injected slowdown.
+    """
+
+    operation: str
+    implementation: str
+    dtype: str
+    shape: Shape
+    pair: tuple[str, str] = ("base", "head")
+    extra: float = 0
+
+    @property
+    def name(self) -> str:
+        """How results call it: ``softmax.numba_simple[float32,256x1000]``."""
+        outer, n, inner = self.shape
+        size = f"{outer}x{n}" if inner == 1 else f"{outer}x{n}x{inner}"
+        return f"{self.operation}.{self.implementation}[{self.dtype},{size}]"
+
+    @property
+    def id(self) -> str:
+        """Unique within a job, also where one input is measured as benchmark and as control."""
+        suffix = "" if self.pair == ("base", "head") else f" {self.pair[0]}/{self.pair[1]}"
+        return f"{self.name}{suffix}{f' +{self.extra:g}%' if self.extra else ''}"
+
+    @property
+    def is_anchor(self) -> bool:
+        """Whether it is the control that no version touches."""
+        return self.operation == "control"
+
+    def as_job(self) -> dict[str, object]:
+        """For `bench.paired`."""
+        return {
+            "id": self.id, "operation": self.operation, "implementation": self.implementation, "dtype": self.dtype,
+            "shape": list(self.shape), "pair": list(self.pair), "extra": self.extra,
+        }  # fmt: skip
+
+
+def every(plugins: Iterable[tuple[str, str]] | None) -> tuple[Benchmark, ...]:
+    """All benchmarks: of the in-tree implementations, or (not None) of a plug-in's instead."""
+    if plugins is None:
+        pairs = [(operation, name) for operation in _INPUTS for name in grid.IN_TREE]
+    else:
+        pairs = [(operation, name) for operation, name in plugins if operation in _INPUTS]
+    return tuple(
+        Benchmark(operation, name, dtype, shape)
+        for operation, name in pairs
+        for dtype, shape in (_SMALL if name == "naive" else _INPUTS)[operation]
+    )
+
+
+def choose(benchmarks: Sequence[Benchmark], only: Sequence[str]) -> tuple[Benchmark, ...]:
+    """Those whose name contains one of the words, or matches one as a shell pattern; all where there are no words.
+
+    Raises:
+        ValueError: a word chooses nothing.
+    """
+    for word in only:
+        if not any(_chosen(b.name, word) for b in benchmarks):
+            names = sorted({f"{b.operation}.{b.implementation}" for b in benchmarks})
+            raise ValueError(f"--only {word!r} chooses none of the {len(benchmarks)} benchmarks of {', '.join(names)}")
+    return tuple(b for b in benchmarks if not only or any(_chosen(b.name, word) for word in only))
+
+
+def _chosen(name: str, word: str) -> bool:
+    # The brackets of a name are no character class.
+    return word in name or fnmatch.fnmatchcase(name, word.replace("[", "[[]"))
+
+
+def anchors(clocks: Iterable[str]) -> tuple[Benchmark, ...]:
+    """The controls that no version touches, for the clocks in use."""
+    kernels = {"cpu": "one_thread", "wall": "many_threads"}
+    return tuple(
+        Benchmark("control", kernels[clock], "float32", anchor.SHAPE)
+        for clock in sorted(set(clocks))
+        if clock in kernels
+    )

@@ -1,0 +1,92 @@
+"""From times to a change with an interval: medians over processes, which are the unit of replication.
+
+Times have heavy tails, and samples of one process share its memory layout. So a process gives one number, the median
+over its quads, and everything is said of the median over processes, with an interval from order statistics that
+assumes no distribution.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+CONFIDENCE = 0.95
+
+
+def log_ratio(quads: Sequence[Sequence[float]]) -> float:
+    """Log of the second side's time over the first's in one process: median over quads [A, A, B, B]."""
+    return statistics.median(math.log((b1 + b2) / (a1 + a2)) for a1, a2, b1, b2 in quads)
+
+
+@dataclass(frozen=True)
+class Change:
+    """How a time changed, as a fraction: 0.05 is 5% slower, -0.05 is 5% less time.
+
+    Attributes:
+        value: the median over processes.
+        low, high: an interval that covers the true median with `confidence`.
+        confidence: at least 0.95 where there are 6 processes or more, else what so few can give.
+        processes: how many.
+    """
+
+    value: float
+    low: float
+    high: float
+    confidence: float
+    processes: int
+
+
+def change(log_ratios: Sequence[float]) -> Change:
+    """The change that processes agree on.
+
+    Raises:
+        statistics.StatisticsError: there are no processes.
+    """
+    ordered = sorted(log_ratios)
+    rank, confidence = median_interval(len(ordered))
+    value = statistics.median(ordered)
+    low, high = ordered[rank], ordered[-1 - rank]
+    return Change(math.expm1(value), math.expm1(low), math.expm1(high), confidence, len(ordered))
+
+
+def median_interval(count: int, confidence: float = CONFIDENCE) -> tuple[int, float]:
+    """The order statistics that enclose the median: (how many to drop at each end, the coverage reached).
+
+    The number of observations below the median is binomial(count, 1/2), whatever the distribution. Where even the
+    two extremes do not reach the confidence, they are taken and the lower coverage is returned.
+    """
+    best = 0, 1 - 2 * 0.5**count
+    for drop in range(1, (count + 1) // 2):
+        outside = 2 * sum(math.comb(count, k) for k in range(drop + 1)) * 0.5**count
+        if 1 - outside < confidence:
+            break
+        best = drop, 1 - outside
+    return best
+
+
+def proportion_interval(hits: int, trials: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The exact (Clopper-Pearson) two-sided interval of a proportion; (0, 1) for no trials.
+
+    Where all or none of the trials hit, all of the error is put on the side that is possible, which gives the
+    one-sided bound: the "rule of three".
+    """
+    if trials == 0:
+        return 0.0, 1.0
+    tail = (1 - confidence) if hits in (0, trials) else (1 - confidence) / 2
+
+    def at_most(p: float, k: int) -> float:
+        return sum(math.comb(trials, i) * p**i * (1 - p) ** (trials - i) for i in range(k + 1))
+
+    high = 1.0 if hits == trials else _root(lambda p: at_most(p, hits) - tail)
+    low = 0.0 if hits == 0 else _root(lambda p: at_most(p, hits - 1) - (1 - tail))
+    return low, high
+
+
+def _root(falling: Callable[[float], float]) -> float:
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if falling(middle) > 0 else (low, middle)
+    return (low + high) / 2
