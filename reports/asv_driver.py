@@ -129,10 +129,10 @@ class Driver:
         before = self._saved()
         backup = {path: path.read_bytes() for path in before}
         words = [word for expression in select for word in ("--bench", expression)]
-        process = self._start(
-            ["run", *words, *self._where(), "--launch-method", "forkserver", "--attribute", "rounds=1"]
-            + ["--record-samples", *(["--append-samples"] if before else [])]
-        )
+        options = ["--launch-method", "forkserver", "--attribute", "rounds=1", "--record-samples"]
+        if before:
+            options.append("--append-samples")
+        process = self._start(["run", *words, *self._where(), *options])
         try:
             code = self._wait(process, tick)
         except KeyboardInterrupt:
@@ -218,4 +218,3 @@ def cell_expression(benchmark: str, params: Sequence[str]) -> str:
     """The expression by which ``asv run --bench`` selects one cell and nothing else."""
     cell = f"{benchmark}({', '.join(params)})"
     return f"^{re.escape(cell)}$"
-

@@ -140,7 +140,7 @@ def load_average() -> list[float] | None:
 
 
 def warnings(found: dict[str, Any]) -> list[str]:
-    """What of a run's settings (as in the side-car) makes its figures doubtful; reports see load and dirt themselves."""
+    """What of a run's settings makes its figures doubtful; a report sees load and dirt in the side-car itself."""
     cpus, count = usable_cpus(), found["threads"]["numba"]
     return [f"{count} threads on {cpus} CPUs: threads wait for each other"] if count > cpus else []
 

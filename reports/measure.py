@@ -41,6 +41,7 @@ class Plan:
         entries: the implementations to check and measure.
         dtypes: narrows the dtypes, None for the grid's.
         threads: CPU threads that every library gets.
+        rounds: how many rounds to take, None for the grid's own number.
         array: the user's own array as the side-car has it (path, key, axis, shape, dtype), None for the workloads.
         command: the words of the command line, to say how to go on.
         machine: a name for the machine, None for its host name.
@@ -52,6 +53,7 @@ class Plan:
     dtypes: tuple[str, ...] | None
     threads: int
     array: dict[str, Any] | None
+    rounds: int | None = None
     command: list[str] = field(default_factory=list)
     machine: str | None = None
 
@@ -192,6 +194,8 @@ class Measurement:
 
     def _rounds(self, one: float) -> int:
         """How many rounds to take when one takes so many seconds."""
+        if self.plan.rounds is not None:
+            return self.plan.rounds
         if self.plan.grid == "full" or self.plan.array:
             return MOST_ROUNDS
         return max(LEAST_ROUNDS, min(MOST_ROUNDS, int(QUICK_SECONDS / max(one, 1e-3))))

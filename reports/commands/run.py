@@ -45,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--dtype", action="append", choices=contract.DTYPES, help="instead of the grid's; repeatable")
     how = parser.add_argument_group("how")
     how.add_argument("--threads", type=int, metavar="N", help="CPU threads for every library (default: all CPUs)")
+    how.add_argument(
+        "--rounds", type=int, metavar="N", help="processes per cell (default: 5, or what fits a quick run)"
+    )
     how.add_argument("--machine", metavar="NAME", help="the machine's name in results (default: its host name)")
     where = parser.add_argument_group("results")
     where.add_argument("--output", type=Path, metavar="DIR", help=f"a new folder (default: {RESULTS}/<date>-<time>)")
@@ -105,6 +108,8 @@ def _plan(args: argparse.Namespace) -> Plan:
     threads = environment.usable_cpus() if args.threads is None else args.threads
     if not 1 <= threads <= (os.cpu_count() or 1):
         raise UsageError(f"--threads {threads}: accepted are 1 to {os.cpu_count()}, the CPUs of this machine")
+    if args.rounds is not None and args.rounds < 1:
+        raise UsageError(f"--rounds {args.rounds}: accepted are 1 and more")
     entries = select(args.only, args.operation)
     array, dtypes = None, tuple(args.dtype) if args.dtype else None
     if args.array is not None:
@@ -121,6 +126,7 @@ def _plan(args: argparse.Namespace) -> Plan:
         dtypes=dtypes,
         threads=threads,
         array=array,
+        rounds=args.rounds,
         command=_words(args),
         machine=args.machine,
     )
@@ -171,7 +177,7 @@ def _folder(args: argparse.Namespace) -> Path:
 def _words(args: argparse.Namespace) -> list[str]:
     """The options that a resumed run needs again."""
     words = []
-    for option in ("array", "key", "axis", "operation", "threads", "machine"):
+    for option in ("array", "key", "axis", "operation", "threads", "rounds", "machine"):
         if (value := getattr(args, option)) is not None:
             words += [f"--{option}", str(value.resolve() if option == "array" else value)]
     for option in ("only", "dtype"):
@@ -182,7 +188,7 @@ def _words(args: argparse.Namespace) -> list[str]:
 def _resume(args: argparse.Namespace) -> tuple[argparse.Namespace, dict[str, Any] | None]:
     """The options of the interrupted run with the new ones for output, and its side-car."""
     folder: Path = args.resume
-    given = ("array", "key", "axis", "only", "operation", "dtype", "threads", "machine", "output")
+    given = ("array", "key", "axis", "only", "operation", "dtype", "threads", "rounds", "machine", "output")
     if named := [f"--{o}" for o in given if getattr(args, o) is not None] + (["--full"] if args.full else []):
         raise UsageError(f"--resume goes on with the run's own options: leave out {', '.join(named)}")
     try:
