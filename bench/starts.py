@@ -45,6 +45,9 @@ print(json.dumps({"load": loaded - start, "first call": time.perf_counter() - re
 """
 
 
+Found = dict[tuple[str, str], dict[str, Any]]
+
+
 class Start(abc.ABC):
     """The first call in a new process, with Numba's cache empty (cold) and then filled by that process (warm)."""
 
@@ -59,17 +62,18 @@ class Start(abc.ABC):
     def operation(self) -> str:
         """softmax or argmax."""
 
-    def setup_cache(self) -> dict[tuple[str, str], dict[str, Any]]:
+    def start_all(self) -> Found:
         """Start every implementation twice, each time in a process of its own.
+
+        An operation's class has a `setup_cache` of its own that calls this: asv tells caches apart by the line that
+        defines them, so that two operations would share an inherited one.
 
         Returns:
             By (implementation, dtype): seconds of ``load``, ``cold`` and ``warm``, or a ``status`` and its ``detail``.
         """
         return {key: _starts(self.operation, *key) for key in itertools.product(*self.params)}
 
-    setup_cache.timeout = 3600  # type: ignore[attr-defined]
-
-    def setup(self, found: dict[tuple[str, str], dict[str, Any]], *params: Any) -> None:
+    def setup(self, found: Found, *params: Any) -> None:
         """Say in the journal what came of the starts."""
         status, detail = found[params].get("status", "ok"), found[params].get("detail", "")
         journal.note(self, params, status, detail, shape=START_SHAPE, dtype=params[1])
@@ -78,15 +82,15 @@ class Start(abc.ABC):
         if status != "ok":
             raise RuntimeError(detail)
 
-    def track_load(self, found: dict[tuple[str, str], dict[str, Any]], *params: Any) -> float:
+    def track_load(self, found: Found, *params: Any) -> float:
         """Seconds to import the implementation and what it needs."""
         return float(found[params]["load"])
 
-    def track_first_call_cold(self, found: dict[tuple[str, str], dict[str, Any]], *params: Any) -> float:
+    def track_first_call_cold(self, found: Found, *params: Any) -> float:
         """Seconds of the first call on 64 x 1000 elements, compilation included."""
         return float(found[params]["cold"])
 
-    def track_first_call_warm(self, found: dict[tuple[str, str], dict[str, Any]], *params: Any) -> float:
+    def track_first_call_warm(self, found: Found, *params: Any) -> float:
         """Seconds of the first call on 64 x 1000 elements in a process that finds the compiled code on disk."""
         return float(found[params]["warm"])
 
