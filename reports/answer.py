@@ -14,9 +14,9 @@ from .comparison import Contest, main_contests
 from .runs import Run
 from .table import ASV_99
 
+NAMED = 4  # inputs that a sentence names; of more it gives the number
 FEW_PROCESSES = 5
 NOISY = 0.10  # a cell is noisy when its interval is wider than this share of its value
-BUSY = 0.5  # a machine is busy when its load is more than this share of its logical cores
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,14 @@ def _summary(operation: str, contests: Sequence[Contest], baseline: str | None) 
             low, high = text.factor(min(ratios)), text.factor(max(ratios))
             many = f" ({low if low == high else f'{low} to {high}'} as fast as {baseline})"
         verb = "on" if winner.startswith("tie") else "is fastest on"
-        words.append(f"{winner} {verb} {count} {of}{many}")
+        names = text.listed([_named(c, contests) for c in mine])
+        words.append(f"{winner} {verb} {names if count <= NAMED else f'{count} {of}'}{many}")
     return f"{operation}: {'; '.join(words)}."
+
+
+def _named(contest: Contest, among: Sequence[Contest]) -> str:
+    """An input's title, with its dtype where there are several."""
+    return contest.title if len({c.dtype for c in among}) == 1 else f"{contest.title} {contest.dtype}"
 
 
 @dataclass(frozen=True)
@@ -140,12 +146,12 @@ def absent(table: pd.DataFrame, stored: Sequence[Run]) -> list[Absent]:
     for run in stored:
         listed = run.side.get("implementations")
         for entry in listed if isinstance(listed, list) else ():
-            if not isinstance(entry, dict) or entry.get("status") != "unavailable":
+            if not isinstance(entry, dict) or entry.get("status") not in ("unavailable", "wrong"):
                 continue
             key = (str(entry.get("operation")), str(entry.get("name")))
             if key not in named:
                 named.add(key)
-                found.append(Absent(*key, "unavailable", str(entry.get("reason") or ""), 0, "everywhere"))
+                found.append(Absent(*key, str(entry["status"]), str(entry.get("reason") or ""), 0, "everywhere"))
     order = ("wrong", "failed", "interrupted", "unavailable", "skipped")
     return sorted(
         found, key=lambda a: (order.index(a.status) if a.status in order else 0, a.operation, a.implementation)
@@ -158,8 +164,8 @@ def _place(record: dict[Hashable, Any]) -> str:
     return " ".join(str(part) for part in parts if part)
 
 
-def warnings(table: pd.DataFrame, stored: Sequence[Run]) -> list[str]:
-    """What to be careful about: the runs' own warnings, the machine's state, and how sure the intervals are."""
+def warnings(table: pd.DataFrame, stored: Sequence[Run], absents: Sequence[Absent]) -> list[str]:
+    """What to be careful about: the runs' own warnings, wrong results, and how sure the intervals are."""
     said = [warning for run in stored for warning in run.warnings]
     for run in stored:
         name = f"run {run.side['id']}" if run.side.get("id") else str(run.folder.name)
@@ -167,15 +173,8 @@ def warnings(table: pd.DataFrame, stored: Sequence[Run]) -> list[str]:
             said.append(
                 f"{name} is {'still running' if run.state == 'running' else 'not complete: it was interrupted'}."
             )
-        if run.get("source", "dirty") is True:
-            said.append(f"{name} measured a working tree with changes that are not committed.")
-        load, cores = run.get("load_average", "start"), run.get("machine", "cores_logical")
-        if isinstance(load, list) and load and isinstance(cores, int) and load[0] > BUSY * cores:
-            said.append(
-                f"{name}: the machine was busy when it started (load {load[0]:.2f} on {text.plural(cores, 'core')})."
-            )
-    wrong = table[table["status"] == "wrong"]
-    for operation, implementation in dict.fromkeys(zip(wrong["operation"], wrong["implementation"], strict=True)):
+    wrong = [a for a in absents if a.status == "wrong"]
+    for operation, implementation in dict.fromkeys((a.operation, a.implementation) for a in wrong):
         said.append(f"{operation}.{implementation} gave a wrong result and is not ranked where it did.")
     timed = table[(table["status"] == "ok") & (table["statistic"] == "time")]
     return said + _certainty(timed)
@@ -187,7 +186,7 @@ def _certainty(timed: pd.DataFrame) -> list[str]:
     if len(counts) and (few := int(counts.min())) < FEW_PROCESSES:
         said.append(
             f"Some intervals come from only {text.plural(few, 'process')}: {coverage(few)} "
-            f"`maxbench run --full` takes {FEW_PROCESSES}."
+            f"'maxbench run --full' takes {FEW_PROCESSES}."
         )
     if (timed["interval"] == ASV_99).any():
         said.append(

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
+
+from impls import contract
 
 from . import text
 
 # In which order inputs are shown: the user's own array first.
-BENCHMARKS = ("Own", "Workloads", "Sweep")
+BENCHMARKS = ("Own", "Workloads", "Sweep", "Shapes")
 DEFAULT_BASELINE = "numpy_vectorized"
 
 
@@ -67,6 +70,19 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Ceiling:
+    """The bandwidth that the machine reaches on as many bytes with as many threads, in GB/s with its interval.
+
+    `value` is the time in seconds that the input would take at that bandwidth.
+    """
+
+    bandwidth: float
+    low: float
+    high: float
+    value: float
+
+
+@dataclass(frozen=True)
 class Contest:
     """One input, and every implementation that was to run on it."""
 
@@ -79,6 +95,14 @@ class Contest:
     outer: int | None
     inner: int | None
     cells: tuple[Cell, ...]
+    ceiling: Ceiling | None = None
+
+    def share(self, cell: Cell) -> Ratio | None:
+        """A cell's bandwidth over the ceiling's."""
+        if self.ceiling is None or not math.isfinite(cell.bandwidth):
+            return None
+        top, moved = self.ceiling, cell.bandwidth * cell.value
+        return Ratio(cell.bandwidth / top.bandwidth, moved / cell.high / top.high, moved / cell.low / top.low)
 
     @property
     def shape(self) -> str:
@@ -92,7 +116,7 @@ class Contest:
         """What the input is called."""
         if self.benchmark == "Own":
             return "your array"
-        return self.workload or f"n = {self.n:,}"
+        return self.workload or (self.shape if self.benchmark == "Shapes" else "") or f"n = {self.n:,}"
 
     @cached_property
     def ranked(self) -> tuple[Cell, ...]:
@@ -162,14 +186,47 @@ def _share_fastest(name: str, drawn: dict[str, tuple[float, ...]]) -> float:
 def contests(table: pd.DataFrame, benchmarks: Iterable[str] = BENCHMARKS) -> list[Contest]:
     """The inputs of a table on which implementations compete, in the order of the benchmarks given."""
     wanted = list(benchmarks)
-    rows = table[table["benchmark"].isin(wanted) & (table["statistic"] == "time")]
-    found = list(_contests(rows))
+    timed = table[table["statistic"] == "time"]
+    found = list(_contests(timed[timed["benchmark"].isin(wanted)], _Ceilings(timed)))
     return sorted(found, key=lambda c: (c.operation != "softmax", wanted.index(c.benchmark)))
 
 
-def _contests(rows: pd.DataFrame) -> Iterator[Contest]:
+class _Ceilings:
+    """The ceilings of a table: by run and operation, for inputs of any number of bytes near one that was measured."""
+
+    NEAR = 2.0  # as a factor: bandwidth changes with the cache that an array fits in
+
+    def __init__(self, timed: pd.DataFrame) -> None:
+        self._of: dict[tuple[str, str], list[tuple[float, Ceiling]]] = {}
+        rows = timed[(timed["benchmark"] == "Ceiling") & (timed["status"] == "ok") & timed["bandwidth"].notna()]
+        for r in rows.to_dict("records"):
+            moved = r["bandwidth"] * r["value"]
+            ceiling = Ceiling(r["bandwidth"], moved / r["high"], moved / r["low"], r["value"])
+            size = float(r["outer"]) * r["n"] * r["inner"] * np.dtype(r["dtype"]).itemsize
+            self._of.setdefault((r["run"], r["operation"]), []).append((size, ceiling))
+
+    def near(self, run: str, operation: str, dtype: str, size: dict[str, int | None]) -> Ceiling | None:
+        """The ceiling measured on the number of bytes nearest to that of an input, None where none is near."""
+        known = self._of.get((run, operation))
+        outer, n, inner = size["outer"], size["n"], size["inner"]
+        if not known or outer is None or n is None or inner is None:
+            return None
+        try:
+            wanted = outer * n * inner * np.dtype(dtype).itemsize
+        except TypeError:
+            return None
+        there, ceiling = min(known, key=lambda item: abs(math.log(item[0] / wanted)))
+        if not 1 / self.NEAR <= there / wanted <= self.NEAR:
+            return None
+        least = contract.OPERATIONS[operation].least_bytes(outer, n, inner, np.dtype(dtype).itemsize)
+        return replace(ceiling, value=least / ceiling.bandwidth / 1e9)
+
+
+def _contests(rows: pd.DataFrame, ceilings: _Ceilings) -> Iterator[Contest]:
     keys = ["run", "operation", "benchmark", "dtype", "workload"]
-    for _, group in rows.groupby([*keys, rows["n"].where(rows["benchmark"] == "Sweep", 0).fillna(-1)], sort=False):
+    sized = rows["benchmark"].isin(["Sweep", "Shapes"])
+    sizes = [rows[name].where(sized, 0).fillna(-1) for name in ("n", "outer")]
+    for _, group in rows.groupby([*keys, *sizes], sort=False):
         records = group.to_dict("records")
         # Skipped implementations may lack the shape that the others noted.
         whole = next((r for r in records if not pd.isna(r["outer"])), records[0])
@@ -196,6 +253,7 @@ def _contests(rows: pd.DataFrame) -> Iterator[Contest]:
             workload=whole["workload"],
             **size,
             cells=cells,
+            ceiling=ceilings.near(whole["run"], whole["operation"], whole["dtype"], size),
         )
 
 
@@ -205,7 +263,7 @@ def main_contests(all_contests: Iterable[Contest]) -> list[Contest]:
     kept: list[Contest] = []
     for operation in dict.fromkeys(c.operation for c in found):
         mine = [c for c in found if c.operation == operation]
-        kept += [c for c in mine if c.benchmark != "Sweep"] or mine
+        kept += [c for c in mine if c.benchmark in ("Own", "Workloads")] or mine
     return kept
 
 

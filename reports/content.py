@@ -60,7 +60,7 @@ class Content:
     def warnings(self) -> list[str]:
         """What to be careful about."""
         empty = [] if len(self.table) else ["Nothing was measured: there are no results in this folder."]
-        return [*empty, *self.notes, *answer.warnings(self.table, self.runs)]
+        return [*empty, *self.notes, *answer.warnings(self.table, self.runs, self.absent)]
 
     @cached_property
     def names(self) -> list[str]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from bench import base
+
 from . import text
 from .answer import Absent, Line
 from .comparison import Contest
@@ -41,32 +43,41 @@ class Grid:
     numeric: set[int] = field(default_factory=set)
     note: str = ""
     total: int | None = None  # how many rows there are, where not all of them are here
+    whole: set[int] = field(default_factory=set)  # columns whose words stay on one line
+    folded: bool = False  # shown only when it is asked for: it is long and others say what matters in it
+
+    @property
+    def tools(self) -> bool:
+        """Whether it is long enough to be worth filtering."""
+        return len(self.rows) > 5
 
 
 def answers(lines: Sequence[Line], baseline: str | None, several: bool) -> Grid:
     """The answer, one row per input."""
     columns = [
         "input",
-        "shape",
-        "dtype",
         "fastest",
         "time of one call",
         f"over {baseline or 'the baseline'}",
         "over the runner-up",
+        "dtype",
+        "shape",
     ]
     rows = []
     for line in lines:
         row = [
             Item(f"{line.operation}: {line.input}"),
-            Item(line.shape),
-            Item(line.dtype),
             Item(line.fastest, mark="tie" if line.tie else "best"),
             Item(line.time),
             Item(line.over_baseline),
             Item(line.over_runner_up),
+            Item(line.dtype),
+            Item(line.shape),
         ]
         rows.append([Item(line.run), *row] if several else row)
-    return Grid("answer", "The fastest on each input", ["run", *columns] if several else columns, rows)
+    start = 1 if several else 0
+    whole = {start, start + 2, start + 3, start + 6}
+    return Grid("answer", "The fastest on each input", ["run", *columns] if several else columns, rows, whole=whole)
 
 
 def times(contests: Sequence[Contest], several: bool, id: str, caption: str) -> Grid:
@@ -143,3 +154,16 @@ def measurements(table: pd.DataFrame, several: bool) -> Grid:
     return Grid(
         "measurements", "Every measurement", [titles.get(name, name) for name in names], rows, numeric, total=len(table)
     )
+
+
+def memory(table: pd.DataFrame) -> pd.DataFrame:
+    """Peak memory by implementation, with a column ``over``: what it is above that of the arrays alone, in bytes."""
+    rows = table[(table["benchmark"] == "Memory") & (table["status"] == "ok")]
+    keys = ["run", "operation", "dtype"]
+    baseline = rows[rows["implementation"] == base.Memory.BASELINE].set_index(keys)["value"]
+    mine = rows[rows["implementation"] != base.Memory.BASELINE].copy()
+    mine["over"] = [
+        value - baseline.get(key, math.nan)
+        for key, value in zip(mine[keys].itertuples(index=False, name=None), mine["value"], strict=True)
+    ]
+    return mine

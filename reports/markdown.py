@@ -7,6 +7,7 @@ import re
 from .content import Content
 from .grids import Grid, Item
 from .sections import Section
+from .sources import Source
 
 _SIGNS = {"best": "**{}**", "tie": "*{}*"}
 _ROWS = 200
@@ -49,5 +50,19 @@ def render(content: Content, sections: list[Section]) -> str:
         parts += [escaped(section.intro)] if section.intro else []
         for figure in section.figures:
             parts.append(f"![{escaped(figure.alt)}](figures/{figure.name}.svg)")
+        if section.points:
+            parts.append("\n".join(f"- {escaped(point)}" for point in section.points))
         parts += [grid_as_markdown(grid) for grid in section.grids if grid.rows and not grid.total]
+        parts += [_source(source) for source in section.sources]
     return "\n\n".join(parts) + "\n"
+
+
+def _source(source: Source) -> str:
+    """A source file that unfolds, in a fence longer than any inside it."""
+    summary = f" – {escaped(source.summary)}" if source.summary else ""
+    facts = "\n".join(f"- {escaped(name)}: {escaped(value)}" for name, value in source.facts)
+    parts = [f"<details><summary>{escaped(source.name)}{summary}</summary>", facts]
+    if source.code is not None:
+        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", source.code)), default=0))
+        parts.append(f"{fence}python\n{source.code.rstrip()}\n{fence}")
+    return "\n\n".join([*parts, "</details>"])

@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from . import sources
 from .content import Content
 from .figures import style
 from .grids import Grid
@@ -21,14 +22,16 @@ FIRST_ROWS = 50  # rows of a paged table that are there without JavaScript, and 
 PAGED = 300  # tables with more rows are shown page by page
 
 
-def render(content: Content, sections: list[Section]) -> str:
+def render(content: Content, parts: list[Section]) -> str:
     """The whole page."""
     return _template().render(
         content=content,
-        sections=sections,
+        sections=parts,
         style=Markup(_read("style.css")),  # noqa: S704 - our own file
         script=Markup(_read("page.js")),  # noqa: S704 - our own file
         variables=style.variables(),
+        highlighting=sources.css(),
+        highlighting_dark=sources.css(dark=True),
         first_rows=FIRST_ROWS,
     )
 

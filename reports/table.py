@@ -27,8 +27,16 @@ COLUMNS = (
     ("date", "when it was measured, UTC", ""),
     ("operation", "softmax or argmax", ""),
     ("implementation", "name of the implementation", ""),
-    ("benchmark", "name of the benchmark class: Sweep, Workloads, Own, Api, Start, Memory, Orders", ""),
-    ("statistic", "what was measured: time (of one call), first_call, load, peak_memory", ""),
+    (
+        "benchmark",
+        "name of the benchmark class: Sweep, Workloads, Own, Shapes, Ceiling, Api, Start, Memory, Accuracy, Orders",
+        "",
+    ),
+    (
+        "statistic",
+        "what was measured: time (of one call), first_call, load, peak_memory, largest_error, typical_error",
+        "",
+    ),
     ("dtype", "dtype of the input", ""),
     ("workload", "name of the workload, empty elsewhere", ""),
     ("n", "length of the reduced axis", "elements"),
@@ -38,7 +46,7 @@ COLUMNS = (
     ("cache", "state of the compile cache (Start only): cold or warm", ""),
     ("threads", "CPU threads that the run gave to implementations that use many", ""),
     ("value", "the median over processes of each process's median; NaN unless status is ok", "see unit"),
-    ("unit", "s (seconds) or B (bytes)", ""),
+    ("unit", "s (seconds), B (bytes) or ulp (units in the last place)", ""),
     ("low", "lower end of the interval", "see unit"),
     ("high", "upper end of the interval", "see unit"),
     ("interval", "what the interval is: range of process medians, asv 99% interval, or none", ""),
@@ -52,8 +60,16 @@ COLUMNS = (
 NAMES = [name for name, _, _ in COLUMNS]
 
 RANGE, ASV_99, NONE = "range of process medians", "asv 99% interval", "none"
-_UNITS = {"time": "s", "first_call_cold": "s", "first_call_warm": "s", "load": "s", "peak_memory": "B"}
-_PARAMETERS = {"dtype", "workload", "n", "order", "cache", "threads"}
+_UNITS = {
+    "time": "s",
+    "first_call_cold": "s",
+    "first_call_warm": "s",
+    "load": "s",
+    "peak_memory": "B",
+    "largest_error": "ulp",
+    "typical_error": "ulp",
+}
+_PARAMETERS = {"dtype", "workload", "n", "rows", "order", "cache", "threads"}
 _WRONG = "RuntimeError: wrong result: "
 
 
@@ -154,7 +170,7 @@ def _named(run: runs.Run, measurement: Measurement, benchmark: str) -> dict[str,
     for name, text in zip(names, measurement.params, strict=False):
         value = literal(text)
         if name == "implementation" or name in _PARAMETERS:
-            row[name] = value if name in ("n", "threads") and isinstance(value, int) else str(value)
+            row[name] = value if name in ("n", "rows", "threads") and isinstance(value, int) else str(value)
         else:
             others.append(f"{name}={value}")
     if others:
@@ -172,6 +188,8 @@ def _shape(row: dict[str, Any], notes: Sequence[dict[str, Any]]) -> tuple[int, i
     match row["benchmark"]:
         case "Sweep" | "Api" if isinstance(n, int) and n > 0:
             return workloads.sweep_shape(n)
+        case "Shapes" if isinstance(n, int) and isinstance(row.get("rows"), int):
+            return (row["rows"], n, 1)
         case "Workloads" if row["workload"] in workloads.WORKLOADS:
             return workloads.WORKLOADS[row["workload"]].shape
     return (None, n, None)

@@ -66,6 +66,13 @@ def bandwidth(value: float) -> str:
     return f"{digits(value)} GB/s" if math.isfinite(value) else NOTHING
 
 
+def percent(value: float) -> str:
+    """A share: ``87%``, ``0.3%``."""
+    if not math.isfinite(value):
+        return NOTHING
+    return f"{value:.0%}" if value >= 0.0995 or value == 0 else f"{value:.1%}"
+
+
 def shape(outer: int, n: int, inner: int) -> str:
     """``1024 × 1000`` for the last axis, ``8 × 21 × 65536 (axis 1)`` for a middle one."""
     return f"{outer} × {n}" if inner == 1 else f"{outer} × {n} × {inner} (axis 1)"

@@ -82,10 +82,10 @@ def draw(
         drawing = Drawing(figsize=(width / DOTS, height / DOTS), dpi=DOTS, layout="constrained")
         FigureCanvasAgg(drawing)
         paint(drawing)
-        png = io.BytesIO()
-        drawing.savefig(png, format="png", dpi=2 * DOTS, metadata={"Software": None, "Description": alt})
-        svg = io.StringIO()
+        svg, png = io.StringIO(), io.BytesIO()
         drawing.savefig(svg, format="svg", metadata={"Date": None, "Creator": None, "Title": title})
+        drawing.set_layout_engine("none")  # the layout is found; finding it again would take as long as drawing
+        drawing.savefig(png, format="png", dpi=2 * DOTS, metadata={"Software": None, "Description": alt})
     return Figure(name, title, alt, svg.getvalue(), png.getvalue(), _inline(svg.getvalue(), name, alt), width)
 
 

@@ -1,4 +1,4 @@
-"""Time and bandwidth against n, one line per implementation with its interval."""
+"""Time, bandwidth and share of the ceiling against n, and how many inputs each implementation is near the best on."""
 
 from __future__ import annotations
 
@@ -7,69 +7,83 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure as Drawing
-from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, NullLocator
 
 from .. import text
 from ..comparison import Cell, Contest
-from . import canvas, style
+from . import canvas, lines, style
+from .lines import Axes, Point, Series
 
-SHOWN = 12  # implementations in one panel; more cannot be told apart
+_N = "n (elements per row; the total is constant)"
 
 
 def time(name: str, contests: Sequence[Contest], styles: style.Styles, caches: Mapping[str, int]) -> canvas.Figure:
-    """Time of one call against n, on log axes."""
-    return _panel(name, contests, styles, caches, "time of one call", lambda c: (c.value, c.low, c.high), log=True)
+    """Time of one call against n, on log axes; the ceiling as a line where it was measured."""
+    axes = Axes(_N, "time of one call", y_unit="s")
+    ceiling = [Point(c.n or 0, c.ceiling.value) for c in contests if c.ceiling]
+    return _against_n(
+        name, contests, styles, caches, axes, lambda _, cell: (cell.value, cell.low, cell.high), ceiling=ceiling
+    )
 
 
 def bandwidth(name: str, contests: Sequence[Contest], styles: style.Styles, caches: Mapping[str, int]) -> canvas.Figure:
     """Bandwidth against n: the least bytes that the operation must move, over the time."""
 
-    def of(cell: Cell) -> tuple[float, float, float]:
+    def of(_: Contest, cell: Cell) -> tuple[float, float, float]:
         moved = cell.bandwidth * cell.value
         return cell.bandwidth, moved / cell.high, moved / cell.low
 
-    return _panel(name, contests, styles, caches, "bandwidth (GB/s)", of, log=False)
+    axes = Axes(_N, "bandwidth (GB/s)", y_scale="linear", y_from_zero=True)
+    ceiling = [Point(c.n or 0, c.ceiling.bandwidth) for c in contests if c.ceiling]
+    return _against_n(name, contests, styles, caches, axes, of, ceiling=ceiling)
 
 
-def _panel(
+def share(name: str, contests: Sequence[Contest], styles: style.Styles, caches: Mapping[str, int]) -> canvas.Figure:
+    """Share of the measured ceiling against n, in percent."""
+
+    def of(contest: Contest, cell: Cell) -> tuple[float, float, float]:
+        ratio = contest.share(cell)
+        return (100 * ratio.value, 100 * ratio.low, 100 * ratio.high) if ratio else (math.nan,) * 3
+
+    axes = Axes(_N, "share of the ceiling (%)", y_scale="linear", y_from_zero=True)
+    return _against_n(name, [c for c in contests if c.ceiling], styles, caches, axes, of)
+
+
+def _against_n(
     name: str,
     contests: Sequence[Contest],
     styles: style.Styles,
     caches: Mapping[str, int],
-    what: str,
-    of: Callable[[Cell], tuple[float, float, float]],
+    axes: Axes,
+    of: Callable[[Contest, Cell], tuple[float, float, float]],
     *,
-    log: bool,
+    ceiling: Sequence[Point] = (),
 ) -> canvas.Figure:
-    first = contests[0]
     contests = sorted(contests, key=lambda c: c.n or 0)
-    names = shown(contests)
-    title = f"{first.operation}, {first.dtype}: {what} against n"
+    first, names = contests[0], shown(contests)
+    series = []
+    for implementation in names:
+        points = []
+        for contest in contests:
+            cell = contest.of(implementation)
+            points.append(Point(contest.n or 0, *(of(contest, cell) if cell else (math.nan,) * 3)))
+        series.append(Series(implementation, points))
+    heading = f"{first.operation}, {first.dtype}"
 
-    def paint(drawing: Drawing) -> None:
-        axes = drawing.add_subplot()
-        for implementation in names:
-            line(axes, implementation, contests, styles, of)
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(10, numticks=9))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
-        if log:
-            axes.set_yscale("log")
-            axes.yaxis.set_major_locator(LogLocator(10, numticks=9))
-            axes.yaxis.set_major_formatter(EngFormatter("s"))
-        else:
-            axes.set_ylim(bottom=0)
-        axes.grid(visible=True, which="major")
-        axes.set_xlabel("n (elements per row; the total is constant)")
-        axes.set_ylabel(what)
-        axes.set_title(f"{first.operation}, {first.dtype}", loc="left", pad=8)
-        mark_caches(axes, first.dtype, caches, [c.n or 0 for c in contests])
-        legend(drawing, axes)
+    def decorate(drawn: Any) -> None:
+        if ceiling:
+            points = sorted(ceiling, key=lambda p: p.x)
+            drawn.plot(
+                [p.x for p in points],
+                [p.y for p in points],
+                color=style.INK[0],
+                linewidth=1,
+                linestyle=(0, (4, 2)),
+                label="ceiling",
+            )
+        mark_caches(drawn, first.dtype, caches, [c.n or 0 for c in contests])
 
-    rows = math.ceil(len(names) / 2)
-    return canvas.draw(name, title, _alt(title, contests, names), paint, height=290 + 17 * rows)
+    title = f"{heading}: {axes.y} against n"
+    return lines.panel(name, heading, title, _alt(title, contests, names), series, styles, axes, decorate=decorate)
 
 
 def shown(contests: Sequence[Contest]) -> list[str]:
@@ -79,26 +93,8 @@ def shown(contests: Sequence[Contest]) -> list[str]:
         for cell in contest.ranked:
             relative = cell.value / contest.ranked[0].value
             best[cell.implementation] = min(best.get(cell.implementation, math.inf), relative)
-    kept = sorted(best, key=lambda key: best[key])[:SHOWN]
+    kept = sorted(best, key=lambda key: best[key])[: lines.SHOWN]
     return [key for key in best if key in kept]
-
-
-def line(
-    axes: Any,
-    implementation: str,
-    contests: Sequence[Contest],
-    styles: style.Styles,
-    of: Callable[[Cell], tuple[float, float, float]],
-) -> None:
-    """One implementation's line with its intervals; a gap where it was not measured."""
-    look = styles[implementation]
-    points = []
-    for contest in contests:
-        cell = contest.of(implementation)
-        points.append((contest.n, *(of(cell) if cell else (math.nan,) * 3)))
-    n, value, low, high = np.array(points, float).T
-    axes.plot(n, value, look.line, color=look.color, marker=look.marker, label=implementation)
-    axes.vlines(n, low, high, color=look.color, linewidth=3, alpha=0.45)
 
 
 def mark_caches(axes: Any, dtype: str, caches: Mapping[str, int], sizes: Sequence[int]) -> None:
@@ -111,25 +107,43 @@ def mark_caches(axes: Any, dtype: str, caches: Mapping[str, int], sizes: Sequenc
         n = size / itemsize
         if min(sizes) < n < max(sizes):
             axes.axvline(n, color=style.INK[0], linewidth=0.8, linestyle=":")
-            axes.text(n, 1.01, cache, transform=axes.get_xaxis_transform(), ha="center", fontsize=canvas.SMALL)
+            axes.text(
+                n,
+                1.01,
+                lines.shortened(cache, 6),
+                transform=axes.get_xaxis_transform(),
+                ha="center",
+                fontsize=canvas.SMALL,
+            )
 
 
-def legend(drawing: Drawing, axes: Any) -> None:
-    """The legend under the panel, in two columns."""
-    handles, labels = axes.get_legend_handles_labels()
-    if handles:
-        drawing.legend(handles, [shortened(label) for label in labels], loc="outside lower left", ncols=2)
+def profile(name: str, contests: Sequence[Contest], styles: style.Styles) -> canvas.Figure:
+    """Performance profile: on which share of the inputs an implementation is within a factor of the best.
+
+    An input that an implementation did not run counts as infinitely slow there. Source: E. D. Dolan and J. J. More,
+    "Benchmarking optimization software with performance profiles", Mathematical Programming 91, 2002.
+    """
+    names = shown(contests)
+    factors = {key: sorted(slowdown for c in contests if (slowdown := _slowdown(c, key)) is not None) for key in names}
+    last = 2 * max((f[-1] for f in factors.values() if f), default=1)
+    series = []
+    for key, found in factors.items():
+        points = [Point(1, 0)] if not found or found[0] > 1 else []
+        points += [Point(tau, 100 * (i + 1) / len(contests)) for i, tau in enumerate(found)]
+        series.append(Series(key, [*points, Point(last, 100 * len(found) / len(contests))]))
+    heading = f"{contests[0].operation}: {text.plural(len(contests), 'input')}"
+    title = f"{contests[0].operation}: share of inputs on which an implementation is within a factor of the fastest"
+    best = {key: sum(f == 1 for f in found) for key, found in factors.items()}
+    alt = (
+        f"{title}. Fastest: " + ", ".join(f"{key} on {count}" for key, count in best.items()) + f" of {len(contests)}."
+    )
+    labels = Axes("within this factor of the fastest", "share of inputs (%)", y_scale="linear", y_from_zero=True)
+    return lines.panel(name, heading, title, alt, series, styles, labels, steps=True)
 
 
-def shortened(name: str, most: int = 24) -> str:
-    """A name cut to fit."""
-    name = " ".join(name.split())
-    return name if len(name) <= most else f"{name[: most - 1]}…"
-
-
-def short(value: float) -> str:
-    """1, 10, 1k, 1M."""
-    return f"{value / 1e6:g}M" if value >= 1e6 else f"{value / 1e3:g}k" if value >= 1e3 else f"{value:g}"
+def _slowdown(contest: Contest, implementation: str) -> float | None:
+    cell = contest.of(implementation)
+    return cell.value / contest.ranked[0].value if cell else None
 
 
 def _alt(title: str, contests: Sequence[Contest], names: Sequence[str]) -> str:

@@ -12,7 +12,8 @@ from matplotlib.patches import Rectangle
 from .. import text
 from ..comparison import Contest
 from . import canvas, style
-from .curves import SHOWN, shortened, shown
+from .curves import shown
+from .lines import SHOWN, shortened
 
 # Orange is slower, blue is faster; both are as strong at the same factor, and grey means "cannot be told apart".
 _COLORS = LinearSegmentedColormap.from_list(

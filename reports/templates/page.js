@@ -96,6 +96,6 @@ for (const box of document.querySelectorAll("div.table")) {
     page += Number(event.target.dataset.step);
     show();
   });
-  tools.hidden = rows.length < 2;
+  tools.hidden = !("tools" in box.dataset);
   show();
 }

@@ -1,0 +1,58 @@
+"""The map of the fastest: n across, rows down, and at each measured input the winner with its probability."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from ..comparison import Contest
+from . import canvas, lines, style
+
+
+def winners(name: str, contests: Sequence[Contest], styles: style.Styles) -> canvas.Figure:
+    """One mark per input: filled for a clear winner, hollow for a tie, labelled where it is not certain."""
+    placed = [c for c in contests if c.n and c.outer and c.inner and c.fastest]
+    first = placed[0]
+    heading = f"{first.operation}, {first.dtype}"
+    title = f"{heading}: the fastest by n and number of rows"
+    names = list(dict.fromkeys(c.ranked[0].implementation for c in placed))
+
+    def paint(drawing: Drawing) -> None:
+        axes = drawing.add_subplot()
+        for implementation in names:
+            look = styles[implementation]
+            axes.plot([], [], look.marker, color=look.color, markersize=9, label=lines.shortened(implementation))
+        for contest in placed:
+            look = styles[contest.ranked[0].implementation]
+            n, rows = contest.n or 1, (contest.outer or 1) * (contest.inner or 1)
+            filled = look.color if len(contest.tied) == 1 else "none"
+            axes.plot(n, rows, look.marker, color=look.color, markerfacecolor=filled, markersize=9)
+            chance = contest.probabilities.get(contest.ranked[0].implementation)
+            if chance is not None and chance < 0.995:
+                axes.annotate(
+                    f"{chance:.0%}", (n, rows), xytext=(6, 3), textcoords="offset points", fontsize=canvas.SMALL
+                )
+        if any(len(c.tied) > 1 for c in placed):
+            axes.plot([], [], "o", color=style.INK[0], markerfacecolor="none", markersize=9, label="hollow: a tie")
+        for axis, label in ((axes.xaxis, "n (elements per row)"), (axes.yaxis, "rows (outer × inner)")):
+            axis.set_label_text(label)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(LogLocator(10, numticks=9))
+            axis.set_minor_locator(NullLocator())
+            axis.set_major_formatter(FuncFormatter(lambda value, _: lines.short(value)))
+        axes.margins(0.1)
+        axes.grid(visible=True)
+        axes.set_title(heading, loc="left")
+        drawing.legend(loc="outside lower left", ncols=2)
+
+    return canvas.draw(name, title, _alt(title, placed), paint, height=300 + 17 * math.ceil((len(names) + 1) / 2))
+
+
+def _alt(title: str, contests: Sequence[Contest]) -> str:
+    parts = [f"{c.title}: {' or '.join(cell.implementation for cell in c.tied)}" for c in contests]
+    return f"{title}. {'; '.join(parts)}."

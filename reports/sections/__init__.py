@@ -1,0 +1,17 @@
+"""The sections of a report, in order: each a sentence or two on what it shows, figures and tables."""
+
+from __future__ import annotations
+
+from ..content import Content
+from ..figures import Styles
+from . import cost, speed, trust
+from .section import Section
+
+__all__ = ["Section", "build"]
+
+
+def build(content: Content) -> list[Section]:
+    """The sections that have something to show."""
+    styles = Styles(content.table["implementation"])
+    found = [*speed.sections(content, styles), *cost.sections(content, styles), *trust.sections(content)]
+    return [section for section in found if section]

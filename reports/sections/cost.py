@@ -1,0 +1,144 @@
+"""What else an implementation costs: starting it, threads, accuracy, memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from .. import grids, starts, text
+from ..content import Content
+from ..figures import Styles, other
+from ..figures import starts as drawn
+from ..grids import Grid, Item
+from ..scaling import scalings
+from ..starts import RUNGS, Ladder
+from .section import Section, grouped, panels
+
+LADDER = (
+    "What a user waits for, from importing an implementation to a steady call; each step in a process of its own where "
+    "it can happen only once. "
+)
+BREAK_EVEN = (
+    "Import, first call and k further calls on 1024 × 1024 elements: where two lines cross, the implementation with "
+    "the dearer start has paid off: the difference of the starts over the difference of one call. "
+    "The interval is the widest that the intervals of the two calls allow."
+)
+SCALING = (
+    "How many times faster more threads make it than the fewest measured, and the efficiency: that factor over the "
+    "factor by which there are more threads. The dotted line is an efficiency of 100%."
+)
+ACCURACY = (
+    "Error of softmax on N(0, 3) scores against the result in the machine's longest float, in units in the last place "
+    "of the dtype (ulp): the largest of any element, and the median over all as the typical one."
+)
+MEMORY = (
+    "The most memory that a process held while it made one call on 2^24 elements, over that of a process that only "
+    "holds the arrays: libraries, compiled code and temporaries."
+)
+
+
+def sections(content: Content, styles: Styles) -> Iterator[Section]:
+    """The sections about costs."""
+    ladders = starts.ladders(content.table)
+    yield _ladder(ladders, styles)
+    yield _break_even(ladders, content.baseline, styles)
+    yield _scaling(content, styles)
+    yield _accuracy(content, styles)
+    yield _memory(content, styles)
+
+
+def _ladder(ladders: list[Ladder], styles: Styles) -> Section:
+    used = [rung for rung in RUNGS if any(rung[0] in one.rungs for one in ladders)]
+    rows = [
+        [
+            Item(f"{one.operation}.{one.implementation}"),
+            Item(one.dtype),
+            *(Item(text.seconds(one.rungs.get(key, math.nan)), one.rungs.get(key, math.nan)) for key, _, _ in used),
+        ]
+        for one in ladders
+    ]
+    columns = ["implementation", "dtype", *(title for _, title, _ in used)]
+    grid = Grid("ladder", "From import to a steady call", columns, rows, set(range(2, len(columns))))
+    meanings = "; ".join(f"{title}: {meaning}" for _, title, meaning in used)
+    section = Section("ladder", "The ladder of times", f"{LADDER}{meanings[:1].upper()}{meanings[1:]}.", grids=[grid])
+    groups = grouped(ladders, lambda one: (one.run, one.operation, one.dtype))
+    return panels(section, groups, lambda name, group: drawn.ladder(name, group, styles))
+
+
+def _break_even(ladders: list[Ladder], baseline: str | None, styles: Styles) -> Section:
+    section = Section("break-even", "When it pays off", BREAK_EVEN)
+    groups = []
+    for group in grouped(ladders, lambda one: (one.run, one.operation, one.dtype)):
+        base = next((one for one in group if one.implementation == baseline), None)
+        if base is not None and math.isfinite(base.after(1, compiling=True)):
+            groups.append([base, *(one for one in group if one is not base)])
+            section.points += [starts.sentence(one, base) for one in group if one is not base and "call" in one.rungs]
+    for compiling in (True, False):
+        panels(
+            section,
+            groups,
+            lambda name, group, compiling=compiling: drawn.break_even(  # type: ignore[misc]
+                name, group, group[0], styles, compiling=compiling
+            ),
+        )
+    return section
+
+
+def _scaling(content: Content, styles: Styles) -> Section:
+    found = scalings(content.table)
+    rows = [
+        [
+            Item(f"{one.operation}.{one.implementation}"),
+            Item(one.input),
+            Item(one.dtype),
+            Item(str(step.threads), step.threads),
+            Item(text.seconds(step.value), step.value),
+            Item(text.factor(step.speedup), step.speedup),
+            Item(text.percent(step.efficiency), step.efficiency),
+        ]
+        for one in found
+        for step in one.steps
+    ]
+    columns = ["implementation", "input", "dtype", "threads", "time of one call", "times faster", "efficiency"]
+    section = Section("scaling", "Threads", SCALING, grids=[Grid("scaling", "Threads", columns, rows, {3, 4, 5, 6})])
+    groups = grouped(found, lambda one: (one.machine, one.operation, one.dtype, one.input))
+    return panels(section, groups, lambda name, group: other.scaling(name, group, styles))
+
+
+def _accuracy(content: Content, styles: Styles) -> Section:
+    rows = content.table[(content.table["benchmark"] == "Accuracy") & (content.table["status"] == "ok")]
+    groups = [group for _, group in rows.groupby(["run", "dtype"], sort=False)]
+    lines = []
+    for key, mine in rows.groupby(["run", "implementation", "dtype"], sort=False):
+        largest = mine[mine["statistic"] == "largest_error"]["value"].max()
+        typical = mine[mine["statistic"] == "typical_error"]["value"].max()
+        lines.append(
+            [
+                Item(str(key[1]) + (f", {key[0]}" if content.several else "")),
+                Item(str(key[2])),
+                Item(text.digits(largest), largest),
+                Item(text.digits(typical), typical),
+            ]
+        )
+    columns = ["implementation", "dtype", "largest error (ulp)", "largest typical error (ulp)"]
+    grid = Grid("accuracy", "Errors over all n", columns, lines, {2, 3})
+    section = Section("accuracy", "Accuracy of softmax", ACCURACY, grids=[grid])
+    return panels(section, [[g] for g in groups], lambda name, group: other.accuracy(name, group[0], styles))
+
+
+def _memory(content: Content, styles: Styles) -> Section:
+    rows = grids.memory(content.table)
+    lines = [
+        [
+            Item(f"{r['operation']}.{r['implementation']}" + (f", {r['run']}" if content.several else "")),
+            Item(r["dtype"]),
+            Item(text.size(r["value"]), r["value"]),
+            Item(text.size(r["over"]), r["over"]),
+        ]
+        for r in rows.to_dict("records")
+    ]
+    columns = ["implementation", "dtype", "peak of the process", "over the arrays alone"]
+    grid = Grid("memory", "Peak memory", columns, lines, {2, 3})
+    groups = [[group] for _, group in rows[rows["over"].notna()].groupby(["run", "operation", "dtype"], sort=False)]
+    section = Section("memory", "Peak memory", MEMORY, grids=[grid])
+    return panels(section, groups, lambda name, group: other.memory(name, group[0], styles))

@@ -1,0 +1,57 @@
+"""What a section is, and how panels are chosen where there would be too many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from .. import text
+from ..figures import Figure
+from ..grids import Grid
+from ..sources import Source
+
+MOST_PANELS = 12  # per section; the rest is in the tables
+
+T = TypeVar("T")
+
+
+@dataclass
+class Section:
+    """A part of the report.
+
+    Attributes:
+        id, title: what the page links to, and the heading.
+        intro: what is shown and what it means.
+        figures, points, grids, sources: what is shown: figures, a list of sentences, tables, source files.
+    """
+
+    id: str
+    title: str
+    intro: str = ""
+    figures: list[Figure] = field(default_factory=list)
+    points: list[str] = field(default_factory=list)
+    grids: list[Grid] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.figures or self.points or self.sources or any(grid.rows for grid in self.grids))
+
+
+def grouped(items: Iterable[T], key: Callable[[T], Hashable]) -> list[list[T]]:
+    """Items with the same key together, in the order in which the keys first come."""
+    found: dict[Hashable, list[T]] = {}
+    for item in items:
+        found.setdefault(key(item), []).append(item)
+    return list(found.values())
+
+
+def panels(section: Section, groups: Sequence[list[T]], draw: Callable[[str, list[T]], Figure]) -> Section:
+    """Add a figure for each group, named after the section; says so where there are more than can be drawn."""
+    start = len(section.figures)
+    for index, group in enumerate(groups[:MOST_PANELS]):
+        section.figures.append(draw(f"{section.id}-{start + index + 1}", group))
+    rest = len(groups) - MOST_PANELS
+    if rest > 0:
+        section.intro += f" The first {MOST_PANELS} panels are drawn; {text.plural(rest, 'more')} would be."
+    return section

@@ -1,0 +1,83 @@
+"""The sources of the implementations that a run measured, highlighted for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
+
+from .runs import Run
+
+LIGHT, DARK = "default", "github-dark"
+CLASS = "source"
+
+
+@dataclass(frozen=True)
+class Source:
+    """An implementation with what its author says of it.
+
+    Attributes:
+        id: what the page links to.
+        name: ``operation.name``.
+        facts: (name, value) pairs: device, threads, dtypes, origin, status.
+        summary: the first line of its docstring.
+        html: its file, highlighted; None where it has none.
+        code: the same as text.
+    """
+
+    id: str
+    name: str
+    facts: list[tuple[str, str]]
+    summary: str
+    html: Markup | None
+    code: str | None
+
+
+def collect(stored: Sequence[Run]) -> list[Source]:
+    """Every implementation that the runs list, once."""
+    found: dict[tuple[str, str, str], Source] = {}
+    for run in stored:
+        listed = run.side.get("implementations")
+        for entry in listed if isinstance(listed, list) else ():
+            if isinstance(entry, dict):
+                code = entry.get("source")
+                code = code if isinstance(code, str) else None
+                key = (str(entry.get("operation")), str(entry.get("name")), code or "")
+                if key not in found:
+                    found[key] = _source(entry, key, code, len(found) + 1)
+    return list(found.values())
+
+
+def _source(entry: dict[str, Any], key: tuple[str, str, str], code: str | None, number: int) -> Source:
+    dtypes = entry.get("dtypes")
+    facts = [
+        ("origin", entry.get("origin")),
+        ("device", entry.get("device")),
+        ("threads", entry.get("threads")),
+        ("dtypes", ", ".join(map(str, dtypes)) if isinstance(dtypes, list) else None),
+        ("status", ": ".join(str(entry[k]) for k in ("status", "reason") if entry.get(k))),
+    ]
+    doc = str(entry.get("doc") or "").strip()
+    return Source(
+        f"source-{number}",
+        f"{key[0]}.{key[1]}",
+        [(name, str(value)) for name, value in facts if value],
+        doc.splitlines()[0] if doc else "",
+        None if code is None else Markup(highlight(code, PythonLexer(), _formatter(LIGHT))),  # noqa: S704 - Pygments escapes
+        code,
+    )
+
+
+def css(*, dark: bool = False) -> Markup:
+    """The style rules of the highlighting, for light or dark paper."""
+    rules = _formatter(DARK if dark else LIGHT).get_style_defs(f".{CLASS}")
+    return Markup("\n".join(line for line in rules.splitlines() if "background" not in line))  # noqa: S704 - Pygments' own
+
+
+def _formatter(name: str) -> HtmlFormatter[str]:
+    return HtmlFormatter(style=name, cssclass=CLASS)

@@ -1,0 +1,144 @@
+"""What an implementation costs before its first fast call, and after how many calls that has paid off."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from . import text
+
+# The rungs of the ladder, in the order in which a user meets them: (key, title, what it is).
+RUNGS = (
+    ("load", "import", "importing the implementation and what it needs"),
+    ("cold", "first call, compiling", "the first call of a process with an empty compile cache, on 64 × 1000 elements"),
+    ("warm", "first call, from cache", "the same with the compiled code on disk"),
+    ("call", "steady call", "the kernel on a preallocated output: 1024 × 1024 elements"),
+    ("api", "public function", "the public function on the same input: it checks it and allocates the result"),
+    ("transfer_in", "copy to the device", "copying the input from host memory to the device"),
+    ("transfer_out", "copy back", "copying the result from the device to host memory"),
+    ("device", "device kernel", "the kernel alone, timed on the device"),
+    ("end_to_end", "end to end", "copy to the device, kernel and copy back"),
+)
+STEADY_N = 1024
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The times of one implementation, in seconds, by rung; a rung that was not measured is missing."""
+
+    run: str
+    operation: str
+    implementation: str
+    dtype: str
+    rungs: dict[str, float]
+    call_low: float
+    call_high: float
+
+    def start(self, *, compiling: bool) -> float:
+        """Seconds from nothing to the end of the first call; NaN where it was not measured."""
+        return self.rungs.get("load", math.nan) + self.rungs.get("cold" if compiling else "warm", math.nan)
+
+    def after(self, calls: float, *, compiling: bool) -> float:
+        """Seconds for a start and so many steady calls."""
+        return self.start(compiling=compiling) + calls * self.rungs.get("call", math.nan)
+
+
+def ladders(table: pd.DataFrame) -> list[Ladder]:
+    """The ladder of every implementation whose start was measured."""
+    good = table[table["status"] == "ok"]
+    steady = good["n"].fillna(0).eq(STEADY_N)
+    wanted = (
+        good["benchmark"].isin(["Start", "Device"])
+        | (good["benchmark"].isin(["Sweep", "Api"]) & good["statistic"].eq("time") & steady)
+    )  # fmt: skip
+    found: dict[tuple[str, str, str, str], dict[str, dict[Any, Any]]] = {}
+    for row in good[wanted].to_dict("records"):
+        key = (row["run"], row["operation"], row["implementation"], row["dtype"])
+        found.setdefault(key, {})[_rung(row)] = row
+    return [
+        Ladder(
+            *key,
+            rungs={rung: rows[rung]["value"] for rung, _, _ in RUNGS if rung in rows},
+            call_low=rows["call"]["low"] if "call" in rows else math.nan,
+            call_high=rows["call"]["high"] if "call" in rows else math.nan,
+        )
+        for key, rows in found.items()
+        if "load" in rows or "cold" in rows
+    ]
+
+
+def _rung(row: dict[Any, Any]) -> str:
+    if row["statistic"] == "first_call":
+        return str(row["cache"])
+    if row["statistic"] == "time":
+        return {"Sweep": "call", "Api": "api"}.get(row["benchmark"], "end_to_end")
+    return str(row["statistic"])
+
+
+@dataclass(frozen=True)
+class BreakEven:
+    """After how many calls the dearer start of an implementation has paid off against the baseline.
+
+    `calls` is 0 where it starts no slower and is no slower per call, and infinite where it never pays off; the
+    interval is the widest that the intervals of the two call times allow.
+    """
+
+    implementation: str
+    calls: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        if self.calls == math.inf:
+            return "never"
+        if self.calls == 0:
+            return "at once"
+        between = f" ({_calls(self.low)}–{_calls(self.high)})" if math.isfinite(self.low) else ""
+        return f"after {_calls(self.calls)} calls{between}"
+
+
+def _calls(calls: float) -> str:
+    return "∞" if calls == math.inf else f"{math.ceil(calls):,}"
+
+
+def break_even(ladder: Ladder, baseline: Ladder, *, compiling: bool) -> BreakEven | None:
+    """When `ladder` has paid off against `baseline`; None where one of their times is missing."""
+    cost = ladder.start(compiling=compiling) - baseline.start(compiling=compiling)
+    gain = baseline.rungs.get("call", math.nan) - ladder.rungs.get("call", math.nan)
+    if math.isnan(cost) or math.isnan(gain):
+        return None
+    least, most = baseline.call_low - ladder.call_high, baseline.call_high - ladder.call_low
+    return BreakEven(ladder.implementation, _paid(cost, gain), _paid(cost, most), _paid(cost, least))
+
+
+def _paid(cost: float, gain: float) -> float:
+    if math.isnan(gain):
+        return math.nan
+    if gain <= 0:
+        return math.inf
+    return max(0.0, cost / gain)
+
+
+def sentence(ladder: Ladder, baseline: Ladder) -> str:
+    """The break-even in words."""
+    cold, warm = (break_even(ladder, baseline, compiling=compiling) for compiling in (True, False))
+    if cold is None or warm is None:
+        return f"{ladder.operation}.{ladder.implementation}: not all of its times were measured."
+    about = f"{ladder.operation}.{ladder.implementation} against {baseline.implementation}"
+    if cold.calls == warm.calls == math.inf:
+        return f"{about}: never pays off on 1024 × 1024 {ladder.dtype}, where a call of it is not faster."
+    first, second = (
+        "from the first call on" if b.calls == 0 else "never" if b.calls == math.inf else str(b) for b in (cold, warm)
+    )
+    if first == second:
+        return f"{about}: pays off {first}."
+    return f"{about}: pays off {first} where it has to compile, and {second} with the compiled code on disk."
+
+
+def rung_times(ladder: Ladder) -> str:
+    """For alternative texts: each rung with its time."""
+    titles = {key: title for key, title, _ in RUNGS}
+    return ", ".join(f"{titles[key]} {text.seconds(value)}" for key, value in ladder.rungs.items())
