@@ -1,0 +1,476 @@
+"""SIMD vectors as values in Numba functions: LLVM vectors with loads, stores, arithmetic and shuffles.
+
+A loop that is written over vectors does not depend on whether LLVM's loop vectoriser recognises it, and
+keeps IEEE semantics: nothing here carries a fast-math flag. Vectors may be longer than those of the
+processor; LLVM then splits them, so the same code serves SSE2, AVX2, AVX-512 and NEON. Arrays are indexed
+by element from the start of their data, without wraparound or bounds check; they must be C-contiguous.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.datamodel import models
+from numba.core.imputils import lower_builtin
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, register_model
+
+VECTOR_BYTES = 64  # a cache line, an AVX-512 register, two of AVX2
+
+_I32 = ir.IntType(32)
+
+
+class Vector(types.Type):
+    """`lanes` elements of one Numba scalar type; of `types.boolean` it is a mask."""
+
+    def __init__(self, element: Any, lanes: int) -> None:
+        self.element: Any = element  # a Numba scalar type
+        self.lanes = lanes
+        super().__init__(name=f"Vector({element}, {lanes})")
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Vector) -> None:
+        super().__init__(manager, kind, ir.VectorType(_llvm(kind.element), kind.lanes))
+
+
+def _llvm(element: Any) -> ir.Type:
+    if element is types.boolean:
+        return ir.IntType(1)
+    if isinstance(element, types.Float):
+        return {32: ir.FloatType(), 64: ir.DoubleType()}[element.bitwidth]
+    return ir.IntType(element.bitwidth)
+
+
+def _vector_type(kind: Vector) -> ir.VectorType:
+    return ir.VectorType(_llvm(kind.element), kind.lanes)
+
+
+def _lanes(array: Any) -> int:
+    return (
+        int(VECTOR_BYTES * 8 // _llvm(array.dtype).width)
+        if isinstance(array.dtype, types.Integer)
+        else int(VECTOR_BYTES * 8 // array.dtype.bitwidth)
+    )
+
+
+def _is_float(kind: Vector) -> bool:
+    return isinstance(kind.element, types.Float)
+
+
+def _constant(kind: Vector, value: float) -> ir.Constant:
+    return ir.Constant(_vector_type(kind), [value] * kind.lanes)
+
+
+def _mask(kind: Vector) -> Vector:
+    return Vector(types.boolean, kind.lanes)
+
+
+# Arithmetic between vectors of one type.
+_ARITHMETIC = {
+    operator.add: ("fadd", "add"),
+    operator.sub: ("fsub", "sub"),
+    operator.mul: ("fmul", "mul"),
+    operator.truediv: ("fdiv", None),
+    operator.and_: (None, "and_"),
+    operator.or_: (None, "or_"),
+    operator.xor: (None, "xor"),
+}
+
+
+def _define_arithmetic(function: Callable[..., Any], names: tuple[str | None, str | None]) -> None:
+    @infer_global(function)
+    class _Typing(AbstractTemplate):
+        def generic(self, args: Any, kws: Any) -> Any:
+            if len(args) == 2 and isinstance(args[0], Vector) and args[0] == args[1]:
+                return signature(args[0], *args)
+            return None
+
+    @lower_builtin(function, Vector, Vector)
+    def _lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return getattr(builder, str(names[0 if _is_float(sig.return_type) else 1]))(*args)
+
+
+for _function, _names in _ARITHMETIC.items():
+    _define_arithmetic(_function, _names)
+
+
+# Memory.
+
+
+def _pointer(context: Any, builder: Any, array: Any, value: Any, index: Any, to: ir.Type) -> Any:
+    data = context.make_array(array)(context, builder, value=value).data
+    element = builder.gep(data, [index])
+    return builder.bitcast(element, to.as_pointer())
+
+
+def _size(array: Any) -> int:
+    return int(array.dtype.bitwidth // 8)
+
+
+def _load(array: Any, index: types.Type, lanes: int) -> Any:
+    kind = Vector(array.dtype, lanes)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        vector = _vector_type(kind)
+        pointer = _pointer(context, builder, array, args[0], args[1], vector)
+        return builder.load(pointer, align=_size(array), typ=vector)
+
+    return kind, codegen
+
+
+@intrinsic
+def load(typing: Any, array: Any, index: Any) -> Any:
+    """64 bytes of elements from array.flat[index] on."""
+    kind, codegen = _load(array, index, _lanes(array))
+    return kind(array, types.intp), codegen
+
+
+@intrinsic
+def load_as(typing: Any, array: Any, index: Any, like: Any) -> Any:
+    """As many elements from array.flat[index] on as the vector `like` has lanes."""
+    kind = Vector(array.dtype, like.lanes)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointer = _pointer(context, builder, array, args[0], args[1], _vector_type(kind))
+        return builder.load(pointer, align=_size(array), typ=_vector_type(kind))
+
+    return kind(array, types.intp, like), codegen
+
+
+@intrinsic
+def load4(typing: Any, array: Any, index: Any) -> Any:
+    """4 elements from array.flat[index] on."""
+    kind, codegen = _load(array, index, 4)
+    return kind(array, types.intp), codegen
+
+
+def _store(kind: Vector, array: Any, aligned: bool, temporal: bool) -> Any:
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointer = _pointer(context, builder, array, args[0], args[1], _vector_type(kind))
+        instruction = builder.store(args[2], pointer, align=VECTOR_BYTES if aligned else _size(array))
+        if not temporal:
+            instruction.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(_I32, 1)]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, kind), codegen
+
+
+@intrinsic
+def store(typing: Any, array: Any, index: Any, vector: Any) -> Any:
+    """Store vector to array.flat[index] and on."""
+    return _store(vector, array, aligned=False, temporal=True)
+
+
+@intrinsic
+def stream(typing: Any, array: Any, index: Any, vector: Any) -> Any:
+    """Store past the caches, without reading the line first; the address must be 64-byte aligned."""
+    return _store(vector, array, aligned=True, temporal=False)
+
+
+@intrinsic
+def address(typing: Any, array: Any) -> Any:
+    """The address of the array's first element."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        data = context.make_array(array)(context, builder, value=args[0]).data
+        return builder.ptrtoint(data, cgutils.intp_t)
+
+    return types.intp(array), codegen
+
+
+# Making vectors.
+
+
+def _splat(builder: Any, kind: Vector, scalar: Any) -> Any:
+    undefined = ir.Constant(_vector_type(kind), ir.Undefined)
+    first = builder.insert_element(undefined, scalar, ir.Constant(_I32, 0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, kind.lanes), [0] * kind.lanes))
+
+
+@intrinsic
+def splat(typing: Any, like: Any, value: Any) -> Any:
+    """A vector of the type of `like` (a vector, or an array and then 64 bytes) with value in every lane."""
+    kind = like if isinstance(like, Vector) else Vector(like.dtype, _lanes(like))
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _splat(builder, kind, context.cast(builder, args[1], value, kind.element))
+
+    return kind(like, value), codegen
+
+
+@intrinsic
+def lane_numbers(typing: Any, like: Any) -> Any:
+    """int32 lanes 0, 1, 2, ... as many as `like` (a vector, or an array and then 64 bytes) has."""
+    lanes = like.lanes if isinstance(like, Vector) else _lanes(like)
+    kind = Vector(types.int32, lanes)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return ir.Constant(_vector_type(kind), list(range(lanes)))
+
+    return kind(like), codegen
+
+
+# Elementwise.
+
+
+@intrinsic
+def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
+    """a * b + c, rounded once where the processor has the instruction, else twice."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        vector = _vector_type(a)
+        name = f"llvm.fmuladd.v{a.lanes}f{a.element.bitwidth}"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
+        return builder.call(function, args)
+
+    return a(a, a, a), codegen
+
+
+def _compare(builder: Any, kind: Vector, symbol: str, a: Any, b: Any) -> Any:
+    if _is_float(kind):
+        return builder.fcmp_ordered(symbol, a, b)
+    return (builder.icmp_signed if getattr(kind.element, "signed", False) else builder.icmp_unsigned)(symbol, a, b)
+
+
+@intrinsic
+def greater(typing: Any, a: Any, b: Any) -> Any:
+    """The mask of lanes where a > b; false where either is NaN."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _compare(builder, a, ">", *args)
+
+    return _mask(a)(a, a), codegen
+
+
+@intrinsic
+def equal(typing: Any, a: Any, b: Any) -> Any:
+    """The mask of lanes where a == b; false where either is NaN."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _compare(builder, a, "==", *args)
+
+    return _mask(a)(a, a), codegen
+
+
+@intrinsic
+def unordered(typing: Any, a: Any, b: Any) -> Any:
+    """The mask of lanes where a or b is NaN; all false for integers."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        if _is_float(a):
+            return builder.fcmp_unordered("uno", *args)
+        return _constant(_mask(a), 0)
+
+    return _mask(a)(a, a), codegen
+
+
+@intrinsic
+def beats(typing: Any, a: Any, b: Any) -> Any:
+    """The mask of lanes where a > b, or a is NaN and b is not: argmax's order."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        if not _is_float(a):
+            return _compare(builder, a, ">", *args)
+        return builder.and_(builder.fcmp_unordered(">", *args), builder.fcmp_ordered("ord", args[1], args[1]))
+
+    return _mask(a)(a, a), codegen
+
+
+@intrinsic
+def select(typing: Any, mask: Any, a: Any, b: Any) -> Any:
+    """a in the lanes of the mask, b in the others."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.select(*args)
+
+    return a(mask, a, a), codegen
+
+
+@intrinsic
+def maximum(typing: Any, a: Any, b: Any) -> Any:
+    """a where a > b, else b: one instruction. Of a NaN and a number the result is b, whichever that is."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.select(_compare(builder, a, ">", *args), *args)
+
+    return a(a, a), codegen
+
+
+@intrinsic
+def bits(typing: Any, a: Any) -> Any:
+    """The lanes of a float vector as integers of the same width, bit for bit."""
+    kind = Vector(types.Integer.from_bitwidth(a.element.bitwidth), a.lanes)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], _vector_type(kind))
+
+    return kind(a), codegen
+
+
+@intrinsic
+def from_bits(typing: Any, a: Any) -> Any:
+    """The lanes of an int32 or int64 vector as floats of the same width, bit for bit."""
+    kind = Vector({32: types.float32, 64: types.float64}[a.element.bitwidth], a.lanes)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], _vector_type(kind))
+
+    return kind(a), codegen
+
+
+@intrinsic
+def shift_left(typing: Any, a: Any, count: Any) -> Any:
+    """Integer lanes shifted left by count."""
+    return _shift(a, count, "shl")
+
+
+@intrinsic
+def shift_right(typing: Any, a: Any, count: Any) -> Any:
+    """Integer lanes shifted right by count; the sign is kept where the type has one."""
+    return _shift(a, count, "ashr" if a.element.signed else "lshr")
+
+
+def _shift(a: Vector, count: types.Type, instruction: str) -> Any:
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        scalar = context.cast(builder, args[1], count, a.element)
+        return getattr(builder, instruction)(args[0], _splat(builder, a, scalar))
+
+    return a(a, count), codegen
+
+
+@intrinsic
+def convert(typing: Any, a: Any, like: Any) -> Any:
+    """The lanes of a with their values in the element type of the vector or array `like`, as C casts do."""
+    kind = Vector(like.element if isinstance(like, Vector) else like.dtype, a.lanes)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _cast(builder, args[0], a, kind)
+
+    return kind(a, like), codegen
+
+
+def _cast(builder: Any, value: Any, old: Vector, new: Vector) -> Any:
+    vector = _vector_type(new)
+    narrower = new.element.bitwidth < old.element.bitwidth
+    if _is_float(old) and _is_float(new):
+        if new.element == old.element:
+            return value
+        return (builder.fptrunc if narrower else builder.fpext)(value, vector)
+    if _is_float(old) or _is_float(new):
+        raise TypeError(f"convert does not take {old} to {new}")
+    if new.element.bitwidth == old.element.bitwidth:
+        return value
+    if narrower:
+        return builder.trunc(value, vector)
+    return (builder.sext if old.element.signed else builder.zext)(value, vector)
+
+
+# Across lanes.
+
+
+def _tree(builder: Any, value: Any, lanes: int, combine: Callable[[Any, Any], Any]) -> Any:
+    """Combine the upper half of the lanes with the lower until one is left."""
+    while lanes > 1:
+        half = lanes // 2
+        kind = ir.Constant(value.type, ir.Undefined)
+        low = builder.shuffle_vector(value, kind, ir.Constant(ir.VectorType(_I32, half), list(range(half))))
+        high = builder.shuffle_vector(value, kind, ir.Constant(ir.VectorType(_I32, half), list(range(half, lanes))))
+        value, lanes = combine(low, high), half
+    return builder.extract_element(value, ir.Constant(_I32, 0))
+
+
+@intrinsic
+def reduce_add(typing: Any, a: Any) -> Any:
+    """The sum of the lanes, added in pairs."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _tree(builder, args[0], a.lanes, builder.fadd if _is_float(a) else builder.add)
+
+    return a.element(a), codegen
+
+
+@intrinsic
+def reduce_max(typing: Any, a: Any) -> Any:
+    """The largest lane; unspecified when one is NaN."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        def combine(x: Any, y: Any) -> Any:
+            return builder.select(_compare(builder, a, ">", x, y), x, y)
+
+        return _tree(builder, args[0], a.lanes, combine)
+
+    return a.element(a), codegen
+
+
+@intrinsic
+def reduce_min(typing: Any, a: Any) -> Any:
+    """The smallest lane; unspecified when one is NaN."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        def combine(x: Any, y: Any) -> Any:
+            return builder.select(_compare(builder, a, "<", x, y), x, y)
+
+        return _tree(builder, args[0], a.lanes, combine)
+
+    return a.element(a), codegen
+
+
+@intrinsic
+def some(typing: Any, mask: Any) -> Any:
+    """Whether any lane of a mask is set."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        word = ir.IntType(mask.lanes)
+        return builder.icmp_unsigned("!=", builder.bitcast(args[0], word), ir.Constant(word, 0))
+
+    return types.boolean(mask), codegen
+
+
+@intrinsic
+def mask_bits(typing: Any, mask: Any) -> Any:
+    """A mask as an unsigned 64-bit integer: bit i is lane i."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        word = builder.bitcast(args[0], ir.IntType(mask.lanes))
+        wide = ir.IntType(64)
+        return word if mask.lanes == 64 else builder.zext(word, wide)
+
+    return types.uint64(mask), codegen
+
+
+@intrinsic
+def lowest_bit(typing: Any, word: Any) -> Any:
+    """The position of the lowest bit that is set; 64 when none is."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.intp(types.uint64), codegen
+
+
+@intrinsic
+def transpose4(typing: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    """Four vectors of 4 lanes as the rows of a matrix: its columns, as a tuple of four."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        def mix(x: Any, y: Any, lanes: list[int]) -> Any:
+            return builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(_I32, 4), lanes))
+
+        low, high = [0, 4, 1, 5], [2, 6, 3, 7]
+        p, q, r, s = args
+        pq, rs, pq2, rs2 = mix(p, q, low), mix(r, s, low), mix(p, q, high), mix(r, s, high)
+        columns = [
+            mix(pq, rs, [0, 1, 4, 5]),
+            mix(pq, rs, [2, 3, 6, 7]),
+            mix(pq2, rs2, [0, 1, 4, 5]),
+            mix(pq2, rs2, [2, 3, 6, 7]),
+        ]
+        return context.make_tuple(builder, sig.return_type, columns)
+
+    return types.UniTuple(a, 4)(a, a, a, a), codegen  # type: ignore[attr-defined]

@@ -1,0 +1,34 @@
+"""Host arrays as the few types that compiled code is made for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+_BITS: dict[np.dtype, np.dtype] = {np.dtype(np.float16): np.dtype(np.int16), np.dtype(np.bool_): np.dtype(np.uint8)}
+
+
+class _Writable:
+    """The memory of a read-only array, as the array interface describes it, without the mark."""
+
+    def __init__(self, a: np.ndarray) -> None:
+        self._owner = a
+        interface = dict(a.__array_interface__)
+        interface["data"] = (interface["data"][0], False)
+        self.__array_interface__ = interface
+
+
+def plain(a: np.ndarray) -> np.ndarray:
+    """The same memory as an aligned, writable array of a dtype that Numba computes with.
+
+    Numba compiles anew for a read-only array and for an unaligned one. float16 becomes the int16 and bool the
+    uint8 of the same bits. Only an unaligned array is copied; it must not be one to write to.
+    """
+    if not a.flags.aligned:
+        a = a.copy()
+    if not a.flags.writeable:
+        holder: Any = _Writable(a)
+        a = np.asarray(holder)
+    bits = _BITS.get(a.dtype)
+    return a if bits is None else a.view(bits)
