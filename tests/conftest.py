@@ -1,0 +1,5 @@
+"""Fixtures for every test file."""
+
+from tests.browser import browser
+
+__all__ = ["browser"]

@@ -1,0 +1,234 @@
+"""The checker itself: planted wrong kernels must be rejected, each by the cases that are there for it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import impls
+from impls import agreement, contract
+from impls.registry import Implementation, Kernel
+
+Run = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def softmax(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """A right softmax, for the wrong ones to spoil."""
+    with np.errstate(all="ignore"):
+        e = np.exp(x.astype(np.float64) - x.max(axis=1, keepdims=True).astype(np.float64))
+        out[...] = e / e.sum(axis=1, keepdims=True)
+    return out
+
+
+def argmax(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """A right argmax, for the wrong ones to spoil."""
+    np.argmax(x, axis=1, out=out)
+    return out
+
+
+def zeros(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    out[...] = 0
+    return out
+
+
+def uniform(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    out[...] = 1 / x.shape[1]
+    return out
+
+
+def maximum_of_the_whole_array(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        e = np.exp(x - x.max())
+        out[...] = e / e.sum(axis=1, keepdims=True)
+    return out
+
+
+def no_maximum(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        e = np.exp(x)
+        out[...] = e / e.sum(axis=1, keepdims=True)
+    return out
+
+
+def nan_dropped(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        top = np.fmax.reduce(x, axis=1, keepdims=True)
+        e = np.exp(x.astype(np.float64) - top)
+        out[...] = np.nan_to_num(e) / np.nansum(e, axis=1, keepdims=True)
+    return out
+
+
+def input_overwritten(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    softmax(x, out)
+    x[-1, -1, -1] = 0
+    return out
+
+
+def one_element_unwritten(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    last = out[-1, -1, -1]
+    softmax(x, out)
+    if x.size >= 1 << 20:
+        out[-1, -1, -1] = last
+    return out
+
+
+def scalar_sum_that_drifts(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        e = np.exp(x.astype(np.float64) - x.max(axis=1, keepdims=True).astype(np.float64)).astype(x.dtype)
+        # A running sum in the dtype itself, one element after the other.
+        total = np.add.accumulate(e, axis=1, dtype=x.dtype)[:, -1:]
+        out[...] = e / total
+    return out
+
+
+def off_by_thirty_ulp(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    softmax(x, out)
+    out *= 1 - 30 * np.finfo(out.dtype).eps
+    return out
+
+
+def wrong_axis(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        e = np.exp(x - x.max(axis=2, keepdims=True))
+        out[...] = e / e.sum(axis=2, keepdims=True)
+    return out
+
+
+def other_dtype(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    return softmax(x, np.empty(x.shape, np.float64))
+
+
+def raises(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    raise RuntimeError("no such luck")
+
+
+def last_tie(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    out[...] = x.shape[1] - 1 - np.argmax(x[:, ::-1], axis=1)
+    return out
+
+
+def nan_ignored(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    out[...] = np.argmax(np.where(x != x, -np.inf, x), axis=1)
+    return out
+
+
+def negative_zero_below_zero(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    bits = x.view(np.int32)
+    out[...] = np.argmax(bits ^ ((bits >> 31) & 0x7FFFFFFF), axis=1)
+    return out
+
+
+def last_row_forgotten(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    out[:-1] = np.argmax(x[:-1], axis=1)
+    return out
+
+
+def index_in_the_whole_array(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    argmax(x, out)
+    out += np.arange(x.shape[0])[:, None] * x.shape[1]
+    return out
+
+
+def planted(operation: str, run: Run, dtype: str = "float32") -> Implementation:
+    kernel: Kernel = impls.implements(dtypes=(dtype,))(run)
+    return Implementation(operation, run.__name__, "the tests", kernel, None, "")
+
+
+def wrong_cases(implementation: Implementation) -> dict[str, str]:
+    dtypes = implementation.kernel.dtypes
+    kernel_cases = {case.name for case in contract.KERNEL_CASES}
+    return {
+        f.case: f.detail
+        for f in agreement.check(implementation, dtypes)
+        if f.status == "wrong" and f.case in kernel_cases  # layouts go through the registry by name
+    }
+
+
+WRONG: list[tuple[str, Run, str, str]] = [
+    ("softmax", zeros, "50,257 columns", "expected"),
+    ("softmax", uniform, "50,257 columns", "ulp"),
+    ("softmax", maximum_of_the_whole_array, "rows offset by +-1e3", "got nan"),
+    ("softmax", maximum_of_the_whole_array, "alternate rows +200", "expected"),
+    ("softmax", no_maximum, "rows offset by +-1e3", "nan"),
+    ("softmax", nan_dropped, "NaN in the middle", "expected nan"),
+    ("softmax", nan_dropped, "NaN in a long row", "expected nan"),
+    ("softmax", input_overwritten, "n = 64", "the input was overwritten"),
+    ("softmax", one_element_unwritten, "1,048,576 columns", "got -1.0"),
+    ("softmax", scalar_sum_that_drifts, "1,048,576 nearly equal columns", "ulp"),
+    ("softmax", off_by_thirty_ulp, "all equal", "59 ulp, 390 wrong in all"),
+    ("softmax", wrong_axis, "inner axis: 8 x 21 x 4096", "ulp"),
+    ("softmax", other_dtype, "n = 64", "dtype float64"),
+    ("softmax", raises, "n = 64", "raised RuntimeError: no such luck"),
+    ("argmax", zeros, "50,257 columns", "positions"),
+    ("argmax", last_tie, "ties at both ends", "expected 0 .*, got 999"),
+    ("argmax", last_tie, "all equal", "expected 0 .*, got 129"),
+    ("argmax", nan_ignored, "NaN in the middle", r"expected 130 \(x = nan\)"),
+    ("argmax", nan_ignored, "NaN in short rows", "nan"),
+    ("argmax", negative_zero_below_zero, "signed zeros", r"expected 0 \(x = -0.0\), got 3 \(x = 0.0\)"),
+    ("argmax", last_row_forgotten, "n = 64", r"got -1 \(outside the row\)"),
+    ("argmax", index_in_the_whole_array, "n = 64", "outside the row"),
+]
+
+
+@pytest.mark.parametrize(
+    ("operation", "run", "case", "detail"), WRONG, ids=lambda value: getattr(value, "__name__", None)
+)
+def test_planted_wrong_kernels_are_rejected(operation: str, run: Run, case: str, detail: str) -> None:
+    wrong = wrong_cases(planted(operation, run))
+    assert case in wrong
+    assert re.search(detail, wrong[case])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+@pytest.mark.parametrize(("operation", "run"), [("softmax", softmax), ("argmax", argmax)])
+def test_right_kernels_are_not(operation: str, run: Run, dtype: str) -> None:
+    assert wrong_cases(planted(operation, run, dtype)) == {}
+
+
+def test_a_drifting_float64_sum_is_rejected_too() -> None:
+    assert wrong_cases(planted("softmax", scalar_sum_that_drifts, "float64"))
+
+
+@pytest.mark.parametrize("name", ["naive", "numpy_vectorized", "numba_simple"])
+@pytest.mark.parametrize("operation", contract.OPERATIONS)
+def test_layouts_pass_through_the_api(operation: str, name: str) -> None:
+    implementation = impls.load(operation, name)
+    findings = [f for f in agreement.check(implementation, ["float32"]) if "order" in f.case or "stride" in f.case]
+    assert findings
+    assert {f.status for f in findings} == {"agrees"}
+
+
+def test_what_is_not_supported_is_said() -> None:
+    findings = list(agreement.check(planted("softmax", softmax, "float32"), ["float32", "float64"]))
+    refused = {f.detail for f in findings if f.status == "not supported"}
+    assert refused == {"float64 is not among its dtypes (float32)"}
+
+
+def test_pairs_that_contradict_each_other_are_found() -> None:
+    softmaxes = {"right": planted("softmax", softmax), "uniform": planted("softmax", uniform)}
+    argmaxes = {"right": planted("argmax", argmax), "zeros": planted("argmax", zeros)}
+    findings = list(agreement.check_pairs(softmaxes, argmaxes, ["float32"]))
+    status = {}
+    for finding in findings:
+        status.setdefault(finding.implementation, set()).add(finding.status)
+    assert status["right / right"] == {"agrees"}
+    assert "wrong" in status["right / zeros"]
+    assert "wrong" in status["uniform / right"]
+    assert any("tends to the one-hot" in f.case and f.status == "wrong" for f in findings)
+    assert any("softmax is" in f.detail for f in findings)
+
+
+def test_every_case_is_the_same_in_every_process() -> None:
+    for case in contract.KERNEL_CASES:
+        first, second = case.array(case.dtypes[0]), case.array(case.dtypes[0])
+        assert first.tobytes() == second.tobytes()
+        assert first.flags.c_contiguous
+        assert first.ndim == 3
+
+
+def test_case_names_are_unique() -> None:
+    names = [case.name for case in contract.KERNEL_CASES]
+    assert len(names) == len(set(names))

@@ -1,0 +1,118 @@
+"""The oracles against definitions that share nothing with them, and the tolerance where it matters."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import scipy.special
+
+from impls import contract
+from impls.contract import operation as statement
+from impls.contract import softmax as softmax_statement
+
+
+@pytest.mark.parametrize("dtype", contract.FLOATS)
+def test_softmax_oracle_accepts_scipys_float64_rounded(dtype: str) -> None:
+    x = (np.random.default_rng(0).standard_normal((5, 77, 3)) * 9).astype(dtype)
+    right = scipy.special.softmax(x.astype(np.float64), axis=1).astype(dtype)
+    assert contract.SOFTMAX.verify(x, right) is None
+
+
+@pytest.mark.parametrize("dtype", contract.FLOATS)
+@pytest.mark.parametrize("ulps", [-40, 40])
+def test_softmax_oracle_rejects_a_large_probability_that_is_off(dtype: str, ulps: int) -> None:
+    x = np.zeros((2, 4, 1), dtype)
+    x[:, 1] = 1
+    off = scipy.special.softmax(x.astype(np.float64), axis=1).astype(dtype)
+    off[1, 1, 0] *= 1 + ulps * np.finfo(dtype).eps
+    mismatch = contract.SOFTMAX.verify(x, off)
+    assert mismatch is not None
+    assert mismatch.position == (1, 1, 0)
+    assert mismatch.count == 1
+    assert "ulp" in str(mismatch)
+
+
+def test_the_tolerance_does_not_grow_with_n() -> None:
+    for n in (10, 100_000):
+        x = np.zeros((1, n, 1), np.float32)
+        right = np.full((1, n, 1), 1 / n, np.float32)
+        assert contract.SOFTMAX.verify(x, right) is None
+        assert contract.SOFTMAX.verify(x, right * np.float32(1 + 2e-6)) is not None
+
+
+@pytest.mark.parametrize("value", [-1e-9, np.nan, np.inf])
+def test_values_that_are_no_probabilities_are_rejected(value: float) -> None:
+    x = np.array([[[0.0], [-np.inf]]], np.float32)
+    assert contract.SOFTMAX.verify(x, np.array([[[1.0], [value]]], np.float32)) is not None
+
+
+def test_minus_infinity_is_exactly_zero() -> None:
+    x = np.array([[[0.0], [-np.inf]]], np.float32)
+    assert contract.SOFTMAX.verify(x, np.array([[[1.0], [0.0]]], np.float32)) is None
+    assert contract.SOFTMAX.verify(x, np.array([[[1.0], [1e-45]]], np.float32)) is not None
+
+
+@pytest.mark.parametrize("row", [[np.nan, 1.0], [np.inf, 1.0], [-np.inf, -np.inf]])
+def test_rows_that_must_be_nan(row: list[float]) -> None:
+    x = np.array(row, np.float64).reshape(1, 2, 1)
+    assert contract.SOFTMAX.verify(x, np.full((1, 2, 1), np.nan)) is None
+    assert contract.SOFTMAX.verify(x, np.full((1, 2, 1), 0.5)) is not None
+
+
+def test_blocks_cover_everything_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for shape in [(5, 7, 3), (1, 100, 1), (100, 1, 1), (2, 3, 50), (1, 1, 1)]:
+        for block in (1, 4, 10, 1000):
+            monkeypatch.setattr(statement, "BLOCK", block)
+            seen = np.zeros(shape, int)
+            for rows, cuts in statement.blocks(shape):
+                for cut in cuts:
+                    seen[rows, cut] += 1
+            assert (seen == 1).all()
+
+
+@pytest.mark.parametrize("dtype", contract.DTYPES)
+def test_argmax_oracle_in_blocks_is_pythons(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statement, "BLOCK", 16)
+    case = next(c for c in contract.KERNEL_CASES if c.name == "ties among few values")
+    x = case.array(dtype)
+    right = np.array([[max(range(x.shape[1]), key=lambda j: (x[i, j, 0], -j))] for i in range(x.shape[0])])
+    assert contract.ARGMAX.verify(x, right) is None
+    right[3, 0] += 1
+    mismatch = contract.ARGMAX.verify(x, right)
+    assert mismatch is not None
+    assert mismatch.position == (3, 0)
+
+
+def test_integers_beyond_float64_are_told_apart() -> None:
+    x = np.array([2**63 - 2, 2**63 - 1, 2**63 - 3], np.int64).reshape(1, 3, 1)
+    assert contract.ARGMAX.verify(x, np.array([[1]])) is None
+    assert contract.ARGMAX.verify(x, np.array([[0]])) is not None
+
+
+@pytest.mark.parametrize("operation", contract.OPERATIONS.values(), ids=lambda o: o.name)
+def test_results_of_a_wrong_shape_or_dtype_are_named(operation: contract.Operation) -> None:
+    x = np.zeros((2, 3, 4), np.float32)
+    out = operation.allocate(x)
+    assert "shape" in str(operation.verify(x, out[:1]))
+    assert "dtype" in str(operation.verify(x, out.astype(np.int8)))
+    assert operation.verify(x, None) is not None  # type: ignore[arg-type]
+
+
+def test_ulp_errors_against_exact_arithmetic() -> None:
+    rng = np.random.default_rng(5)
+    for dtype in (np.float32, np.float64):
+        expected = np.exp(rng.uniform(-30, 0, 50)).astype(dtype)
+        got = np.nextafter(np.nextafter(expected, dtype(2)), dtype(2))
+        errors = softmax_statement.ulp_error(got.astype(np.float64), expected.astype(np.float64), np.dtype(dtype))
+        for g, e, error in zip(got, expected, errors, strict=True):
+            unit = Fraction(float(np.spacing(e)))
+            exact = abs(Fraction(float(g)) - Fraction(float(e))) / unit
+            assert math.isclose(error, float(exact))
+
+
+def test_least_bytes() -> None:
+    assert contract.SOFTMAX.least_bytes(2, 3, 5, 4) == 2 * 30 * 4
+    assert contract.ARGMAX.least_bytes(2, 3, 5, 4) == 30 * 4 + 10 * 8

@@ -1,0 +1,136 @@
+"""The registry: what is found, what is loaded, and what a broken plug-in does (nothing, to the others)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from conftest import Install
+
+import impls
+from impls import contract, registry
+
+IN_TREE = ("naive", "numba_cuda", "numba_parallel", "numba_simple", "numpy_vectorized")
+
+GOOD = """
+    '''A plug-in.'''
+    import numpy as np
+    from impls import implements
+
+    @implements(dtypes=("float32",))
+    def run(x, out):
+        np.argmax(x, axis=1, out=out)
+        return out
+"""
+
+
+@pytest.mark.parametrize("operation", contract.OPERATIONS)
+def test_every_operation_has_every_implementation(operation: str) -> None:
+    found = {e.name for e in impls.catalogue() if e.operation == operation}
+    assert found >= set(IN_TREE)
+    assert not found & {"__init__", "__pycache__"}
+
+
+def test_importing_impls_imports_nothing_heavy() -> None:
+    program = "import impls, sys; print(*{m.partition('.')[0] for m in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    heavy = {"numba", "pandas", "matplotlib", "torch", "jax", "scipy", "onnxruntime", "asv", "rich"}
+    assert "impls" in done.stdout
+    assert not heavy & set(done.stdout.split())
+
+
+def test_the_catalogue_loads_nothing() -> None:
+    program = "import impls, sys; impls.catalogue(); print('numba' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_loaded_implementations_know_where_they_are_from() -> None:
+    loaded = impls.load("softmax", "naive")
+    assert (loaded.operation, loaded.name) == ("softmax", "naive")
+    assert loaded.origin == f"maxbench {impls.__version__}"
+    assert loaded.doc.startswith("Softmax in pure Python")
+    assert loaded.source is not None
+    assert "def softmax" in loaded.source
+    assert loaded is impls.load("softmax", "naive")
+
+
+def test_unknown_names_are_told_what_is_known_and_near() -> None:
+    with pytest.raises(impls.UnknownImplementation, match=r"did you mean 'numba_simple'.*known: .*naive"):
+        impls.load("argmax", "numba_simpel")
+    with pytest.raises(ValueError, match="unknown operation 'softmin': known are softmax, argmax"):
+        impls.load("softmin", "naive")
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ({"dtypes": ()}, "accepted are float16"),
+        ({"dtypes": ("float32", "complex64")}, "complex64.*accepted are float16"),
+        ({"dtypes": ("float32",), "threads": "some"}, "accepted are 'one' and 'many'"),
+        ({"dtypes": ("float32",), "backend": "moon"}, "backend 'moon': accepted are host"),
+    ],
+)
+def test_wrong_declarations_are_refused(declared: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        impls.implements(**declared)
+
+
+def test_refusals_say_why() -> None:
+    kernel = impls.implements(dtypes=("float32",), largest=10, largest_reason="it is slow")(lambda x, out: out)
+    assert kernel.refusal("float32", 10) is None
+    assert kernel.refusal("float64", 1) == "float64 is not among its dtypes (float32)"
+    assert kernel.refusal("float32", 11) == "11 elements are more than its limit of 10 (it is slow)"
+
+
+def test_a_plugin_is_found_and_loaded(install: Install) -> None:
+    install({"good": GOOD}, {"argmax.good": "good", "argmax.direct": "good:run"})
+    loaded = impls.load("argmax", "good")
+    assert loaded.origin == "some-plugin 1.0"
+    assert loaded.doc == "A plug-in."
+    assert impls.load("argmax", "direct").kernel is loaded.kernel
+    assert int(impls.argmax([[1.0, 3.0]], axis=1, impl="naive")[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import no_such_package", "ModuleNotFoundError: No module named 'no_such_package'"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("def broken(:", "SyntaxError"),
+        ("raise Exception", "Exception$"),
+        ("x = 1", "defines 0 kernels with @implements, expected exactly 1"),
+        (GOOD + "\n    again = implements(dtypes=('float64',))(lambda x, out: out)", "defines 2 kernels"),
+    ],
+)
+def test_a_broken_plugin_has_its_reason_and_breaks_nothing(install: Install, source: str, reason: str) -> None:
+    install({"bad": source}, {"softmax.bad": "bad"})
+    with pytest.raises(impls.Unavailable, match=reason):
+        impls.load("softmax", "bad")
+    assert impls.load("softmax", "naive")
+    with pytest.raises(impls.Unavailable, match=r"softmax\.bad is not available"):
+        impls.softmax([1.0, 2.0], impl="bad")
+
+
+def test_interrupting_a_load_is_not_a_reason(install: Install) -> None:
+    install({"stop": "raise KeyboardInterrupt"}, {"softmax.stop": "stop"})
+    with pytest.raises(KeyboardInterrupt):
+        impls.load("softmax", "stop")
+
+
+def test_name_clashes_and_wrong_names_are_shown(install: Install) -> None:
+    install({"good": GOOD}, {"argmax.naive": "good", "softmin.x": "good", "argmax": "good", "argmax.a-b": "good"})
+    problems = {(e.operation, e.name): e.problem for e in impls.catalogue() if e.problem}
+    assert "name clash: argmax.naive of maxbench" in str(problems["argmax", "naive"])
+    assert "'softmin.x' is not <operation>.<name>" in str(problems["softmin", "x"])
+    assert len(problems) == 4
+    assert impls.load("argmax", "naive").origin.startswith("maxbench")
+    clash = next(e for e in impls.catalogue() if e.problem and e.name == "naive")
+    with pytest.raises(impls.Unavailable, match="name clash"):
+        clash.load()
+
+
+def test_without_a_name_the_best_available_one_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert registry.default("softmax", "float32", 10**7).name == "numba_parallel"
+    assert registry.default("argmax", "float32", 10**7).name == "numba_parallel"
