@@ -17,6 +17,7 @@ COMMANDS = {
     "check": "check every implementation against the contract",
     "gate": "say whether a change made an implementation slower",
     "report": "write the report of stored results again",
+    "compare": "compare two runs input by input",
     "new": "write the file of a new implementation",
 }
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench import base, workloads
+from bench import workloads
 from impls import contract
 
 from . import runs
@@ -70,6 +70,17 @@ _UNITS = {
     "typical_error": "ulp",
 }
 _PARAMETERS = {"dtype", "workload", "n", "rows", "order", "cache", "threads"}
+# The parameters after the implementation, where asv's benchmarks.json is not at hand to name them.
+_PARAM_NAMES = {
+    "Sweep": ("dtype", "n"),
+    "Workloads": ("dtype", "workload"),
+    "Own": (),
+    "Shapes": ("dtype", "rows", "n"),
+    "Threads": ("dtype", "n", "threads"),
+    "Orders": ("dtype", "order"),
+    "Start": ("dtype",),
+    "Memory": ("dtype",),
+}
 _WRONG = "RuntimeError: wrong result: "
 
 
@@ -164,7 +175,7 @@ def _named(run: runs.Run, measurement: Measurement, benchmark: str) -> dict[str,
     """The parameters by their names; those without a column of their own go into `workload` as name=value."""
     names = run.results.benchmarks.get(measurement.benchmark, {}).get("param_names")
     if not isinstance(names, list) or len(names) != len(measurement.params):
-        names = getattr(getattr(base, benchmark, None), "param_names", None) or ["implementation", "dtype", "order"]
+        names = ["implementation", *_PARAM_NAMES.get(benchmark, ("dtype", "n"))]
     row: dict[str, Any] = {"implementation": "", "dtype": None, "workload": "", "order": "", "cache": ""}
     others = []
     for name, text in zip(names, measurement.params, strict=False):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
+import math
 import sys
 from collections.abc import Sequence
 from typing import IO, Any
@@ -15,7 +17,7 @@ from rich.text import Text
 
 from .content import Content
 from .grids import Grid, Item
-from .markdown import grid_as_markdown
+from .markdown import escaped, grid_as_markdown
 
 FORMATS = ("table", "markdown", "csv", "json")
 PIPE_WIDTH = 120
@@ -54,6 +56,30 @@ def as_json(content: Content) -> dict[str, Any]:
         "warnings": content.warnings,
         "measurements": rows,
     }
+
+
+def show_grid(grid: Grid, format: str, sentences: Sequence[str], notes: Sequence[str], stream: IO[str]) -> None:
+    """Write one table with what is to be said of it: as a table, as Markdown or as CSV."""
+    if format == "csv":
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(grid.columns)
+        writer.writerows([_plain(item) for item in row] for row in grid.rows)
+    elif format == "markdown":
+        points = "\n".join(f"- {escaped(words)}" for words in (*sentences, *notes))
+        stream.write(f"{points}\n\n{grid_as_markdown(grid)}\n")
+    else:
+        out = console(stream)
+        for sentence in sentences:
+            out.print(Text(sentence, style="bold"))
+        if grid.rows:
+            _draw(grid, out)
+        for note in notes:
+            out.print(Text(f"note: {note}", style="dim"))
+
+
+def _plain(item: Item) -> str | float:
+    """A number in full where there is one, the words where there is none."""
+    return item.key if isinstance(item.key, int | float) and math.isfinite(item.key) else item.words
 
 
 def _grids(content: Content) -> Sequence[Grid]:

@@ -113,3 +113,74 @@ def side_car(machine: str) -> dict[str, Any]:
         "source": {"version": "0.1.0", "commit": COMMIT, "branch": "main", "dirty": False},
         "array": None, "implementations": [], "warnings": [],
     }  # fmt: skip
+
+
+def everything() -> Results:
+    """Results that fill every section of a report."""
+    found = Results()
+    speeds = {"naive": 300.0, "numpy_vectorized": 4.0, "numba_simple": 3.0, "numba_parallel": 1.0, "plugin": 1.02}
+    spread = ((1.0, 1.01, 0.99), (1.03, 1.02), (0.98, 1.0))
+
+    def times(factor: float) -> list[list[float]]:
+        return [[1e-3 * factor * s for s in process] for process in spread]
+
+    for operation, dtypes in (("softmax", ("float32", "float64")), ("argmax", ("float32", "int8"))):
+        for (name, speed), dtype in itertools.product(speeds.items(), dtypes):
+            for n in (2, 32, 1024, 32768, 1048576):
+                found.add(f"{operation}.Sweep.time_call", (name, dtype, n), times(speed * (1 + 20 / n)))
+            for workload in ("CIFAR-10", "ImageNet", "segmentation"):
+                found.add(f"{operation}.Workloads.time_call", (name, dtype, workload), times(speed))
+            for rows, n in itertools.product((1, 64, 4096), (10, 1000)):
+                value = times(speed * rows * n / 1e6 + (1 if "numba" in name else 0.1))
+                found.add(f"{operation}.Shapes.time_call", (name, dtype, rows, n), value)
+        for name, speed in speeds.items():
+            found.add(f"{operation}.Api.time_call", (name, dtypes[0], 1024), times(speed * 1.5))
+            compiled = "numba" in name
+            for statistic, value in (("load", 0.8), ("first_call_cold", 2.5), ("first_call_warm", 0.4)):
+                cost = value if compiled else value / 100
+                found.add(f"{operation}.Start.track_{statistic}", (name, dtypes[0]), cost)
+            found.add(f"{operation}.Memory.peakmem_call", (name, dtypes[0]), int(200e6 + 1e6 * speed))
+        found.add(f"{operation}.Memory.peakmem_call", ("(arrays only)", dtypes[0]), int(150e6))
+        for n in (2, 1024, 1048576):
+            found.add(f"{operation}.Ceiling.time_call", ("ceiling", "float32", n), times(0.5), shape=(1, 1 << 20, 1))
+    for name, dtype, n in itertools.product(speeds, ("float32", "float64"), (2, 1024, 1048576)):
+        found.add("softmax.Accuracy.track_largest_error", (name, dtype, n), 2.0 + n**0.1)
+        found.add("softmax.Accuracy.track_typical_error", (name, dtype, n), 0.5)
+    for name, order in itertools.product(speeds, ("random", "ascending", "all equal")):
+        found.add("argmax.Orders.time_call", (name, "float32", order), times(2 if order == "ascending" else 1))
+    found.add("softmax.Workloads.time_call", ("absent", "float32", "ImageNet"), SKIPPED, detail="no GPU here")
+    return found
+
+
+def findings(names: tuple[str, ...] = ("naive", "plugin"), cases: int = 30) -> list[dict[str, str]]:
+    """An agreement check in which all agree but the last implementation on the last case."""
+    found = [
+        {
+            "operation": "softmax",
+            "implementation": name,
+            "case": f"case {i}",
+            "dtype": dtype,
+            "status": "agrees",
+            "detail": "",
+        }
+        for name in names
+        for i in range(cases)
+        for dtype in ("float32", "float64")
+    ]
+    found[-1] |= {"status": "wrong", "detail": "at (0, 1, 0): expected 1.0, got 0.5"}
+    whole = {"operation": "argmax", "implementation": "absent", "case": "", "dtype": "", "status": "unavailable"}
+    return [*found, whole | {"detail": "no GPU here"}]
+
+
+IMPLEMENTATIONS = [
+    {
+        "operation": "softmax", "name": "naive", "origin": "maxbench 0.1.0", "status": "available", "reason": "",
+        "device": "CPU", "threads": "one", "dtypes": ["float32", "float64"], "doc": "As the definition reads.",
+        "source": Path(__file__).read_text("utf-8"),
+    },
+    {
+        "operation": "argmax", "name": "absent", "origin": "other 2.0", "status": "unavailable",
+        "reason": "no GPU here",
+        "device": None, "threads": None, "dtypes": [], "doc": "", "source": None,
+    },
+]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .. import agreement, grids, sources
+from .. import agreement, compare, grids, sources
 from ..content import Content
 from .section import Section
 
@@ -19,6 +19,15 @@ SOURCES = "What was measured: each implementation's file as it was when the run 
 
 def sections(content: Content) -> Iterator[Section]:
     """The sections about trust."""
+    if (found := compare.of(content)) is not None:
+        changes, names = found
+        table = compare.grid(changes, names)
+        yield Section(
+            "changes",
+            "The two runs compared",
+            f"{compare.summary(changes, names)} {compare.CAUTION.format(least=compare.LEAST)}",
+            grids=[table],
+        )
     yield Section("absent", "Not measured", ABSENT, grids=[content.missing])
     yield Section("agreement", "Agreement", AGREEMENT, grids=agreement.matrices(content.runs))
     yield Section(

@@ -1,0 +1,149 @@
+"""Two runs side by side: every input that both measured, how many times faster the second is, and how surely."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from . import text
+from .comparison import Cell, Contest, Ratio
+from .content import Content
+from .grids import Grid, Item
+from .runs import Run
+
+Verdict = Literal["faster", "slower", "no difference shown", "only in the first", "only in the second", "in neither"]
+MARKS = {"faster": "best", "slower": "worse", "no difference shown": ""}
+
+# Absolute times of the same code in two runs, some minutes or days apart on a shared machine, were measured to differ
+# by 6 to 17%, far more than the intervals within a run: a smaller difference shows nothing.
+LEAST = 0.10
+CAUTION = (
+    "The intervals are over the processes of one run each. Runs at different times also differ by what else the "
+    "machine did, so a difference below {least:.0%} counts as none; to judge a change of code use 'maxbench gate', which "
+    "measures both versions interleaved."
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One implementation on one input in two runs; `ratio` is how many times faster the second is.
+
+    `least` is the smallest difference that counts, as a share of the time.
+    """
+
+    operation: str
+    implementation: str
+    input: str
+    dtype: str
+    first: Cell | None
+    second: Cell | None
+    least: float = LEAST
+
+    @property
+    def ratio(self) -> Ratio | None:
+        """None unless both measured it."""
+        return self.second.over(self.first) if self.first and self.second else None
+
+    @property
+    def verdict(self) -> Verdict:
+        """Faster or slower where the intervals are apart and the difference is one that counts."""
+        if (ratio := self.ratio) is not None:
+            if not ratio.decided or 1 / (1 + self.least) <= ratio.value <= 1 + self.least:
+                return "no difference shown"
+            return "faster" if ratio.value > 1 else "slower"
+        return "only in the first" if self.first else "only in the second" if self.second else "in neither"
+
+
+def changes(first: Sequence[Contest], second: Sequence[Contest], least: float = LEAST) -> list[Change]:
+    """Every implementation on every input of either run, in the order of the first."""
+    cells: dict[tuple[str, str, str, str], list[Cell | None]] = {}
+    for place, contests in enumerate((first, second)):
+        for contest in contests:
+            for cell in contest.cells:
+                name = f"{contest.title} ({contest.shape})" if contest.benchmark == "Own" else contest.title
+                key = (contest.operation, cell.implementation, name, contest.dtype)
+                cells.setdefault(key, [None, None])[place] = cell if cell.measured else None
+    return [Change(*key, first=pair[0], second=pair[1], least=least) for key, pair in cells.items()]
+
+
+_COMPARED = (
+    ("CPU", ("machine", "cpu")),
+    ("logical cores", ("machine", "cores_logical")),
+    ("GPU", ("machine", "gpu")),
+    ("system", ("machine", "os")),
+    ("threads", ("threads", "numba")),
+    ("threading layer", ("threads", "layer")),
+    ("array", ("array",)),
+    ("grid", ("grid",)),
+)
+
+
+def differences(first: Run, second: Run) -> list[str]:
+    """What else than the code differs between two runs: machine, threads, versions."""
+    found: list[tuple[str, Any, Any]] = [(name, first.get(*keys), second.get(*keys)) for name, keys in _COMPARED]
+    versions: list[dict[str, Any]] = [
+        v if isinstance(v := run.get("versions"), dict) else {} for run in (first, second)
+    ]
+    found += [
+        (name, versions[0].get(name), versions[1].get(name)) for name in dict.fromkeys([*versions[0], *versions[1]])
+    ]
+    return [f"{name}: {_said(a)} and {_said(b)}" for name, a, b in found if a != b and (a or b)]
+
+
+def _said(value: Any) -> str:
+    return "not known" if value is None else str(value)
+
+
+def summary(found: Sequence[Change], names: tuple[str, str]) -> str:
+    """The changes in one sentence."""
+    both = [c for c in found if c.ratio is not None]
+    counts = {verdict: sum(c.verdict == verdict for c in both) for verdict in MARKS}
+    alone = [
+        f"{count} {verdict}"
+        for verdict in ("only in the first", "only in the second")
+        if (count := sum(c.verdict == verdict for c in found))
+    ]
+    rest = f" Measured in one run only: {', '.join(alone)}." if alone else ""
+    if not both:
+        return f"{names[1]} and {names[0]} have no measurement in common.{rest}"
+    typical = math.exp(sum(math.log(c.ratio.value) for c in both if c.ratio) / len(both))
+    return (
+        f"{names[1]} against {names[0]}: {counts['faster']} of {text.plural(len(both), 'time')} are faster, "
+        f"{counts['slower']} slower, {counts['no difference shown']} show no difference; "
+        f"geometric mean {text.factor(typical)} as fast.{rest}"
+    )
+
+
+def grid(found: Sequence[Change], names: tuple[str, str]) -> Grid:
+    """The changes as a table."""
+    rows = []
+    for change in found:
+        if change.verdict == "in neither":
+            continue
+        ratio = change.ratio
+        rows.append(
+            [
+                Item(f"{change.operation}.{change.implementation}"),
+                Item(change.input),
+                Item(change.dtype),
+                *(
+                    Item(text.seconds(c.value) if c else text.NOTHING, c.value if c else math.nan)
+                    for c in (change.first, change.second)
+                ),
+                Item(str(ratio) if ratio else text.NOTHING, ratio.value if ratio else math.nan),
+                Item(change.verdict, mark=MARKS.get(change.verdict, "missing")),
+            ]
+        )
+    columns = ["implementation", "input", "dtype", *names, "times faster", "verdict"]
+    return Grid("changes", f"{names[1]} against {names[0]}", columns, rows, {3, 4, 5})
+
+
+def of(content: Content) -> tuple[list[Change], tuple[str, str]] | None:
+    """The changes between the two runs of a content that has two."""
+    if len(content.names) != 2:
+        return None
+    first, second = content.names
+    before, after = ([c for c in content.contests if c.run == name] for name in (first, second))
+    return changes(before, after), (first, second)
