@@ -1,12 +1,29 @@
-"""CPU threads: how many an implementation may use, and the one parallel call at a time that Numba can bear."""
+"""CPU threads: one number for every library, and the one parallel call at a time that Numba can bear."""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
 
 _parallel = threading.Lock()
+
+
+def count() -> int:
+    """The CPU threads that an implementation may use: NUMBA_NUM_THREADS where it is set, else the usable CPUs.
+
+    Numba reads the variable itself; the implementations of other libraries ask here, so that all have as many.
+
+    Raises:
+        ValueError: NUMBA_NUM_THREADS is no positive integer.
+    """
+    given = os.environ.get("NUMBA_NUM_THREADS")
+    if given is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not given.isdecimal() or int(given) < 1:
+        raise ValueError(f"NUMBA_NUM_THREADS={given!r}: accepted is a positive integer")
+    return int(given)
 
 
 def in_parallel(function: Callable[..., Any], *args: Any) -> bool:

@@ -1,0 +1,13 @@
+"""Softmax of ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+from ...contract import FLOATS
+from ...peers import onnx_backend
+from ...registry import implements
+
+
+@implements(dtypes=FLOATS, backend=onnx_backend.BACKEND, threads="many")
+def run(x: onnx_backend.Tensor, out: onnx_backend.Tensor) -> onnx_backend.Tensor:
+    """Softmax over axis 1 of x (outer, n, inner) into out."""
+    return onnx_backend.run("Softmax", x, out)

@@ -1,0 +1,20 @@
+"""Softmax of PyTorch on the CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...contract import FLOATS
+from ...peers.torch_backend import BACKEND, torch
+from ...registry import implements
+
+
+@implements(dtypes=FLOATS, backend=BACKEND, threads="many")
+def run(x: Any, out: Any) -> Any:
+    """Softmax over axis 1 of x (outer, n, inner) into out."""
+    if x.shape[2] == 1:
+        # Over axis 1 of (outer, n, 1) it is 8 times slower than over the last axis of (outer, n).
+        torch.softmax(x[:, :, 0], 1, out=out[:, :, 0])
+    else:
+        torch.softmax(x, 1, out=out)
+    return out

@@ -1,0 +1,32 @@
+"""PyTorch tensors in main memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import threads
+from ..backends import HOST
+from . import need
+
+torch = need("torch")
+torch.set_num_threads(threads.count())
+
+
+class _Torch:
+    name = "torch"
+    device = "cpu"
+
+    def put(self, array: np.ndarray) -> Any:
+        return torch.from_numpy(HOST.put(array))
+
+    def get(self, array: Any) -> np.ndarray:
+        result: np.ndarray = array.numpy()
+        return result
+
+    def synchronize(self) -> None:
+        return None
+
+
+BACKEND = _Torch()
