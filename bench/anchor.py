@@ -33,7 +33,7 @@ def _parallel() -> Callable[[np.ndarray, np.ndarray], None]:
 
     prange = numba.prange
 
-    @numba.njit(parallel=True, cache=True)  # type: ignore[untyped-decorator]
+    @numba.njit(parallel=True, cache=True)
     def squash(x, out):  # type: ignore[no-untyped-def]
         for i in prange(x.shape[0]):
             for j in range(x.shape[1]):

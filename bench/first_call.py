@@ -1,8 +1,9 @@
 """The gate's worker for starts: what one version of an implementation costs before its second call.
 
-``python -m bench.first_call JOB`` reads a JSON file with ``side`` (a folder), ``operation``, ``implementation`` and
-``dtype``, and appends one line of JSON to its ``out``: CPU seconds to load the implementation with what it imports,
-and CPU seconds of the first call. Whether that one compiles depends on Numba's cache, which the environment names.
+``python -m bench.first_call JOB`` reads a JSON file with ``name`` and ``side`` (a folder), ``operation``,
+``implementation`` and ``dtype``, and appends one line of JSON to its ``out``: CPU seconds to load the implementation
+with what it imports, and CPU seconds of the first call. Whether that one compiles depends on Numba's cache, which the
+environment names.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def main(path: str) -> None:
     """Do the job in a file."""
     job = json.loads(Path(path).read_text("utf-8"))
     x = workloads.scores(SHAPE, job["dtype"])
-    side = sides.Side("side", Path(job["side"]))
+    side = sides.Side(job["name"], Path(job["side"]))
     out = side.module(".contract").OPERATIONS[job["operation"]].allocate(x)
     with side.entered():
         start = time.process_time()

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from ..cli import UsageError
-from ..gate import run, sources
+from ..gate import formats, run, sources, table
 from ..gate.verdicts import Rule
 from ..progress import Bar
 
@@ -74,17 +74,8 @@ def main(args: argparse.Namespace) -> int:
         with tempfile.TemporaryDirectory(prefix="maxbench-gate-") as folder, Bar() as bar:
             outcome = run.compare(options, Path(folder), bar)
     except (sources.SourceError, ValueError) as error:
+        formats.write_error(str(error), options.base, options.head, args.output)
         raise UsageError(str(error)) from None
-    for r in outcome.results:
-        print(
-            r.name,
-            r.verdict,
-            r.change and f"{r.change.value:+.2%} [{r.change.low:+.2%},{r.change.high:+.2%}]",
-            r.base,
-            r.head,
-            r.reason,
-        )
-    for c in outcome.controls:
-        print(c)
-    print(outcome.seconds, outcome.notes, outcome.status)
+    formats.write(outcome, args.output)
+    table.show(outcome, args.output)
     return outcome.status

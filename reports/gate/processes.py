@@ -72,19 +72,24 @@ class Workers:
             SourceError: a version cannot be imported.
         """
         pinned = clock == "cpu" and bool(self.cpus)
-        names = {name for b in benchmarks for name in b.pair}
-        job = {
-            "sides": {name: str(version.root) for name, version in self._versions.items() if name in names},
-            "judge": str(PACKAGE.parent),
-            "benchmarks": [b.as_job() for b in benchmarks],
-            "quads": quads,
-            "cpu": self.cpus[seed % len(self.cpus)] if pinned else None,
-            "seed": seed,
-        }
+        cpu = self.cpus[seed % len(self.cpus)] if pinned else None
+        job = self.job(benchmarks, quads=quads, cpu=cpu, seed=seed)
         threads = 1 if pinned else environment.usable_cpus()
         limit = START_SECONDS + EACH_SECONDS * len(benchmarks)
         events, ending = self.run("bench.paired", job, self.environment(threads), limit)
         return self._report(events, ending)
+
+    def job(self, benchmarks: Sequence[Benchmark], *, quads: int, cpu: int | None, seed: int) -> dict[str, Any]:
+        """What `bench.paired` and `bench.counted` read."""
+        names = {name for b in benchmarks for name in b.pair}
+        return {
+            "sides": {name: str(version.root) for name, version in self._versions.items() if name in names},
+            "judge": str(PACKAGE.parent),
+            "benchmarks": [b.as_job() for b in benchmarks],
+            "quads": quads,
+            "cpu": cpu,
+            "seed": seed,
+        }
 
     def run(
         self, module: str, job: dict[str, Any], env: Mapping[str, str], limit: float, prefix: Sequence[str] = ()

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import datetime
+import itertools
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .. import environment
 from ..progress import Bar
-from . import agreement, benchmarks, sources
+from . import agreement, benchmarks, instructions, look, sources
+from .benchmarks import Benchmark
+from .look import Look
 from .processes import Workers
 from .session import Session
 from .sources import Version
 from .starts import Starts
-from .verdicts import Control, Result, Rule, status
-
-STARTS_SHARE = 0.4  # of the budget at most, so that steady times keep the rest
+from .verdicts import COMPARED, Control, Result, Rule, status
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,8 @@ class Options:
     head: str
     repository: Path
     only: tuple[str, ...] = ()
-    rule: Rule = Rule()
-    seconds: float = 120.0
+    rule: Rule = field(default_factory=Rule)
+    seconds: float = 90.0
     timing: bool = True
     starts: bool = True
     instructions: bool = False
@@ -55,6 +59,7 @@ class Outcome:
     versions: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    date: str = field(default_factory=lambda: datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))
 
     @property
     def status(self) -> int:
@@ -85,25 +90,75 @@ def compare(options: Options, folder: Path, bar: Bar) -> Outcome:
     outcome = Outcome(base, head, options.rule, machine=environment.machine(), versions=environment.versions())
     workers = Workers({"base": base, "head": head, "again": again}, folder)
     clock.part(outcome, "build")
-    deadline = time.monotonic() + options.seconds
-    bar.show("checking agreement of head", 0, 1, None)
-    disagreeing = agreement.check(workers, head, chosen)
-    clock.part(outcome, "agreement")
-    sound = [b for b in chosen if (b.operation, b.implementation) not in disagreeing]
-    starts: list[Result] = []
-    if options.starts and options.timing:
-        until = time.monotonic() + STARTS_SHARE * options.seconds
-        starts = Starts(workers, base, head, folder).measure(sound, bar, min(until, deadline))
-        clock.part(outcome, "starts")
     if options.timing:
-        left = max(deadline - time.monotonic(), 0.0)
-        session = Session(workers, bar, options.rule, left)
-        outcome.results, outcome.controls = session.measure(chosen, disagreeing)
-        clock.part(outcome, "timing")
-    outcome.results += starts
+        _time(options, outcome, workers, chosen, folder, bar)
+    if options.instructions:
+        _count(outcome, workers, chosen, folder, bar)
+        clock.part(outcome, "instructions")
     if not workers.cpus:
         outcome.notes.append("this system cannot pin a process to a CPU, so cores of unequal speed add noise")
     return outcome
+
+
+def _time(
+    options: Options, outcome: Outcome, workers: Workers, chosen: Sequence[Benchmark], folder: Path, bar: Bar
+) -> None:
+    clock = _Clock()
+    by_name: dict[tuple[str, str], list[Benchmark]] = {}
+    for b in chosen:
+        by_name.setdefault((b.operation, b.implementation), []).append(b)
+    starts = Starts(workers, outcome.base, outcome.head, folder) if options.starts else None
+    done = itertools.count(1)
+
+    def prepare(some: list[Benchmark]) -> tuple[Look, list[Result]]:
+        started = starts.measure(some[0]) if starts else []
+        disagrees = agreement.check(workers, outcome.head, some)
+        if disagrees:
+            seen, started = Look(results={b: Result(b.name, *disagrees) for b in some}), []
+        else:
+            seen = look.look(workers, some)
+        bar.show("checking head, first calls", next(done), len(by_name), None)
+        return seen, started
+
+    bar.show("checking head, first calls", 0, len(by_name), None)
+    with ThreadPoolExecutor(environment.usable_cpus()) as pool:
+        # The lists begin with the simplest; the longest job must not be the last.
+        prepared = list(pool.map(prepare, reversed(by_name.values())))[::-1]
+        clocks = {b: clock for seen, _ in prepared for b, clock in seen.clocks.items()}
+        controls = look.controls(clocks)
+        list(pool.map(lambda control: look.look(workers, [control]), controls))  # compiles them
+    clock.part(outcome, "agreement and first calls")
+    session = Session(workers, bar, options.rule, options.seconds)
+    measured, outcome.controls = session.measure(clocks, controls)
+    clock.part(outcome, "timing")
+    for seen, _ in prepared:
+        measured |= seen.results
+    outcome.results = [measured[b] for b in chosen] + [result for _, started in prepared for result in started]
+
+
+def _count(outcome: Outcome, workers: Workers, chosen: Sequence[Benchmark], folder: Path, bar: Bar) -> None:
+    """Count instructions, and let them decide where there are no times."""
+    bar.show("counting instructions under valgrind", 0, 1, None)
+    timed = {result.name: result for result in outcome.results if result.kind == "time"}
+    try:
+        counts = instructions.count(workers, [b for b in chosen if _sound(timed.get(b.name))], folder)
+    except instructions.CannotCount as error:
+        outcome.notes.append(f"instructions were not counted: {error}")
+        counts = {}
+    for b in chosen:
+        if b in counts:
+            result = timed.get(b.name) or Result(b.name, "unchanged", kind="instructions")
+            instructions.judge(result, counts[b])
+        elif b.name not in timed:
+            result = Result(b.name, "not measured", "its instructions could not be counted", kind="instructions")
+        else:
+            continue
+        if b.name not in timed:
+            outcome.results.append(result)
+
+
+def _sound(result: Result | None) -> bool:
+    return result is None or result.verdict in COMPARED
 
 
 def _plugins(base: Version, head: Version) -> tuple[tuple[str, str], ...] | None:

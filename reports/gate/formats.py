@@ -1,0 +1,182 @@
+"""The outcome as files: gate.json, Markdown for a pull request, and what two benchmark trackers read."""
+
+from __future__ import annotations
+
+import statistics as medians
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import files, text
+from ..markdown import escaped
+from .instructions import BLIND_SPOTS
+from .run import Outcome
+from .statistics import Change, median_interval
+from .verdicts import Control, Result, Verdict
+
+SCHEMA = 1
+JSON, MARKDOWN, ACTION, BENCHER = "gate.json", "gate.md", "github-action-benchmark.json", "bencher.json"
+
+# What a reader must act on comes first.
+ORDER: tuple[Verdict, ...] = (
+    "slower", "wrong", "failed", "inconclusive", "faster", "new", "removed", "unchanged", "not measured",
+)  # fmt: skip
+FOLDED: tuple[Verdict, ...] = ("unchanged", "not measured")
+COLUMNS = ("benchmark", "base", "head", "change", "95% interval", "instructions", "verdict")
+_SIGNS = {"slower": "🔴 ", "wrong": "🔴 ", "failed": "🔴 ", "inconclusive": "🟡 ", "faster": "🟢 "}
+_STATUS = {0: "no regression", 1: "regression", 2: "error", 3: "inconclusive"}
+
+
+def write(outcome: Outcome, folder: Path) -> None:
+    """Write all four files, each whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write_json(folder / JSON, as_json(outcome))
+    files.write_text(folder / MARKDOWN, as_markdown(outcome))
+    files.write_json(folder / ACTION, as_action(outcome))
+    files.write_json(folder / BENCHER, as_bencher(outcome))
+
+
+def write_error(message: str, base: str, head: str, folder: Path) -> None:
+    """Write the same files for a run that came to nothing, so that a pull request is told so as well."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write_json(
+        folder / JSON, {"schema": SCHEMA, "status": 2, "error": message, "base": {"spec": base}, "head": {"spec": head}}
+    )
+    files.write_text(folder / MARKDOWN, f"## maxbench gate: error\n\n🔴 {escaped(message)}\n")
+    files.write_json(folder / ACTION, [])
+    files.write_json(folder / BENCHER, {})
+
+
+def as_json(outcome: Outcome) -> dict[str, Any]:
+    """Everything, with the numbers of every process."""
+    return {
+        "schema": SCHEMA,
+        "status": outcome.status,
+        "status_text": _STATUS[outcome.status],
+        "base": outcome.base.as_dict(),
+        "head": outcome.head.as_dict(),
+        "rule": vars(outcome.rule),
+        "machine": outcome.machine,
+        "versions": outcome.versions,
+        "date": outcome.date,
+        "seconds": outcome.seconds,
+        "notes": outcome.notes,
+        "controls": [control.as_dict() for control in outcome.controls],
+        "results": [result.as_dict() for result in outcome.results],
+    }
+
+
+def ordered(results: Sequence[Result]) -> list[Result]:
+    """Results as they are shown: by verdict, the largest change first."""
+    return sorted(results, key=lambda r: (ORDER.index(r.verdict), -abs(r.change.value) if r.change else 0.0))
+
+
+def headline(outcome: Outcome) -> str:
+    """One sentence: what came of it, and the counts by verdict."""
+    counts = [(verdict, sum(r.verdict == verdict for r in outcome.results)) for verdict in ORDER]
+    return f"{_STATUS[outcome.status]} ({', '.join(f'{count} {verdict}' for verdict, count in counts if count)})"
+
+
+def context(outcome: Outcome) -> list[str]:
+    """What the figures were measured with, a sentence each."""
+    machine, versions = outcome.machine, outcome.versions
+    packages = ", ".join(
+        f"{name} {versions[name]}" for name in ("python", "numpy", "numba", "maxbench") if name in versions
+    )
+    lines = [
+        f"base {outcome.base.label} ({outcome.base.built}), head {outcome.head.label} ({outcome.head.built})",
+        f"{machine.get('cpu')}, {machine.get('cores_logical')} CPUs, {machine.get('os')}; {packages}",
+    ]
+    if outcome.controls:
+        floor = "; ".join(_control(c) for c in outcome.controls)
+        lines.append(f"threshold {outcome.rule.threshold:.1%}; what did not change read: {floor}")
+    if any(r.instructions is not None for r in outcome.results):
+        lines.append(BLIND_SPOTS)
+    return [*lines, *outcome.notes]
+
+
+def _control(control: Control) -> str:
+    read = "nothing" if control.change is None else f"{control.change.value:+.1%}"
+    return f"{control.kind} by {control.clock} clock {read}{' (moved)' if control.moved else ''}"
+
+
+def row(result: Result) -> tuple[str, ...]:
+    """The cells of a result, by `COLUMNS`."""
+    times = [text.NOTHING if t is None else text.seconds(t) for t in (result.base, result.head)]
+    change, interval = (
+        (text.NOTHING,) * 2 if result.change is None else (f"{result.change.value:+.1%}", _interval(result.change))
+    )
+    counted = text.NOTHING if result.instructions is None else f"{result.instructions:+.2%}"
+    verdict = f"{result.verdict}: {result.reason}" if result.reason else result.verdict
+    return result.name, *times, change, interval, counted, verdict
+
+
+def _interval(change: Change) -> str:
+    if change.processes < 2:
+        return text.NOTHING
+    said = f"{change.low:+.1%} to {change.high:+.1%}"
+    return said if change.confidence >= 0.95 else f"{said} ({change.confidence:.0%})"
+
+
+def as_markdown(outcome: Outcome) -> str:
+    """For a pull request: what needs a reader first, what needs none folded away."""
+    results = ordered(outcome.results)
+    shown = [r for r in results if r.verdict not in FOLDED]
+    parts = [f"## maxbench gate: {headline(outcome)}", "\n".join(f"- {escaped(line)}" for line in context(outcome))]
+    if shown:
+        parts.append(_table(shown))
+    folded = {verdict: [r for r in results if r.verdict == verdict] for verdict in FOLDED}
+    parts += [
+        f"<details><summary>{len(some)} {verdict}</summary>\n\n{_table(some)}\n\n</details>"
+        for verdict, some in folded.items()
+        if some
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(results: Sequence[Result]) -> str:
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|---|---:|---:|---:|---:|---:|---|"]
+    for result in results:
+        cells = [escaped(cell) for cell in row(result)]
+        cells[-1] = _SIGNS.get(result.verdict, "") + cells[-1]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def as_action(outcome: Outcome) -> list[dict[str, Any]]:
+    """For github-action-benchmark, tool ``customSmallerIsBetter``: head's times in milliseconds."""
+    return [
+        {
+            "name": r.name,
+            "unit": "ms",
+            "value": r.head * 1e3,
+            "range": "" if low is None or high is None else f"{low * 1e3:.4g} to {high * 1e3:.4g}",
+            "extra": f"{r.verdict}, base {r.base * 1e3:.4g} ms" if r.base else r.verdict,
+        }
+        for r in outcome.results
+        if r.head is not None
+        for low, high in [_head_interval(r)]
+    ]
+
+
+def as_bencher(outcome: Outcome) -> dict[str, Any]:
+    """Bencher Metric Format: head's latency in nanoseconds with its interval over processes."""
+    found: dict[str, Any] = {}
+    for r in outcome.results:
+        if r.head is not None:
+            low, high = _head_interval(r)
+            metric = {"value": r.head * 1e9}
+            if low is not None and high is not None:
+                metric |= {"lower_value": low * 1e9, "upper_value": high * 1e9}
+            found[r.name] = {"latency": metric}
+    return found
+
+
+def _head_interval(result: Result) -> tuple[float | None, float | None]:
+    times = sorted(result.evidence.head)
+    if len(times) < 2:
+        return None, None
+    drop, _ = median_interval(len(times))
+    # The median itself may lie beyond where few processes disagree with all.
+    middle = medians.median(times)
+    return min(times[drop], middle), max(times[-1 - drop], middle)
