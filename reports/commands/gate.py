@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from ..cli import UsageError
-from ..gate import formats, run, sources, table
+from ..gate import calibration, formats, run, sources, table
 from ..gate.verdicts import Rule
 from ..progress import Bar
 
@@ -55,12 +55,14 @@ def main(args: argparse.Namespace) -> int:
     """Compare, print, write the files; the exit status is the verdict."""
     if args.threshold <= 0 or args.budget <= 0:
         raise UsageError("--threshold and --budget must be greater than 0")
+    if args.calibrate:
+        return _calibrate(args)
     if args.no_timing and not args.instructions:
         raise UsageError("--no-timing leaves nothing to do without --instructions")
-    if args.base is None and not args.calibrate:
+    if args.base is None:
         raise UsageError(f"BASE is missing: {sources.ACCEPTED}")
     options = run.Options(
-        base=args.base or sources.INSTALLED,
+        base=args.base,
         head=args.head,
         repository=args.repository,
         only=tuple(args.only),
@@ -79,3 +81,21 @@ def main(args: argparse.Namespace) -> int:
     formats.write(outcome, args.output)
     table.show(outcome, args.output)
     return outcome.status
+
+
+def _calibrate(args: argparse.Namespace) -> int:
+    """Measure for --budget seconds more, and print the proof from all that was ever measured here.
+
+    0: a threshold with few enough false alarms and enough detection is shown; 3: not yet, or there is none.
+    """
+    record = args.calibration or args.output / calibration.RECORD
+    spec = args.base or sources.INSTALLED
+    try:
+        with tempfile.TemporaryDirectory(prefix="maxbench-gate-") as name, Bar() as bar:
+            folder = Path(name)
+            repository = sources.repository(args.repository) if spec != sources.INSTALLED else args.repository
+            version = sources.build("base", spec, repository, folder / "base")
+            calibration.measure(version, folder, record, args.budget, bar)
+    except sources.SourceError as error:
+        raise UsageError(str(error)) from None
+    return table.show_proof(calibration.prove(record, Rule(threshold=args.threshold / 100)), args.output)

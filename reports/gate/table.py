@@ -9,8 +9,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from .. import files
 from ..terminal import console
-from . import formats
+from . import calibration, formats
 from .run import Outcome
 from .verdicts import Verdict
 
@@ -34,3 +35,32 @@ def show(outcome: Outcome, folder: Path) -> None:
     parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in outcome.seconds.items())
     screen.print(Text(f"took {sum(outcome.seconds.values()):.0f} s ({parts}); files are in {folder}"))
     screen.print(Text(formats.headline(outcome)), style="bold")
+
+
+def show_proof(proof: calibration.Proof, folder: Path) -> int:
+    """Print a calibration and write it as Markdown; the exit status of ``--calibrate``."""
+    lines = [
+        "| kernels | slowdown | true median | first look (5) | confirmed (7) | both | 95% bounds |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for p in sorted(proof.powers, key=lambda p: (p.kernels, p.slowdown)):
+        if p.threshold == proof.threshold and p.first.trials:
+            low, high = p.bounds
+            lines.append(
+                f"| {p.kernels} | {p.slowdown:g}% | {p.median:+.1%} | {p.first.hits}/{p.first.trials} "
+                f"| {p.second.hits}/{p.second.trials} | {p.both:.1%} | {low:.2%} to {high:.2%} |"
+            )
+    advice = (
+        f"recommended: --threshold {proof.recommended * 100:g}, the smallest with at most "
+        f"{calibration.MOST_ALARMS:.0%} false alarms and at least {calibration.LEAST_SEEN:.0%} detection of "
+        f"{calibration.TARGET:g}% by their 95% bounds"
+        if proof.recommended is not None
+        else f"no threshold is proven yet to raise at most {calibration.MOST_ALARMS:.0%} false alarms and to see "
+        f"{calibration.TARGET:g}% in {calibration.LEAST_SEEN:.0%} of checks: measure longer, or on a quieter machine"
+    )
+    text = "\n".join([f"Checks that raise an alarm, at a threshold of {proof.threshold:.1%}:", "", *lines, ""])
+    text += "\n".join(f"- {line}" for line in [*proof.notes, advice]) + "\n"
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write_text(folder / "calibration.md", text)
+    sys.stdout.write(text)
+    return 0 if proof.recommended is not None else 3
