@@ -21,8 +21,8 @@ MARKS = {"faster": "best", "slower": "worse", "no difference shown": ""}
 LEAST = 0.10
 CAUTION = (
     "The intervals are over the processes of one run each. Runs at different times also differ by what else the "
-    "machine did, so a difference below {least:.0%} counts as none; to judge a change of code use 'maxbench gate', which "
-    "measures both versions interleaved."
+    "machine did, so a difference below {least:.0%} counts as none; to judge a change of code use 'maxbench gate', "
+    "which measures both versions interleaved."
 )
 
 

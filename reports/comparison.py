@@ -163,9 +163,12 @@ class Contest:
         Equal times share the draw. Empty where the processes of one of them are not known.
         """
         drawn = {cell.implementation: cell.medians for cell in self.ranked}
-        if not all(drawn.values()):
+        if not drawn or not all(drawn.values()):
             return {}
-        return {name: _share_fastest(name, drawn) for name in drawn}
+        # Who is slower than the slowest process of another never wins, and its processes change nobody's chances.
+        bound = min(max(times) for times in drawn.values())
+        contenders = {name: times for name, times in drawn.items() if min(times) <= bound}
+        return {name: _share_fastest(name, contenders) if name in contenders else 0.0 for name in drawn}
 
 
 def _share_fastest(name: str, drawn: dict[str, tuple[float, ...]]) -> float:

@@ -41,6 +41,9 @@ def scalings(table: pd.DataFrame) -> list[Scaling]:
     """Every input and implementation that was measured with two or more numbers of threads on one machine."""
     timed = table[(table["status"] == "ok") & (table["statistic"] == "time") & table["threads"].notna()]
     timed = timed[timed["benchmark"].isin(["Own", "Workloads", "Sweep", "Threads"])]
+    # Most tables have one number of threads; going through their groups one by one would take long for nothing.
+    keys = [*_KEYS, timed["n"].fillna(-1)]
+    timed = timed[timed.groupby(keys)["threads"].transform("nunique") > 1]
     found = []
     for key, rows in timed.groupby([*_KEYS, timed["n"].fillna(-1)], sort=False):
         first = rows.sort_values("threads", kind="stable").drop_duplicates("threads", keep="last")

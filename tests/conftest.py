@@ -1,5 +1,6 @@
 """Fixtures for every test file."""
 
 from tests.browser import browser
+from tests.plugins import install
 
-__all__ = ["browser"]
+__all__ = ["browser", "install"]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,19 +75,58 @@ class Figure:
     width: int
 
 
+# Room around the axes in px: tick labels and the axis label on the left and below, the heading above. Fixed, so that
+# the axes of panels stand in line; and finding a layout by measuring all text would take longer than drawing.
+LEFT, RIGHT, ABOVE, BELOW = 66, 12, 28, 46
+LEGEND_ROW = 17
+
+
 def draw(
-    name: str, title: str, alt: str, paint: Callable[[Drawing], None], *, width: int = WIDTH, height: int = 300
+    name: str,
+    title: str,
+    alt: str,
+    paint: Callable[[Drawing], None],
+    *,
+    width: int = WIDTH,
+    axes: int = 220,
+    left: int = LEFT,
+    legend: int = 0,
 ) -> Figure:
-    """Make a figure of a size in px; `paint` fills Matplotlib's figure."""
+    """Make a figure; `paint` fills Matplotlib's.
+
+    Sizes are in px: the width of all, the height of the axes, the room to their left; `legend` is the number of names
+    in a legend of two columns below.
+    """
+    rows = math.ceil(legend / 2)
+    below = BELOW + LEGEND_ROW * rows + (8 if rows else 0)
+    height = ABOVE + axes + below
     with mpl.rc_context({**SETTINGS, "svg.hashsalt": name}):
-        drawing = Drawing(figsize=(width / DOTS, height / DOTS), dpi=DOTS, layout="constrained")
+        drawing = Drawing(figsize=(width / DOTS, height / DOTS), dpi=DOTS)
+        drawing.subplots_adjust(left / width, below / height, 1 - RIGHT / width, 1 - ABOVE / height)
         FigureCanvasAgg(drawing)
         paint(drawing)
         svg, png = io.StringIO(), io.BytesIO()
         drawing.savefig(svg, format="svg", metadata={"Date": None, "Creator": None, "Title": title})
-        drawing.set_layout_engine("none")  # the layout is found; finding it again would take as long as drawing
         drawing.savefig(png, format="png", dpi=2 * DOTS, metadata={"Software": None, "Description": alt})
     return Figure(name, title, alt, svg.getvalue(), png.getvalue(), _inline(svg.getvalue(), name, alt), width)
+
+
+def names_width(names: Iterable[str]) -> int:
+    """Room in px for names at the left of the axes."""
+    return 16 + math.ceil(6.8 * max(map(len, names), default=0))
+
+
+def legend(drawing: Drawing, handles: Iterable[Any], names: Iterable[str]) -> None:
+    """A legend of two columns under the axes."""
+    drawing.legend(
+        list(handles),
+        list(names),
+        loc="lower left",
+        bbox_to_anchor=(0.01, 0),
+        ncols=2,
+        borderaxespad=0.3,
+        columnspacing=1,
+    )
 
 
 _DROPPED = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>|<title>.*?</title>", re.DOTALL)

@@ -83,7 +83,9 @@ def _against_n(
         mark_caches(drawn, first.dtype, caches, [c.n or 0 for c in contests])
 
     title = f"{heading}: {axes.y} against n"
-    return lines.panel(name, heading, title, _alt(title, contests, names), series, styles, axes, decorate=decorate)
+    return lines.panel(
+        name, heading, title, _alt(title, contests, names), series, styles, axes, decorate=decorate, extra=bool(ceiling)
+    )
 
 
 def shown(contests: Sequence[Contest]) -> list[str]:

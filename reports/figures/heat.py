@@ -31,9 +31,9 @@ def speedup(name: str, contests: Sequence[Contest], baseline: str) -> canvas.Fig
     title = f"{first.operation}, {first.dtype}: how many times faster than {baseline}"
     left, cell, top = 24 + 6.6 * max(map(len, labels)), 66, 86
 
+    width, height = max(canvas.WIDTH, math.ceil(left + cell * len(names) + 40)), top + 22 * len(contests) + 8
+
     def paint(drawing: Drawing) -> None:
-        width, height = left + cell * len(names), top + 22 * len(contests) + 8
-        drawing.set_layout_engine("none")
         axes = drawing.add_axes((0, 0, 1, 1))
         axes.set_axis_off()
         axes.set(xlim=(0, width), ylim=(height, 0))
@@ -69,8 +69,8 @@ def speedup(name: str, contests: Sequence[Contest], baseline: str) -> canvas.Fig
         title,
         _alt(title, contests, names, baseline),
         paint,
-        width=max(canvas.WIDTH, math.ceil(left + cell * len(names) + 40)),
-        height=top + 22 * len(contests) + 8,
+        width=width,
+        axes=height - canvas.ABOVE - canvas.BELOW,
     )
 
 

@@ -59,9 +59,10 @@ def panel(
     labels: Axes,
     *,
     decorate: Callable[[Any], None] | None = None,
+    extra: int = 0,
     steps: bool = False,
 ) -> canvas.Figure:
-    """Draw a panel; `decorate` adds to its axes before the legend is made."""
+    """Draw a panel; `decorate` adds to its axes before the legend is made, where it names `extra` lines."""
     kept = series[:SHOWN]
 
     def paint(drawing: Drawing) -> None:
@@ -77,8 +78,7 @@ def panel(
             decorate(axes)
         _legend(drawing, axes)
 
-    rows = math.ceil(len({one.name for one in kept}) / 2)
-    return canvas.draw(name, title, alt, paint, height=290 + 17 * rows)
+    return canvas.draw(name, title, alt, paint, legend=len({one.name for one in kept}) + extra)
 
 
 def _line(axes: Any, one: Series, styles: style.Styles, *, steps: bool) -> None:
@@ -126,7 +126,7 @@ def _legend(drawing: Drawing, axes: Any) -> None:
     handles, names = axes.get_legend_handles_labels()
     once = dict(zip(names, handles, strict=True))
     if once:
-        drawing.legend(once.values(), [shortened(name) for name in once], loc="outside lower left", ncols=2)
+        canvas.legend(drawing, once.values(), [shortened(name) for name in once])
 
 
 def shortened(name: str, most: int = 24) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -64,6 +63,7 @@ def memory(name: str, rows: pd.DataFrame, styles: style.Styles) -> canvas.Figure
     """Peak memory over that of a process which only holds the arrays."""
     kept = rows.sort_values("over", kind="stable").head(lines.SHOWN)
     operation, dtype = kept["operation"].iloc[0], kept["dtype"].iloc[0]
+    shown = [lines.shortened(key, 18) for key in kept["implementation"]]
     heading = f"{operation}, {dtype}"
     title = f"{heading}: peak memory over that of the arrays alone"
     alt = f"{title}. " + ", ".join(
@@ -82,10 +82,10 @@ def memory(name: str, rows: pd.DataFrame, styles: style.Styles) -> canvas.Figure
                 va="center",
                 fontsize=canvas.SMALL,
             )
-        axes.set_yticks(range(len(kept)), [lines.shortened(key, 18) for key in kept["implementation"]])
+        axes.set_yticks(range(len(kept)), shown)
         axes.set_ylim(len(kept) - 0.5, -0.5)
         axes.margins(x=0.25)
         axes.set_xlabel("peak memory over the arrays (MiB)")
         axes.set_title(heading, loc="left")
 
-    return canvas.draw(name, title, f"{alt}.", paint, height=90 + 30 * math.ceil(len(kept)))
+    return canvas.draw(name, title, f"{alt}.", paint, axes=10 + 30 * len(kept), left=canvas.names_width(shown))

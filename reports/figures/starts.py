@@ -23,6 +23,7 @@ def ladder(name: str, ladders: Sequence[Ladder], styles: style.Styles) -> canvas
     heading = f"{kept[0].operation}, {kept[0].dtype}"
     title = f"{heading}: from import to a steady call"
     alt = f"{title}. " + "; ".join(f"{one.implementation}: {starts.rung_times(one)}" for one in kept) + "."
+    shown = [lines.shortened(one.implementation, 18) for one in kept]
     used = [key for key, _, _ in RUNGS if any(key in one.rungs for one in kept)]
 
     def paint(drawing: Drawing) -> None:
@@ -39,14 +40,16 @@ def ladder(name: str, ladders: Sequence[Ladder], styles: style.Styles) -> canvas
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(10, numticks=8))
         axes.xaxis.set_major_formatter(EngFormatter("s", sep=""))
-        axes.set_yticks(range(len(kept)), [lines.shortened(one.implementation, 18) for one in kept])
+        axes.set_yticks(range(len(kept)), shown)
         axes.set_ylim(len(kept) - 0.5, -0.5)
         axes.grid(visible=True, axis="x")
         axes.set_xlabel("time")
         axes.set_title(heading, loc="left")
-        drawing.legend(loc="outside lower left", ncols=2)
+        canvas.legend(drawing, *axes.get_legend_handles_labels())
 
-    return canvas.draw(name, title, alt, paint, height=120 + 26 * len(kept) + 17 * math.ceil(len(used) / 2))
+    return canvas.draw(
+        name, title, alt, paint, axes=20 + 26 * len(kept), left=canvas.names_width(shown), legend=len(used)
+    )
 
 
 def break_even(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure as Drawing
@@ -18,6 +17,7 @@ def winners(name: str, contests: Sequence[Contest], styles: style.Styles) -> can
     first = placed[0]
     heading = f"{first.operation}, {first.dtype}"
     title = f"{heading}: the fastest by n and number of rows"
+    ties = any(len(c.tied) > 1 for c in placed)
     names = list(dict.fromkeys(c.ranked[0].implementation for c in placed))
 
     def paint(drawing: Drawing) -> None:
@@ -35,7 +35,7 @@ def winners(name: str, contests: Sequence[Contest], styles: style.Styles) -> can
                 axes.annotate(
                     f"{chance:.0%}", (n, rows), xytext=(6, 3), textcoords="offset points", fontsize=canvas.SMALL
                 )
-        if any(len(c.tied) > 1 for c in placed):
+        if ties:
             axes.plot([], [], "o", color=style.INK[0], markerfacecolor="none", markersize=9, label="hollow: a tie")
         for axis, label in ((axes.xaxis, "n (elements per row)"), (axes.yaxis, "rows (outer × inner)")):
             axis.set_label_text(label)
@@ -48,9 +48,9 @@ def winners(name: str, contests: Sequence[Contest], styles: style.Styles) -> can
         axes.margins(0.1)
         axes.grid(visible=True)
         axes.set_title(heading, loc="left")
-        drawing.legend(loc="outside lower left", ncols=2)
+        canvas.legend(drawing, *axes.get_legend_handles_labels())
 
-    return canvas.draw(name, title, _alt(title, placed), paint, height=300 + 17 * math.ceil((len(names) + 1) / 2))
+    return canvas.draw(name, title, _alt(title, placed), paint, legend=len(names) + ties)
 
 
 def _alt(title: str, contests: Sequence[Contest]) -> str:
