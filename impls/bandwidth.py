@@ -1,0 +1,106 @@
+"""The memory bandwidth a kernel can hope for: copying and reading an array with nothing else to do.
+
+Of the ways to copy, ordinary stores are fastest while the arrays fit the caches, and streaming stores beyond
+them: an ordinary store to memory reads the line first. Both are given, serial and shared out among threads;
+which is fastest at a size is for the caller to measure.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+
+from . import simd
+from .threads import in_parallel
+
+UNROLLED = 4  # vectors in flight, so that no load waits for an addition
+
+
+@numba.njit(cache=True, nogil=True)
+def _copy(x, out, first, end, streaming):
+    """Copy the 64-byte lines from first to end of int64 arrays."""
+    w = simd.VECTOR_BYTES // x.itemsize
+    if streaming:
+        for i in range(first * w, end * w, w):
+            simd.stream(out, i, simd.load(x, i))
+    else:
+        for i in range(first * w, end * w, w):
+            simd.store(out, i, simd.load(x, i))
+
+
+@numba.njit(cache=True, parallel=True)
+def _copy_parallel(x, out, streaming, threads):
+    lines = x.size * x.itemsize // simd.VECTOR_BYTES
+    for t in numba.prange(threads):
+        _copy(x, out, t * lines // threads, (t + 1) * lines // threads, streaming)
+
+
+@numba.njit(cache=True, nogil=True)
+def _read(x, sums, t, first, end):
+    """Add up the lines from first to end into sums[t]: a sum that nobody asks for would not be computed."""
+    w = simd.VECTOR_BYTES // x.itemsize
+    a = simd.splat(x, 0)
+    b, c, d = a, a, a
+    i = first * w
+    while i + UNROLLED * w <= end * w:
+        a = a + simd.load(x, i)
+        b = b + simd.load(x, i + w)
+        c = c + simd.load(x, i + 2 * w)
+        d = d + simd.load(x, i + 3 * w)
+        i += UNROLLED * w
+    while i < end * w:
+        a = a + simd.load(x, i)
+        i += w
+    sums[t] = simd.reduce_add((a + b) + (c + d))
+
+
+@numba.njit(cache=True, parallel=True)
+def _read_parallel(x, sums, threads):
+    lines = x.size * x.itemsize // simd.VECTOR_BYTES
+    for t in numba.prange(threads):
+        _read(x, sums, t, t * lines // threads, (t + 1) * lines // threads)
+
+
+def copies(x: np.ndarray, out: np.ndarray) -> dict[str, Callable[[], Any]]:
+    """Ways to copy x to out, by name: C-contiguous arrays of one size, aligned and a multiple of 64 bytes.
+
+    Raises:
+        ValueError: the arrays are not as described.
+    """
+    a, b = _lines(x), _lines(out)
+    if a.size != b.size:
+        raise ValueError(f"x has {x.nbytes} bytes and out {out.nbytes}")
+    threads = numba.get_num_threads()
+    ways: dict[str, Callable[[], Any]] = {"NumPy": functools.partial(np.copyto, b, a)}
+    for streaming in (False, True):
+        name = "streaming stores" if streaming else "ordinary stores"
+        ways[name] = functools.partial(_copy, a, b, 0, a.nbytes // simd.VECTOR_BYTES, streaming)
+        if threads > 1:
+            call = functools.partial(in_parallel, _copy_parallel, a, b, streaming, threads)
+            ways[f"{name}, {threads} threads"] = call
+    return ways
+
+
+def reads(x: np.ndarray) -> dict[str, Callable[[], Any]]:
+    """Ways to read all of x, by name: C-contiguous, aligned and a multiple of 64 bytes.
+
+    Raises:
+        ValueError: the array is not as described.
+    """
+    a = _lines(x)
+    threads = numba.get_num_threads()
+    sums = np.empty(threads, np.int64)
+    ways: dict[str, Callable[[], Any]] = {"sum": functools.partial(_read, a, sums, 0, 0, a.nbytes // simd.VECTOR_BYTES)}
+    if threads > 1:
+        ways[f"sum, {threads} threads"] = functools.partial(in_parallel, _read_parallel, a, sums, threads)
+    return ways
+
+
+def _lines(x: np.ndarray) -> np.ndarray:
+    if not x.flags.c_contiguous or x.nbytes % simd.VECTOR_BYTES or x.ctypes.data % simd.VECTOR_BYTES:
+        raise ValueError("the array is not C-contiguous, aligned and a multiple of 64 bytes")
+    return x.reshape(-1).view(np.int64)
