@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import itertools
 from typing import Any, ClassVar
 
@@ -18,7 +19,7 @@ ELEMENTS = 1 << 16  # in all, in as many rows as they fill; one row where n is m
 Found = dict[tuple[str, str, int], dict[str, Any]]
 
 
-class Accuracy:
+class Accuracy(abc.ABC):
     """Errors of softmax on N(0, 3) scores: a sum that loses digits over long rows, an exp that is short of some."""
 
     version = "1"
@@ -26,6 +27,11 @@ class Accuracy:
     unit = "ulp"
     param_names: ClassVar = ["implementation", "dtype", "n"]
     params: ClassVar[list[list[Any]]]
+
+    @property
+    @abc.abstractmethod
+    def operation(self) -> str:
+        """softmax; abstract, so that asv takes this class for no benchmark."""
 
     def setup_cache(self) -> Found:
         """Measure everything in one process: it is quick, and starting a process for each would not be.

@@ -55,6 +55,7 @@ class Memory(base.Memory):
 class Accuracy(accuracy.Accuracy):
     """Errors in ulp against n."""
 
+    operation = "softmax"
     params: ClassVar = [_NAMES, _DTYPES, accuracy.sizes()]
 
 
