@@ -15,6 +15,8 @@ if reason := platform.unavailable():
 
 from numba import cuda
 
+from .cuda.plans import run as launch
+
 
 class _NumbaCuda:
     """Numba device arrays on the current device and its default stream."""
@@ -59,3 +61,5 @@ class _NumbaCuda:
 
 
 BACKEND = _NumbaCuda()
+
+__all__ = ["BACKEND", "launch"]

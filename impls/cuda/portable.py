@@ -51,7 +51,7 @@ def softmax_kernel(work: type) -> Any:
     """The softmax kernel that computes in float32 or float64."""
 
     @cuda.jit
-    def softmax(x, out, group):  # type: ignore[no-untyped-def]
+    def softmax(x, out, group):
         tops = cuda.shared.array(THREADS, work)
         sums = cuda.shared.array(THREADS, work)
         t = cuda.threadIdx.x
@@ -104,7 +104,7 @@ def argmax_kernel(element: np.dtype) -> Any:
     work = np.float32 if element == np.float16 else element.type
 
     @cuda.jit
-    def argmax(x, out, group):  # type: ignore[no-untyped-def]
+    def argmax(x, out, group):
         tops = cuda.shared.array(THREADS, work)
         places = cuda.shared.array(THREADS, np.int64)
         t = cuda.threadIdx.x

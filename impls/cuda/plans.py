@@ -1,0 +1,350 @@
+"""From a shape to launches: which kernels run, on what grid, with what working memory.
+
+A plan is made once for a shape, dtype and alignment and then only launches: a call from Python costs a dictionary
+look-up beside the launch itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import cuda
+
+from . import argmax_columns, argmax_rows, platform, regimes, short_rows, softmax_columns, softmax_rows, softmax_split
+from .elements import ELEMENTS, VECTOR_BYTES, Element
+from .regimes import Regime, Table
+from .tiles import Alignment, tile
+
+Shape = tuple[int, int, int]
+Run = Callable[[Any, Any, Any], None]
+"""(x, out, stream): launches on a stream, 0 for the default one."""
+
+COUPLED_BLOCKS = 32  # of one row; the lanes of a warp gather their results
+BLOCKS_PER_MULTIPROCESSOR = 8  # how finely long rows are cut, so that all multiprocessors end together
+MOST_BLOCKS = 65535  # in a grid's second dimension
+
+
+@dataclass(frozen=True)
+class Device:
+    """What plans depend on.
+
+    Attributes:
+        multiprocessors: of the device.
+        table: its regimes.
+    """
+
+    multiprocessors: int
+    table: Table
+
+
+@functools.cache
+def current_device() -> Device:
+    """The device at hand, with its table."""
+    if platform.SIMULATED:
+        return Device(1, regimes.load(platform.SIMULATOR_NAME)[0])
+    count = cuda.get_current_device().MULTIPROCESSOR_COUNT
+    return Device(count, regimes.load(platform.device_name())[0])
+
+
+@functools.lru_cache(maxsize=512)
+def plan(operation: str, element: str, shape: Shape, x_offset: int, out_offset: int) -> Run:
+    """The launches for x of this shape on the current device.
+
+    Args:
+        operation: softmax or argmax.
+        element: a name of `ELEMENTS`.
+        shape: (outer, n, inner), none of them 0.
+        x_offset, out_offset: bytes by which x and out start after a 16-byte boundary.
+    """
+    return make(operation, ELEMENTS[element], shape, x_offset, out_offset, current_device())
+
+
+def make(operation: str, element: Element, shape: Shape, x_offset: int, out_offset: int, device: Device) -> Run:
+    """As `plan`, for a device and table that are given."""
+    rows = shape[2] == 1
+    name = f"{operation} {'rows' if rows else 'columns'}"
+    vectors = x_offset == 0 and (out_offset == 0 or operation == "argmax")
+    if rows:
+        alignment = _alignment(operation, element, shape[1], x_offset, out_offset)
+        regime = next(r for r in device.table[name] if _holds_row(r, element, shape[1], alignment, device))
+        return _ROWS[operation, regime.kernel](element, regime, shape, alignment, vectors, device)
+    vectors = vectors and shape[2] % element.per_vector == 0
+    regime = next(r for r in device.table[name] if _holds_column(r, element, shape[1], vectors))
+    return _COLUMNS[operation, regime.kernel](element, regime, shape, vectors, device)
+
+
+def choose(name: str, element: Element, n: int, device: Device) -> Regime:
+    """The regime of a table for aligned rows (or columns) of n elements."""
+    if name.endswith("rows"):
+        alignment: Alignment = "aligned" if n % element.per_vector == 0 else "peeled"
+        return next(r for r in device.table[name] if _holds_row(r, element, n, alignment, device))
+    return next(r for r in device.table[name] if _holds_column(r, element, n, True))
+
+
+def _alignment(operation: str, element: Element, n: int, x_offset: int, out_offset: int) -> Alignment:
+    if operation == "argmax":  # the output is not written by vectors
+        out_offset = x_offset
+    if x_offset != out_offset:
+        return "single"
+    return "aligned" if x_offset == 0 and n % element.per_vector == 0 else "peeled"
+
+
+def _holds_row(regime: Regime, element: Element, n: int, alignment: Alignment, device: Device) -> bool:
+    if regime.longest is not None and n > regime.longest:
+        return False
+    if regime.kernel == "short":
+        return n <= short_rows.LONGEST
+    if regime.kernel in ("split", "parts"):
+        return True
+    part = tile(element, regime.sharing, regime.vectors(element), alignment)
+    capacity = part.size - (part.width - 1 if alignment == "peeled" else 0)
+    if regime.kernel == "coupled":
+        # Blocks of a row wait for each other, so the device must hold them all at once.
+        return n <= part.size * min(COUPLED_BLOCKS, device.multiprocessors) - (part.size - capacity)
+    return n <= capacity
+
+
+def _column_rows(regime: Regime, element: Element, vectors: bool) -> int:
+    """Elements of a column that a thread holds; half as many where each costs an address of its own."""
+    width = element.per_vector if vectors else 2
+    return max(1, regime.elements(element) // width)
+
+
+def _holds_column(regime: Regime, element: Element, n: int, vectors: bool) -> bool:
+    if regime.longest is not None and n > regime.longest:
+        return False
+    return regime.kernel != "tile" or n <= regime.sharing * _column_rows(regime, element, vectors)
+
+
+class Launch:
+    """A kernel with its grid: called with a stream and the kernel's arguments."""
+
+    def __init__(self, kernel: Any, grid: int | tuple[int, int], threads: int) -> None:
+        self.kernel, self.grid, self.threads = kernel, grid, threads
+        self._configured: dict[Any, Any] = {}
+
+    def __call__(self, stream: Any, *arguments: Any) -> None:
+        configured = self._configured.get(stream)
+        if configured is None:
+            configured = self._configure(stream)
+        configured(*arguments)
+
+    def _configure(self, stream: Any) -> Any:
+        if platform.SIMULATED:
+            return self._simulate  # there a kernel holds one configuration at a time
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a small grid, for a small problem, is meant
+            self._configured[stream] = self.kernel[self.grid, self.threads, stream]
+        return self._configured[stream]
+
+    def _simulate(self, *arguments: Any) -> None:
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(3e-4)  # the simulator's own loop polls and would keep the interpreter to itself
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # inf - inf is the definition's own NaN
+                self.kernel[self.grid, self.threads](*arguments)
+        finally:
+            sys.setswitchinterval(interval)
+
+
+def _per_stream(make_arrays: Callable[[], tuple[Any, ...]]) -> Callable[[Any], tuple[Any, ...]]:
+    """Working memory, made once for each stream: launches on one stream do not overlap."""
+    made: dict[Any, tuple[Any, ...]] = {}
+
+    def arrays(stream: Any) -> tuple[Any, ...]:
+        if stream not in made:
+            made[stream] = make_arrays()
+        return made[stream]
+
+    return arrays
+
+
+def _parts(tiles: int, lines: int, device: Device) -> int:
+    """Tiles of a part, so that lines * parts blocks fill the device; no more parts than tiles."""
+    wanted = max(1, device.multiprocessors * BLOCKS_PER_MULTIPROCESSOR // lines)
+    return -(-tiles // min(tiles, wanted, MOST_BLOCKS))
+
+
+def _short(module_kernel: Any, element: Element, regime: Regime, shape: Shape, vectors: bool) -> Run:
+    each = max(1, regime.elements(element) // shape[1])
+    kernel = module_kernel(element, regime.threads, shape[1], each, vectors)
+    launch = Launch(kernel, -(-shape[0] // (regime.threads * each)), regime.threads)
+    return lambda x, out, stream: launch(stream, x, out)
+
+
+def _softmax_short(element, regime, shape, alignment, vectors, device):
+    return _short(short_rows.softmax, element, regime, shape, vectors)
+
+
+def _argmax_short(element, regime, shape, alignment, vectors, device):
+    return _short(short_rows.argmax, element, regime, shape, vectors)
+
+
+def _in_registers(module_kernel: Any, element: Element, regime: Regime, shape: Shape, alignment: Alignment) -> Run:
+    kernel = module_kernel(element, regime.threads, regime.sharing, regime.vectors(element), alignment)
+    launch = Launch(kernel, -(-shape[0] // (regime.threads // regime.sharing)), regime.threads)
+    return lambda x, out, stream: launch(stream, x, out)
+
+
+def _softmax_rows(element, regime, shape, alignment, vectors, device):
+    return _in_registers(softmax_rows.rows, element, regime, shape, alignment)
+
+
+def _argmax_rows(element, regime, shape, alignment, vectors, device):
+    return _in_registers(argmax_rows.rows, element, regime, shape, alignment)
+
+
+def _softmax_coupled(element, regime, shape, alignment, vectors, device):
+    part = tile(element, regime.threads, regime.vectors(element), alignment)
+    head = part.width - 1 if alignment == "peeled" else 0
+    blocks = -(-(shape[1] + head) // part.size)
+    grid = shape[0] * blocks
+    word = np.uint64 if element.wide else np.uint32
+    launch = Launch(
+        softmax_rows.coupled(element, regime.threads, regime.vectors(element), alignment), grid, regime.threads
+    )
+
+    def working_memory() -> tuple[Any, ...]:
+        empty = np.full(2 * grid, np.iinfo(word).max, word)
+        return cuda.to_device(empty), cuda.to_device(empty), cuda.to_device(np.zeros(1, np.uint64))
+
+    arrays = _per_stream(working_memory)
+    return lambda x, out, stream: launch(stream, x, out, *arrays(stream), blocks)
+
+
+def _softmax_split(element, regime, shape, alignment, vectors, device):
+    kernels = softmax_split.split(element, regime.threads, regime.vectors(element), alignment)
+    tiles = -(-(shape[1] + element.per_vector) // kernels.size)
+    each = _parts(tiles, shape[0], device)
+    parts = -(-tiles // each)
+    partial = Launch(kernels.partial, (shape[0], parts), regime.threads)
+    finish = Launch(kernels.finish, (shape[0], parts), regime.threads)
+    arrays = _per_stream(lambda: tuple(cuda.device_array((shape[0], parts), element.register) for _ in range(2)))
+
+    def run(x: Any, out: Any, stream: Any) -> None:
+        tops, totals = arrays(stream)
+        partial(stream, x, tops, totals, each)
+        finish(stream, x, out, tops, totals, each)
+
+    return run
+
+
+def _argmax_parts(element, regime, shape, alignment, vectors, device):
+    part = tile(element, regime.threads, regime.vectors(element), alignment)
+    tiles = -(-(shape[1] + element.per_vector) // part.size)
+    each = _parts(tiles, shape[0], device)
+    parts = -(-tiles // each)
+    kernel = argmax_rows.parts(element, regime.threads, regime.vectors(element), alignment, parts == 1)
+    if parts == 1:
+        whole = Launch(kernel, shape[0], regime.threads)
+        return lambda x, out, stream: whole(stream, x, out, each)
+    search = Launch(kernel, (shape[0], parts), regime.threads)
+    return _search_and_finish(search, parts, shape[0], regime.threads, each)
+
+
+def _search_and_finish(search: Launch, parts: int, lines: int, threads: int, size: int) -> Run:
+    finish = Launch(argmax_rows.finish(threads), -(-lines // threads), threads)
+    arrays = _per_stream(
+        lambda: (cuda.device_array((parts, lines), np.uint64), cuda.device_array((parts, lines), np.int64))
+    )
+
+    def run(x: Any, out: Any, stream: Any) -> None:
+        keys, indices = arrays(stream)
+        search(stream, x, keys, indices, size)
+        finish(stream, keys, indices, out)
+
+    return run
+
+
+def _blocks_of_columns(regime: Regime, element: Element, shape: Shape, vectors: bool) -> int:
+    columns = (regime.threads // regime.sharing) * (element.per_vector if vectors else 1)
+    return -(-shape[0] * shape[2] // columns)
+
+
+def _softmax_tile(element, regime, shape, vectors, device):
+    rows = _column_rows(regime, element, vectors)
+    kernel = softmax_columns.tile(element, regime.threads // regime.sharing, regime.sharing, rows, vectors)
+    launch = Launch(kernel, _walkers(_blocks_of_columns(regime, element, shape, vectors)), regime.threads)
+    return lambda x, out, stream: launch(stream, x, out)
+
+
+def _walkers(blocks: int) -> int:
+    """Blocks that walk over the sets of columns: on a device one for each set."""
+    return min(blocks, 8) if platform.SIMULATED else blocks
+
+
+def _cut_columns(element: Element, regime: Regime, shape: Shape, vectors: bool, device: Device) -> tuple[int, int, int]:
+    """(blocks of columns, elements of a part, parts)."""
+    blocks = _blocks_of_columns(regime, element, shape, vectors)
+    step = regime.sharing * _column_rows(regime, element, vectors)
+    size = _parts(-(-shape[1] // step), blocks, device) * step
+    return blocks, size, -(-shape[1] // size)
+
+
+def _softmax_columns_split(element, regime, shape, vectors, device):
+    rows = _column_rows(regime, element, vectors)
+    kernels = softmax_columns.split(element, regime.threads // regime.sharing, regime.sharing, rows, vectors)
+    blocks, size, parts = _cut_columns(element, regime, shape, vectors, device)
+    partial = Launch(kernels.partial, (blocks, parts), regime.threads)
+    finish = Launch(kernels.finish, (blocks, parts), regime.threads)
+    lines = shape[0] * shape[2]
+    arrays = _per_stream(lambda: tuple(cuda.device_array((parts, lines), element.register) for _ in range(2)))
+
+    def run(x: Any, out: Any, stream: Any) -> None:
+        tops, totals = arrays(stream)
+        partial(stream, x, tops, totals, size)
+        finish(stream, x, out, tops, totals, size)
+
+    return run
+
+
+def _argmax_columns(element, regime, shape, vectors, device):
+    rows = _column_rows(regime, element, vectors)
+    blocks, size, parts = _cut_columns(element, regime, shape, vectors, device)
+    across = regime.threads // regime.sharing
+    kernel = argmax_columns.parts(element, across, regime.sharing, rows, vectors, parts == 1)
+    if parts > 1:
+        search = Launch(kernel, (blocks, parts), regime.threads)
+        return _search_and_finish(search, parts, shape[0] * shape[2], regime.threads, size)
+    whole = Launch(kernel, (_walkers(blocks), 1), regime.threads)
+    unused = _per_stream(lambda: (cuda.device_array((1, 1), np.uint64),))
+    return lambda x, out, stream: whole(stream, x, *unused(stream), out, size)
+
+
+_ROWS: dict[tuple[str, str], Callable[..., Run]] = {
+    ("softmax", "short"): _softmax_short,
+    ("softmax", "rows"): _softmax_rows,
+    ("softmax", "coupled"): _softmax_coupled,
+    ("softmax", "split"): _softmax_split,
+    ("argmax", "short"): _argmax_short,
+    ("argmax", "rows"): _argmax_rows,
+    ("argmax", "parts"): _argmax_parts,
+}
+_COLUMNS: dict[tuple[str, str], Callable[..., Run]] = {
+    ("softmax", "tile"): _softmax_tile,
+    ("softmax", "split"): _softmax_columns_split,
+    ("argmax", "parts"): _argmax_columns,
+}
+
+
+def run(operation: str, x: Any, out: Any, stream: Any = 0) -> Any:
+    """Fill out from x, arrays on the device, on a stream; returns out without waiting."""
+    element = x.dtype.name
+    if element == "bool":
+        x = x.view(np.uint8)
+    plan(operation, element, tuple(x.shape), _offset(x), _offset(out))(x, out, stream)
+    return out
+
+
+def _offset(array: Any) -> int:
+    """Bytes by which an array starts after a 16-byte boundary."""
+    if platform.SIMULATED:
+        return int(array.ctypes.data) % VECTOR_BYTES
+    return int(array.device_ctypes_pointer.value or 0) % VECTOR_BYTES

@@ -1,0 +1,215 @@
+"""Which kernel takes which shape: one table for each operation and layout, which a machine may override.
+
+A regime is used for rows that it can hold; the first that can is taken. What a thread holds is given in 32-bit
+registers, so that one table serves all dtypes: 32 registers are 32 elements of up to 32 bits, or 16 of 64.
+The built-in numbers come from the occupancy and the machine code, not from timings; `impls.cuda.tune` measures
+candidates on a device and writes a table for it, which is read from the file that MAXBENCH_CUDA_TABLE names, or
+from cuda-<device>.json in the user's cache folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from .elements import Element
+from .platform import SIMULATED
+
+KINDS = {
+    "softmax rows": ("short", "rows", "coupled", "split"),
+    "softmax columns": ("tile", "split"),
+    "argmax rows": ("short", "rows", "parts"),
+    "argmax columns": ("parts",),
+}
+"""Table name -> the kernels that it may name; the last one takes rows of any length."""
+
+TABLE_FILE = "MAXBENCH_CUDA_TABLE"
+
+Layout = Literal["rows", "columns"]
+
+
+@dataclass(frozen=True)
+class Regime:
+    """How rows of some lengths are shared out.
+
+    Attributes:
+        kernel: short: a thread a row, through shared memory, up to 32 columns. rows: `sharing` threads a row, in
+            registers. coupled: a row over several blocks, read once. split, parts: a row by tiles, over as many
+            blocks as fill the device. tile: a strided axis in registers.
+        threads: of a block.
+        sharing: threads that share one row or column (1 for short).
+        registers: of 32 bits, that hold elements in each thread.
+        longest: the longest row to use it for, where that is less than it can hold.
+    """
+
+    kernel: str
+    threads: int
+    sharing: int
+    registers: int
+    longest: int | None = None
+
+    def elements(self, element: Element) -> int:
+        """Elements that a thread holds."""
+        return max(1, self.registers // (2 if element.wide else 1))
+
+    def vectors(self, element: Element) -> int:
+        """16-byte vectors that a thread holds, at least one."""
+        return max(1, self.elements(element) // element.per_vector)
+
+
+Table = Mapping[str, tuple[Regime, ...]]
+
+DEVICE: Table = {
+    "softmax rows": (
+        Regime("short", 128, 1, 16, longest=32),
+        Regime("rows", 128, 8, 8),  # up to 64 columns of 32 bits
+        Regime("rows", 128, 16, 8),
+        Regime("rows", 128, 32, 8),
+        Regime("rows", 128, 32, 16),
+        Regime("rows", 128, 32, 32),  # 1024
+        Regime("rows", 128, 128, 16),
+        Regime("rows", 128, 128, 32),
+        Regime("rows", 256, 256, 32),  # 8192: several blocks a multiprocessor, so that loads and stores overlap
+        Regime("rows", 512, 512, 32),  # 16384
+        Regime("coupled", 512, 512, 32),  # up to 32 blocks a row: 524,288
+        Regime("split", 256, 256, 32),
+    ),
+    "softmax columns": (
+        Regime("tile", 256, 1, 32),
+        Regime("tile", 256, 2, 32),
+        Regime("tile", 256, 4, 32),
+        Regime("tile", 256, 8, 32),
+        Regime("tile", 256, 16, 32),
+        Regime("tile", 256, 32, 32),
+        Regime("split", 256, 8, 32),
+    ),
+    "argmax rows": (
+        Regime("short", 128, 1, 16, longest=32),
+        Regime("rows", 128, 8, 8),
+        Regime("rows", 128, 16, 8),
+        Regime("rows", 128, 32, 8),
+        Regime("rows", 128, 32, 16),
+        Regime("rows", 128, 32, 32),
+        Regime("parts", 128, 128, 16, longest=8192),
+        Regime("parts", 256, 256, 16),
+    ),
+    "argmax columns": (
+        Regime("parts", 256, 1, 16, longest=8),
+        Regime("parts", 256, 4, 16, longest=64),
+        Regime("parts", 256, 8, 16),
+    ),
+}
+
+# Simulated threads are dear and exchange values slowly: few, with long registers.
+SIMULATOR: Table = {
+    "softmax rows": (
+        Regime("short", 4, 1, 512, longest=32),
+        Regime("rows", 8, 2, 64),
+        Regime("rows", 8, 4, 128),
+        Regime("rows", 8, 8, 256),
+        Regime("split", 8, 8, 256),
+    ),
+    "softmax columns": (
+        Regime("tile", 8, 2, 64),
+        Regime("split", 8, 2, 256),
+    ),
+    "argmax rows": (
+        Regime("short", 4, 1, 512, longest=32),
+        Regime("rows", 8, 2, 64),
+        Regime("rows", 8, 4, 128),
+        Regime("parts", 8, 8, 256),
+    ),
+    "argmax columns": (
+        Regime("parts", 8, 1, 64, longest=64),
+        Regime("parts", 8, 2, 64),
+    ),
+}
+
+
+def built_in() -> Table:
+    """The table without any file: the device's, or the simulator's."""
+    return SIMULATOR if SIMULATED else DEVICE
+
+
+def machine_file(device: str) -> Path:
+    """Where the table of a device, by its name, is kept."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "maxbench" / f"cuda-{re.sub(r'[^A-Za-z0-9]+', '-', device).strip('-')}.json"
+
+
+def load(device: str) -> tuple[Table, str]:
+    """The table for a device, and where it is from: a file or ``built in``.
+
+    Raises:
+        ValueError: the file holds something else than a table; says what.
+        FileNotFoundError: MAXBENCH_CUDA_TABLE names no file.
+    """
+    named = os.environ.get(TABLE_FILE)
+    path = Path(named) if named else machine_file(device)
+    if not named and (SIMULATED or not path.is_file()):
+        return built_in(), "built in"
+    return read(path), str(path)
+
+
+def read(path: Path) -> Table:
+    """A table from a file; what it leaves out is the built-in one's.
+
+    Raises:
+        ValueError: it holds something else than a table; says what.
+        FileNotFoundError: there is no such file.
+    """
+    text = path.read_text(encoding="utf-8")
+    try:
+        data = json.loads(text)
+        if not isinstance(data, dict):
+            raise ValueError("not an object")
+        return {**built_in(), **{name: _regimes(name, entries) for name, entries in data.items()}}
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: not a table of CUDA regimes: {error}") from None
+
+
+def as_json(table: Table) -> str:
+    """The text of a table file."""
+    return json.dumps({name: [asdict(regime) for regime in regimes] for name, regimes in table.items()}, indent=1)
+
+
+def _regimes(name: str, entries: Any) -> tuple[Regime, ...]:
+    if name not in KINDS:
+        raise ValueError(f"{name!r}: accepted are {', '.join(KINDS)}")
+    known = {field.name for field in fields(Regime)}
+    regimes = []
+    for entry in entries:
+        if unknown := sorted(set(entry) - known):
+            raise ValueError(f"{name}: {unknown} in a regime: accepted are {', '.join(sorted(known))}")
+        regimes.append(checked(name, Regime(**entry)))
+    if not regimes or regimes[-1].kernel != KINDS[name][-1] or regimes[-1].longest is not None:
+        raise ValueError(f"{name}: the last regime must be {KINDS[name][-1]!r} without `longest`, to take every row")
+    return tuple(regimes)
+
+
+def checked(name: str, regime: Regime) -> Regime:
+    """The regime, if its kernel can be built.
+
+    Raises:
+        ValueError: says what is wrong with it.
+    """
+    if regime.kernel not in KINDS[name]:
+        raise ValueError(f"{name}: kernel {regime.kernel!r}: accepted are {', '.join(KINDS[name])}")
+    for what in ("threads", "sharing", "registers"):
+        value = getattr(regime, what)
+        if not isinstance(value, int) or value < 1 or value & (value - 1):
+            raise ValueError(f"{name}: {what} {value!r} is not a power of two")
+    if regime.threads > 1024 or regime.sharing > regime.threads:
+        raise ValueError(f"{name}: {regime.threads} threads, {regime.sharing} of them to a row, of at most 1024")
+    across_warps = name.endswith("rows") and regime.sharing > 32
+    whole_block = across_warps or regime.kernel in ("coupled", "split", "parts") and name.endswith("rows")
+    if whole_block and regime.sharing != regime.threads:
+        raise ValueError(
+            f"{name}: {regime.kernel} with more than a warp to a row shares it among all threads of a block"
+        )
+    return regime

@@ -1,0 +1,35 @@
+"""Runs tests/cuda/simulated in a process of its own: numba-cuda decides at import whether it simulates."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+@pytest.mark.parametrize("file", sorted(path.name for path in (HERE / "simulated").glob("test_*.py")))
+def test_in_simulator(file: str) -> None:
+    missing = [name for name in ("numba_cuda", "cuda.bindings", "greenlet") if not _installed(name)]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}; pip install 'maxbench[test]'")
+    # Not -x: one run shows everything that is wrong.
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / "simulated" / file)]
+    environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
+    result = subprocess.run(
+        command, cwd=HERE.parent.parent, env=environment, capture_output=True, text=True, timeout=400, check=False
+    )
+    assert result.returncode == 0, f"{result.stdout[-6000:]}\n{result.stderr[-2000:]}"
+    assert " passed" in result.stdout
+
+
+def _installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
