@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+
+import pytest
+
+from impls import registry
 
 
 def write(folder: Path, modules: Mapping[str, str], points: Mapping[str, str], name: str = "some-plugin") -> Path:
@@ -17,3 +22,32 @@ def write(folder: Path, modules: Mapping[str, str], points: Mapping[str, str], n
     lines = [f"{key} = {target}" for key, target in points.items()]
     (info / "entry_points.txt").write_text("\n".join(["[maxbench.impls]", *lines, ""]))
     return folder
+
+
+Install = Callable[[Mapping[str, str], Mapping[str, str]], Path]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Make a plug-in package importable, here and in child processes, with a registry that has not seen it yet."""
+    installed: set[str] = set()
+
+    def forget() -> None:
+        for module in installed:
+            sys.modules.pop(module, None)
+        for cached in (registry._catalogue, registry._load, registry._attempt):
+            cached.cache_clear()
+
+    def add(modules: Mapping[str, str], points: Mapping[str, str]) -> Path:
+        folder = tmp_path / "plugin"
+        folder.mkdir()
+        installed.update(modules)
+        write(folder, modules, points)
+        monkeypatch.syspath_prepend(str(folder))
+        monkeypatch.setenv("PYTHONPATH", str(folder))
+        forget()
+        return folder
+
+    yield add
+    monkeypatch.undo()
+    forget()

@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 import pytest
-from conftest import Install
 
 import impls
 from impls import contract, registry
+from tests.plugins import Install
 
 IN_TREE = ("naive", "numba_cuda", "numba_parallel", "numba_simple", "numpy_vectorized")
 

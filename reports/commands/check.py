@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from impls import contract, isolated
-from impls.agreement import Finding
+from impls.agreement import Finding, Status
 
 from ..progress import Bar
 from ..selection import select
 from ..terminal import console
 
-_STATUSES = ("agrees", "wrong", "not supported", "unavailable")
+_COUNTED: tuple[Status, ...] = ("agrees", "wrong", "not supported")
 _SHOWN = 20
 
 
@@ -70,28 +70,23 @@ def _print(findings: Sequence[Finding]) -> None:
             name = f"{len(pairs - bad)} pairs of a softmax and an argmax"
         rows.setdefault((finding.operation, name), []).append(finding)
     table = Table("operation", "implementation")
-    for status in _STATUSES[:-1]:
+    for status in _COUNTED:
         table.add_column(status, justify="right")
-    table.add_column("why", overflow="fold")
     for (operation, name), own in rows.items():
         counts = Counter(finding.status for finding in own)
         table.add_row(
             *("both" if operation == "pair" else operation, name),
-            *("" if counts["unavailable"] else str(counts[status]) for status in _STATUSES[:-1]),
-            _why(own),
+            *("-" if counts["unavailable"] else str(counts[status]) for status in _COUNTED),
         )
     out.print(table)
-    wrong = [finding for finding in findings if finding.status == "wrong"]
-    for finding in wrong[:_SHOWN]:
-        where = f" {finding.case} {finding.dtype}" if finding.case else ""
-        out.print(f"wrong: {finding.operation} {finding.implementation}{where}: {finding.detail}", markup=False)
-    if len(wrong) > _SHOWN:
-        out.print(f"... and {len(wrong) - _SHOWN} more; --format json has all")
+    lines = list(dict.fromkeys(_line(finding) for finding in findings if finding.status != "agrees"))
+    for line in lines[:_SHOWN]:
+        print(line)
+    if len(lines) > _SHOWN:
+        print(f"... and {len(lines) - _SHOWN} more; --format json has all")
 
 
-def _why(own: Sequence[Finding]) -> str:
-    """The reasons for what is not supported or unavailable, each once."""
-    reasons = dict.fromkeys(f.detail for f in own if f.status in ("not supported", "unavailable"))
-    wrong = next((f for f in own if f.status == "wrong"), None)
-    first = [f"{wrong.case} {wrong.dtype}: {wrong.detail}"] if wrong else []
-    return "; ".join([*first, *reasons])
+def _line(finding: Finding) -> str:
+    """A finding in one line; reasons that hold for every case are worded without one, to be said once."""
+    where = f" {finding.case} {finding.dtype}" if finding.status == "wrong" and finding.case else ""
+    return f"{finding.status}: {finding.operation}.{finding.implementation}{where}: {finding.detail}"
