@@ -47,7 +47,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class ResultFile:
-    """What one of asv's result files holds."""
+    """What one of asv's result files holds; ``versions`` are those of its benchmarks, by name."""
 
     path: Path
     machine: str
@@ -56,6 +56,7 @@ class ResultFile:
     date: float | None
     requirements: dict[str, str]
     measurements: tuple[Measurement, ...]
+    versions: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -103,10 +104,13 @@ def _file(path: Path, data: dict[str, Any]) -> ResultFile:
         raise ValueError(f"format version {data.get('version')!r}, expected {FORMAT}")
     columns = [str(name) for name in data["result_columns"]]
     found: list[Measurement] = []
+    versions: dict[str, str] = {}
     for name, cells in data["results"].items():
         # Old asv wrote a bare value for a benchmark without parameters.
         row = dict(zip(columns, cells, strict=False)) if isinstance(cells, list) else {"result": [cells]}
         found.extend(_measurements(str(name), row))
+        if row.get("version") is not None:
+            versions[str(name)] = str(row["version"])
     date = data.get("date")
     return ResultFile(
         path=path,
@@ -116,6 +120,7 @@ def _file(path: Path, data: dict[str, Any]) -> ResultFile:
         date=float(date) / 1000 if isinstance(date, int | float) else None,
         requirements={str(k): str(v) for k, v in (data.get("requirements") or {}).items()},
         measurements=tuple(found),
+        versions=versions,
     )
 
 

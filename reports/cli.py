@@ -18,6 +18,7 @@ COMMANDS = {
     "gate": "say whether a change made an implementation slower",
     "report": "write the report of stored results again",
     "compare": "compare two runs input by input",
+    "publish": "write asv's own pages, with links that compare implementations",
     "new": "write the file of a new implementation",
 }
 

@@ -24,30 +24,35 @@ PAGED = 300  # tables with more rows are shown page by page
 
 def render(content: Content, parts: list[Section]) -> str:
     """The whole page."""
-    return _template().render(
-        content=content,
-        sections=parts,
-        style=Markup(_read("style.css")),  # noqa: S704 - our own file
-        script=Markup(_read("page.js")),  # noqa: S704 - our own file
-        variables=style.variables(),
-        highlighting=sources.css(),
-        highlighting_dark=sources.css(dark=True),
-        first_rows=FIRST_ROWS,
+    return (
+        environment()
+        .get_template("index.html.j2")
+        .render(
+            content=content,
+            sections=parts,
+            style=Markup(_read("style.css")),  # noqa: S704 - our own file
+            script=Markup(_read("page.js")),  # noqa: S704 - our own file
+            variables=style.variables(),
+            highlighting=sources.css(),
+            highlighting_dark=sources.css(dark=True),
+            first_rows=FIRST_ROWS,
+        )
     )
 
 
 @functools.cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
+def environment() -> jinja2.Environment:
+    """Where the templates are loaded from; whatever they show is escaped."""
+    found = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["paged"] = lambda grid: len(grid.rows) > PAGED
-    environment.filters["data"] = _data
-    return environment.get_template("index.html.j2")
+    found.filters["paged"] = lambda grid: len(grid.rows) > PAGED
+    found.filters["data"] = _data
+    return found
 
 
 def _read(name: str) -> str:

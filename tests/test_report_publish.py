@@ -1,0 +1,107 @@
+"""asv's own pages: made of run folders by asv itself, with presets, and readable from disk."""
+
+import json
+import re
+import shutil
+import urllib.parse
+
+import pytest
+
+from reports import cli, publish, runs
+from tests.report_data import COMMIT, Results
+
+PARAMS = [["'fast'", "'slow'"], ["'float32'"], ["2", "1024", "1048576"]]
+
+
+def run(folder, commit=COMMIT):
+    found = Results()
+    for name, speed in (("fast", 1e-3), ("slow", 2e-3)):
+        for n in (2, 1024, 1048576):
+            found.add("softmax.Sweep.time_call", (name, "float32", n), [[speed], [speed * 1.1]])
+    found.write(folder, commit=commit)
+    benchmark = {
+        "name": "softmax.Sweep.time_call", "param_names": ["implementation", "dtype", "n"], "params": PARAMS,
+        "type": "time", "unit": "seconds", "version": "1", "code": "", "pretty_name": None, "timeout": 60,
+    }  # fmt: skip
+    known = {"softmax.Sweep.time_call": benchmark, "version": 2}
+    (folder / "asv" / "results" / "benchmarks.json").write_text(json.dumps(known))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    base = tmp_path_factory.mktemp("publish")
+    folders = [run(base / "a"), run(base / "b", "f" * 40)]
+    return publish.publish(folders, base / "html")
+
+
+def test_asv_draws_every_run_and_the_index_links_each_comparison(pages):
+    index = json.loads((pages.parent / "index.json").read_text())
+    assert set(index["revision_to_hash"].values()) == {COMMIT, "f" * 40}
+    links = re.findall(r'href="(index\.html#softmax[^"]*)"', pages.read_text())
+    assert len(links) == 1
+    query = urllib.parse.parse_qs(links[0].replace("&amp;", "&").partition("?")[2])
+    assert query == {"x-axis": ["n"], "y-axis-scale": ["log"], "p-dtype": ["'float32'"]}
+
+
+def test_the_graph_shows_one_line_per_implementation_from_disk(pages, browser, tmp_path):
+    if shutil.which("npm") is None:
+        pytest.skip("no npm to fetch the libraries with")
+    # The libraries as one publication of a user's has them; asv's data as above.
+    index = publish.publish([run(tmp_path / "run")], tmp_path / "html", offline=True)
+    browser.open(index)
+    link = browser.js("return document.querySelector('li a').href")
+    browser.driver.get("about:blank")
+    browser.open(link)
+    browser.wait("return document.querySelectorAll('#graph-display canvas').length > 0")
+    assert browser.logs("browser") == []
+    legend = browser.wait("return document.querySelector('.legend')?.textContent")
+    assert "fast" in legend
+    assert "slow" in legend
+    assert browser.js("return document.querySelectorAll('.legend tr').length") == 2
+    vendor = {path.name for path in (tmp_path / "html" / "vendor").iterdir()}
+    assert {name.partition("-")[0] for name in vendor} >= {"jquery", "flot", "bootstrap", "blueimp"}
+    assert [name for name in vendor if "LICENSE" in name.upper()]
+    assert "https://c" not in (tmp_path / "html" / "index.html").read_text()
+
+
+def test_earlier_pages_are_replaced_and_other_folders_left_alone(pages, tmp_path, capsys):
+    folder = run(tmp_path / "run")
+    shutil.copytree(pages.parent, tmp_path / "html")
+    (tmp_path / "html" / "old.txt").write_text("")
+    assert cli.main(["publish", str(folder), "--output", str(tmp_path / "html")]) == 0
+    assert capsys.readouterr().out.strip().endswith("comparisons.html")
+    assert not (tmp_path / "html" / "old.txt").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("")
+    assert cli.main(["publish", str(folder), "--output", str(tmp_path / "mine")]) == 2
+    assert "left as it is" in capsys.readouterr().err
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+def test_what_cannot_be_published_is_said(tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(runs.NoResults):
+        publish.publish([tmp_path / "empty"], tmp_path / "html")
+    folder = run(tmp_path / "run")
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(publish.PublishFailed, match="npm, which is not installed"):
+        publish.publish([folder], tmp_path / "html", offline=True)
+    (folder / "asv" / "results" / "benchmarks.json").write_text('{"version": 2, "a": {"params": 3}}')
+    with pytest.raises(publish.PublishFailed, match="asv publish failed"):
+        publish.publish([folder], tmp_path / "html")
+
+
+def test_presets_take_the_numeric_axis_and_one_link_per_rest():
+    found = publish.presets(
+        {
+            "argmax.Orders.time_call": {
+                "param_names": ["implementation", "dtype", "order"],
+                "params": [["'a'"], ["'float32'"], ["'random'", "'all equal'"]],
+            },
+            "other.time": {"param_names": [], "params": []},
+        }
+    )
+    assert [p.fixed for p in found] == ["dtype float32, order random", "dtype float32, order all equal"]
+    assert "x-axis=implementation" in found[0].address
+    assert "p-order=%27all%20equal%27" in found[1].address
