@@ -16,6 +16,7 @@ COMMANDS = {
     "list": "show every implementation, where it comes from and whether it can run here",
     "check": "check every implementation against the contract",
     "gate": "say whether a change made an implementation slower",
+    "history": "measure commits with asv, and show where a series changes",
     "report": "write the report of stored results again",
     "compare": "compare two runs input by input",
     "publish": "write asv's own pages, with links that compare implementations",

@@ -30,7 +30,7 @@ def render(content: Content, parts: list[Section]) -> str:
         .render(
             content=content,
             sections=parts,
-            style=Markup(_read("style.css")),  # noqa: S704 - our own file
+            style=style_sheet(),
             script=Markup(_read("page.js")),  # noqa: S704 - our own file
             variables=style.variables(),
             highlighting=sources.css(),
@@ -53,6 +53,11 @@ def environment() -> jinja2.Environment:
     found.filters["paged"] = lambda grid: len(grid.rows) > PAGED
     found.filters["data"] = _data
     return found
+
+
+def style_sheet() -> Markup:
+    """The style of every page, to stand in a style element; `figures.style.variables` are its colours."""
+    return Markup(_read("style.css"))  # noqa: S704 - our own file
 
 
 def _read(name: str) -> str:

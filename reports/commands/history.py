@@ -1,0 +1,91 @@
+"""``maxbench history``: measure commits with asv, and show where a series changes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+from pathlib import Path
+
+from bench import grid
+
+from ..cli import UsageError
+from ..gate import sources
+from ..history import publish, run, steps
+from ..progress import Bar
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``maxbench history``."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--repository", type=Path, default=Path(), metavar="DIR", help="the checkout (default: here)")
+    common.add_argument(
+        "--results", type=Path, metavar="DIR", help=f"shared by machines (default: {run.RESULTS} of the checkout)"
+    )
+    measuring = actions.add_parser("run", parents=[common], help="measure commits; those that are there are skipped")
+    measuring.add_argument("range", metavar="RANGE", help="a range such as v1.0..main, or one revision for it alone")
+    measuring.add_argument("--machine", metavar="NAME", help="the name results are kept under (default: the host name)")
+    measuring.add_argument("--every", type=int, default=1, metavar="N", help="only every Nth commit, and the last")
+    measuring.add_argument(
+        "--bench", action="append", metavar="REGEX", help=f"benchmarks (default: {' '.join(run.DEFAULT)}); repeatable"
+    )
+    measuring.add_argument("--full", action="store_true", help="the whole grid")
+    measuring.add_argument("--again", action="store_true", help="also commits that are there")
+    showing = actions.add_parser("publish", parents=[common], help="write asv's pages and the page with the steps")
+    showing.add_argument(
+        "--output", type=Path, default=Path("maxbench-results/history"), metavar="DIR", help="for the pages"
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    """0: done; 1: some commits could not be measured."""
+    try:
+        repository = sources.repository(args.repository)
+        results = args.results or repository / run.RESULTS
+        return _run(args, repository, results) if args.action == "run" else _publish(args, repository, results)
+    except (sources.SourceError, run.HistoryError, steps.NoRuptures) as error:
+        raise UsageError(str(error)) from None
+
+
+def _run(args: argparse.Namespace, repository: Path, results: Path) -> int:
+    if args.every < 1:
+        raise UsageError("--every must be 1 or more")
+    machine = args.machine or platform.node() or "unknown"
+    if args.full:
+        os.environ[grid.GRID] = "full"
+    found = run.commits(repository, args.range)
+    # Counted from the newest, which is always among them.
+    chosen = found[::-1][:: args.every][::-1]
+    there = set() if args.again else run.measured(results, machine)
+    todo = [commit for commit in chosen if commit not in there]
+    print(f"{len(chosen)} commits, {len(chosen) - len(todo)} of them measured before on {machine}", flush=True)
+    runner = run.Runner(repository, results, machine, args.bench or run.DEFAULT)
+    failed = 0
+    with Bar() as bar:
+        for index, commit in enumerate(todo):
+            bar.show(f"measuring {commit[:8]}", index, len(todo), None)
+            try:
+                runner.run(commit, lambda line, i=index: bar.show(line.strip()[:60], i, len(todo), None))  # type: ignore[misc]
+            except run.HistoryError as error:
+                # A commit that cannot be built is common in a history; the others are wanted all the same.
+                failed += 1
+                print(f"{commit[:8]} was not measured: {error}", file=sys.stderr)
+    print(f"{len(todo) - failed} commits were measured into {results}, {failed} failed")
+    return 1 if failed else 0
+
+
+def _publish(args: argparse.Namespace, repository: Path, results: Path) -> int:
+    published = publish.publish(repository, results, args.output)
+    for oddity in published.history.oddities:
+        print(f"note: {oddity}")
+    for f in published.found:
+        word = "step" if f.step.sure else "possible step"
+        print(
+            f"{word} of {f.step.size:+.1%} in {f.step.before[:8]}..{f.step.after[:8]} "
+            f"(confidence {f.step.confidence:.1%}): {f.series.name} on {f.series.machine}"
+        )
+    sure = sum(f.step.sure for f in published.found)
+    print(f"{len(published.history.series)} series, {sure} steps: {published.page}")
+    return 0

@@ -1,0 +1,109 @@
+"""The history as pages: asv's own graphs, and one page with the anchored series and their steps."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .. import asv_results, files
+from ..publish import Preset, presets
+from . import page, steps
+from .run import CONFIGURATION, HistoryError, configuration, git
+from .series import History, read
+from .steps import Found
+
+GRAPHS = "asv"  # the folder of asv's pages, beside ours
+
+
+@dataclass(frozen=True)
+class Published:
+    """What was read and written."""
+
+    history: History
+    found: list[Found]
+    page: Path
+
+
+def publish(repository: Path, results: Path, output: Path) -> Published:
+    """Write the pages.
+
+    Raises:
+        HistoryError: the folder holds no result.
+        NoRuptures: ruptures is not installed.
+    """
+    order = git(repository, "rev-list", "--reverse", "--all").split()
+    history = read(results, order)
+    if not history.series:
+        odd = f": {'; '.join(history.oddities)}" if history.oddities else ""
+        raise HistoryError(f"{results} holds no results{odd}")
+    found = [Found(series, step) for series in history.series for step in steps.find(series)]
+    # The surest first, then the largest.
+    found.sort(key=lambda f: (-f.step.sure, -abs(f.step.size)))
+    output.mkdir(parents=True, exist_ok=True)
+    graphs = _graphs(repository, results, output / GRAPHS, history)
+    files.write_text(output / "index.html", page.render(history, found, order, graphs))
+    files.write_json(output / "steps.json", as_json(history, found))
+    return Published(history, found, output / "index.html")
+
+
+def as_json(history: History, found: Sequence[Found]) -> dict[str, Any]:
+    """The steps and the oddities."""
+    return {
+        "schema": 1,
+        "series": len(history.series),
+        "oddities": history.oddities,
+        "steps": [
+            {
+                "machine": f.series.machine, "benchmark": f.series.name, "environment": f.series.environment,
+                "suspects": f"{f.step.before}..{f.step.after}", "first_after": f.step.after, "size": f.step.size,
+                "confidence": f.step.confidence, "sure": f.step.sure,
+            }
+            for f in found
+        ],
+    }  # fmt: skip
+
+
+def _graphs(repository: Path, results: Path, target: Path, history: History) -> list[Preset]:
+    """``asv publish`` on a copy that holds only files asv can read, so that a damaged one costs no graph.
+
+    Returns:
+        Links into it, from the folder above; none where asv failed, which the history's oddities then say.
+    """
+    with tempfile.TemporaryDirectory(prefix="maxbench-publish-") as name:
+        folder = Path(name)
+        good = {file.path for file in asv_results.read(results).files}
+        for path in [*sorted(good), *sorted(results.glob("*/machine.json")), results / "benchmarks.json"]:
+            if path.is_file():
+                copy = folder / "results" / path.relative_to(results)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, copy)
+        settings = {
+            **configuration(repository), "repo": str(repository), "results_dir": str(folder / "results"),
+            "html_dir": str(folder / "html"), "env_dir": str(folder / "env"),
+        }  # fmt: skip
+        files.write_json(folder / CONFIGURATION, settings)
+        done = subprocess.run(
+            [sys.executable, "-m", "asv", "publish", "--no-pull", "--config", str(folder / CONFIGURATION)],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=folder,
+        )
+        if done.returncode:
+            last = (done.stdout + done.stderr).strip().splitlines()[-1:]
+            history.oddities.append(f"asv publish failed, so its graphs are missing: {' '.join(last)}")
+            return []
+        fresh = target.with_name(f".{target.name}-new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.copytree(folder / "html", fresh)
+        shutil.rmtree(target, ignore_errors=True)
+        fresh.rename(target)
+    benchmarks = json.loads((target / "index.json").read_text("utf-8"))["benchmarks"]
+    return [replace(preset, address=f"{target.name}/{preset.address}") for preset in presets(benchmarks)]

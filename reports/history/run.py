@@ -1,0 +1,193 @@
+"""Measures commits with asv, one at a time, into a results folder that machines share.
+
+asv writes a results file in place and loses a commit that is cut off, and it stops at a damaged file. So each commit is
+measured into a folder of its own, and only what is whole is then moved to the shared one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import json5
+
+from .. import asv_results, environment, files
+from ..gate.processes import PASSIVE
+from .series import ANCHOR
+
+CONFIGURATION = "asv.conf.json"
+RESULTS = Path(".asv/results")
+DEFAULT = ("Sweep.time_call",)
+
+
+class HistoryError(Exception):
+    """The history cannot be measured or shown; the message says why."""
+
+
+def git(repository: Path, *words: str) -> str:
+    """What git prints.
+
+    Raises:
+        HistoryError: git fails; with its message.
+    """
+    done = subprocess.run(["git", "-C", str(repository), *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise HistoryError(f"git {words[0]}: {done.stderr.strip() or done.returncode}")
+    return done.stdout
+
+
+def commits(repository: Path, chosen: str) -> list[str]:
+    """The commits of a range (``A..B``), or the one that a revision names, oldest first.
+
+    Raises:
+        HistoryError: there are none.
+    """
+    # git log would take a single revision to mean all that came before it.
+    words = (
+        ["rev-list", "--first-parent", "--reverse", chosen] if ".." in chosen else ["rev-parse", f"{chosen}^{{commit}}"]
+    )
+    found = git(repository, *words).split()
+    if not found:
+        raise HistoryError(f"{chosen!r} has no commits; accepted are one revision and ranges such as v1.0..main")
+    return found
+
+
+def configuration(repository: Path) -> dict[str, Any]:
+    """The repository's asv.conf.json.
+
+    Raises:
+        HistoryError: there is none, or it is not readable.
+    """
+    path = repository / CONFIGURATION
+    try:
+        found: dict[str, Any] = json5.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise HistoryError(f"{repository} has no {CONFIGURATION}, which says how its commits are built") from None
+    except ValueError as error:
+        raise HistoryError(f"{path}: {error}") from None
+    return found
+
+
+def measured(results: Path, machine: str) -> set[str]:
+    """Commits of which a readable file of this machine holds more than the anchor."""
+    return {
+        file.commit
+        for file in asv_results.read(results).files
+        if file.machine == machine and any(m.benchmark != ANCHOR for m in file.measurements)
+    }
+
+
+class Runner:
+    """asv on one repository.
+
+    Args:
+        results: the shared folder; files of other machines and commits in it are not touched.
+        machine: the name that this machine's results are kept under.
+        select: regular expressions of benchmarks, besides the anchor.
+    """
+
+    def __init__(self, repository: Path, results: Path, machine: str, select: Sequence[str] = DEFAULT) -> None:
+        self._repository, self._results, self._machine = repository, results, machine
+        self._select, self._configuration = select, configuration(repository)
+
+    def run(self, commit: str, said: Callable[[str], None] = lambda line: None) -> None:
+        """Measure one commit and add it to the results.
+
+        Args:
+            said: called with the lines that asv prints.
+
+        Raises:
+            HistoryError: asv failed; nothing was added.
+        """
+        with tempfile.TemporaryDirectory(prefix="maxbench-history-") as name:
+            folder = Path(name)
+            self._configure(folder)
+            self._machine_file(folder)
+            words = [word for expression in (*self._select, re.escape(ANCHOR)) for word in ("--bench", expression)]
+            command = [
+                sys.executable, "-m", "asv", "run", "--config", str(folder / CONFIGURATION), "--machine", self._machine,
+                "--record-samples", "--interleave-rounds", *words, f"{commit}^!",
+            ]  # fmt: skip
+            code, last = self._asv(command, folder, said)
+            # 2: some benchmarks failed, which their results say.
+            if code not in (0, 2):
+                raise HistoryError(f"asv run ended with {code} on {commit[:8]}: {last}")
+            self._merge(folder / "results", commit, last)
+
+    def _configure(self, folder: Path) -> None:
+        own = self._configuration
+        beside = self._repository
+        settings = {
+            **own,
+            "repo": str(beside),
+            "benchmark_dir": str(beside / own.get("benchmark_dir", "benchmarks")),
+            # Built environments are kept between calls.
+            "env_dir": str(beside / own.get("env_dir", "env")),
+            "results_dir": str(folder / "results"),
+            "html_dir": str(folder / "html"),
+        }
+        files.write_json(folder / CONFIGURATION, settings)
+
+    def _machine_file(self, folder: Path) -> None:
+        """asv reads machines from the home folder alone: it gets one of its own, and leaves the user's as it is."""
+        machine = environment.machine(self._machine)
+        entry = {
+            "machine": self._machine, "os": str(machine["os"]), "arch": str(machine["arch"]),
+            "cpu": str(machine["cpu"]), "num_cpu": str(machine["cores_logical"]), "ram": str(machine["memory_bytes"]),
+        }  # fmt: skip
+        files.write_json(folder / ".asv-machine.json", {"version": 1, self._machine: entry})
+
+    def _asv(self, command: Sequence[str], folder: Path, said: Callable[[str], None]) -> tuple[int, str]:
+        home = Path.home()
+        env = {
+            # What pip and git would have found in the user's home folder.
+            "XDG_CONFIG_HOME": str(home / ".config"),
+            "XDG_CACHE_HOME": str(home / ".cache"),
+            "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
+            **os.environ,
+            **PASSIVE,
+            **environment.thread_variables(environment.usable_cpus()),
+            "HOME": str(folder),
+            "USERPROFILE": str(folder),
+        }
+        lines: list[str] = []
+        with subprocess.Popen(
+            command, env=env, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        ) as process:
+            assert process.stdout is not None
+            try:
+                for line in process.stdout:
+                    lines.append(line.rstrip())
+                    said(lines[-1])
+            except BaseException:
+                process.terminate()
+                raise
+        return process.returncode, " ".join(line.strip() for line in lines[-5:])
+
+    def _merge(self, new: Path, commit: str, last: str) -> None:
+        """Move what was measured into the shared folder, file by file, each whole or not at all."""
+        found = [f for f in asv_results.read(new).files if f.commit == commit]
+        if not any(m.benchmark != ANCHOR for f in found for m in f.measurements):
+            raise HistoryError(f"asv measured nothing of {commit[:8]}: {last}")
+        target = self._results / self._machine
+        target.mkdir(parents=True, exist_ok=True)
+        for file in found:
+            files.write_bytes(target / file.path.name, file.path.read_bytes())
+        files.write_bytes(target / "machine.json", (new / self._machine / "machine.json").read_bytes())
+        merge_benchmarks(self._results / "benchmarks.json", new / "benchmarks.json")
+
+
+def merge_benchmarks(old: Path, new: Path) -> None:
+    """Add newly found benchmarks to a benchmarks.json; asv rewrites it with only what the last run chose."""
+    known: Any = None
+    with contextlib.suppress(OSError, ValueError):  # not there yet, or damaged: it is made of what asv finds
+        known = json.loads(old.read_text("utf-8"))
+    files.write_json(old, {**(known if isinstance(known, dict) else {}), **json.loads(new.read_text("utf-8"))})
