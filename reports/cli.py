@@ -69,4 +69,7 @@ def _module(command: str):  # type: ignore[no-untyped-def]
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    # As a script this module is a second copy of itself, whose UsageError the subcommands do not raise.
+    from reports import cli
+
+    raise SystemExit(cli.main())

@@ -109,12 +109,14 @@ def versions() -> dict[str, str]:
 def source() -> dict[str, Any]:
     """Where the measured `impls` comes from: version, and commit, branch and dirty where git tracks it.
 
-    ``content`` is a SHA-1 of its files: what results are kept by where there is no commit.
+    ``content`` is a SHA-1 of the files of `impls` and `bench`: what is measured, and how. Results are kept by it where
+    there is no commit.
     """
     folder = Path(impls.__file__).resolve().parent
     digest = hashlib.sha1(usedforsecurity=False)
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    for package in (folder, Path(bench.__file__).resolve().parent):
+        for path in sorted(package.rglob("*.py")):
+            digest.update(path.relative_to(package.parent).as_posix().encode() + b"\0" + path.read_bytes())
     found: dict[str, Any] = {
         "version": impls.__version__,
         "commit": None,

@@ -201,10 +201,6 @@ def _resume(args: argparse.Namespace) -> tuple[argparse.Namespace, dict[str, Any
     add_arguments(parser)
     again = parser.parse_args([*map(str, side["command"]), "--resume", str(folder)])
     again.baseline, again.format = args.baseline, args.format
-    now = environment.source()
-    if (now["commit"], now["content"]) != (side["source"]["commit"], side["source"]["content"]):
-        raise UsageError(
-            f"{folder} was measured with other code "
-            f"({side['source']['commit'] or side['source']['content']}): start a new run"
-        )
+    if environment.source()["content"] != side["source"]["content"]:
+        raise UsageError(f"{folder} was measured with other code, at {side['source']['commit']}: start a new run")
     return again, side

@@ -1,0 +1,260 @@
+"""The benchmarks themselves: asv's classes called as asv calls them, their lists, and the arrays they time."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import bench.argmax
+import bench.softmax
+from bench import base, grid, journal, starts, workloads
+from impls import contract, registry
+from tests.plugins import Install
+
+WRONG = """
+    import numpy as np
+    from impls import implements
+
+    @implements(dtypes=("float32",))
+    def run(x, out):
+        out[...] = 0
+        return out
+"""
+OVERWRITES = """
+    from impls import implements, load
+
+    @implements(dtypes=("float32",))
+    def run(x, out):
+        load("argmax", "numpy_vectorized").kernel.run(x, out)
+        x[0, 0, 0] = 7
+        return out
+"""
+
+
+@pytest.fixture
+def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    path = tmp_path / "journal.jsonl"
+    monkeypatch.setenv(grid.JOURNAL, str(path))
+    monkeypatch.setenv(grid.SECONDS, "0.01")
+    return lambda: [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_the_lists_of_the_grids_are_what_the_workloads_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("quick", "full"):
+        monkeypatch.setenv(grid.GRID, name)
+        assert set(grid.workloads()) <= set(workloads.WORKLOADS)
+        assert set(grid.dtypes("softmax")) <= set(contract.SOFTMAX.dtypes)
+        assert set(grid.dtypes("argmax")) <= set(contract.ARGMAX.dtypes)
+        for order in grid.orders():
+            assert workloads.scores((2, 5, 1), "float32", order).shape == (2, 5, 1)
+    assert set(grid.workloads()) == set(workloads.WORKLOADS)
+
+
+def test_an_unknown_grid_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(grid.GRID, "vast")
+    with pytest.raises(ValueError, match="MAXBENCH_GRID='vast': accepted are quick, full"):
+        grid.name()
+
+
+def test_the_lists_do_not_come_from_the_registry(install: Install) -> None:
+    before = grid.implementations("softmax")
+    install({"new": WRONG}, {"softmax.aaa": "new"})
+    assert "aaa" in {e.name for e in registry.catalogue()}
+    assert grid.implementations("softmax") == before
+
+
+def test_lists_can_be_replaced_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(grid.IMPLEMENTATIONS, "softmax.a, argmax.b,softmax.c,nonsense")
+    assert grid.implementations("softmax") == ["a", "c"]
+    assert grid.implementations("argmax") == ["b"]
+    monkeypatch.setenv(grid.DTYPES, "int8, float64")
+    assert grid.dtypes("argmax") == ["int8", "float64"]
+    assert grid.dtypes("softmax") == ["float64"]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 1000, 1 << 20, 1 << 24])
+def test_the_sweep_keeps_its_total(n: int) -> None:
+    outer, columns, inner = workloads.sweep_shape(n)
+    assert (columns, inner) == (n, 1)
+    assert outer == 1 or workloads.SWEEP_ELEMENTS - n < outer * n <= workloads.SWEEP_ELEMENTS
+
+
+@pytest.mark.parametrize("dtype", contract.DTYPES)
+def test_scores_are_seeded_and_ordered(dtype: str) -> None:
+    shape = (3, 50, 1)
+    one = workloads.scores(shape, dtype)
+    assert one.dtype == dtype
+    assert one.tobytes() == workloads.scores(shape, dtype).tobytes()
+    ascending = workloads.scores(shape, dtype, "ascending")
+    assert (np.diff(ascending.astype(float), axis=1) >= 0).all()
+    np.testing.assert_array_equal(workloads.scores(shape, dtype, "descending"), ascending[:, ::-1])
+    assert (np.argmax(workloads.scores(shape, dtype, "maximum first"), axis=1) == 0).all()
+    last = workloads.scores(shape, dtype, "maximum last")
+    assert (last[:, -1] == last.max()).all()
+    assert len(np.unique(workloads.scores(shape, dtype, "all equal"))) == 1
+    with pytest.raises(ValueError, match="unknown order 'sideways'"):
+        workloads.scores(shape, dtype, "sideways")
+
+
+def test_arrays_are_read_from_files(tmp_path: Path) -> None:
+    a, b = np.arange(6.0).reshape(2, 3), np.ones(4, np.int8)
+    np.save(tmp_path / "a.npy", a)
+    np.savez(tmp_path / "two.npz", a=a, b=b)
+    np.savez(tmp_path / "one.npz", b=b)
+    mapped = workloads.read_array(tmp_path / "a.npy")
+    assert isinstance(mapped, np.memmap)
+    np.testing.assert_array_equal(mapped, a)
+    np.testing.assert_array_equal(workloads.read_array(tmp_path / "two.npz", "b"), b)
+    np.testing.assert_array_equal(workloads.read_array(tmp_path / "one.npz"), b)
+
+
+def test_files_that_are_no_arrays_are_named(tmp_path: Path) -> None:
+    np.save(tmp_path / "objects.npy", np.array([{}, 1]), allow_pickle=True)
+    np.savez(tmp_path / "two.npz", a=np.ones(1), b=np.ones(1))
+    np.savez(tmp_path / "objects.npz", a=np.array([{}, 1]))
+    (tmp_path / "text.npy").write_text("1 2 3")
+    (tmp_path / "pickle.npy").write_bytes(pickle.dumps([1, 2]))
+    np.save(tmp_path / "a.npy", np.arange(1000.0))
+    whole = (tmp_path / "a.npy").read_bytes()
+    (tmp_path / "short.npy").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "short.npz").write_bytes((tmp_path / "two.npz").read_bytes()[:100])
+    for name, key, error, message in [
+        ("none.npy", None, FileNotFoundError, "no such file"),
+        ("objects.npy", None, ValueError, "holds Python objects, which are never unpickled"),
+        ("objects.npz", None, ValueError, "holds Python objects, which are never unpickled"),
+        ("two.npz", None, ValueError, "holds 2 arrays, name one with --key: a, b"),
+        ("two.npz", "c", ValueError, "has no array 'c': it holds a, b"),
+        ("a.npy", "a", ValueError, "is not an .npz file, so it takes no --key"),
+        ("text.npy", None, ValueError, "is neither an .npy nor an .npz file"),
+        ("pickle.npy", None, ValueError, "is neither an .npy nor an .npz file"),
+        ("short.npy", None, ValueError, "short.npy"),
+        ("short.npz", None, ValueError, "short.npz"),
+    ]:
+        with pytest.raises(error, match=re.escape(message)):
+            workloads.read_array(tmp_path / name, key)
+
+
+@pytest.mark.parametrize("module", [bench.softmax, bench.argmax], ids=["softmax", "argmax"])
+@pytest.mark.parametrize("name", ["naive", "numpy_vectorized", "numba_simple"])
+def test_timed_cells(module: Any, name: str, notes: Any) -> None:
+    cells = [(module.Sweep(), ("float32", 1024)), (module.Api(), ("float32", 1024))]
+    if module is bench.argmax:
+        cells.append((module.Orders(), ("float32", "descending")))
+    for cell, rest in cells:
+        cell.setup(name, *rest)
+        number, repeat = cell.number, cell.repeat
+        cell.time_call(name, *rest)
+        cell.setup(name, *rest)  # asv does so before every call
+        assert (cell.number, cell.repeat) == (number, repeat)
+        assert number >= 1
+        assert repeat >= 1
+    lines = notes()
+    assert [line["status"] for line in lines] == ["ok"] * len(cells)  # one line a process, not one a call
+    assert lines[0]["params"] == [repr(name), "'float32'", "1024"]
+    assert lines[0]["shape"] == [1024, 1024, 1]
+    assert lines[0]["repeat"] == cells[0][0].repeat
+
+
+def test_cells_that_cannot_run_are_skipped_with_a_reason(notes: Any, install: Install) -> None:
+    install({"gone": "import no_such_thing"}, {"argmax.gone": "gone"})
+    for name, reason in [
+        ("gone", "No module named 'no_such_thing'"),
+        ("unheard_of", "unknown argmax implementation 'unheard_of'"),
+    ]:
+        with pytest.raises(NotImplementedError, match=reason):
+            bench.argmax.Sweep().setup(name, "float32", 1024)
+        assert notes()[-1]["status"] == "skipped"
+        assert reason in notes()[-1]["detail"]
+    with pytest.raises(NotImplementedError, match="more than its limit"):
+        bench.softmax.Memory().setup("naive", "float32")
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"), [(WRONG, "wrong result: at"), (OVERWRITES, "wrong result: the input was overwritten")]
+)
+def test_wrong_kernels_are_not_timed(notes: Any, install: Install, source: str, reason: str) -> None:
+    install({"planted": source}, {"argmax.planted": "planted"})
+    with pytest.raises(RuntimeError, match=reason):
+        bench.argmax.Sweep().setup("planted", "float32", 1024)
+    assert notes()[-1]["status"] == "failed"
+    assert reason in notes()[-1]["detail"]
+
+
+def test_a_stopped_run_measures_no_more(notes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(grid.STOP, str(tmp_path / "stop"))
+    bench.argmax.Sweep().setup("numpy_vectorized", "float32", 1024)
+    (tmp_path / "stop").touch()
+    with pytest.raises(journal.Interrupted):
+        bench.argmax.Sweep().setup("numpy_vectorized", "float32", 1024)
+    assert [line["status"] for line in notes()] == ["ok", "interrupted"]
+
+
+def test_memory_cells(notes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base.Memory, "ELEMENTS", 1 << 12)
+    for module in (bench.softmax, bench.argmax):
+        for name in (base.Memory.BASELINE, "numpy_vectorized"):
+            cell = module.Memory()
+            cell.setup(name, "float32")
+            cell.peakmem_call(name, "float32")
+    assert {line["status"] for line in notes()} == {"ok"}
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1])
+def test_the_users_own_array(axis: int | None, tmp_path: Path, notes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(tmp_path / "x.npy", np.arange(12, dtype=">i4").reshape(3, 4))
+    monkeypatch.setenv(grid.ARRAY, str(tmp_path / "x.npy"))
+    if axis is not None:
+        monkeypatch.setenv(grid.ARRAY_AXIS, str(axis))
+    for module, dtype in ((bench.softmax, "float64"), (bench.argmax, "int32")):
+        own = type("Own", (base.Own,), {"operation": module.Sweep.operation})()
+        own.setup("numpy_vectorized")
+        own.time_call("numpy_vectorized")
+        assert notes()[-1]["dtype"] == dtype
+        assert notes()[-1]["shape"] == {None: [1, 12, 1], 0: [1, 3, 4], 1: [3, 4, 1]}[axis]
+
+
+def test_the_users_own_array_is_a_benchmark_only_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not hasattr(bench.softmax, "Own")
+    monkeypatch.setenv(grid.ARRAY, "x.npy")
+    try:
+        assert importlib.reload(bench.softmax).Own.operation == "softmax"
+    finally:
+        monkeypatch.delenv(grid.ARRAY)
+        del bench.softmax.Own
+        importlib.reload(bench.softmax)
+
+
+def test_starts(notes: Any, install: Install) -> None:
+    install(
+        {"gone": "import no_such_thing", "dies": WRONG.replace("out[...] = 0", "raise ValueError('boom')")},
+        {"softmax.gone": "gone", "softmax.dies": "dies"},
+    )
+    names = ["numpy_vectorized", "gone", "dies"]
+    cell = type("Start", (starts.Start,), {"operation": "softmax", "params": [names, ["float32"]]})()
+    found = cell.start_all()
+    cell.setup(found, "numpy_vectorized", "float32")
+    for track in (cell.track_load, cell.track_first_call_cold, cell.track_first_call_warm):
+        assert 0 < track(found, "numpy_vectorized", "float32") < 60
+    with pytest.raises(NotImplementedError, match="no_such_thing"):
+        cell.setup(found, "gone", "float32")
+    with pytest.raises(RuntimeError, match="ValueError: boom"):
+        cell.setup(found, "dies", "float32")
+    assert [line["status"] for line in notes()] == ["ok", "skipped", "failed"]
+
+
+def test_calibration() -> None:
+    assert base.calibrate(lambda: None)[0] > 1000
+
+    def slow() -> None:
+        import time
+
+        time.sleep(0.3)
+
+    assert base.calibrate(slow) == (1, 1)

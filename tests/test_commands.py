@@ -1,0 +1,137 @@
+"""The command line: list, check, new, and what is said about input that cannot be used."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import impls
+from reports import cli
+from tests.plugins import Install
+
+WRONG = """
+    from impls import implements
+
+    @implements(dtypes=("float32",))
+    def run(x, out):
+        out[...] = 0
+        return out
+"""
+
+
+def run(*words: str) -> int:
+    return cli.main(words)
+
+
+def test_list(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("list", "naive", "numba_simple") == 0
+    text = capsys.readouterr().out
+    assert "float16/32/64, bool" in text
+    assert f"maxbench {impls.__version__}" in text
+    assert run("list", "numba_simple", "--operation", "argmax", "--format", "json") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["operation"], row["implementation"], row["status"]) == ("argmax", "numba_simple", "available")
+
+
+def test_check_is_1_when_something_is_wrong(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+    install({"planted": WRONG}, {"argmax.planted": "planted"})
+    assert run("check", "argmax.planted", "argmax.numpy*", "--dtype", "float32") == 1
+    text = capsys.readouterr().out
+    assert "wrong: argmax.planted n = 2 float32: at (0, 0): expected" in text
+    assert "more; --format json has all" in text
+    assert run("check", "argmax.planted", "--dtype", "float32", "--format", "json") == 1
+    findings = json.loads(capsys.readouterr().out)
+    assert {f["implementation"] for f in findings} == {"planted"}
+    assert {f["status"] for f in findings} >= {"wrong", "agrees"}
+
+
+def test_check_is_0_when_nothing_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("check", "numpy_vectorized", "--dtype", "float64") == 0
+    text = capsys.readouterr().out
+    assert "pairs of a softmax and an argmax" in text
+    assert "wrong:" not in text
+
+
+@pytest.mark.parametrize("operation", ["softmax", "argmax"])
+def test_new_writes_a_file_that_works(operation: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("new", operation, "mine", "--folder", str(tmp_path)) == 0
+    assert f'"{operation}.mine"' in capsys.readouterr().out
+    source = (tmp_path / "mine.py").read_text()
+    assert len(source.splitlines()) < 20
+    names: dict = {}
+    exec(source, names)
+    x = np.random.default_rng(0).standard_normal((4, 9, 2))
+    kernel = names["run"]
+    out = np.empty(x.shape) if operation == "softmax" else np.empty((4, 2), np.int64)
+    np.testing.assert_allclose(kernel(x, out), getattr(impls, operation)(x, 1, impl="numpy_vectorized"), rtol=1e-13)
+    assert run("new", operation, "mine", "--folder", str(tmp_path)) == 2
+    assert "exists" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["new", "softmax", "not-a-name"], "'not-a-name' is not a Python name"),
+        (["new", "softmax", "x", "--folder", "nowhere"], "nowhere: no such folder"),
+        (["list", "nothing*"], "no implementation matches 'nothing*' (known: "),
+        (["check", "nothing"], "no implementation matches 'nothing'"),
+        (["run", "--key", "a"], "--key and --axis belong to --array FILE"),
+        (["run", "--threads", "0"], "--threads 0: accepted are 1 to"),
+        (["run", "--rounds", "0"], "--rounds 0: accepted are 1 and more"),
+        (["run", "--array", "nowhere.npy"], "nowhere.npy: no such file"),
+        (["run", "--array", "x.npy", "--full"], "leave out --dtype and --full"),
+        (["run", "--operation", "softmax", "--dtype", "int8"], "no chosen operation takes int8"),
+        (["run", "--resume", "nowhere"], "nowhere: no run to go on with"),
+        (["run", "--resume", "nowhere", "--full"], "--resume goes on with the run's own options: leave out --full"),
+    ],
+)
+def test_unusable_input_is_named(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(*words) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("array", "words", "message"),
+    [
+        (np.ones((2, 3), complex), [], "dtype complex128 is not accepted, only float16"),
+        (np.array([{}, 1]), [], "holds Python objects, which are never unpickled"),
+        (np.ones((2, 3)), ["--axis", "2"], "axis 2 is out of bounds"),
+        (np.ones((0, 3)), [], "shape (0, 3) holds no elements"),
+    ],
+)
+def test_unusable_arrays_are_named(
+    array: np.ndarray, words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    np.save(tmp_path / "x.npy", array, allow_pickle=True)
+    assert run("run", "--array", str(tmp_path / "x.npy"), "--output", str(tmp_path / "out"), *words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "thesis.tex").write_text("all of it")
+    assert run("run", "--output", str(tmp_path)) == 2
+    assert "exists and is not an empty folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = "import sys; sys.argv = ['maxbench', '--help']\nfrom reports.cli import main\ntry: main()\n"
+    program += "except SystemExit: pass\nprint('numba' in sys.modules, 'pandas' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False False"
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    command = f"{sys.executable} -m reports.cli list naive | head -1"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr

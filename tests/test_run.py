@@ -1,0 +1,266 @@
+"""``maxbench run`` from end to end: what it writes, what Ctrl-C leaves, how it goes on, files that are not its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import reports
+from reports import asv_driver, cli, environment, measure
+from reports.progress import Journal
+from tests.plugins import Install
+
+DIGITS = Path(__file__).parent.parent / "bench" / "data" / "digits_logits.npy"
+SMALL = ("--only", "numpy_vectorized", "--rounds", "2", "--machine", "a machine")
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run on the digits' logits."""
+    folder = tmp_path_factory.mktemp("run")
+    assert cli.main(["run", "--array", str(DIGITS), "--output", str(folder), *SMALL, "--only", "naive"]) == 0
+    return folder
+
+
+def side(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "run.json").read_text("utf-8"))
+    return found
+
+
+def test_a_run_leaves_results_and_a_report(done: Path) -> None:
+    for name in ("index.html", "report.md", "results.csv", "run.json", "agreement.json", "journal.jsonl", "asv.log"):
+        assert (done / name).stat().st_size > 0, name
+    assert list((done / "figures").glob("*.svg"))
+    frame = reports.load(done)
+    own = frame[(frame["benchmark"] == "Own") & (frame["status"] == "ok")]
+    assert set(own["implementation"]) == {"naive", "numpy_vectorized"}
+    assert set(own["operation"]) == {"softmax", "argmax"}
+    assert (own["processes"] == 2).all()
+    assert (own["low"] <= own["value"]).all()
+    assert (own["value"] <= own["high"]).all()
+    assert (own["n"] == 10).all()
+    starts = frame[frame["benchmark"] == "Start"]
+    assert (starts["status"] == "ok").all()
+
+
+def test_the_side_car_has_what_asv_does_not_record(done: Path) -> None:
+    found = side(done)
+    assert found["state"] == "finished"
+    assert found["rounds"] == 2
+    assert found["machine"]["name"] == "a machine"
+    assert found["machine"]["cores_logical"] == os.cpu_count()
+    assert found["threads"]["numba"] == environment.usable_cpus()
+    assert found["threads"]["layer"] in ("omp", "tbb", "workqueue")
+    assert {"python", "numpy", "numba", "asv"} <= set(found["versions"])
+    assert set(found["source"]) == {"version", "commit", "branch", "dirty", "content"}
+    assert found["array"]["shape"] == [1797, 10]
+    assert found["array"]["dtype"] == "float32"
+    assert {i["name"] for i in found["implementations"]} == {"naive", "numpy_vectorized"}
+    assert all(i["status"] == "available" and i["source"] and i["doc"] for i in found["implementations"])
+
+
+def test_the_users_own_machine_file_is_left_alone(done: Path) -> None:
+    assert (done / "asv" / "home" / ".asv-machine.json").exists()
+    machine = json.loads((done / "asv" / "results" / "a_machine" / "machine.json").read_text())
+    assert machine["machine"] == "a_machine"
+
+
+def test_a_finished_run_is_not_run_over(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", "--output", str(done)]) == 2
+    assert f"go on with it by --resume {done}" in capsys.readouterr().err
+
+
+def test_code_that_has_changed_is_not_mixed_in(done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(done, tmp_path / "copy")
+    found = side(done)
+    found["source"].update(content="0" * 40)
+    (tmp_path / "copy" / "run.json").write_text(json.dumps(found))
+    assert cli.main(["run", "--resume", str(tmp_path / "copy")]) == 2
+    assert "was measured with other code" in capsys.readouterr().err
+
+
+def test_a_wrong_implementation_is_not_measured(
+    install: Install, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = """
+        from impls import implements
+
+        @implements(dtypes=("float32",))
+        def run(x, out):
+            out[...] = 0
+            return out
+    """
+    install({"zeros": source}, {"argmax.zeros": "zeros"})
+    words = ["--only", "zeros", "--only", "numpy", "--operation", "argmax", "--rounds", "1"]
+    assert cli.main(["run", "--array", str(DIGITS), "--output", str(tmp_path / "run"), *words]) == 1
+    said = capsys.readouterr()
+    assert "wrong, so not measured: argmax.zeros: n = 2 float32: at (0, 0): expected" in said.err
+    assert "zeros" in said.out
+    frame = reports.load(tmp_path / "run")
+    assert not len(frame[(frame["implementation"] == "zeros") & (frame["status"] == "ok")])
+    assert len(frame[(frame["implementation"] == "numpy_vectorized") & (frame["status"] == "ok")])
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="sends SIGINT as a terminal does")
+@pytest.mark.parametrize("when", [1, 2])
+def test_an_interrupted_run_keeps_what_it_has_and_goes_on(when: int, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    words = ["--only", "numpy_vectorized", "--operation", "argmax", "--rounds", "2", "--output", str(folder)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "reports.cli", "run", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    journal = folder / "journal.jsonl"
+    first = 15  # more cells than one round has timings, fewer than the first round has in all
+
+    def lines() -> int:
+        return len(journal.read_text().splitlines()) if journal.exists() else 0
+
+    wanted = 3 if when == 1 else first + 1
+    end = time.monotonic() + 120
+    while time.monotonic() < end and process.poll() is None:
+        if lines() >= wanted and (when == 1 or ((folder / "run.json").exists() and side(folder).get("rounds") == 1)):
+            break
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    assert f"maxbench run --resume {folder}" in said
+    assert "Report so far" in said
+    assert side(folder)["state"] == "interrupted"
+    kept = reports.load(folder)
+    ok = kept[kept["status"] == "ok"]
+    assert len(ok)
+    before = lines()
+    again = subprocess.run(
+        [sys.executable, "-m", "reports.cli", "run", "--resume", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert again.returncode == 0, again.stderr
+    assert side(folder)["state"] == "finished"
+    frame = reports.load(folder)
+    timed = frame[frame["statistic"] == "time"]
+    assert (timed["status"] == "ok").all()
+    assert (timed["processes"] == 2).all()
+    assert lines() > before
+
+
+def test_unreadable_results_are_set_aside_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "results" / "machine"
+    folder.mkdir(parents=True)
+    contents = {
+        "machine.json": "{}",
+        "good.json": '{"version": 2, "results": {}}',
+        "cut.json": '{"version": 2, "resul',
+        "list.json": "[1, 2]",
+        "foreign.json": '{"name": "package.json"}',
+    }
+    for name, content in contents.items():
+        (folder / name).write_text(content)
+    said = measure.set_aside_unreadable(tmp_path / "results")
+    assert len(said) == 3
+    assert all("set aside" in line for line in said)
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "machine.json", "good.json", "cut.json.set-aside", "list.json.set-aside", "foreign.json.set-aside",
+    }  # fmt: skip
+    assert (folder / "cut.json.set-aside").read_text() == contents["cut.json"]
+
+
+def test_a_truncated_results_file_does_not_stop_a_resumed_run(done: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(done, folder)
+    (path,) = (
+        path for path in (folder / "asv" / "results" / "a_machine").glob("*.json") if path.name != "machine.json"
+    )
+    path.write_text(path.read_text()[:500])
+    found = side(done) | {"rounds": 0, "state": "interrupted"}
+    (folder / "run.json").write_text(json.dumps(found))
+    assert cli.main(["run", "--resume", str(folder)]) == 0
+    assert any("truncated" in warning for warning in side(folder)["warnings"])
+    frame = reports.load(folder)
+    assert (frame[frame["benchmark"] == "Own"]["status"] == "ok").all()
+
+
+def test_benchmarks_that_cannot_be_imported_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = asv_driver.Driver(tmp_path, "m", "0" * 40, {"MAXBENCH_GRID": "no such grid"})
+    driver.prepare({"os": "", "arch": "", "cpu": "", "cores_logical": 1, "memory_bytes": 1})
+    with pytest.raises(asv_driver.AsvFailed, match="asv ended with status"):
+        driver.discover([".*"])
+
+
+def test_the_time_left_is_learnt_from_the_journal(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_text('{"benchmark": "old", "params": ["x"], "at": 1}\n')
+    journal = Journal(path)
+    journal._last = 100.0
+    assert journal.seconds([("a", "x")]) is None
+    with open(path, "a") as file:
+        file.write('{"benchmark": "a", "params": ["x", "1"], "at": 102.0}\n')
+        file.write('{"benchmark": "a", "params": ["y", "1"], "at": 110.0}\nnot json\n{"benchmark": "b", "par')
+    assert journal.read() == 3
+    assert journal.seconds([("a", "x", "1")]) == pytest.approx(2.0)
+    assert journal.seconds([("b", "x", "7")]) == pytest.approx(2.0)  # as others of its implementation
+    assert journal.seconds([("b", "z", "7")]) == pytest.approx(5.0)  # as all of them
+
+
+def test_memory_caches_are_read_from_the_system(tmp_path: Path) -> None:
+    for index, (level, kind, size) in enumerate(
+        [("1", "Data", "32K"), ("1", "Instruction", "32K"), ("2", "Unified", "1024K")]
+    ):
+        folder = tmp_path / f"index{index}"
+        folder.mkdir()
+        for name, value in (("level", level), ("type", kind), ("size", size)):
+            (folder / name).write_text(value + "\n")
+    (tmp_path / "index9").mkdir()
+    assert environment.caches(tmp_path) == {"L1d": 32 * 1024, "L2": 1024 * 1024}
+
+
+def test_an_installed_copy_in_an_ignored_folder_is_no_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for words in (
+        ["init", "-q"],
+        ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "--allow-empty", "-m", "x"],
+    ):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    package = tmp_path / "venv" / "impls"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    monkeypatch.setattr(environment.impls, "__file__", str(package / "__init__.py"))
+    found = environment.source()
+    assert (found["commit"], found["dirty"]) == (None, None)
+    subprocess.run(["git", "add", "venv"], cwd=tmp_path, check=True)
+    found = environment.source()
+    assert len(found["commit"]) == 40
+    (package / "more.py").write_text("x = 1")
+    assert environment.source()["content"] != found["content"]
+
+
+def test_a_big_array_is_measured_in_three_times_its_size(tmp_path: Path) -> None:
+    # The 1 GB array that must fit 4 GB, an eighth as large: memory map, copy and output, and what libraries need.
+    np.save(tmp_path / "x.npy", np.ones((1 << 15, 1 << 10), np.float32))
+    program = f"""
+import os, resource
+os.environ["MAXBENCH_ARRAY"] = {str(tmp_path / "x.npy")!r}
+from bench import softmax, argmax
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+own = softmax.Own()
+own.setup("numpy_vectorized")
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before) / (1 << 27))
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert float(ran.stdout) < 4.0
