@@ -16,6 +16,7 @@ from typing import Any
 import cpuinfo
 import psutil
 
+import bench
 import impls
 
 # Every way that a library here takes its number of CPU threads.
