@@ -12,6 +12,7 @@ import gc
 import itertools
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from .valgrind import Callgrind
 FEW, MANY = 2, 6
 WARM = 16  # calls after which the interpreter has specialised its bytecode
 REPEATS = 3
+LONG = 0.2  # seconds of a call under valgrind, from which on what surrounds it does not matter
 ELEMENTS = 1 << 15  # valgrind is about 50 times slower than the processor
 
 
@@ -60,11 +62,14 @@ def smaller(shape: list[int]) -> list[int]:
 def count(callgrind: Callgrind, arm: paired.Arm, label: str) -> None:
     """Dump the counts of FEW and of MANY calls, labelled ``<label> <calls> <repeat>``."""
     run, x, out = arm.run, arm.x, arm.out
-    for _ in range(WARM):
+    begin = time.perf_counter()
+    run(x, out)
+    long = time.perf_counter() - begin > LONG
+    for _ in range(2 if long else WARM):
         run(x, out)
     gc.collect()
     # The first window is thrown away: it also counts what its own code costs the interpreter at first.
-    for repeat, calls in itertools.product(range(-1, REPEATS), (FEW, MANY)):
+    for repeat, calls in itertools.product(range(-1, 1 if long else REPEATS), (FEW, MANY)):
         callgrind.start()
         for _ in itertools.repeat(None, calls):
             run(x, out)

@@ -59,7 +59,8 @@ def count(workers: Workers, benchmarks: Sequence[Benchmark], folder: Path) -> di
     """
     if shutil.which("valgrind") is None:
         raise CannotCount("valgrind is not installed")
-    env = {**workers.environment(threads=1, cache=folder / "numba-valgrind"), **_TARGET}
+    # Hashes of words decide how long look-ups take, so they must be the same in every process.
+    env = {**workers.environment(threads=1, cache=folder / "numba-valgrind"), **_TARGET, "PYTHONHASHSEED": "0"}
     limit = START_SECONDS + _SECONDS_EACH * len(benchmarks)
     job = workers.job(benchmarks, quads=0, cpu=None, seed=0)
     events, ending = workers.run("bench.counted", job, env, limit)

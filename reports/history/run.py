@@ -97,6 +97,7 @@ class Runner:
     def __init__(self, repository: Path, results: Path, machine: str, select: Sequence[str] = DEFAULT) -> None:
         self._repository, self._results, self._machine = repository, results, machine
         self._select, self._configuration = select, configuration(repository)
+        self._about = environment.machine(machine)
 
     def run(self, commit: str, said: Callable[[str], None] = lambda line: None) -> None:
         """Measure one commit and add it to the results.
@@ -138,7 +139,7 @@ class Runner:
 
     def _machine_file(self, folder: Path) -> None:
         """asv reads machines from the home folder alone: it gets one of its own, and leaves the user's as it is."""
-        machine = environment.machine(self._machine)
+        machine = self._about
         entry = {
             "machine": self._machine, "os": str(machine["os"]), "arch": str(machine["arch"]),
             "cpu": str(machine["cpu"]), "num_cpu": str(machine["cores_logical"]), "ram": str(machine["memory_bytes"]),

@@ -1,0 +1,173 @@
+"""The history: steps are found where they are, odd files are named and lose nothing, commits are measured once."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reports import cli
+from reports.history import run, series, steps
+from reports.history.series import Point
+from tests.history.conftest import BENCHMARK, NAMES, SIZE, SIZES, STEP, Folder, anchor, result_file, row
+
+
+def _steps(values: list[float]) -> list[steps.Step]:
+    return steps.steps([Point(f"c{i}", i, 1.0, 1.0) for i in range(len(values))], values)
+
+
+def _series(seed: int, size: float = 0.0, at: int = 20, noise: float = 0.01, count: int = 40) -> list[float]:
+    generator = random.Random(seed)
+    # Heavy tails: every tenth point is four times as noisy.
+    return [
+        generator.gauss(0, noise) * (4 if generator.random() < 0.1 else 1) + (math.log1p(size) if i >= at else 0)
+        for i in range(count)
+    ]
+
+
+def test_a_step_is_found_at_its_commit_with_its_size() -> None:
+    (step,) = _steps(_series(1, size=0.08))
+    assert (step.before, step.after) == ("c19", "c20")
+    assert step.size == pytest.approx(0.08, abs=0.02)
+    assert step.sure
+
+
+def test_noise_has_no_sure_steps_and_steps_of_five_percent_are_seen() -> None:
+    assert sum(any(s.sure for s in _steps(_series(seed))) for seed in range(60)) == 0
+    assert sum(any(s.sure for s in _steps(_series(seed, size=0.05))) for seed in range(30)) >= 28
+
+
+def test_two_steps_and_a_short_series() -> None:
+    values = [v + (math.log1p(0.1) if i >= 14 else 0) for i, v in enumerate(_series(2, size=-0.1, at=28))]
+    assert [s.size > 0 for s in _steps(values)] == [True, False]
+    assert _steps(values[:5]) == []
+    # Three points after a step of 10% are no proof yet.
+    assert not any(s.sure for s in _steps(_series(4, size=0.1, at=37)))
+
+
+def test_pettitt_statistic_by_definition() -> None:
+    values = [3.0, 1.0, 2.0, 5.0, 4.0, 6.0]
+    n = len(values)
+    u = [
+        sum((values[i] > values[j]) - (values[i] < values[j]) for i in range(t + 1) for j in range(t + 1, n))
+        for t in range(n - 1)
+    ]
+    k = max(map(abs, u))
+    assert steps.pettitt(values) == pytest.approx(min(1.0, 2 * math.exp(-6 * k * k / (n**3 + n**2))))
+
+
+def test_publish_names_the_commit_of_the_step_on_both_machines(
+    folder: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder.fill()
+    before = folder.content()
+    output = tmp_path / "pages"
+    common = ["--repository", str(folder.repository), "--results", str(folder.results), "--output", str(output)]
+    assert cli.main(["history", "publish", *common]) == 0
+    assert folder.content() == before
+    found = json.loads((output / "steps.json").read_text())
+    assert found["oddities"] == []
+    sure = [s for s in found["steps"] if s["sure"]]
+    # A drift of the machine by a factor of two is none of them.
+    assert {(s["machine"], s["benchmark"]) for s in sure} == {
+        (machine, f"{BENCHMARK}('numpy_vectorized', {size})") for machine in ("one", "two") for size in SIZES
+    }
+    for step in sure:
+        assert step["suspects"] == f"{folder.commits[STEP - 1]}..{folder.commits[STEP]}"
+        assert step["size"] == pytest.approx(SIZE, abs=0.02)
+    page = (output / "index.html").read_text()
+    assert f"{folder.commits[STEP - 1][:8]}..{folder.commits[STEP][:8]}" in page
+    assert f"asv/index.html#{BENCHMARK}?x-axis=n" in page
+    assert (output / "asv" / "index.html").is_file()
+    assert page.count("<svg") == 4
+    assert "4 steps" in capsys.readouterr().out
+
+
+def test_odd_files_are_named_and_lose_nothing(folder: Folder) -> None:
+    folder.fill()
+    truncated = folder.results / "one" / "truncated.json"
+    truncated.write_text('{"version": 2, "commit_ha')
+    (folder.results / "one" / "foreign.json").write_text('{"a": 1}')
+    (folder.results / "two" / "notes.json").write_bytes(b"\xff\xfe\x00")
+    # Another parameter list, another version of the benchmark, no anchor, a commit of another repository.
+    odd = folder.write("two", "f" * 40, {BENCHMARK: row([1.0, None, math.nan], [["'naive'"], [*SIZES, "7"]], "2")})
+    history = series.read(folder.results, folder.commits)
+    said = "\n".join(history.oddities)
+    for name in ("truncated.json", "foreign.json", "notes.json", f"{odd}: has no anchor", "ffffffff"):
+        assert name in said
+    assert "different benchmark versions" in said
+    assert "parameter lists differ" in said
+    by_key = {(s.machine, s.params): s for s in history.series}
+    assert len(by_key[("one", (NAMES[0], SIZES[0]))].points) == len(folder.commits)
+    extended = by_key[("two", (NAMES[0], SIZES[0]))].points
+    assert len(extended) == len(folder.commits) + 1
+    assert (extended[-1].seconds, extended[-1].ratio) == (1.0, None)
+    # Failed and skipped are no points.
+    assert ("two", ("'naive'", "7")) not in by_key
+
+
+def test_publish_refuses_a_folder_without_results(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["history", "publish", "--repository", str(folder.repository), "--results", str(folder.results)]
+    assert cli.main(words) == 2
+    assert "holds no results" in capsys.readouterr().err
+
+
+@pytest.fixture
+def asv(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """asv's process replaced by one that leaves what asv leaves; the commits it was asked for. One does not build."""
+    asked: list[str] = []
+
+    def instead(self: run.Runner, command: list[str], where: Path, said: Any) -> tuple[int, str]:
+        commit = command[-1].removesuffix("^!")
+        asked.append(commit)
+        assert json.loads((where / "asv.conf.json").read_text())["repo"] == str(folder.repository)
+        if commit == folder.commits[21]:
+            return 1, "Failed to build the project"
+        target = where / "results" / "box"
+        target.mkdir(parents=True)
+        (target / "machine.json").write_text('{"machine": "box", "version": 1}')
+        (where / "results" / "benchmarks.json").write_text(json.dumps({BENCHMARK: {"version": "1"}, "version": 2}))
+        found = {BENCHMARK: row([1.0], [["'naive'"]], "1"), series.ANCHOR: anchor(1e-4)}
+        (target / f"{commit[:8]}-v.json").write_text(json.dumps(result_file("box", commit, found)))
+        return 0, ""
+
+    monkeypatch.setattr(run.Runner, "_asv", instead)
+    return asked
+
+
+def test_a_run_goes_on_where_it_stopped_and_shares_its_folder(folder: Folder, asv: list[str]) -> None:
+    folder.fill()
+    others = folder.content()
+    words = ["--repository", str(folder.repository), "--results", str(folder.results), "--machine", "box"]
+    chosen = f"{folder.commits[18]}..main"
+    assert cli.main(["history", "run", chosen, *words]) == 1
+    assert asv == folder.commits[19:]
+    now = folder.content()
+    assert {name: now[name] for name in others if name != "benchmarks.json"} == {
+        name: content for name, content in others.items() if name != "benchmarks.json"
+    }
+    asv.clear()
+    # Only the commit that failed is tried again; a damaged file does not count as measured.
+    (folder.results / "box" / f"{folder.commits[20][:8]}-v.json").write_text("{")
+    assert cli.main(["history", "run", chosen, *words]) == 1
+    assert asv == folder.commits[20:22]
+    asv.clear()
+    assert cli.main(["history", "run", "main", *words]) == 0
+    assert asv == []
+    assert cli.main(["history", "run", chosen, *words, "--again", "--every", "2"]) == 1
+    assert asv == [folder.commits[i] for i in (19, 21, 23)]
+
+
+def test_unusable_ranges_and_repositories_are_named(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--repository", str(folder.repository), "--results", str(folder.results)]
+    assert cli.main(["history", "run", "nonsense", *words]) == 2
+    assert "nonsense" in capsys.readouterr().err
+    assert cli.main(["history", "run", "main..main", *words]) == 2
+    assert "has no commits" in capsys.readouterr().err
+    (folder.repository / "asv.conf.json").unlink()
+    assert cli.main(["history", "run", "main", *words]) == 2
+    assert "asv.conf.json" in capsys.readouterr().err
