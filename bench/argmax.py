@@ -21,10 +21,10 @@ class Sweep(base.Sweep):
 
 
 class Workloads(base.Workloads):
-    """The kernel on real shapes."""
+    """The kernel on real shapes, in the first dtype of the grid, float32."""
 
     operation = "argmax"
-    params: ClassVar = [_NAMES, _DTYPES, grid.workloads()]
+    params: ClassVar = [_NAMES, _DTYPES[:1], grid.workloads()]
 
 
 class Api(base.Api):

@@ -37,7 +37,10 @@ PEERS = {
     "argmax": ("torch_cpu", "jax_xla", "onnx_runtime"),
 }
 
-_SIZES = {"quick": (2, 32, 1024, 32768, 1048576), "full": tuple(2**k for k in range(1, 21))}
+_SIZES = {
+    "quick": (2, 32, 1024, 32768, 1048576),
+    "full": (*(2**k for k in range(1, 9)), *(2**k for k in range(10, 21, 2))),
+}
 _WORKLOADS = {
     "quick": ("CIFAR-10", "ImageNet"),
     "full": (
