@@ -8,6 +8,7 @@ cut off a row. ``null`` is a failure and ``NaN`` a skip, which a cast to float w
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
 import json
 import math
@@ -159,6 +160,7 @@ def _finite(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
+@functools.cache
 def literal(param: str) -> Any:
     """The value of a parameter that asv wrote with `repr`; the text itself where it is no literal."""
     try:

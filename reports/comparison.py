@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,7 +48,6 @@ class Cell:
     high: float
     medians: tuple[float, ...]
     bandwidth: float
-    interval: str
     status: str
     reason: str
 
@@ -145,7 +145,11 @@ class Contest:
 
     def of(self, implementation: str) -> Cell | None:
         """The cell of an implementation, if it was measured."""
-        return next((cell for cell in self.ranked if cell.implementation == implementation), None)
+        return self._by_name.get(implementation)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Cell]:
+        return {cell.implementation: cell for cell in self.ranked}
 
     def over_baseline(self, baseline: str) -> Ratio | None:
         """How many times faster the fastest is than the baseline; None where it is the baseline or has no time."""
@@ -194,6 +198,11 @@ def contests(table: pd.DataFrame, benchmarks: Iterable[str] = BENCHMARKS) -> lis
     return sorted(found, key=lambda c: (c.operation != "softmax", wanted.index(c.benchmark)))
 
 
+_KEYS = ("run", "operation", "benchmark", "dtype", "workload")
+_CELL = ("implementation", "value", "low", "high", "process_medians", "bandwidth", "status", "reason")
+_NEEDED = [*_KEYS, "n", "outer", "inner", *_CELL]
+
+
 class _Ceilings:
     """The ceilings of a table: by run and operation, for inputs of any number of bytes near one that was measured."""
 
@@ -226,12 +235,13 @@ class _Ceilings:
 
 
 def _contests(rows: pd.DataFrame, ceilings: _Ceilings) -> Iterator[Contest]:
-    keys = ["run", "operation", "benchmark", "dtype", "workload"]
-    sized = rows["benchmark"].isin(["Sweep", "Shapes"])
-    sizes = [rows[name].where(sized, 0).fillna(-1) for name in ("n", "outer")]
-    for _, group in rows.groupby([*keys, *sizes], sort=False):
-        records = group.to_dict("records")
-        # Skipped implementations may lack the shape that the others noted.
+    groups: dict[tuple[Any, ...], list[dict[Any, Any]]] = {}
+    for record in rows[_NEEDED].to_dict("records"):
+        # A workload has one size, which an implementation that was skipped may not have noted.
+        sized = record["benchmark"] in ("Sweep", "Shapes")
+        sizes = tuple(0 if not sized or pd.isna(record[name]) else record[name] for name in ("n", "outer"))
+        groups.setdefault((*(record[name] for name in _KEYS), *sizes), []).append(record)
+    for records in groups.values():
         whole = next((r for r in records if not pd.isna(r["outer"])), records[0])
         size = {name: None if pd.isna(whole[name]) else int(whole[name]) for name in ("n", "outer", "inner")}
         cells = tuple(
@@ -242,9 +252,8 @@ def _contests(rows: pd.DataFrame, ceilings: _Ceilings) -> Iterator[Contest]:
                 high=r["high"],
                 medians=r["process_medians"] if isinstance(r["process_medians"], tuple) else (),
                 bandwidth=r["bandwidth"],
-                interval=r["interval"] or "",
                 status=r["status"],
-                reason=r["reason"] or "",
+                reason=r["reason"],
             )
             for r in records
         )

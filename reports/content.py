@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import gc
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -104,6 +106,11 @@ class Content:
         """What was not measured, as a table."""
         return grids.missing(self.absent)
 
+    @property
+    def most_panels(self) -> int:
+        """How many panels a section draws: fewer where there is so much that drawing would take long."""
+        return 12 if len(self.table) < 20_000 else 5
+
     @cached_property
     def facts(self) -> list[tuple[str, list[tuple[str, str]]]]:
         """For each run, where and how it was measured: (name, value) pairs."""
@@ -134,11 +141,24 @@ def gather(folders: Sequence[Path], baseline: str | None = None) -> Content:
         reports.runs.NoResults: a folder is missing or holds no results.
         ValueError: the baseline was not measured.
     """
-    stored = [read(Path(folder)) for folder in folders]
-    everything = table.frame(stored)
-    newest, notes = _newest(everything, stored)
-    contests = comparison.contests(newest)
+    with _no_collection():
+        stored = [read(Path(folder)) for folder in folders]
+        everything = table.frame(stored)
+        newest, notes = _newest(everything, stored)
+        contests = comparison.contests(newest)
     return Content(stored, everything, newest, contests, comparison.baseline_of(contests, baseline), notes)
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """No garbage collection: it would go through hundreds of thousands of small new objects again and again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _newest(everything: pd.DataFrame, stored: Sequence[Run]) -> tuple[pd.DataFrame, list[str]]:

@@ -127,7 +127,7 @@ MEASURED = (
     "high",
     "status",
 )
-MOST_ROWS = 20_000
+MOST_ROWS = 10_000
 
 
 def measurements(table: pd.DataFrame, several: bool) -> Grid:

@@ -154,7 +154,8 @@ def _rows(run: runs.Run, file: ResultFile) -> Iterator[dict[str, Any]]:
             row.update(vars(estimate))
             if statistic == "time":
                 row["bandwidth"] = _bandwidth(operation, row)
-        yield {name: row.get(name) for name in NAMES}
+        row.pop("rows", None)  # a parameter that the column `outer` holds
+        yield row
 
 
 def _date(text: Any) -> float | None:

@@ -12,6 +12,7 @@ from typing import Any
 import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Drawing
 
 from . import style
@@ -103,11 +104,15 @@ def draw(
     with mpl.rc_context({**SETTINGS, "svg.hashsalt": name}):
         drawing = Drawing(figsize=(width / DOTS, height / DOTS), dpi=DOTS)
         drawing.subplots_adjust(left / width, below / height, 1 - RIGHT / width, 1 - ABOVE / height)
-        FigureCanvasAgg(drawing)
+        canvas = FigureCanvasAgg(drawing)
         paint(drawing)
         svg, png = io.StringIO(), io.BytesIO()
-        drawing.savefig(svg, format="svg", metadata={"Date": None, "Creator": None, "Title": title})
-        drawing.savefig(png, format="png", dpi=2 * DOTS, metadata={"Software": None, "Description": alt})
+        # `savefig` would draw everything once more beforehand, to find a layout.
+        FigureCanvasSVG(drawing).print_svg(  # type: ignore[no-untyped-call]
+            svg, metadata={"Date": None, "Creator": None, "Title": title}
+        )
+        drawing.set_dpi(2 * DOTS)
+        canvas.print_png(png, metadata={"Software": None, "Description": alt})  # type: ignore[no-untyped-call]
     return Figure(name, title, alt, svg.getvalue(), png.getvalue(), _inline(svg.getvalue(), name, alt), width)
 
 

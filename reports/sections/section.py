@@ -46,12 +46,16 @@ def grouped(items: Iterable[T], key: Callable[[T], Hashable]) -> list[list[T]]:
     return list(found.values())
 
 
-def panels(section: Section, groups: Sequence[list[T]], draw: Callable[[str, list[T]], Figure]) -> Section:
-    """Add a figure for each group, named after the section; says so where there are more than can be drawn."""
+def panels(
+    section: Section, groups: Sequence[list[T]], draw: Callable[[str, list[T]], Figure], most: int = MOST_PANELS
+) -> Section:
+    """Add a figure for each of the first groups, named after the section; says so where there are more."""
     start = len(section.figures)
-    for index, group in enumerate(groups[:MOST_PANELS]):
+    for index, group in enumerate(groups[:most]):
         section.figures.append(draw(f"{section.id}-{start + index + 1}", group))
-    rest = len(groups) - MOST_PANELS
+    rest = len(groups) - most
     if rest > 0:
-        section.intro += f" The first {MOST_PANELS} panels are drawn; {text.plural(rest, 'more')} would be."
+        section.intro += (
+            f" The first {text.plural(most, 'panel')} of {len(groups)} are drawn; the tables have the rest."
+        )
     return section

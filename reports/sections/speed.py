@@ -62,6 +62,7 @@ def sections(content: Content, styles: Styles) -> Iterator[Section]:
         Section("time", "Time against n", SWEEP),
         sweeps,
         lambda name, group: curves.time(name, group, styles, content.caches(group[0].run)),
+        content.most_panels,
     )
     yield _speedups(content)
     yield panels(
@@ -73,11 +74,13 @@ def sections(content: Content, styles: Styles) -> Iterator[Section]:
         Section("bandwidth", "Bandwidth", BANDWIDTH),
         sweeps,
         lambda name, group: curves.bandwidth(name, group, styles, content.caches(group[0].run)),
+        content.most_panels,
     )
     yield panels(
         Section("share", "Share of the ceiling", SHARE, grids=_shares(content)),
         [group for group in sweeps if sum(c.ceiling is not None for c in group) > 1],
         lambda name, group: curves.share(name, group, styles, content.caches(group[0].run)),
+        content.most_panels,
     )
     yield Section("orders", "Order of the input", ORDERS, grids=_orders(content))
 
@@ -111,7 +114,7 @@ def _winners(content: Content, styles: Styles) -> Section:
     grid = Grid("winners", "The fastest by n and rows", columns, rows, {start + 2, start + 3, start + 5}, folded=True)
     groups = [g for g in grouped(placed, lambda c: (c.run, c.operation, c.dtype)) if len(g) > 1]
     section = Section("winners", "Which should I use", WINNERS, grids=[grid])
-    return panels(section, groups, lambda name, group: winners.winners(name, group, styles))
+    return panels(section, groups, lambda name, group: winners.winners(name, group, styles), content.most_panels)
 
 
 def _speedups(content: Content) -> Section:
@@ -122,7 +125,7 @@ def _speedups(content: Content) -> Section:
         (c for c in content.contests if c.ranked and c.benchmark != "Shapes"), lambda c: (c.run, c.operation, c.dtype)
     )
     section = Section("speedup", f"Speed-up over {baseline}", SPEEDUP.format(baseline=baseline))
-    return panels(section, groups, lambda name, group: heat.speedup(name, group, baseline))
+    return panels(section, groups, lambda name, group: heat.speedup(name, group, baseline), content.most_panels)
 
 
 def _shares(content: Content) -> list[Grid]:
