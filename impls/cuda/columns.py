@@ -29,7 +29,7 @@ class Columns(NamedTuple):
             registers[i * width + w]; rows from `last` on, and all where first is -1, become `lowest`.
         store: (out, base, first, j, last, registers).
         meet: (registers, t, combine): combines registers[w] over the threads that share the columns, in each of
-            them. Two barriers.
+            them. Meets at barriers.
     """
 
     width: int
@@ -46,7 +46,7 @@ def columns(element: Element, across: int, deep: int, rows: int, vectors: bool) 
     vectors: inner is a whole number of vectors and x and out start at 16-byte boundaries.
     """
     width = element.per_vector if vectors else 1
-    together = across * deep * width
+    together, levels = across * deep * width, deep.bit_length() - 1
     register, lowest = element.register, element.lowest
     load_vector, store_vector, load_one, store_one = access(element)
     limit = 0xFFFFFFFF
@@ -95,11 +95,15 @@ def columns(element: Element, across: int, deep: int, rows: int, vectors: bool) 
                 for w in range(width):
                     shared[t * width + w] = registers[w]
                 cuda.syncthreads()
+                for level in range(levels):
+                    half = deep >> (level + 1)
+                    if t < half * across:
+                        for w in range(width):
+                            other = shared[(t + half * across) * width + w]
+                            shared[t * width + w] = combine(shared[t * width + w], other)
+                    cuda.syncthreads()
                 for w in range(width):
-                    value = shared[t % across * width + w]
-                    for d in range(1, deep):
-                        value = combine(value, shared[(d * across + t % across) * width + w])
-                    registers[w] = value
+                    registers[w] = shared[t % across * width + w]
                 cuda.syncthreads()
 
         return over_threads

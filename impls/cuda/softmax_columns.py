@@ -122,20 +122,22 @@ def split(element: Element, across: int, deep: int, rows: int, vectors: bool) ->
         t = cuda.threadIdx.x
         values = cuda.local.array(count, register)
         best = cuda.local.array(width, register)
+        total = cuda.local.array(width, register)
+        rest = cuda.local.array(width, register)
         scale = cuda.local.array(width, register)
         first, base = locate(x, np.int64(cuda.blockIdx.x), t)
         for w in range(width):
-            best[w], scale[w] = lowest, nan
-            if first >= 0:
-                total, rest = zero, zero
-                for p in range(tops.shape[0]):
+            best[w], total[w], rest[w] = lowest, zero, zero
+        if first >= 0:
+            for p in range(tops.shape[0]):
+                for w in range(width):
                     top = larger(best[w], tops[p, first + w])
-                    total, rest = rescale(total, best[w], top), rescale(rest, best[w], top)
+                    old, lost = rescale(total[w], best[w], top), rescale(rest[w], best[w], top)
                     term = rescale(totals[p, first + w], tops[p, first + w], top)
-                    total, rest = accumulate(total, rest, term)
+                    total[w], rest[w] = accumulate(old, lost, term)
                     best[w] = top
-                if lowest < best[w] and best[w] < inf:
-                    scale[w] = one / total
+        for w in range(width):
+            scale[w] = one / total[w] if lowest < best[w] and best[w] < inf else nan
         start = np.int64(cuda.blockIdx.y) * size
         last = min(x.shape[1], start + size)
         while start < last:
