@@ -22,7 +22,7 @@ from .valgrind import Callgrind
 FEW, MANY = 2, 6
 WARM = 16  # calls after which the interpreter has specialised its bytecode
 REPEATS = 3
-LONG = 0.2  # seconds of a call under valgrind, from which on what surrounds it does not matter
+LONG = 0.05  # seconds of a call under valgrind, from which on what surrounds it does not matter
 ELEMENTS = 1 << 15  # valgrind is about 50 times slower than the processor
 
 

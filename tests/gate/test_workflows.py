@@ -1,0 +1,100 @@
+"""The workflow files: valid by schema and linter, and every maxbench command in them is one that exists."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from reports import cli
+from reports.commands import check, gate, history
+
+ROOT = Path(__file__).parent.parent.parent
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+DOCUMENT = ROOT / "docs" / "gate.md"
+COMMANDS = {"gate": gate, "history": history, "check": check}
+
+
+def _blocks() -> list[str]:
+    """The YAML of the document."""
+    return re.findall(r"```yaml\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)
+
+
+def _check(schema: str, *paths: Path) -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_workflows_and_the_action_fit_their_schemas(tmp_path: Path) -> None:
+    assert {path.stem for path in WORKFLOWS} >= {"tests", "gate", "gate-comment", "history"}
+    _check("vendor.github-workflows", *WORKFLOWS)
+    _check("vendor.github-actions", ROOT / "action.yml")
+    github, gitlab = tmp_path / "github.yml", tmp_path / "gitlab.yml"
+    for path, block in zip((github, gitlab), _blocks(), strict=True):
+        path.write_text(block)
+    _check("vendor.github-workflows", github)
+    _check("vendor.gitlab-ci", gitlab)
+
+
+@pytest.mark.skipif(shutil.which("actionlint") is None, reason="actionlint is not installed")
+def test_workflows_pass_actionlint() -> None:
+    done = subprocess.run(["actionlint", *map(str, WORKFLOWS)], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stdout
+
+
+def _scripts(node: Any) -> Iterator[str]:
+    """Every shell script of a workflow, an action or a GitLab file."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key in ("run", "script"):
+                yield from [value] if isinstance(value, str) else value
+            else:
+                yield from _scripts(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _scripts(value)
+
+
+def _commands() -> list[str]:
+    texts = [*(path.read_text("utf-8") for path in (*WORKFLOWS, ROOT / "action.yml")), *_blocks()]
+    lines = [
+        line.strip() for text in texts for script in _scripts(yaml.safe_load(text)) for line in script.splitlines()
+    ]
+    return [line for line in lines if line.startswith("maxbench ")]
+
+
+@pytest.mark.parametrize("command", _commands())
+def test_every_command_is_one_that_exists(command: str) -> None:
+    name, *words = shlex.split(command)[1:]
+    assert name in cli.COMMANDS
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    COMMANDS[name].add_arguments(parser)
+    parser.parse_args([word for word in words if word != "$OPTIONS"])
+
+
+def test_what_runs_a_pull_requests_code_may_not_write() -> None:
+    for path in WORKFLOWS:
+        workflow = yaml.safe_load(path.read_text("utf-8"))
+        events = workflow[True]  # YAML reads the key `on` as true
+        allowed = {**workflow["permissions"]}
+        for job in workflow["jobs"].values():
+            if "pull_request" in events:
+                assert {**allowed, **job.get("permissions", {})} == {"contents": "read"}, path.name
+            if "workflow_run" in events:
+                assert not any("checkout" in step.get("uses", "") for step in job["steps"]), path.name
+        assert "pull_request_target" not in events, path.name
+
+
+def test_nothing_of_a_pull_request_is_pasted_into_a_script() -> None:
+    texts = [path.read_text("utf-8") for path in (*WORKFLOWS, ROOT / "action.yml")]
+    assert not [script for text in texts for script in _scripts(yaml.safe_load(text)) if "${{" in script]
