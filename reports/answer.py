@@ -180,6 +180,20 @@ def warnings(table: pd.DataFrame, stored: Sequence[Run], absents: Sequence[Absen
     return said + _certainty(timed)
 
 
+def above_ceiling(contests: Sequence[Contest]) -> list[str]:
+    """The alarms: bandwidths that are surely above what the machine was measured to reach."""
+    said = []
+    for contest in contests:
+        for cell in contest.ranked:
+            share = contest.share(cell)
+            if share is not None and share.low > 1:
+                said.append(
+                    f"{contest.operation}.{cell.implementation} on {contest.title} ({contest.dtype}) is above the "
+                    f"ceiling ({text.percent(share.value)} of it): one of the two was not measured right."
+                )
+    return said
+
+
 def _certainty(timed: pd.DataFrame) -> list[str]:
     said = []
     counts = timed["processes"].dropna()

@@ -62,7 +62,12 @@ class Content:
     def warnings(self) -> list[str]:
         """What to be careful about."""
         empty = [] if len(self.table) else ["Nothing was measured: there are no results in this folder."]
-        return [*empty, *self.notes, *answer.warnings(self.table, self.runs, self.absent)]
+        return [
+            *empty,
+            *self.notes,
+            *answer.warnings(self.table, self.runs, self.absent),
+            *answer.above_ceiling(self.contests),
+        ]
 
     @cached_property
     def names(self) -> list[str]:

@@ -54,6 +54,10 @@ def render(content: Content, sections: list[Section]) -> str:
             parts.append("\n".join(f"- {escaped(point)}" for point in section.points))
         parts += [grid_as_markdown(grid) for grid in section.grids if grid.rows and not grid.total]
         parts += [_source(source) for source in section.sources]
+    parts.append("## How it was measured")
+    for name, facts in content.facts:
+        parts += [f"### {escaped(name)}"] if content.several else []
+        parts.append("\n".join(f"- {escaped(term)}: {escaped(value)}" for term, value in facts))
     return "\n\n".join(parts) + "\n"
 
 

@@ -1,0 +1,203 @@
+"""Starts and break-even, threads, memory, accuracy and the ceiling, against numbers worked out from raw samples."""
+
+import math
+import re
+import statistics
+
+import numpy as np
+import pytest
+
+from reports import agreement, comparison, content, grids, report, runs, scaling, sources, starts, table
+from tests.report_data import COMMIT, FAILED, IMPLEMENTATIONS, Results, everything, findings
+
+BASE = [[4.0e-3, 4.2e-3], [4.4e-3]]
+FAST = [[1.0e-3], [1.1e-3]]
+SLOW = [[9.0e-3], [9.0e-3]]
+
+
+def ladders(folder):
+    found = Results()
+    # (load, cold, warm) in seconds and the samples of a steady call
+    for name, (load, cold, warm), samples in (
+        ("numpy_vectorized", (0.10, 0.010, 0.010), BASE),
+        ("fast", (0.90, 2.0, 0.30), FAST),
+        ("slow", (0.05, 0.001, 0.001), SLOW),
+        ("broken", (0.5, FAILED, FAILED), FAST),
+    ):
+        for statistic, value in (("load", load), ("first_call_cold", cold), ("first_call_warm", warm)):
+            found.add(f"softmax.Start.track_{statistic}", (name, "float32"), value)
+        found.add("softmax.Sweep.time_call", (name, "float32", 1024), samples)
+        found.add("softmax.Sweep.time_call", (name, "float32", 2), [[9.0], [9.0]])
+        found.add("softmax.Api.time_call", (name, "float32", 1024), [[2 * s for s in p] for p in samples])
+    return found.write(folder)
+
+
+def test_the_ladder_has_each_rung_from_its_own_benchmark(tmp_path):
+    found = {one.implementation: one for one in starts.ladders(content.gather([ladders(tmp_path)]).table)}
+    assert found["fast"].rungs == pytest.approx({"load": 0.9, "cold": 2.0, "warm": 0.3, "call": 1.05e-3, "api": 2.1e-3})
+    assert "cold" not in found["broken"].rungs
+
+
+def test_break_even_is_the_difference_of_starts_over_the_difference_of_calls(tmp_path):
+    found = {one.implementation: one for one in starts.ladders(content.gather([ladders(tmp_path)]).table)}
+    base, fast = found["numpy_vectorized"], found["fast"]
+    medians = {"base": [statistics.median(p) for p in BASE], "fast": [statistics.median(p) for p in FAST]}
+    gain = statistics.median(medians["base"]) - statistics.median(medians["fast"])
+    least = min(medians["base"]) - max(medians["fast"])
+    most = max(medians["base"]) - min(medians["fast"])
+    cost = (0.9 + 2.0) - (0.1 + 0.01)
+    even = starts.break_even(fast, base, compiling=True)
+    assert (even.calls, even.low, even.high) == pytest.approx((cost / gain, cost / most, cost / least))
+    warm = (0.9 + 0.3) - (0.1 + 0.01)
+    assert starts.break_even(fast, base, compiling=False).calls == pytest.approx(warm / gain)
+    # At that many calls the two have taken as long.
+    assert fast.after(even.calls, compiling=True) == pytest.approx(base.after(even.calls, compiling=True))
+    words = starts.sentence(fast, base)
+    assert f"pays off after {math.ceil(cost / gain):,} calls" in words
+    assert f"after {math.ceil(warm / gain):,} calls" in words
+    assert starts.break_even(found["slow"], base, compiling=True).calls == math.inf
+    assert "never pays off" in starts.sentence(found["slow"], base)
+    assert starts.break_even(found["broken"], base, compiling=True) is None
+
+
+def test_a_cheaper_and_faster_one_pays_off_at_once(tmp_path):
+    found = {one.implementation: one for one in starts.ladders(content.gather([ladders(tmp_path)]).table)}
+    assert starts.break_even(found["numpy_vectorized"], found["fast"], compiling=True).calls == math.inf
+    even = starts.break_even(found["numpy_vectorized"], found["slow"], compiling=True)
+    assert even.calls == pytest.approx(((0.10 + 0.010) - 0.051) / (9.0e-3 - 4.25e-3))
+    same = starts.break_even(found["slow"], found["slow"], compiling=True)
+    assert same.calls == math.inf  # it gains nothing
+    cheap = starts.Ladder("", "softmax", "x", "float32", {"load": 0.0, "cold": 0.0, "call": 1e-3}, 1e-3, 1e-3)
+    assert str(starts.break_even(cheap, found["slow"], compiling=True)) == "at once"
+
+
+def test_threads_speed_up_and_efficiency(tmp_path):
+    folders = []
+    for threads, factor in ((1, 1.0), (2, 0.55), (4, 0.4)):
+        found = Results()
+        found.add("softmax.Workloads.time_call", ("a", "float32", "ImageNet"), [[s * factor for s in p] for p in BASE])
+        side = {"id": f"{threads} threads", "threads": {"numba": threads, "layer": "omp"}}
+        folders.append(found.write(tmp_path / str(threads), side=side))
+    (one,) = scaling.scalings(table.frame([runs.read(folder) for folder in folders]))
+    assert [step.threads for step in one.steps] == [1, 2, 4]
+    assert [step.speedup for step in one.steps] == pytest.approx([1, 1 / 0.55, 1 / 0.4])
+    assert [step.efficiency for step in one.steps] == pytest.approx([1, 1 / 0.55 / 2, 1 / 0.4 / 4])
+    page = report.write(folders, tmp_path / "out").read_text()
+    assert 'id="scaling"' in page
+    assert "62%" in page  # 1 / 0.4 / 4 = 0.625, to the nearest even digit
+
+
+def test_memory_is_over_the_arrays_alone(tmp_path):
+    found = Results()
+    for name, value in (("(arrays only)", 100 << 20), ("a", 164 << 20)):
+        found.add("softmax.Memory.peakmem_call", (name, "float32"), value)
+    rows = grids.memory(content.gather([found.write(tmp_path)]).table)
+    assert list(rows["implementation"]) == ["a"]
+    assert list(rows["over"]) == [64 << 20]
+    assert "64.0 MiB" in report.write([tmp_path], tmp_path).read_text()
+
+
+def test_the_share_of_the_ceiling_and_its_alarm(tmp_path):
+    found = Results()
+    moved = 2 * 4 * 2**20
+    found.add("softmax.Ceiling.time_call", ("ceiling", "float32", 1 << 20), [[0.9e-3], [1.1e-3]], shape=(1, 1 << 20, 1))
+    for n in (2, 1024):
+        found.add("softmax.Sweep.time_call", ("half", "float32", n), [[1.9e-3], [2.1e-3]])
+        found.add("softmax.Sweep.time_call", ("impossible", "float32", n), [[0.5e-3], [0.5e-3]])
+        found.add("softmax.Sweep.time_call", ("half", "float64", n), [[4.0e-3], [4.0e-3]])
+    found.add("softmax.Workloads.time_call", ("half", "float32", "one long vector"), [[1.0], [1.0]])
+    gathered = content.gather([found.write(tmp_path)])
+    contest = next(c for c in gathered.contests if c.dtype == "float32" and c.n == 1024)
+    share = contest.share(contest.of("half"))
+    assert contest.ceiling.bandwidth == pytest.approx(moved / 1.0e-3 / 1e9)
+    assert share.value == pytest.approx(1.0e-3 / 2.0e-3)
+    assert (share.low, share.high) == pytest.approx((0.9e-3 / 2.1e-3, 1.1e-3 / 1.9e-3))
+    # Twice the bytes is still near; sixteen times is not.
+    double = next(c for c in gathered.contests if c.dtype == "float64")
+    assert double.ceiling.value == pytest.approx(2.0e-3)
+    assert next(c for c in gathered.contests if c.benchmark == "Workloads").ceiling is None
+    alarms = [w for w in gathered.warnings if "above the ceiling" in w]
+    assert len(alarms) == 2
+    assert "softmax.impossible on n = 2 (float32) is above the ceiling (200% of it)" in alarms[0]
+
+
+def test_agreement_counts_and_reasons(tmp_path):
+    run = runs.read(everything().write(tmp_path, findings=findings()))
+    summary, *matrices, reasons = agreement.matrices([run])
+    counts = {row[0].words: [item.words for item in row[1:]] for row in summary.rows}
+    assert counts["softmax.naive"] == ["60", "60", "0", "0", ""]
+    assert counts["softmax.plugin"] == ["60", "59", "1", "0", ""]
+    assert counts["argmax.absent"] == ["1", "0", "0", "0", "yes"]
+    matrix = {row[0].words: [item.words for item in row[1:]] for row in matrices[0].rows}
+    assert matrix["case 0"] == ["agrees (2)", "agrees (2)"]
+    assert matrix["case 29"] == ["agrees (2)", "wrong: float64"]
+    assert [item.words for item in reasons.rows[0]] == [
+        "softmax.plugin", "wrong", "at (0, 1, 0): expected 1.0, got 0.5", "case 29 float64",
+    ]  # fmt: skip
+
+
+def test_sources_are_shown_once_with_what_is_known_of_them(tmp_path):
+    for name in ("a", "b"):
+        everything().write(tmp_path / name, side={"implementations": IMPLEMENTATIONS, "id": name})
+    found = sources.collect([runs.read(tmp_path / name) for name in ("a", "b")])
+    assert [one.name for one in found] == ["softmax.naive", "argmax.absent"]
+    assert found[0].summary == "As the definition reads."
+    assert "&lt;img" not in found[0].html
+    assert found[1].html is None
+    assert ("status", "unavailable: no GPU here") in found[1].facts
+
+
+def test_markdown_says_what_the_page_says(tmp_path):
+    everything().write(tmp_path, side={"implementations": IMPLEMENTATIONS}, findings=findings())
+    page = report.write([tmp_path], tmp_path).read_text()
+    markdown = (tmp_path / "report.md").read_text()
+    titles = re.findall(r'<h2 id="h-[^"]+">([^<]+)</h2>', page)
+    assert len(titles) > 12
+    for title in titles:
+        assert re.sub(r"_", r"\\_", title) in markdown
+    assert COMMIT in markdown
+    assert markdown.count("![") == page.count("<figure ")
+
+
+def test_accuracy_is_the_worst_over_all_n(tmp_path):
+    found = Results()
+    for n, largest, typical in ((2, 3.0, 0.25), (1024, 17.5, 0.5), (4096, 9.0, 2.5)):
+        found.add("softmax.Accuracy.track_largest_error", ("a", "float32", n), largest)
+        found.add("softmax.Accuracy.track_typical_error", ("a", "float32", n), typical)
+    page = report.write([found.write(tmp_path)], tmp_path).read_text()
+    row = re.search(r'id="g-accuracy".*?<tbody>(.*?)</tbody>', page, re.DOTALL)[1]
+    assert re.findall(r">([\d.]+)</td>", row) == ["17.5", "2.50"]
+
+
+def test_the_performance_profile_counts_inputs_within_a_factor(tmp_path):
+    found = Results()
+    times = {"a": (1.0, 2.0, 4.0, 1.0), "b": (2.0, 1.0, 1.0, None)}
+    for name, values in times.items():
+        for n, value in zip((2, 4, 8, 16), values, strict=True):
+            samples = FAILED if value is None else [[value], [value]]
+            found.add("softmax.Sweep.time_call", (name, "float32", n), samples)
+    gathered = content.gather([found.write(tmp_path)])
+    assert {c.n: c.fastest.implementation for c in gathered.contests} == {2: "a", 4: "b", 8: "b", 16: "a"}
+    from reports.figures import Styles, curves
+
+    drawn = curves.profile("p", gathered.contests, Styles(["a", "b"]))
+    assert "a on 2, b on 2 of 4" in drawn.alt
+
+
+def test_errors_in_ulp_against_a_longer_float():
+    from bench import accuracy
+
+    x = np.array([[0.0, 1.0, 2.0]], np.float32)[:, :, None]
+    exact = np.exp(x.astype(np.longdouble)) / np.exp(x.astype(np.longdouble)).sum()
+    nearest = exact.astype(np.float32)
+    assert accuracy.errors(x, nearest).max() <= 0.5
+    assert accuracy.errors(x, np.nextafter(nearest, np.float32(1))).max() == pytest.approx(1, abs=0.5)
+    assert accuracy.errors(x, np.zeros_like(nearest)).min() > 1e6
+
+
+def test_contests_without_times_have_no_winner():
+    empty = comparison.Contest("r", "softmax", "float32", "Sweep", "", 2, None, None, ())
+    assert empty.fastest is None
+    assert empty.probabilities == {}
+    assert empty.over_baseline("x") is None
+    assert empty.shape == ""
