@@ -160,19 +160,27 @@ class Contest:
         """How many times faster the fastest is than the runner-up."""
         return self.fastest.over(self.runner_up) if self.fastest and self.runner_up else None
 
-    @cached_property
-    def probabilities(self) -> dict[str, float]:
+    def probability(self, implementation: str) -> float:
         """The share of all ways to draw one process of each in which an implementation is the fastest of them.
 
-        Equal times share the draw. Empty where the processes of one of them are not known.
+        Equal times share the draw. NaN where the processes of one of them are not known.
+        """
+        if implementation not in self._contenders:
+            unknown = self.of(implementation) is None or not all(cell.medians for cell in self.ranked)
+            return math.nan if unknown else 0.0
+        return _share_fastest(implementation, self._contenders)
+
+    @cached_property
+    def _contenders(self) -> dict[str, tuple[float, ...]]:
+        """The process medians of those that may win; empty where not all are known.
+
+        Who is slower than the slowest process of another never wins, and its processes change nobody's chances.
         """
         drawn = {cell.implementation: cell.medians for cell in self.ranked}
         if not drawn or not all(drawn.values()):
             return {}
-        # Who is slower than the slowest process of another never wins, and its processes change nobody's chances.
         bound = min(max(times) for times in drawn.values())
-        contenders = {name: times for name, times in drawn.items() if min(times) <= bound}
-        return {name: _share_fastest(name, contenders) if name in contenders else 0.0 for name in drawn}
+        return {name: times for name, times in drawn.items() if min(times) <= bound}
 
 
 def _share_fastest(name: str, drawn: dict[str, tuple[float, ...]]) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -117,9 +116,8 @@ def _journal(path: Path, warnings: list[str]) -> Journal:
     if not path.is_file():
         return {}
     bad = 0
-    for line in _lines(path, warnings):
+    for entry in _entries(_lines(path, warnings)):
         try:
-            entry = json.loads(line)
             journal[str(entry["benchmark"]), tuple(map(str, entry["params"]))].append(entry)
         except (ValueError, TypeError, KeyError):
             bad += 1
@@ -130,8 +128,27 @@ def _journal(path: Path, warnings: list[str]) -> Journal:
     return dict(journal)
 
 
-def _lines(path: Path, warnings: list[str]) -> Iterator[str]:
+def _entries(lines: list[str]) -> list[Any]:
+    """The lines as JSON, None for one that is none; all at once where all are, which is several times as fast."""
     try:
-        yield from path.read_text(encoding="utf-8", errors="replace").splitlines()
+        found: list[Any] = json.loads(f"[{','.join(lines)}]")
+        if len(found) == len(lines):
+            return found
+    except ValueError:
+        pass
+    return [_entry(line) for line in lines]
+
+
+def _entry(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
+def _lines(path: Path, warnings: list[str]) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         warnings.append(f"set aside {path}: {error}")
+        return []

@@ -30,8 +30,8 @@ def winners(name: str, contests: Sequence[Contest], styles: style.Styles) -> can
             n, rows = contest.n or 1, (contest.outer or 1) * (contest.inner or 1)
             filled = look.color if len(contest.tied) == 1 else "none"
             axes.plot(n, rows, look.marker, color=look.color, markerfacecolor=filled, markersize=9)
-            chance = contest.probabilities.get(contest.ranked[0].implementation)
-            if chance is not None and chance < 0.995:
+            chance = contest.probability(contest.ranked[0].implementation)
+            if chance < 0.995:
                 axes.annotate(
                     f"{chance:.0%}", (n, rows), xytext=(6, 3), textcoords="offset points", fontsize=canvas.SMALL
                 )

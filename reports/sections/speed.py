@@ -95,7 +95,7 @@ def _winners(content: Content, styles: Styles) -> Section:
     rows = []
     for contest in placed:
         best = contest.ranked[0]
-        chance = contest.probabilities.get(best.implementation, math.nan)
+        chance = contest.probability(best.implementation)
         row = [Item(contest.run)] if content.several else []
         row += [
             Item(f"{contest.operation}: {contest.title}"),
