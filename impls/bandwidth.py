@@ -24,6 +24,7 @@ UNROLLED = 4  # vectors in flight, so that no load waits for an addition
 def _copy(x, out, first, end, streaming):
     """Copy the 64-byte lines from first to end of int64 arrays."""
     w = simd.VECTOR_BYTES // x.itemsize
+    x, out = simd.data(x), simd.data(out)
     if streaming:
         for i in range(first * w, end * w, w):
             simd.stream(out, i, simd.load(x, i))
@@ -43,6 +44,7 @@ def _copy_parallel(x, out, streaming, threads):
 def _read(x, sums, t, first, end):
     """Add up the lines from first to end into sums[t]: a sum that nobody asks for would not be computed."""
     w = simd.VECTOR_BYTES // x.itemsize
+    x = simd.data(x)
     a = simd.splat(x, 0)
     b, c, d = a, a, a
     i = first * w

@@ -2,9 +2,15 @@
 
 A loop that is written over vectors does not depend on whether LLVM's loop vectoriser recognises it, and
 keeps IEEE semantics: nothing here carries a fast-math flag. Vectors may be longer than those of the
-processor; LLVM then splits them, so the same code serves SSE2, AVX2, AVX-512 and NEON. Arrays are indexed
-by element from the start of their data, without wraparound or bounds check; they must be C-contiguous.
+processor; LLVM then splits them, so the same code serves SSE2, AVX2, AVX-512 and NEON.
+
+Memory is read and written through pointers: passing an array to another compiled function counts its
+references, atomically, which costs more than a short row does. An index counts elements, without wraparound
+or bounds check.
 """
+
+# numba.core.types builds some of its names at run time.
+# mypy: disable-error-code="attr-defined"
 
 from __future__ import annotations
 
@@ -103,85 +109,117 @@ for _function, _names in _ARITHMETIC.items():
 # Memory.
 
 
-def _pointer(context: Any, builder: Any, array: Any, value: Any, index: Any, to: ir.Type) -> Any:
-    data = context.make_array(array)(context, builder, value=value).data
-    element = builder.gep(data, [index])
-    return builder.bitcast(element, to.as_pointer())
+@intrinsic
+def data(typing: Any, array: Any) -> Any:
+    """The pointer to a C-contiguous array's first element. The array must outlive it."""
+    if not (isinstance(array, types.Array) and array.layout == "C"):
+        raise TypeError(f"data takes C-contiguous arrays, got {array}")
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return context.make_array(array)(context, builder, value=args[0]).data
+
+    return types.CPointer(array.dtype)(array), codegen
 
 
-def _size(array: Any) -> int:
-    return int(array.dtype.bitwidth // 8)
+@intrinsic
+def offset(typing: Any, pointer: Any, index: Any) -> Any:
+    """The pointer to element `index`."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.gep(args[0], [args[1]])
+
+    return pointer(pointer, types.intp), codegen
 
 
-def _load(array: Any, index: types.Type, lanes: int) -> Any:
-    kind = Vector(array.dtype, lanes)
+@intrinsic
+def get(typing: Any, pointer: Any, index: Any) -> Any:
+    """Element `index`."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.load(builder.gep(args[0], [args[1]]))
+
+    return pointer.dtype(pointer, types.intp), codegen
+
+
+@intrinsic
+def put(typing: Any, pointer: Any, index: Any, value: Any) -> Any:
+    """Set element `index`."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        builder.store(context.cast(builder, args[2], value, pointer.dtype), builder.gep(args[0], [args[1]]))
+        return context.get_dummy_value()
+
+    return types.void(pointer, types.intp, value), codegen
+
+
+def _size(pointer: Any) -> int:
+    return int(pointer.dtype.bitwidth // 8)
+
+
+def _load(pointer: Any, lanes: int) -> Any:
+    kind = Vector(pointer.dtype, lanes)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         vector = _vector_type(kind)
-        pointer = _pointer(context, builder, array, args[0], args[1], vector)
-        return builder.load(pointer, align=_size(array), typ=vector)
+        there = builder.bitcast(builder.gep(args[0], [args[1]]), vector.as_pointer())
+        return builder.load(there, align=_size(pointer), typ=vector)
 
     return kind, codegen
 
 
 @intrinsic
-def load(typing: Any, array: Any, index: Any) -> Any:
-    """64 bytes of elements from array.flat[index] on."""
-    kind, codegen = _load(array, index, _lanes(array))
-    return kind(array, types.intp), codegen
+def load(typing: Any, pointer: Any, index: Any) -> Any:
+    """64 bytes of elements from `index` on."""
+    kind, codegen = _load(pointer, _lanes(pointer))
+    return kind(pointer, types.intp), codegen
 
 
 @intrinsic
-def load_as(typing: Any, array: Any, index: Any, like: Any) -> Any:
-    """As many elements from array.flat[index] on as the vector `like` has lanes."""
-    kind = Vector(array.dtype, like.lanes)
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        pointer = _pointer(context, builder, array, args[0], args[1], _vector_type(kind))
-        return builder.load(pointer, align=_size(array), typ=_vector_type(kind))
-
-    return kind(array, types.intp, like), codegen
+def load_as(typing: Any, pointer: Any, index: Any, like: Any) -> Any:
+    """As many elements from `index` on as the vector `like` has lanes."""
+    kind, codegen = _load(pointer, like.lanes)
+    return kind(pointer, types.intp, like), codegen
 
 
 @intrinsic
-def load4(typing: Any, array: Any, index: Any) -> Any:
-    """4 elements from array.flat[index] on."""
-    kind, codegen = _load(array, index, 4)
-    return kind(array, types.intp), codegen
+def load4(typing: Any, pointer: Any, index: Any) -> Any:
+    """4 elements from `index` on."""
+    kind, codegen = _load(pointer, 4)
+    return kind(pointer, types.intp), codegen
 
 
-def _store(kind: Vector, array: Any, aligned: bool, temporal: bool) -> Any:
+def _store(kind: Vector, pointer: Any, streaming: bool) -> Any:
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        pointer = _pointer(context, builder, array, args[0], args[1], _vector_type(kind))
-        instruction = builder.store(args[2], pointer, align=VECTOR_BYTES if aligned else _size(array))
-        if not temporal:
+        there = builder.bitcast(builder.gep(args[0], [args[1]]), _vector_type(kind).as_pointer())
+        size = kind.lanes * kind.element.bitwidth // 8
+        instruction = builder.store(args[2], there, align=size if streaming else _size(pointer))
+        if streaming:
             instruction.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(_I32, 1)]))
         return context.get_dummy_value()
 
-    return types.void(array, types.intp, kind), codegen
+    return types.void(pointer, types.intp, kind), codegen
 
 
 @intrinsic
-def store(typing: Any, array: Any, index: Any, vector: Any) -> Any:
-    """Store vector to array.flat[index] and on."""
-    return _store(vector, array, aligned=False, temporal=True)
+def store(typing: Any, pointer: Any, index: Any, vector: Any) -> Any:
+    """Store a vector from element `index` on."""
+    return _store(vector, pointer, streaming=False)
 
 
 @intrinsic
-def stream(typing: Any, array: Any, index: Any, vector: Any) -> Any:
-    """Store past the caches, without reading the line first; the address must be 64-byte aligned."""
-    return _store(vector, array, aligned=True, temporal=False)
+def stream(typing: Any, pointer: Any, index: Any, vector: Any) -> Any:
+    """Store past the caches, without reading the line first; the address must be aligned to the vector's size."""
+    return _store(vector, pointer, streaming=True)
 
 
 @intrinsic
-def address(typing: Any, array: Any) -> Any:
-    """The address of the array's first element."""
+def address(typing: Any, pointer: Any) -> Any:
+    """The pointer as a number."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        data = context.make_array(array)(context, builder, value=args[0]).data
-        return builder.ptrtoint(data, cgutils.intp_t)
+        return builder.ptrtoint(args[0], cgutils.intp_t)
 
-    return types.intp(array), codegen
+    return types.intp(pointer), codegen
 
 
 # Making vectors.
@@ -195,7 +233,7 @@ def _splat(builder: Any, kind: Vector, scalar: Any) -> Any:
 
 @intrinsic
 def splat(typing: Any, like: Any, value: Any) -> Any:
-    """A vector of the type of `like` (a vector, or an array and then 64 bytes) with value in every lane."""
+    """A vector of the type of `like` (a vector, or a pointer and then 64 bytes) with value in every lane."""
     kind = like if isinstance(like, Vector) else Vector(like.dtype, _lanes(like))
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -204,9 +242,38 @@ def splat(typing: Any, like: Any, value: Any) -> Any:
     return kind(like, value), codegen
 
 
+def _zeros(kind: Vector) -> Any:
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _constant(kind, 0)
+
+    return kind(), codegen
+
+
+@intrinsic
+def zeros_f32(typing: Any) -> Any:
+    """64 bytes of float32 zeros."""
+    return _zeros(Vector(types.float32, VECTOR_BYTES // 4))
+
+
+@intrinsic
+def zeros_f64(typing: Any) -> Any:
+    """64 bytes of float64 zeros."""
+    return _zeros(Vector(types.float64, VECTOR_BYTES // 8))
+
+
+@intrinsic
+def lanes(typing: Any, vector: Any) -> Any:
+    """The number of lanes of a vector."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return ir.Constant(cgutils.intp_t, vector.lanes)
+
+    return types.intp(vector), codegen
+
+
 @intrinsic
 def lane_numbers(typing: Any, like: Any) -> Any:
-    """int32 lanes 0, 1, 2, ... as many as `like` (a vector, or an array and then 64 bytes) has."""
+    """int32 lanes 0, 1, 2, ... as many as `like` (a vector, or a pointer and then 64 bytes) has."""
     lanes = like.lanes if isinstance(like, Vector) else _lanes(like)
     kind = Vector(types.int32, lanes)
 
@@ -346,7 +413,7 @@ def _shift(a: Vector, count: types.Type, instruction: str) -> Any:
 
 @intrinsic
 def convert(typing: Any, a: Any, like: Any) -> Any:
-    """The lanes of a with their values in the element type of the vector or array `like`, as C casts do."""
+    """The lanes of a with their values in the element type of the vector or pointer `like`, as C casts do."""
     kind = Vector(like.element if isinstance(like, Vector) else like.dtype, a.lanes)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -454,6 +521,28 @@ def lowest_bit(typing: Any, word: Any) -> Any:
     return types.intp(types.uint64), codegen
 
 
+def _shuffled(a: Vector, first: list[int], second: list[int]) -> Any:
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        lanes = ir.VectorType(_I32, a.lanes)
+        mixed = [builder.shuffle_vector(*args, ir.Constant(lanes, picks)) for picks in (first, second)]
+        return context.make_tuple(builder, sig.return_type, mixed)
+
+    return types.UniTuple(a, 2)(a, a), codegen
+
+
+@intrinsic
+def deinterleave(typing: Any, a: Any, b: Any) -> Any:
+    """The even lanes of a and then b, and the odd ones."""
+    return _shuffled(a, list(range(0, 2 * a.lanes, 2)), list(range(1, 2 * a.lanes, 2)))
+
+
+@intrinsic
+def interleave(typing: Any, a: Any, b: Any) -> Any:
+    """Lanes of a and b in turn, as two vectors: what `deinterleave` undoes."""
+    mixed = [lane + source * a.lanes for lane in range(a.lanes) for source in (0, 1)]
+    return _shuffled(a, mixed[: a.lanes], mixed[a.lanes :])
+
+
 @intrinsic
 def transpose4(typing: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
     """Four vectors of 4 lanes as the rows of a matrix: its columns, as a tuple of four."""
@@ -473,4 +562,4 @@ def transpose4(typing: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
         ]
         return context.make_tuple(builder, sig.return_type, columns)
 
-    return types.UniTuple(a, 4)(a, a, a, a), codegen  # type: ignore[attr-defined]
+    return types.UniTuple(a, 4)(a, a, a, a), codegen

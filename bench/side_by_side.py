@@ -1,0 +1,259 @@
+"""`numba_parallel` beside the libraries that users would otherwise call, and beside the machine's ceiling.
+
+``python -m bench.side_by_side`` measures every cell (operation, dtype, shape, number of threads) with all
+implementations in turn, round after round, so that a disturbance meets all of them; asv, which gives each its own
+processes, measures steadier times but compares less well. It writes a CSV file and prints a Markdown table.
+
+One thread is timed by the CPU clock of the process, more by the wall clock. A number of threads is a process of its
+own, because libraries read theirs once. A result that the contract rejects is timed all the same and marked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import impls
+from impls import contract, threads
+
+from . import ceiling, grid, workloads
+
+OURS = "numba_parallel"
+CEILING = "ceiling"
+SAMPLE_SECONDS = 0.004
+SWEEP_ELEMENTS = 1 << 24  # the largest n; smaller ones have rows up to workloads.SWEEP_ELEMENTS
+STRIDED_INNER = 64
+_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One implementation in one cell: seconds a call (median and quartiles of the rounds) and how right it was."""
+
+    operation: str
+    threads: int
+    dtype: str
+    case: str
+    outer: int
+    n: int
+    inner: int
+    implementation: str
+    seconds: float
+    low: float
+    high: float
+    gigabytes_per_second: float
+    ulp: float
+    remark: str
+
+
+def cells(steps: int = 1) -> Iterator[tuple[str, tuple[int, int, int]]]:
+    """Name and shape (outer, n, inner) of every cell: workloads, the sweep over the last axis and over a strided one.
+
+    Args:
+        steps: take every so many-th power of two of the sweeps.
+    """
+    for workload in workloads.WORKLOADS.values():
+        yield workload.name, workload.shape
+    for k in range(1, 25, steps):
+        yield f"n = 2^{k}", workloads.sweep_shape(1 << k)
+    for k in range(1, 25, steps):
+        n = 1 << k
+        inner = max(2, min(STRIDED_INNER, SWEEP_ELEMENTS // n))
+        yield f"n = 2^{k}, strided", (max(1, workloads.SWEEP_ELEMENTS // (n * inner)), n, inner)
+
+
+def measure(operation: str, dtype: str, case: str, shape: tuple[int, int, int], rounds: int) -> list[Timing]:
+    """Time every implementation that can run here, and the ceiling, in turn."""
+    x = workloads.scores(shape, dtype)
+    calls: dict[str, tuple[Callable[[], Any], float, str]] = {}
+    for name in (OURS, "numpy_vectorized", *grid.PEERS[operation]):
+        try:
+            implementation = impls.load(operation, name)
+        except impls.Unavailable:
+            continue
+        if implementation.kernel.refusal(dtype, x.size) is None:
+            calls[name] = _prepare(operation, implementation.kernel, x)
+    way, call = ceiling.fastest(operation, x.nbytes)
+    calls[CEILING] = call, math.nan, way
+    number = threads.count()
+    times = _interleave({name: call for name, (call, _, _) in calls.items()}, rounds, number == 1)
+    least = contract.OPERATIONS[operation].least_bytes(*shape, x.itemsize)
+    found = []
+    for name, samples in times.items():
+        low, middle, high = _quartiles(samples)
+        moved = least if name != CEILING else x.nbytes * (2 if operation == "softmax" else 1)
+        _, ulp, remark = calls[name]
+        rate = moved / middle / 1e9
+        found.append(Timing(operation, number, dtype, case, *shape, name, middle, low, high, rate, ulp, remark))
+    return found
+
+
+def _prepare(operation: str, kernel: impls.Kernel, x: np.ndarray) -> tuple[Callable[[], Any], float, str]:
+    """The call to time, its largest error in ulp and what the contract says of its result."""
+    given = kernel.backend.put(x)
+    out = kernel.backend.put(contract.OPERATIONS[operation].allocate(x))
+    result = kernel.backend.get(kernel.run(given, out))
+    mismatch = contract.OPERATIONS[operation].verify(x, result)
+    ulp = largest_error(x, result) if operation == "softmax" else math.nan
+    return (lambda: kernel.run(given, out)), ulp, f"wrong {mismatch}" if mismatch else ""
+
+
+def largest_error(x: np.ndarray, result: np.ndarray, elements: int = 1 << 22) -> float:
+    """The largest error of a softmax against float64, in ulp, over the first rows, of about as many elements."""
+    rows = max(1, min(x.shape[0], elements // max(1, x[0].size)))
+    wide = x[:rows].astype(np.float64 if x.dtype != np.float64 else np.longdouble)
+    expected = np.exp(wide - wide.max(axis=1, keepdims=True))
+    expected /= expected.sum(axis=1, keepdims=True)
+    if x.dtype == np.float64:
+        error = np.abs(result[:rows] - expected) / np.spacing(expected.astype(np.float64))
+        return float(error.max())
+    return float(contract.softmax.ulp_error(result[:rows].astype(np.float64), expected, x.dtype).max())
+
+
+def _interleave(calls: dict[str, Callable[[], Any]], rounds: int, one_thread: bool) -> dict[str, list[float]]:
+    clock = time.process_time if one_thread else time.perf_counter
+    number, times = {}, {}
+    for name, call in calls.items():
+        call()
+        start = time.perf_counter()
+        call()
+        number[name] = max(1, min(10000, round(SAMPLE_SECONDS / max(time.perf_counter() - start, 1e-7))))
+        times[name] = [math.inf] * 0
+    for turn in range(rounds):
+        for name in calls if turn % 2 else reversed(calls):
+            call = calls[name]
+            call()  # what the one before it has left in the caches
+            start = clock()
+            for _ in range(number[name]):
+                call()
+            times[name].append((clock() - start) / number[name])
+    return times
+
+
+def _quartiles(samples: Sequence[float]) -> tuple[float, float, float]:
+    if len(samples) < 2:
+        return samples[0], samples[0], samples[0]
+    low, middle, high = statistics.quantiles(samples, n=4, method="inclusive")
+    return low, middle, high
+
+
+def table(found: Iterable[Timing]) -> list[str]:
+    """Markdown: one row a cell, with the best of the others; losses are marked."""
+    grouped: dict[tuple[Any, ...], dict[str, Timing]] = {}
+    for t in found:
+        grouped.setdefault((t.operation, t.threads, t.dtype, t.case), {})[t.implementation] = t
+    lines: list[str] = []
+    ratios: dict[tuple[Any, ...], list[float]] = {}
+    for key, by in grouped.items():
+        if OURS not in by or len(by) < 3:
+            continue
+        ours, top = by[OURS], by[CEILING]
+        best = min((t for n, t in by.items() if n not in (OURS, CEILING)), key=lambda t: t.seconds)
+        ratio, share = best.seconds / ours.seconds, ours.gigabytes_per_second / top.gigabytes_per_second
+        marks = [
+            mark for mark, there in (("LOSS", ratio < 1), ("ABOVE CEILING", share > 1), (ours.remark, True)) if there
+        ]
+        numpy = by.get("numpy_vectorized")
+        errors = f"{ours.ulp:.2f} / {numpy.ulp:.2f}" if numpy and not math.isnan(ours.ulp) else ""
+        if key[:3] not in ratios:
+            operation, count, dtype = key[:3]
+            lines += ["", f"### {operation}, {dtype}, {count} thread{'s' if count > 1 else ''}", ""]
+            lines += ["| case | shape | GB/s | best other | GB/s | times faster | of ceiling | ulp: ours / NumPy | |"]
+            lines += ["|---|---|--:|---|--:|--:|--:|--:|---|"]
+        ratios.setdefault(key[:3], []).append(ratio)
+        shape = " x ".join(str(v) for v in (ours.outer, ours.n, ours.inner))
+        lines.append(
+            f"| {ours.case} | {shape} | {ours.gigabytes_per_second:.1f} | {best.implementation} "
+            f"| {best.gigabytes_per_second:.1f} | {ratio:.2f} | {share:.0%} | {errors} "
+            f"| {', '.join(filter(None, marks))} |"
+        )
+    lines += ["", "| | cells | geometric mean over the best other | smallest | losses |", "|---|--:|--:|--:|--:|"]
+    for (operation, count, dtype), some in ratios.items():
+        losses = sum(r < 1 for r in some)
+        mean = statistics.geometric_mean(some)
+        lines.append(f"| {operation}, {dtype}, {count} | {len(some)} | {mean:.2f} | {min(some):.2f} | {losses} |")
+    return lines
+
+
+def read(path: Path) -> list[Timing]:
+    """The timings of a CSV file that this module wrote."""
+    kinds = {field.name: field.type for field in fields(Timing)}
+    make = {"int": int, "float": float, "str": str}
+    with open(path, newline="", encoding="utf-8") as file:
+        return [Timing(**{k: make[str(kinds[k])](v) for k, v in row.items()}) for row in csv.DictReader(file)]
+
+
+def write(path: Path, found: Sequence[Timing]) -> None:
+    """All timings as CSV, in one piece."""
+    with tempfile.NamedTemporaryFile("w", newline="", dir=path.parent, delete=False, encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Timing)])
+        writer.writeheader()
+        writer.writerows(asdict(t) for t in found)
+    Path(file.name).replace(path)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, write the CSV file and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m bench.side_by_side", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--output", type=Path, default=Path("side_by_side.csv"), help="the CSV file (%(default)s)")
+    parser.add_argument("--operation", nargs="+", choices=list(contract.OPERATIONS), default=list(contract.OPERATIONS))
+    parser.add_argument("--dtype", nargs="+", choices=contract.FLOATS, default=["float32", "float64"])
+    parser.add_argument("--threads", nargs="+", type=int, default=sorted({1, threads.count()}))
+    parser.add_argument("--case", default="", help="only cells whose name matches this expression")
+    parser.add_argument("--step", type=int, default=1, help="every so many-th power of two (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=7)
+    args = parser.parse_args(argv)
+    if len(args.threads) > 1:
+        return _each(args)
+    if threads.count() != args.threads[0]:
+        # Libraries take their number of threads from the environment, before they are loaded.
+        return _again(args, args.threads[0], args.output)
+    found: list[Timing] = []
+    for operation in args.operation:
+        for dtype in args.dtype:
+            for case, shape in cells(args.step):
+                if re.search(args.case, case):
+                    found += measure(operation, dtype, case, shape, args.rounds)
+                    write(args.output, found)
+                    print(f"{operation} {dtype} {case}", file=sys.stderr)
+    print("\n".join(table(found)))
+    return 0
+
+
+def _each(args: argparse.Namespace) -> int:
+    found: list[Timing] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number in args.threads:
+            part = Path(folder) / f"{number}.csv"
+            if status := _again(args, number, part, subprocess.DEVNULL):
+                return status
+            found += read(part)
+    write(args.output, found)
+    print("\n".join(table(found)))
+    return 0
+
+
+def _again(args: argparse.Namespace, number: int, output: Path, stdout: int | None = None) -> int:
+    command = [sys.executable, "-m", "bench.side_by_side", "--threads", str(number), "--output", str(output)]
+    command += ["--operation", *args.operation, "--dtype", *args.dtype, f"--case={args.case}"]
+    command += ["--step", str(args.step), "--rounds", str(args.rounds)]
+    environment = {**os.environ, **dict.fromkeys(_VARIABLES, str(number))}
+    return subprocess.run(command, env=environment, stdout=stdout, check=False).returncode
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
