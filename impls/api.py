@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import contract, registry
+from . import contract, devices, registry
 from .backends import HOST
 from .layout import Fold, fold
 
@@ -16,10 +17,16 @@ from .layout import Fold, fold
 _NAMES = {np.dtype(name): name for name in contract.DTYPES}
 _FLOATS = frozenset(map(np.dtype, contract.FLOATS))
 _INDEX = np.dtype(np.int64)
+_STREAM = "stream is for arrays in GPU memory, and this one is not"
 
 
 def softmax(
-    x: ArrayLike, axis: int | Sequence[int] | None = None, *, out: np.ndarray | None = None, impl: str | None = None
+    x: ArrayLike,
+    axis: int | Sequence[int] | None = None,
+    *,
+    out: np.ndarray | None = None,
+    impl: str | None = None,
+    stream: Any = None,
 ) -> Any:
     """Softmax: ``exp(x_i) / sum_j exp(x_j)`` over an axis, as `scipy.special.softmax`.
 
@@ -30,6 +37,7 @@ def softmax(
         out: a C-contiguous, writable array of the result's shape and dtype to fill; it may be x.
         impl: the name of an implementation (``maxbench list`` shows them); None takes the best
             available one.
+        stream: for x in GPU memory (see `impls.cuda.device_arrays`), the CUDA stream to run on.
 
     Returns:
         Probabilities in x's shape, `out` if given; a scalar for 0-dimensional x. A row with a NaN
@@ -41,6 +49,10 @@ def softmax(
         ValueError: an axis of length 0, an axis named twice, or an `out` of wrong shape or layout.
         impls.UnknownImplementation, impls.Unavailable: `impl` is not known, or not usable here.
     """
+    if type(x) is not np.ndarray and devices.on_device(x):
+        return _on_device().softmax(x, axis, out, impl, stream)
+    if stream is not None:
+        raise TypeError(_STREAM)
     a = _native(x, contract.SOFTMAX)
     if a.dtype not in _FLOATS:
         a = a.astype(np.float64)
@@ -72,6 +84,7 @@ def argmax(
     out: np.ndarray | None = None,
     keepdims: bool = False,
     impl: str | None = None,
+    stream: Any = None,
 ) -> Any:
     """The index of the largest element over an axis, as `numpy.argmax`.
 
@@ -81,6 +94,7 @@ def argmax(
         out: a C-contiguous, writable int64 array of the result's shape to fill.
         keepdims: leave the searched axis in the result with length 1.
         impl: the name of an implementation; None takes the best available one.
+        stream: for a in GPU memory (see `impls.cuda.device_arrays`), the CUDA stream to run on.
 
     Returns:
         int64 indices in [0, n - 1], `out` if given; a scalar where the result has no axis. The
@@ -92,6 +106,10 @@ def argmax(
         ValueError: the searched axis is empty, or an `out` of wrong shape or layout.
         impls.UnknownImplementation, impls.Unavailable: `impl` is not known, or not usable here.
     """
+    if type(a) is not np.ndarray and devices.on_device(a):
+        return _on_device().argmax(a, axis, out, keepdims, impl, stream)
+    if stream is not None:
+        raise TypeError(_STREAM)
     x = _native(a, contract.ARGMAX)
     if axis is not None and isinstance(axis, Sequence):
         raise TypeError(f"argmax takes one axis or None, got {axis!r}")
@@ -149,8 +167,21 @@ def _run(implementation: registry.Implementation, view: np.ndarray, out: np.ndar
     if kernel.backend is HOST:
         result: np.ndarray = kernel.run(view, out)
         return result
+    if (through := getattr(kernel.backend, "run_host", None)) is not None:
+        result = through(kernel.run, view, out)
+        return result
     put = kernel.backend.put
     return kernel.backend.get(kernel.run(put(view), put(out)))
+
+
+def _on_device() -> Any:
+    """The same functions for arrays in GPU memory.
+
+    Raises:
+        impls.Unavailable: numba-cuda is missing or cannot be used here.
+    """
+    registry.load("softmax", "numba_cuda")
+    return importlib.import_module(".cuda.device_arrays", __package__)
 
 
 def _check_out(out: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> None:

@@ -15,6 +15,7 @@ if reason := platform.unavailable():
 
 from numba import cuda
 
+from .cuda import staging
 from .cuda.plans import run as launch
 
 
@@ -42,6 +43,10 @@ class _NumbaCuda:
     def synchronize(self) -> None:
         """Wait until the device has finished everything."""
         cuda.synchronize()
+
+    def run_host(self, run: Callable[[Any, Any, Any], Any], x: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """Fill the host array out from x by ``run(x, out, stream)`` on device arrays, in blocks of rows."""
+        return staging.run(run, x, out)
 
     def timer(self, call: Callable[[], Any]) -> float:
         """Seconds that the device spends in the work that call() starts, between two events of its stream.

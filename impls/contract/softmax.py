@@ -103,7 +103,7 @@ def least_bytes(outer: int, n: int, inner: int, itemsize: int) -> int:
 
 SOFTMAX = Operation(
     name="softmax",
-    signature="softmax(x, axis=None, *, out=None, impl=None)",
+    signature="softmax(x, axis=None, *, out=None, impl=None, stream=None)",
     definition="exp(x_i) / sum_j exp(x_j) over one axis",
     dtypes=FLOATS,
     allocate=allocate,

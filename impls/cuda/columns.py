@@ -57,10 +57,8 @@ def columns(element: Element, across: int, deep: int, rows: int, vectors: bool) 
         total = x.shape[0] * x.shape[2]
         if first >= total:
             return np.int64(-1), np.int64(0)
-        if total <= limit:  # a division of 32 bits is several times faster
-            outer = np.int64(np.uint32(first) // np.uint32(x.shape[2]))
-        else:
-            outer = first // x.shape[2]
+        # A division of 32 bits is several times faster.
+        outer = np.int64(np.uint32(first) // np.uint32(x.shape[2])) if total <= limit else first // x.shape[2]
         return first, outer * (x.shape[1] - 1) * x.shape[2] + first
 
     @device

@@ -9,7 +9,6 @@ from numba import cuda
 
 from .platform import SIMULATED
 
-
 RESIDENT_THREADS = 512
 """Threads that a multiprocessor must be able to hold: 65,536 registers leave each of them 128."""
 

@@ -41,7 +41,7 @@ class Element:
     @property
     def floating(self) -> bool:
         """Whether it has NaNs."""
-        return np.dtype(self.register).kind == "f"
+        return bool(np.dtype(self.register).kind == "f")
 
 
 def _element(name: str, storage: str, register: Any) -> Element:

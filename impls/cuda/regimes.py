@@ -2,9 +2,9 @@
 
 A regime is used for rows that it can hold; the first that can is taken. What a thread holds is given in 32-bit
 registers, so that one table serves all dtypes: 32 registers are 32 elements of up to 32 bits, or 16 of 64.
-The built-in numbers come from the occupancy and the machine code, not from timings; `impls.cuda.tune` measures
-candidates on a device and writes a table for it, which is read from the file that MAXBENCH_CUDA_TABLE names, or
-from cuda-<device>.json in the user's cache folder.
+The built-in numbers come from the occupancy and the machine code, not from timings: they have not run on a device
+yet. A table of another kind is read from the file that MAXBENCH_CUDA_TABLE names, or from cuda-<device>.json in the
+user's cache folder; `as_json` writes one.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def built_in() -> Table:
 
 def machine_file(device: str) -> Path:
     """Where the table of a device, by its name, is kept."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "maxbench" / f"cuda-{re.sub(r'[^A-Za-z0-9]+', '-', device).strip('-')}.json"
 
 
@@ -207,7 +207,7 @@ def checked(name: str, regime: Regime) -> Regime:
     if regime.threads > 1024 or regime.sharing > regime.threads:
         raise ValueError(f"{name}: {regime.threads} threads, {regime.sharing} of them to a row, of at most 1024")
     across_warps = name.endswith("rows") and regime.sharing > 32
-    whole_block = across_warps or regime.kernel in ("coupled", "split", "parts") and name.endswith("rows")
+    whole_block = across_warps or (regime.kernel in ("coupled", "split", "parts") and name.endswith("rows"))
     if whole_block and regime.sharing != regime.threads:
         raise ValueError(
             f"{name}: {regime.kernel} with more than a warp to a row shares it among all threads of a block"

@@ -16,7 +16,6 @@ import numpy as np
 
 from .elements import VECTOR_BYTES, Element
 
-
 _SMALLEST_NORMAL = float(np.finfo(np.float32).smallest_normal)
 
 

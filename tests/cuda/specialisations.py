@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numba.cuda import types
+from numba.cuda.np import numpy_support
+
 from impls.cuda import argmax_columns, argmax_rows, plans, regimes, short_rows, softmax_columns, softmax_rows
 from impls.cuda import softmax_split as split_rows
 from impls.cuda.elements import ELEMENTS, Element
 from impls.cuda.regimes import Regime
-from numba.cuda import types
-from numba.cuda.np import numpy_support
 
 SOFTMAX = ("float16", "bfloat16", "float32", "float64")
 

@@ -23,10 +23,10 @@ if machine_code.missing():
         pytest.fail(REASON, pytrace=False)
     pytest.skip(REASON, allow_module_level=True)
 
-from impls.cuda import regimes  # noqa: E402
 from numba import cuda  # noqa: E402
 from numba.cuda import types  # noqa: E402
 
+from impls.cuda import regimes  # noqa: E402
 from tests.cuda import specialisations  # noqa: E402
 from tests.cuda.specialisations import Specialisation  # noqa: E402
 

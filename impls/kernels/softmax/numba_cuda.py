@@ -1,4 +1,7 @@
-"""Softmax on an NVIDIA GPU, in Numba."""
+"""Softmax on an NVIDIA GPU, in Numba: kernels by regimes of the row length (`impls.cuda.regimes`).
+
+Not yet run on a device: shown right in simulation, and by its machine code.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,6 @@ from ...registry import implements
 
 
 @implements(dtypes=FLOATS, backend=BACKEND, threads="many")
-def run(x: Any, out: Any) -> Any:
-    """Softmax over axis 1 of x (outer, n, inner) into out, device arrays."""
-    return launch("softmax", x, out)
+def run(x: Any, out: Any, stream: Any = 0) -> Any:
+    """Softmax over axis 1 of x (outer, n, inner) into out, device arrays; does not wait."""
+    return launch("softmax", x, out, stream)

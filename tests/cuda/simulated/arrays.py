@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
+
 from impls import contract
 from impls.cuda import plans, regimes
 from impls.cuda.elements import ELEMENTS
 from impls.cuda.regimes import Regime
-from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
-
 from tests.cuda import simulator
 
 BFLOAT16_EPS = 2.0**-7

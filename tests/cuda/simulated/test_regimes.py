@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from impls import contract
 from impls.cuda import plans, regimes
 from impls.cuda.elements import ELEMENTS
 from impls.cuda.regimes import Regime
-
 from tests.cuda.simulated.arrays import small_cases, wrong
 
 SOFTMAX_DTYPES = ("float16", "bfloat16", "float32", "float64")
@@ -67,7 +67,9 @@ def _sweep(operation: str, dtype: str, regime: Regime, multiprocessors: int, col
             # The same rows side by side; padded to a whole number of vectors in every second case.
             x = x if x.shape[2] > 1 else np.ascontiguousarray(x.transpose(2, 1, 0))
             if index % 2 and x.shape[2] < 16:
-                x = np.ascontiguousarray(np.resize(x.transpose(2, 0, 1), (16, x.shape[0], x.shape[1])).transpose(1, 2, 0))
+                x = np.ascontiguousarray(
+                    np.resize(x.transpose(2, 0, 1), (16, x.shape[0], x.shape[1])).transpose(1, 2, 0)
+                )
         elif x.shape[2] > 1:
             continue
         offsets = OFFSETS[index % len(OFFSETS)]

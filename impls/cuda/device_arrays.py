@@ -1,0 +1,164 @@
+"""softmax and argmax of arrays that are already on the device: no copy in, the result stays there.
+
+Taken are Numba's device arrays and whatever states the CUDA array interface (CuPy, PyTorch, JAX). The result is an
+array of the same library for Numba, CuPy and PyTorch; for others it is a Numba device array, which states the
+interface itself. Without a stream, work goes to the one that PyTorch or CuPy is using, else to the default stream.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numba import cuda
+
+from .. import contract
+from ..layout import Fold, fold
+from . import plans
+
+NAME = "numba_cuda"
+
+
+def softmax(x: Any, axis: int | Sequence[int] | None, out: Any, impl: str | None, stream: Any) -> Any:
+    """As `impls.softmax` for x, and out if given, in device memory; starts on stream and does not wait."""
+    _check_implementation("softmax", impl)
+    a, folded, queue = _prepare(x, axis, contract.SOFTMAX, stream)
+    result = _like(x, tuple(a.shape), a.dtype) if out is None else out
+    target = _view(out, tuple(a.shape), a.dtype) if out is not None else _as_numba(result)
+    _run("softmax", a, target, folded, folded.shape, queue)
+    return result
+
+
+def argmax(x: Any, axis: int | None, out: Any, keepdims: bool, impl: str | None, stream: Any) -> Any:
+    """As `impls.argmax` for x, and out if given, in device memory; starts on stream and does not wait."""
+    _check_implementation("argmax", impl)
+    a, folded, queue = _prepare(x, axis, contract.ARGMAX, stream)
+    shape, index = folded.reduced(tuple(a.shape), keepdims), np.dtype(np.int64)
+    result = _like(x, shape, index) if out is None else out
+    target = _view(out, shape, index) if out is not None else _as_numba(result)
+    _run("argmax", a, target, folded, (folded.shape[0], folded.shape[2]), queue)
+    return result
+
+
+def _check_implementation(operation: str, impl: str | None) -> None:
+    if impl not in (None, NAME):
+        raise ValueError(f"{operation}.{impl} does not take arrays on a device: {NAME} does")
+
+
+def _prepare(x: Any, axis: Any, operation: contract.Operation, stream: Any) -> tuple[Any, Fold, Any]:
+    """x as a Numba device array, how it folds, and the stream as Numba's.
+
+    Raises:
+        TypeError: a dtype that is not accepted.
+        ValueError: x is not C-contiguous, so that taking it would need a copy; or its axis is empty.
+    """
+    queue = as_stream(_current_stream(x) if stream is None else stream)
+    a = _as_numba(x)
+    if a.dtype.name not in operation.dtypes:
+        raise TypeError(
+            f"{operation.name} on the device does not take {a.dtype}: accepted are {', '.join(operation.dtypes)}"
+        )
+    _check_contiguous("the array", a)
+    if operation is contract.ARGMAX and isinstance(axis, Sequence):
+        raise TypeError(f"argmax takes one axis or None, got {axis!r}")
+    shape = tuple(a.shape)
+    flags = SimpleNamespace(fnc=False)
+    described: Any = SimpleNamespace(shape=shape, ndim=len(shape), size=math.prod(shape), flags=flags)
+    folded = fold(described, axis, order_matters=True)
+    if folded.moved is not None:
+        raise ValueError(f"axes {folded.axes} are not neighbours: on the device that would need a copy of the array")
+    if folded.shape[1] == 0:
+        raise ValueError(f"{operation.name} of an empty axis: there is no element to choose from")
+    return a, folded, queue
+
+
+def _run(operation: str, a: Any, target: Any, folded: Fold, out_shape: tuple[int, ...], stream: Any) -> None:
+    if math.prod(folded.shape):
+        plans.run(operation, a.reshape(folded.shape), target.reshape(out_shape), stream)
+
+
+def _view(out: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+    """out as a Numba device array, once it is shown to fit."""
+    from ..devices import on_device
+
+    if not on_device(out):
+        raise TypeError(f"out is a {type(out).__name__}: for an array on the device it must be on the device too")
+    array = _as_numba(out)
+    if array.dtype != dtype:
+        raise TypeError(f"out has dtype {array.dtype}: the result has {dtype}")
+    if tuple(array.shape) != shape:
+        raise ValueError(f"out has shape {tuple(array.shape)}: the result has {shape}")
+    _check_contiguous("out", array)
+    return array
+
+
+def _check_contiguous(what: str, array: Any) -> None:
+    if not array.is_c_contiguous():
+        raise ValueError(f"{what} is not C-contiguous: on the device only C-contiguous arrays are taken, uncopied")
+
+
+def _as_numba(x: Any) -> Any:
+    """x as a Numba device array over the same memory; the producer's stream is waited for."""
+    if getattr(x, "__cuda_ndarray__", False):
+        return x
+    # A tensor that records gradients refuses the interface; its values are the same without them.
+    plain = x.detach() if hasattr(x, "detach") else x
+    try:
+        return cuda.as_cuda_array(plain)
+    except AttributeError as error:
+        raise TypeError(f"{type(x).__module__}.{type(x).__name__} states no CUDA array interface: {error}") from None
+
+
+def _like(x: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+    """An uninitialised array on the device, of x's own library where that is Numba, CuPy or PyTorch."""
+    library = type(x).__module__.partition(".")[0]
+    if library == "torch":
+        import torch
+
+        return torch.empty(shape, dtype=getattr(torch, dtype.name), device=x.device)
+    if library == "cupy":
+        import cupy
+
+        return cupy.empty(shape, dtype)
+    return cuda.device_array(shape, dtype)
+
+
+def as_stream(stream: Any) -> Any:
+    """A stream of Numba, CuPy, PyTorch, or its address, as Numba takes it; None is the default stream.
+
+    Raises:
+        TypeError: it is none of these.
+    """
+    if stream is None:
+        return 0
+    for attribute in ("cuda_stream", "ptr"):  # PyTorch's, CuPy's
+        stream = getattr(stream, attribute, stream)
+    if isinstance(stream, int):
+        return _at_address(stream) if stream else 0
+    if hasattr(stream, "auto_synchronize"):  # Numba's own
+        return stream
+    raise TypeError(f"stream is a {type(stream).__name__}: accepted are streams of Numba, CuPy, PyTorch, or an address")
+
+
+@functools.lru_cache(maxsize=64)
+def _at_address(address: int) -> Any:
+    """One object for a stream, because launches are prepared for each."""
+    return cuda.external_stream(address)
+
+
+def _current_stream(x: Any) -> Any:
+    """The stream that x's library is working on, so that what it has begun is done before."""
+    library = type(x).__module__.partition(".")[0]
+    if library == "torch":
+        import torch
+
+        return torch.cuda.current_stream(x.device)
+    if library == "cupy":
+        import cupy
+
+        return cupy.cuda.get_current_stream()
+    return None

@@ -1,0 +1,20 @@
+"""Telling arrays in a GPU's memory from all others, without importing what handles them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_CUDA = 2  # DLPack's number for CUDA device memory
+
+
+def on_device(x: Any) -> bool:
+    """Whether x is an array in CUDA device memory: by the CUDA array interface or by DLPack."""
+    kind = type(x)
+    if hasattr(kind, "__cuda_ndarray__") or getattr(x, "__cuda_ndarray__", False):  # Numba's own, simulated ones too
+        return True
+    if hasattr(kind, "__dlpack_device__"):
+        try:
+            return int(x.__dlpack_device__()[0]) == _CUDA
+        except (TypeError, ValueError, BufferError, RuntimeError):
+            return False  # whatever it is, it does not say that it is there
+    return hasattr(kind, "__cuda_array_interface__")

@@ -1,0 +1,62 @@
+"""Host arrays through the (simulated) device in blocks of rows."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from impls import contract, registry
+from impls.cuda import staging
+
+KERNEL = {name: registry.load(name, "numba_cuda").kernel.run for name in ("softmax", "argmax")}
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 7, 10, 11])
+@pytest.mark.parametrize("operation", ["softmax", "argmax"])
+def test_every_row_goes_through_whatever_the_block(operation: str, rows: int) -> None:
+    x = np.random.default_rng(0).standard_normal((10, 33, 2)).astype(np.float32)
+    out = contract.OPERATIONS[operation].allocate(x)
+    sizes: list[int] = []
+
+    def launch(block: Any, result: Any, stream: Any) -> None:
+        sizes.append(block.shape[0])
+        KERNEL[operation](block, result, stream)
+
+    assert staging.run(launch, x, out, block_bytes=rows * x[0].nbytes) is out
+    assert contract.OPERATIONS[operation].verify(x, out) is None
+    assert sum(sizes) == 10
+    assert max(sizes) <= rows
+
+
+def _memory(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
+    context = SimpleNamespace(get_memory_info=lambda: SimpleNamespace(free=free, total=free))
+    monkeypatch.setattr(staging.cuda, "current_context", lambda: context)
+
+
+def test_blocks_fit_the_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(0).standard_normal((64, 100, 1)).astype(np.float32)
+    row = 2 * x[0].nbytes
+    _memory(monkeypatch, 20 * row)
+    out, held = contract.SOFTMAX.allocate(x), []
+    original = staging._Slot
+
+    def slot(*arguments: Any) -> Any:
+        made = original(*arguments)
+        held.append(made.x.nbytes + made.out.nbytes)
+        return made
+
+    monkeypatch.setattr(staging, "_Slot", slot)
+    staging.run(KERNEL["softmax"], x, out)
+    assert contract.SOFTMAX.verify(x, out) is None
+    assert len(held) > 1
+    assert sum(held) <= 16 * row
+
+
+def test_a_row_larger_than_the_device_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.ones((2, 100, 1), np.float32)
+    _memory(monkeypatch, 500)
+    with pytest.raises(MemoryError, match="one row takes 800 bytes with its result, and the device has 500"):
+        staging.run(KERNEL["softmax"], x, np.empty_like(x))
