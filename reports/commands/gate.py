@@ -96,7 +96,7 @@ def _calibrate(args: argparse.Namespace) -> int:
             folder = Path(name)
             repository = sources.repository(args.repository) if spec != sources.INSTALLED else args.repository
             version = sources.build("base", spec, repository, folder / "base")
-            calibration.measure(version, folder, record, args.budget, bar)
-    except sources.SourceError as error:
+            calibration.measure(version, folder, record, args.budget, bar, args.only)
+    except (sources.SourceError, ValueError) as error:
         raise UsageError(str(error)) from None
     return table.show_proof(calibration.prove(record, Rule(threshold=args.threshold / 100)), args.output)

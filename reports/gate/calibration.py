@@ -1,7 +1,7 @@
 """Proof of the gate on a machine: how often it cries wolf, and how often it sees a slowdown that is there.
 
 Processes as the gate starts them compare a version with its own copy: as it is, which must raise no alarm, and with
-rows added on one side, which is a slowdown of known size. What each process saw is appended to a file, so the proof
+rows added on one side until its time is up by a known size. What each process saw is appended to a file, so the proof
 grows over calls. The processes are then put into disjoint groups as long as the gate's first look and its
 confirmation. Both groups of a check are fresh processes, so the probability that both err is taken as the product.
 """
@@ -15,8 +15,7 @@ import statistics as medians
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from typing import Any
 from .. import environment
 from ..progress import Bar
 from . import sources, statistics
-from .benchmarks import Benchmark, every
+from .benchmarks import Benchmark, choose, every
 from .look import look
 from .processes import Workers
 from .verdicts import Rule
@@ -35,6 +34,7 @@ TARGET = 5.0  # the slowdown that must be seen
 THRESHOLDS = (0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.05, 0.075, 0.1)
 MOST_ALARMS, LEAST_SEEN = 0.01, 0.95
 RECORD = "calibration.jsonl"
+_COST_PROCESSES = 3
 _EXTRA_ROWS = 100  # inputs with fewer rows cannot be made 2% longer
 
 
@@ -57,46 +57,87 @@ def _by_operation(benchmarks: Sequence[Benchmark]) -> list[list[Benchmark]]:
     return [[b for b in benchmarks if b.operation == name] for name in dict.fromkeys(b.operation for b in benchmarks)]
 
 
-def measure(version: sources.Version, folder: Path, record: Path, seconds: float, bar: Bar) -> None:
+def measure(
+    version: sources.Version, folder: Path, record: Path, seconds: float, bar: Bar, only: Sequence[str] = ()
+) -> None:
     """Append processes to the record until the time is over.
+
+    Args:
+        only: patterns of benchmarks as `benchmarks.choose` takes them.
 
     Raises:
         SourceError: the version cannot be imported.
+        ValueError: a pattern chooses nothing.
     """
+    chosen = set(choose(every(None), only))
     head = sources.copy(version, "head")
     workers = Workers({"base": version, "head": head}, folder)
     identity = _identity()
     by_name: dict[tuple[str, str], list[Benchmark]] = {}
-    for b in {b for index in range(len(SLOWDOWNS)) for b in plan(index)}:
+    for b in {replace(b, extra=0) for index in range(len(SLOWDOWNS)) for b in plan(index)} & chosen:
         by_name.setdefault((b.operation, b.implementation), []).append(b)
     bar.show("compiling", 0, len(by_name), None)
-    with ThreadPoolExecutor(environment.usable_cpus()) as pool:
-        looks = list(pool.map(lambda some: look(workers, some), by_name.values()))
+    looks = workers.each(lambda some: look(workers, some), by_name.values())
     clocks = {b: clock for seen in looks for b, clock in seen.clocks.items()}
+    costs = _costs(workers, clocks, bar)
     start = time.monotonic()
     index = time.time_ns()  # goes on where an earlier call stopped, in neither CPU nor slowdown always the same
     record.parent.mkdir(parents=True, exist_ok=True)
     while (spent := time.monotonic() - start) < seconds:
         bar.show("processes", int(spent), int(seconds), seconds - spent)
-        for clock in ("cpu", "wall"):
-            some = [b for b in plan(index) if clocks.get(b) == clock]
-            if some:
-                _append(record, workers.paired(some, clock=clock, seed=index % (1 << 31)).quads, some, clock, identity)
+        for clock in sorted(set(clocks.values())):
+            slowed = {
+                replace(b, extra=b.extra / costs.get(plain, 1.0)): b.extra
+                for b in plan(index)
+                for plain in [replace(b, extra=0)]
+                if clocks.get(plain) == clock
+            }
+            report = workers.paired(list(slowed), clock=clock, seed=index % (1 << 31))
+            _append(record, report.quads, slowed, clock, identity)
         index += 1
 
 
+def _costs(workers: Workers, clocks: Mapping[Benchmark, str], bar: Bar) -> dict[Benchmark, float]:
+    """By how much of its time a benchmark grows when its rows are doubled: less than 1 where calls have a fixed cost.
+
+    Rows are added by this, so that an injected slowdown is one of the time.
+    """
+    bar.show("what a row costs", 0, 1, None)
+    doubled = {
+        replace(b, extra=100.0): b for index in range(len(SLOWDOWNS)) for b in _slowed(plan(index)) if b in clocks
+    }
+    ratios: dict[Benchmark, list[float]] = defaultdict(list)
+    for seed in range(_COST_PROCESSES):
+        for clock in sorted(set(clocks.values())):
+            some = [b for b, plain in doubled.items() if clocks[plain] == clock]
+            if some:
+                quads = workers.paired(some, clock=clock, seed=seed).quads
+                for b in some:
+                    if b.id in quads:
+                        ratios[doubled[b]].append(math.expm1(statistics.log_ratio(quads[b.id])))
+    return {b: max(medians.median(values), 0.1) for b, values in ratios.items()}
+
+
+def _slowed(benchmarks: Iterable[Benchmark]) -> list[Benchmark]:
+    return [replace(b, extra=0) for b in benchmarks if b.extra]
+
+
 def _append(
-    record: Path, quads: dict[str, list[list[float]]], some: Sequence[Benchmark], clock: str, identity: dict[str, Any]
+    record: Path,
+    quads: dict[str, list[list[float]]],
+    slowed: Mapping[Benchmark, float],
+    clock: str,
+    identity: dict[str, Any],
 ) -> None:
     process, at = uuid.uuid4().hex, time.time()
     lines = [
         json.dumps(
             {
-                "implementation": b.implementation, "name": b.name, "extra": b.extra, "clock": clock,
+                "implementation": b.implementation, "name": b.name, "extra": slowdown, "rows": b.extra, "clock": clock,
                 "log_ratio": statistics.log_ratio(quads[b.id]), "process": process, "at": at, **identity,
             }
         )
-        for b in some
+        for b, slowdown in slowed.items()
         if b.id in quads
     ]  # fmt: skip
     with open(record, "a", encoding="utf-8") as file:

@@ -8,10 +8,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 
@@ -24,6 +25,9 @@ START_SECONDS = 240.0  # a process may take this long to load and compile before
 EACH_SECONDS = 20.0  # and this long for each benchmark
 # Threads that wait must not spin: with another program on the machine a 1.4 ms kernel then takes exactly 8 ms.
 PASSIVE = {"OMP_WAIT_POLICY": "passive", "KMP_BLOCKTIME": "0", "GOMP_SPINCOUNT": "0"}
+
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 
 
 @dataclass
@@ -48,6 +52,7 @@ class Workers:
 
     def __init__(self, versions: Mapping[str, Version], folder: Path) -> None:
         self._versions, self._folder, self._numbers = dict(versions), folder, itertools.count(1)
+        self._running: set[subprocess.Popen[str]] = set()
         process = psutil.Process()
         self.cpus: list[int] = sorted(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else []
 
@@ -101,7 +106,7 @@ class Workers:
         path.write_text(json.dumps({**job, "out": str(out)}), encoding="utf-8")
         # -P: the folder the user stands in may hold another package called bench.
         command = [*prefix, sys.executable, "-P", "-m", module, str(path)]
-        ending = run_limited(command, env, limit)
+        ending = self._run_limited(command, env, limit)
         lines = out.read_text("utf-8").splitlines()
         return [json.loads(line) for line in lines if line.endswith("}")], ending
 
@@ -114,7 +119,7 @@ class Workers:
                     report.clocks.setdefault(event["id"], set()).add(event["clock"])
             elif event["event"] == "measured":
                 report.quads[event["id"]] = event["quads"]
-        if ending is None:
+        if ending is None or (events and events[-1]["event"] == "end"):
             return report
         last = events[-1] if events else {"event": "start"}
         if last["event"] in ("prepare", "measure"):
@@ -125,27 +130,41 @@ class Workers:
             raise SourceError(f"{version.role} ({version.label}) cannot be imported: {ending}")
         raise SourceError(f"a worker process failed: {ending}")
 
+    def each(self, function: Callable[[Item], Found], items: Iterable[Item]) -> list[Found]:
+        """The function of every item, on all CPUs at once; an error or Ctrl-C ends all processes at once."""
+        with ThreadPoolExecutor(environment.usable_cpus()) as pool:
+            futures = [pool.submit(function, item) for item in items]
+            try:
+                return [future.result() for future in futures]
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                for process in list(self._running):
+                    _end(process)
+                raise
 
-def run_limited(command: Sequence[str], env: Mapping[str, str], limit: float) -> str | None:
-    """Run a command for at most `limit` seconds; None where it ended well, else how it ended."""
-    with subprocess.Popen(
-        command, env=dict(env), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        errors="replace", start_new_session=True,
-    ) as process:  # fmt: skip
-        try:
-            _, said = process.communicate(timeout=limit)
-        except subprocess.TimeoutExpired:
-            _end(process)
-            return f"not finished after {limit:.0f} s"
-        except BaseException:
-            _end(process)
-            raise
-    if process.returncode == 0:
-        return None
-    last = (said.strip().splitlines() or [""])[-1]
-    if process.returncode < 0:
-        return f"killed by {signal.Signals(-process.returncode).name} {last}".strip()
-    return last or f"exit status {process.returncode}"
+    def _run_limited(self, command: Sequence[str], env: Mapping[str, str], limit: float) -> str | None:
+        """Run a command for at most `limit` seconds; None where it ended well, else how it ended."""
+        with subprocess.Popen(
+            command, env=dict(env), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            text=True, errors="replace", start_new_session=True,
+        ) as process:  # fmt: skip
+            self._running.add(process)
+            try:
+                _, said = process.communicate(timeout=limit)
+            except subprocess.TimeoutExpired:
+                _end(process)
+                return f"not finished after {limit:.0f} s"
+            except BaseException:
+                _end(process)
+                raise
+            finally:
+                self._running.discard(process)
+        if process.returncode == 0:
+            return None
+        last = (said.strip().splitlines() or [""])[-1]
+        if process.returncode < 0:
+            return f"killed by {signal.Signals(-process.returncode).name} {last}".strip()
+        return last or f"exit status {process.returncode}"
 
 
 def _end(process: subprocess.Popen[str]) -> None:

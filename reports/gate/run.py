@@ -6,7 +6,6 @@ import datetime
 import itertools
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,12 +120,11 @@ def _time(
         return seen, started
 
     bar.show("checking head, first calls", 0, len(by_name), None)
-    with ThreadPoolExecutor(environment.usable_cpus()) as pool:
-        # The lists begin with the simplest; the longest job must not be the last.
-        prepared = list(pool.map(prepare, reversed(by_name.values())))[::-1]
-        clocks = {b: clock for seen, _ in prepared for b, clock in seen.clocks.items()}
-        controls = look.controls(clocks)
-        list(pool.map(lambda control: look.look(workers, [control]), controls))  # compiles them
+    # The lists begin with the simplest; the longest job must not be the last.
+    prepared = workers.each(prepare, reversed(by_name.values()))[::-1]
+    clocks = {b: by for seen, _ in prepared for b, by in seen.clocks.items()}
+    controls = look.controls(clocks)
+    workers.each(lambda control: look.look(workers, [control]), controls)  # compiles them
     clock.part(outcome, "agreement and first calls")
     session = Session(workers, bar, options.rule, options.seconds)
     measured, outcome.controls = session.measure(clocks, controls)
