@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from . import base, ceiling, grid, starts, workloads
+from . import base, ceiling, grid, scale, starts, workloads
 
 _NAMES = grid.implementations("argmax")
 _DTYPES = grid.dtypes("argmax")
@@ -70,6 +70,21 @@ class Ceiling(ceiling.Ceiling):
     """Reading as many bytes: no implementation can be faster."""
 
     operation = "argmax"
+
+
+if grid.name() == "full":
+
+    class Shapes(scale.Shapes):
+        """The kernel on small arrays."""
+
+        operation = "argmax"
+        params: ClassVar = [_NAMES, _DTYPES[:1], list(scale.ROWS), list(scale.SIZES)]
+
+    class Threads(scale.Threads):
+        """The kernel with fewer threads."""
+
+        operation = "argmax"
+        params: ClassVar = [_NAMES, _DTYPES[:1], [1024], list(scale.THREADS)]
 
 
 if grid.ARRAY in os.environ:

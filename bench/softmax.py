@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import ClassVar
 
-from . import accuracy, base, ceiling, grid, starts
+from . import accuracy, base, ceiling, grid, scale, starts
 
 _NAMES = grid.implementations("softmax")
 _DTYPES = grid.dtypes("softmax")
@@ -63,6 +63,21 @@ class Ceiling(ceiling.Ceiling):
     """Copying as many bytes: no implementation can be faster."""
 
     operation = "softmax"
+
+
+if grid.name() == "full":
+
+    class Shapes(scale.Shapes):
+        """The kernel on small arrays."""
+
+        operation = "softmax"
+        params: ClassVar = [_NAMES, _DTYPES[:1], list(scale.ROWS), list(scale.SIZES)]
+
+    class Threads(scale.Threads):
+        """The kernel with fewer threads."""
+
+        operation = "softmax"
+        params: ClassVar = [_NAMES, _DTYPES[:1], [1024], list(scale.THREADS)]
 
 
 if grid.ARRAY in os.environ:

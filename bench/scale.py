@@ -1,0 +1,60 @@
+"""Small arrays and few threads: benchmarks of the full grid that `bench.softmax` and `bench.argmax` fill in."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, ClassVar
+
+import numpy as np
+
+import impls
+from impls import threads as cpu
+
+from . import base, workloads
+
+# Below the 2^20 elements of the sweep, where what a call costs by itself counts.
+ROWS = (1, 32, 1024)
+SIZES = (4, 64, 1024, 16384)
+# Counts beyond those that a machine has are skipped.
+THREADS = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Shapes(base.Timed):
+    """The kernel on rows x n elements, from four to 2^24."""
+
+    param_names: ClassVar = ["implementation", "dtype", "rows", "n"]
+
+    def array(self, dtype: str, rows: int, n: int) -> np.ndarray:
+        """Rows of n scores."""
+        return workloads.scores((rows, n, 1), dtype)
+
+
+class Threads(base.Timed):
+    """The kernel on rows of n, 2^20 elements in all, with so many CPU threads; for those that use many."""
+
+    param_names: ClassVar = ["implementation", "dtype", "n", "threads"]
+
+    def _load(self, name: str) -> impls.Implementation:
+        """As of any cell, with so many threads: Numba is told, other libraries read the environment when loaded."""
+        if (given := cpu.count()) < self._threads:
+            raise NotImplementedError(f"the run gives {given} CPU threads, not {self._threads}")
+        before = {key: value for key, value in os.environ.items() if key.endswith("_NUM_THREADS")}
+        os.environ.update(dict.fromkeys([*before, "NUMBA_NUM_THREADS"], str(self._threads)))
+        implementation = super()._load(name)
+        if implementation.kernel.threads != "many" or implementation.kernel.backend.device != "cpu":
+            raise NotImplementedError("it does not use as many CPU threads as it is given")
+        if numba := sys.modules.get("numba"):
+            # Numba was imported with the run's number and must find it there again whenever it compiles.
+            os.environ.update(before)
+            numba.set_num_threads(self._threads)
+        return implementation
+
+    def setup(self, name: str, *rest: Any) -> None:
+        """As of any cell."""
+        self._threads = int(rest[-1])
+        super().setup(name, *rest)
+
+    def array(self, dtype: str, n: int, threads: int) -> np.ndarray:
+        """Rows of n scores, 2^20 in all."""
+        return workloads.scores(workloads.sweep_shape(n), dtype)
