@@ -1,0 +1,121 @@
+"""What is particular to `numba_parallel`: threads, the cache on disk, other processors, the memory it touches."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import impls
+from impls import contract, threads
+
+CHECK = """
+import json, sys
+import numpy as np
+from impls import agreement, contract, registry
+from numba.core import event
+rows = [(3, 1, 1), (70, 2, 1), (40, 10, 1), (5, 33, 1), (3, 4097, 1), (1, 70001, 1)]
+shapes = [*rows, (2, 21, 70), (2, 5, 3), (1, 700, 3)]
+wrong = []
+with event.install_recorder("numba:compile") as recorder:
+    for operation in map(contract.OPERATIONS.get, sys.argv[2:]):
+        kernel = registry.load(operation.name, "numba_parallel").kernel
+        for dtype in sys.argv[1].split(","):
+            for shape in shapes:
+                x = (np.random.default_rng(1).standard_normal(shape) * 3).astype(dtype)
+                for value in (None, np.nan, -np.inf):
+                    if value is not None:
+                        x[0, -1] = value
+                    if found := agreement.run_checked(operation, kernel, x):
+                        wrong.append(f"{operation.name} {dtype} {shape} {value}: {found}")
+print(json.dumps({"wrong": wrong, "compiled": len(recorder.buffer)}))
+"""
+
+
+def check(dtypes: str, *operations: str, **environment: str) -> dict:
+    result = subprocess.run(
+        [sys.executable, "-c", CHECK, dtypes, *operations],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("processor", ["haswell", "generic"])
+def test_agrees_in_code_for_other_processors(processor, tmp_path):
+    """haswell has FMA and AVX2 but no AVX-512; generic has neither FMA nor AVX."""
+    environment = {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
+    found = check("float32", *contract.OPERATIONS, **environment)
+    assert found["wrong"] == []
+
+
+def test_a_second_process_compiles_nothing(tmp_path):
+    first = check("float64", "argmax", NUMBA_CACHE_DIR=str(tmp_path))
+    second = check("float64", "argmax", NUMBA_CACHE_DIR=str(tmp_path))
+    assert first["wrong"] == second["wrong"] == []
+    assert first["compiled"] > 0
+    assert second["compiled"] == 0
+
+
+@pytest.mark.parametrize("operation", list(contract.OPERATIONS))
+def test_several_python_threads_at_once(operation):
+    kernel = impls.load(operation, "numba_parallel").kernel
+    rule = contract.OPERATIONS[operation]
+    inputs = [np.random.default_rng(seed).standard_normal((64, 1000, 1)).astype("float32") for seed in range(8)]
+
+    def one(x: np.ndarray) -> list[str]:
+        return [str(m) for _ in range(20) if (m := rule.verify(x, kernel.run(x, rule.allocate(x))))]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert [m for found in pool.map(one, inputs) for m in found] == []
+
+
+def test_only_one_call_at_a_time_is_parallel():
+    inner: list[bool] = []
+    assert threads.in_parallel(lambda: inner.append(threads.in_parallel(lambda: None)))
+    assert inner == [False]
+    assert threads.in_parallel(lambda: None)
+
+
+@pytest.mark.parametrize("operation", list(contract.OPERATIONS))
+def test_read_only_input_is_neither_copied_nor_compiled_for(operation):
+    implementation = impls.load(operation, "numba_parallel")
+    module = sys.modules[implementation.kernel.run.__module__]
+    rule = contract.OPERATIONS[operation]
+    x = np.random.default_rng(0).standard_normal((4, 100, 1)).astype("float32")
+    implementation.kernel.run(x, rule.allocate(x))
+    compiled = len(module.rows.signatures)
+    x.flags.writeable = False
+    assert rule.verify(x, implementation.kernel.run(x, rule.allocate(x))) is None
+    assert len(module.rows.signatures) == compiled
+
+
+@pytest.mark.parametrize("shape", [(40, 7, 1), (9, 50, 1), (3, 5, 37), (3, 600, 3), (1, 70003, 1)])
+@pytest.mark.parametrize("operation", list(contract.OPERATIONS))
+def test_nothing_beside_the_output_is_written(operation, shape):
+    rule = contract.OPERATIONS[operation]
+    x = np.random.default_rng(0).standard_normal(shape).astype("float32")
+    like = rule.allocate(x)
+    frame = np.full(like.size + 128, 77, like.dtype)
+    out = frame[64:-64].reshape(like.shape)
+    impls.load(operation, "numba_parallel").kernel.run(x, out)
+    assert (frame[:64] == 77).all()
+    assert (frame[-64:] == 77).all()
+
+
+def test_threads_are_counted(monkeypatch):
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "3")
+    assert threads.count() == 3
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "none")
+    with pytest.raises(ValueError, match="positive integer"):
+        threads.count()
+    monkeypatch.delenv("NUMBA_NUM_THREADS")
+    assert threads.count() >= 1
