@@ -21,7 +21,7 @@ from ...vector_math import from_half, to_half, weights
 from ...views import plain
 
 PARALLEL = 1 << 14  # elements from which a call is shared out among threads
-SHORT = 24  # columns below which rows are transposed, so that each lane has a row of its own
+SHORT = 16  # columns below which rows are transposed, so that each lane has a row of its own
 LONG = 1 << 16  # columns from which a row is worked on in pieces
 PIECE = 1 << 13  # columns of a piece
 BLOCK = 16  # vectors added up before their sum goes on in float64
