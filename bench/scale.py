@@ -16,6 +16,7 @@ from . import base, workloads
 # Below the 2^20 elements of the sweep, where what a call costs by itself counts.
 ROWS = (1, 32, 1024)
 SIZES = (4, 64, 1024, 16384)
+NUMBA_THREADS = "NUMBA_NUM_THREADS"
 # Counts beyond those that a machine has are skipped.
 THREADS = (1, 2, 4, 8, 16, 32, 64)
 
@@ -39,14 +40,19 @@ class Threads(base.Timed):
         """As of any cell, with so many threads: Numba is told, other libraries read the environment when loaded."""
         if (given := cpu.count()) < self._threads:
             raise NotImplementedError(f"the run gives {given} CPU threads, not {self._threads}")
-        before = {key: value for key, value in os.environ.items() if key.endswith("_NUM_THREADS")}
-        os.environ.update(dict.fromkeys([*before, "NUMBA_NUM_THREADS"], str(self._threads)))
+        numba = sys.modules.get("numba")
+        was = os.environ.get(NUMBA_THREADS)
+        others = [key for key in os.environ if key.endswith("_NUM_THREADS")]
+        os.environ.update(dict.fromkeys([*others, NUMBA_THREADS], str(self._threads)))
         implementation = super()._load(name)
         if implementation.kernel.threads != "many" or implementation.kernel.backend.device != "cpu":
             raise NotImplementedError("it does not use as many CPU threads as it is given")
-        if numba := sys.modules.get("numba"):
-            # Numba was imported with the run's number and must find it there again whenever it compiles.
-            os.environ.update(before)
+        if numba is not None:
+            # It was imported with the run's number, and must find that one again whenever it compiles.
+            if was is None:
+                del os.environ[NUMBA_THREADS]
+            else:
+                os.environ[NUMBA_THREADS] = was
             numba.set_num_threads(self._threads)
         return implementation
 
