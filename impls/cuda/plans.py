@@ -174,6 +174,8 @@ def _parts(tiles: int, lines: int, device: Device) -> int:
 
 def _short(module_kernel: Any, element: Element, regime: Regime, shape: Shape, vectors: bool) -> Run:
     each = max(1, regime.elements(element) // shape[1])
+    # A batch must end where a vector does; with 16 threads or more it always does.
+    vectors = vectors and regime.threads * each * shape[1] % element.per_vector == 0
     kernel = module_kernel(element, regime.threads, shape[1], each, vectors)
     launch = Launch(kernel, -(-shape[0] // (regime.threads * each)), regime.threads)
     return lambda x, out, stream: launch(stream, x, out)

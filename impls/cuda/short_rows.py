@@ -45,7 +45,7 @@ class Batch(NamedTuple):
 def batch(element: Element, threads: int, n: int, rows_per_thread: int, vectors: bool) -> Batch:
     """The batches of threads * rows_per_thread rows; with `vectors` False elements are moved one by one.
 
-    With vectors, x and out start at a 16-byte boundary; then so does every batch, of 32 rows or a multiple.
+    With vectors, x and out start at a 16-byte boundary, and a batch is a whole number of vectors.
     """
     rows = threads * rows_per_thread
     count = rows * n

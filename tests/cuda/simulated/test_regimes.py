@@ -111,6 +111,16 @@ def test_argmax_columns(name: str, dtype: str) -> None:
     _sweep("argmax", dtype, *COLUMNS["argmax"][name], columns=True)
 
 
+@pytest.mark.parametrize("threads", [4, 32])
+@pytest.mark.parametrize(("operation", "dtype"), [("argmax", "int8"), ("argmax", "float64"), ("softmax", "float16")])
+def test_short_rows_in_several_batches(operation: str, dtype: str, threads: int) -> None:
+    """Batches of few threads need not end at a 16-byte boundary."""
+    rng = np.random.default_rng(8)
+    for n in (1, 2, 3, 10, 31, 32):
+        x = (rng.standard_normal((333, n, 1)) * 9).astype(dtype)
+        assert wrong(operation, dtype, x, Regime("short", threads, 1, 16)) is None, n
+
+
 def _largest(name: str, regime: Regime, dtype: str) -> int:
     """The longest aligned row that a regime of the device's table is used for, or a few tiles where it has no end."""
     element = ELEMENTS[dtype]
