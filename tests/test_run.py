@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -122,6 +123,8 @@ def test_an_interrupted_run_keeps_what_it_has_and_goes_on(when: int, tmp_path: P
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # As a terminal starts it: the jobs of a script may have SIGINT ignored, which children inherit.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     journal = folder / "journal.jsonl"
     first = 15  # more cells than one round has timings, fewer than the first round has in all
