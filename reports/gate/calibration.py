@@ -34,7 +34,7 @@ TARGET = 5.0  # the slowdown that must be seen
 THRESHOLDS = (0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.05, 0.075, 0.1)
 MOST_ALARMS, LEAST_SEEN = 0.01, 0.95
 RECORD = "calibration.jsonl"
-_COST_PROCESSES = 3
+_COST_PROCESSES, _COST_ROWS = 3, 25.0
 _EXTRA_ROWS = 100  # inputs with fewer rows cannot be made 2% longer
 
 
@@ -98,13 +98,13 @@ def measure(
 
 
 def _costs(workers: Workers, clocks: Mapping[Benchmark, str], bar: Bar) -> dict[Benchmark, float]:
-    """By how much of its time a benchmark grows when its rows are doubled: less than 1 where calls have a fixed cost.
+    """The share of a benchmark's time that grows with its rows: less than 1 where calls have a fixed cost.
 
     Rows are added by this, so that an injected slowdown is one of the time.
     """
     bar.show("what a row costs", 0, 1, None)
     doubled = {
-        replace(b, extra=100.0): b for index in range(len(SLOWDOWNS)) for b in _slowed(plan(index)) if b in clocks
+        replace(b, extra=_COST_ROWS): b for index in range(len(SLOWDOWNS)) for b in _slowed(plan(index)) if b in clocks
     }
     ratios: dict[Benchmark, list[float]] = defaultdict(list)
     for seed in range(_COST_PROCESSES):
@@ -114,7 +114,7 @@ def _costs(workers: Workers, clocks: Mapping[Benchmark, str], bar: Bar) -> dict[
                 quads = workers.paired(some, clock=clock, seed=seed).quads
                 for b in some:
                     if b.id in quads:
-                        ratios[doubled[b]].append(math.expm1(statistics.log_ratio(quads[b.id])))
+                        ratios[doubled[b]].append(math.expm1(statistics.log_ratio(quads[b.id])) * 100 / _COST_ROWS)
     return {b: max(medians.median(values), 0.1) for b, values in ratios.items()}
 
 
