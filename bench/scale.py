@@ -13,7 +13,7 @@ from impls import threads as cpu
 
 from . import base, workloads
 
-# Below the 2^20 elements of the sweep, where what a call costs by itself counts.
+# Beside the constant 2^20 elements of the sweep: down to where what a call costs by itself counts.
 ROWS = (1, 32, 1024)
 SIZES = (4, 64, 1024, 16384)
 NUMBA_THREADS = "NUMBA_NUM_THREADS"

@@ -36,7 +36,7 @@ class Plan:
     """What is to be measured, and where it goes.
 
     Attributes:
-        folder: the run folder.
+        folder: the run folder, absolute: asv and the benchmarks run in folders of their own.
         grid: quick or full.
         entries: the implementations to check and measure.
         dtypes: narrows the dtypes, None for the grid's.

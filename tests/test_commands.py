@@ -83,6 +83,7 @@ def test_new_writes_a_file_that_works(operation: str, tmp_path: Path, capsys: py
         (["run", "--key", "a"], "--key and --axis belong to --array FILE"),
         (["run", "--threads", "0"], "--threads 0: accepted are 1 to"),
         (["run", "--rounds", "0"], "--rounds 0: accepted are 1 and more"),
+        (["run", "--baseline", "numpy"], "--baseline numpy is not measured: accepted are"),
         (["run", "--array", "nowhere.npy"], "nowhere.npy: no such file"),
         (["run", "--array", "x.npy", "--full"], "leave out --dtype and --full"),
         (["run", "--operation", "softmax", "--dtype", "int8"], "no chosen operation takes int8"),

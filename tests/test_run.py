@@ -27,10 +27,14 @@ SMALL = ("--only", "numpy_vectorized", "--rounds", "2", "--machine", "a machine"
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run on the digits' logits."""
-    folder = tmp_path_factory.mktemp("run")
-    assert cli.main(["run", "--array", str(DIGITS), "--output", str(folder), *SMALL, "--only", "naive"]) == 0
-    return folder
+    """The folder of a run on the digits' logits, started as the README does: in some folder, with no --output."""
+    folder = tmp_path_factory.mktemp("somewhere")
+    words = ["run", "--array", str(DIGITS), *SMALL, "--only", "naive"]
+    ran = subprocess.run([sys.executable, "-m", "reports.cli", *words], capture_output=True, text=True, cwd=folder)
+    assert ran.returncode == 0, ran.stderr
+    (made,) = (folder / "maxbench-results").iterdir()
+    assert f"Report: {made / 'index.html'}" in ran.stderr
+    return made
 
 
 def side(folder: Path) -> dict[str, Any]:
@@ -253,7 +257,7 @@ def test_an_installed_copy_in_an_ignored_folder_is_no_checkout(tmp_path: Path, m
     assert environment.source()["content"] != found["content"]
 
 
-def test_a_big_array_is_measured_in_three_times_its_size(tmp_path: Path) -> None:
+def test_a_big_array_is_measured_in_less_than_four_times_its_size(tmp_path: Path) -> None:
     # The 1 GB array that must fit 4 GB, an eighth as large: memory map, copy and output, and what libraries need.
     np.save(tmp_path / "x.npy", np.ones((1 << 15, 1 << 10), np.float32))
     program = f"""

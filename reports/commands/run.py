@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--array", type=Path, metavar="FILE", help="your own array: .npy (memory-mapped) or .npz")
     what.add_argument("--key", help="which array of an .npz file")
     what.add_argument("--axis", type=int, help="the axis to reduce (default: the last)")
-    what.add_argument("--full", action="store_true", help="the whole grid, 5 rounds: about an hour")
+    what.add_argument("--full", action="store_true", help="the whole grid, 5 rounds")
     what.add_argument(
         "--only",
         action="append",
@@ -89,6 +89,9 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _interrupted(plan: Plan, args: argparse.Namespace) -> int:
+    if not (plan.folder / SIDE_CAR).exists():
+        print("Interrupted before anything was measured.", file=sys.stderr)
+        return 130
     side = json.loads((plan.folder / SIDE_CAR).read_text("utf-8"))
     side["state"] = "interrupted"
     files.write_json(plan.folder / SIDE_CAR, side)
@@ -111,6 +114,9 @@ def _plan(args: argparse.Namespace) -> Plan:
     if args.rounds is not None and args.rounds < 1:
         raise UsageError(f"--rounds {args.rounds}: accepted are 1 and more")
     entries = select(args.only, args.operation)
+    names = dict.fromkeys(entry.name for entry in entries)
+    if args.baseline is not None and args.baseline not in names:
+        raise UsageError(f"--baseline {args.baseline} is not measured: accepted are {', '.join(names)}")
     array, dtypes = None, tuple(args.dtype) if args.dtype else None
     if args.array is not None:
         array, dtypes = _array(args)
@@ -120,7 +126,7 @@ def _plan(args: argparse.Namespace) -> Plan:
             raise UsageError(f"no chosen operation takes {', '.join(dtypes)}")
         entries = kept
     return Plan(
-        folder=_folder(args),
+        folder=_folder(args).resolve(),
         grid="full" if args.full else "quick",
         entries=entries,
         dtypes=dtypes,
