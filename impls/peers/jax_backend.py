@@ -55,13 +55,21 @@ class _Jax:
 BACKEND = _Jax()
 
 
-def compiled(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A function of one JAX array that compiles itself once for each shape and dtype, and waits for its result."""
+def executable(function: Callable[[Any], Any], device: Any) -> Callable[[tuple[int, ...], Any], Any]:
+    """(shape, dtype) -> a function of one JAX array, compiled for a device; made once for each."""
+    here = jax.sharding.SingleDeviceSharding(device)  # without it, XLA compiles for a GPU where there is one
 
     @functools.lru_cache(maxsize=256)
     def for_type(shape: tuple[int, ...], dtype: Any) -> Any:
         with jax.enable_x64(True):
-            return jax.jit(function).lower(jax.ShapeDtypeStruct(shape, dtype)).compile()
+            return jax.jit(function).lower(jax.ShapeDtypeStruct(shape, dtype, sharding=here)).compile()
+
+    return for_type
+
+
+def compiled(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A function of one JAX array in main memory that compiles itself for each shape and dtype, and waits."""
+    for_type = executable(function, jax.devices("cpu")[0])
 
     def call(x: Any) -> Any:
         return for_type(x.shape, x.dtype)(x).block_until_ready()

@@ -1,0 +1,15 @@
+"""Argmax of PyTorch on a CUDA device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...peers.torch_cuda_backend import BACKEND
+from ...registry import implements
+from . import torch_cpu
+
+
+@implements(dtypes=torch_cpu.run.dtypes, backend=BACKEND, threads="many")
+def run(x: Any, out: Any) -> Any:
+    """Argmax over axis 1 of x (outer, n, inner) into out (outer, inner); does not wait."""
+    return torch_cpu.run(x, out)

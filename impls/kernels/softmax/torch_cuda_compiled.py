@@ -1,0 +1,23 @@
+"""Softmax of PyTorch on a CUDA device, through torch.compile; it allocates its result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...contract import FLOATS
+from ...peers.torch_cuda_backend import BACKEND, compiled, torch
+from ...registry import implements
+
+
+@compiled
+def softmax(x: Any) -> Any:
+    """Over axis 1 of x (outer, n, inner)."""
+    if x.shape[2] == 1:
+        return torch.softmax(x[:, :, 0], 1)[:, :, None]
+    return torch.softmax(x, 1)
+
+
+@implements(dtypes=FLOATS, backend=BACKEND, threads="many")
+def run(x: Any, out: Any) -> Any:
+    """Softmax over axis 1 of x (outer, n, inner), a new tensor; does not wait."""
+    return softmax(x)
