@@ -71,7 +71,7 @@ class Start(abc.ABC):
         Returns:
             By (implementation, dtype): seconds of ``load``, ``cold`` and ``warm``, or a ``status`` and its ``detail``.
         """
-        return {key: _starts(self.operation, *key) for key in itertools.product(*self.params)}
+        return {key: measure(self.operation, *key) for key in itertools.product(*self.params)}
 
     def setup(self, found: Found, *params: Any) -> None:
         """Say in the journal what came of the starts."""
@@ -95,7 +95,7 @@ class Start(abc.ABC):
         return float(found[params]["warm"])
 
 
-def _starts(operation: str, name: str, dtype: str) -> dict[str, Any]:
+def measure(operation: str, name: str, dtype: str) -> dict[str, Any]:
     """Seconds of load, cold and warm first call; or the status and detail that `Start.setup` reports."""
     if journal.stopped():
         return {"status": "interrupted", "detail": str(journal.Interrupted())}
