@@ -15,6 +15,7 @@ COMMANDS = {
     "run": "check, measure with asv, and report: the main job",
     "list": "show every implementation, where it comes from and whether it can run here",
     "check": "check every implementation against the contract",
+    "device-report": "check and measure everything on a GPU, within a given time",
     "gate": "say whether a change made an implementation slower",
     "history": "measure commits with asv, and show where a series changes",
     "report": "write the report of stored results again",

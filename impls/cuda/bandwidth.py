@@ -1,0 +1,112 @@
+"""The memory bandwidth of the device: copying and reading an array with nothing else to do."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import cuda
+
+from .compiling import kernel
+from .elements import ELEMENTS
+from .intrinsics import access
+from .platform import SIMULATED
+
+_ELEMENT = ELEMENTS["float32"]
+_VECTORS = 4  # of a thread, in flight together
+_BLOCKS_PER_MULTIPROCESSOR = 16
+
+
+@functools.cache
+def _copy(threads: int) -> Any:
+    """The kernel (x, out) for flat float32 arrays of whole vectors: each block copies `_VECTORS` * threads vectors."""
+    load_vector, store_vector, _, _ = access(_ELEMENT)
+    width, count = _ELEMENT.per_vector, _VECTORS * _ELEMENT.per_vector
+
+    @kernel(threads)
+    def copy(x, out):
+        values = cuda.local.array(count, np.float32)
+        first = np.int64(cuda.blockIdx.x) * _VECTORS * threads + cuda.threadIdx.x
+        for v in range(_VECTORS):
+            at = (first + v * threads) * width
+            if at < x.shape[0]:
+                load_vector(values, v * width, x, at)
+        for v in range(_VECTORS):
+            at = (first + v * threads) * width
+            if at < x.shape[0]:
+                store_vector(out, at, values, v * width)
+
+    return copy
+
+
+@functools.cache
+def _read(threads: int) -> Any:
+    """The kernel (x, sums): every thread adds up its vectors of a flat float32 array into its element of sums."""
+    load_vector, _, _, _ = access(_ELEMENT)
+    width, count = _ELEMENT.per_vector, _VECTORS * _ELEMENT.per_vector
+
+    @kernel(threads)
+    def read(x, sums):
+        values = cuda.local.array(count, np.float32)
+        mine = np.int64(cuda.blockIdx.x) * threads + cuda.threadIdx.x
+        step = np.int64(cuda.gridDim.x) * threads
+        total = np.float32(0)
+        at = mine
+        while at * width < x.shape[0]:
+            for v in range(_VECTORS):
+                place = (at + v * step) * width
+                if place < x.shape[0]:
+                    load_vector(values, v * width, x, place)
+                else:
+                    for j in range(width):
+                        values[v * width + j] = np.float32(0)
+            for j in range(count):
+                total += values[j]
+            at += _VECTORS * step
+        sums[mine] = total  # a sum that nobody asks for would not be computed
+
+    return read
+
+
+def copies(x: Any, out: Any) -> dict[str, Callable[[], Any]]:
+    """Ways to copy x to out by name: flat float32 device arrays of a whole number of 16-byte vectors; none waits.
+
+    Raises:
+        ValueError: the arrays are not as described.
+    """
+    _check(x)
+    _check(out)
+    if x.shape != out.shape:
+        raise ValueError(f"x has {x.shape[0]} elements and out {out.shape[0]}")
+    threads = 4 if SIMULATED else 256
+    blocks = -(-x.shape[0] // (_ELEMENT.per_vector * _VECTORS * threads))
+    return {
+        "the driver's copy": lambda: out.copy_to_device(x),
+        "a kernel": lambda: _copy(threads)[blocks, threads](x, out),
+    }
+
+
+def reads(x: Any) -> dict[str, Callable[[], Any]]:
+    """Ways to read all of x by name: a flat float32 device array of a whole number of 16-byte vectors; none waits.
+
+    Raises:
+        ValueError: the array is not as described.
+    """
+    _check(x)
+    threads = 4 if SIMULATED else 256
+    count = 2 if SIMULATED else cuda.get_current_device().MULTIPROCESSOR_COUNT * _BLOCKS_PER_MULTIPROCESSOR
+    sums = cuda.device_array(count * threads, np.float32)
+
+    def read() -> Any:
+        _read(threads)[count, threads](x, sums)
+        return sums
+
+    return {"a kernel that adds up": read}
+
+
+def _check(array: Any) -> None:
+    if len(array.shape) != 1 or array.dtype != np.float32 or array.shape[0] % _ELEMENT.per_vector:
+        raise ValueError(f"an array of shape {array.shape} and {array.dtype}: accepted are flat float32 arrays "
+                         f"of a multiple of {_ELEMENT.per_vector} elements")  # fmt: skip

@@ -1,0 +1,235 @@
+"""A device report: what a GPU is, agreement of everything on it, and the timing of everything, within a given time."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from impls import registry
+
+from . import device_tasks, environment, files
+from .device_results import Results
+from .device_session import Line, Process, Session, Worker
+from .runs import AGREEMENT, SCHEMA, SIDE_CAR
+
+REPORT_SECONDS = 30.0  # kept for writing the report
+PROBE_SECONDS = 60.0
+SIMULATED = (
+    "These are figures of Numba's CUDA simulator, which runs kernels in Python on the host: a rehearsal of the "
+    "command. They say nothing about a device, and are not ranked."
+)
+
+
+class NoDevice(RuntimeError):
+    """There is no GPU to report on; the message says why."""
+
+
+@dataclass
+class Plan:
+    """What is to be reported, and where it goes.
+
+    Attributes:
+        folder: the run folder.
+        entries: the implementations.
+        dtypes: narrows those of the grid; None for all.
+        seconds: of everything, the report's writing included.
+        sample_seconds: of sampling one implementation on one input.
+        simulated: a rehearsal in Numba's simulator.
+        machine: a name for the machine, None for its host name.
+        command: the words of the command line.
+    """
+
+    folder: Path
+    entries: Sequence[registry.Entry]
+    dtypes: Sequence[str] | None
+    seconds: float
+    sample_seconds: float
+    simulated: bool = False
+    machine: str | None = None
+    command: list[str] = field(default_factory=list)
+
+    @property
+    def names(self) -> dict[str, list[str]]:
+        """The implementations of each operation."""
+        found: dict[str, list[str]] = {}
+        for entry in self.entries:
+            found.setdefault(entry.operation, []).append(entry.name)
+        return found
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of every process that touches the device."""
+        return {"NUMBA_ENABLE_CUDASIM": "1"} if self.simulated else {}
+
+
+def probe(variables: dict[str, str]) -> dict[str, Any]:
+    """What the GPU is, asked in a process of its own: a context would take memory from what is measured.
+
+    Raises:
+        NoDevice: there is none, or it cannot be used; says why.
+    """
+    command = [sys.executable, "-m", "bench.device_worker", "--probe"]
+    try:
+        done = subprocess.run(
+            command, env={**os.environ, **variables}, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise NoDevice(f"the GPU did not answer within {PROBE_SECONDS:.0f} s") from None
+    if done.returncode:
+        raise NoDevice(f"asking for the GPU failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    if "unavailable" in found:
+        raise NoDevice(str(found["unavailable"]))
+    return found
+
+
+class Report:
+    """One device report; `side` is its side-car, saved at every step."""
+
+    def __init__(self, plan: Plan, device: dict[str, Any], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.plan, self.device, self._clock = plan, device, clock
+        self._begun = clock()
+        self.findings: list[dict[str, Any]] = []
+        self._entries = {(entry.operation, entry.name): _described(entry) for entry in plan.entries}
+        self.tasks = device_tasks.tasks(plan.names, plan.dtypes, simulated=plan.simulated)
+        self.side = self._begin()
+        self.results = Results(plan.folder, self.tasks, self.side, plan.simulated)
+        self.save()
+
+    def _begin(self) -> dict[str, Any]:
+        threads = environment.usable_cpus()
+        return {
+            "schema": SCHEMA,
+            "id": self.plan.folder.name,
+            "started": _now(),
+            "finished": None,
+            "state": "running",
+            "command": self.plan.command,
+            "grid": "device",
+            "simulated": self.plan.simulated,
+            "device": self.device,
+            "machine": environment.machine(self.plan.machine),
+            "threads": environment.threads(threads),
+            "load_average": {"start": environment.load_average(), "end": None},
+            "versions": environment.versions(),
+            "source": environment.source(),
+            "array": None,
+            "implementations": list(self._entries.values()),
+            "warnings": [SIMULATED] if self.plan.simulated else [],
+        }
+
+    def save(self) -> None:
+        """Write the side-car."""
+        files.write_json(self.plan.folder / SIDE_CAR, self.side)
+
+    def run(
+        self, seen: Callable[[Line, int, int], None],
+        start: Callable[[list[dict[str, Any]]], Worker] | None = None, **how: Any,
+    ) -> None:  # fmt: skip
+        """Do all tasks, or as many as the time allows.
+
+        Args:
+            seen: as of `Session`.
+            start: makes a worker for tasks; None for processes.
+            how: `clock` and `sleep` of the session.
+
+        Raises:
+            KeyboardInterrupt: stopped by the user; what was measured is kept, and is marked as interrupted.
+        """
+
+        def watch(line: Line, done: int, total: int) -> None:
+            if line["event"] == "finding":
+                self.findings.append({k: v for k, v in line.items() if k not in ("event", "task")})
+            seen(line, done, total)
+
+        left = self.plan.seconds - REPORT_SECONDS - (self._clock() - self._begun)
+        state = "interrupted"
+        with tempfile.TemporaryDirectory(prefix="maxbench-device-") as folder:
+            session = Session(
+                self.tasks, start or self._starter(Path(folder)), self._record, max(left, 0.0), seen=watch, **how
+            )
+            try:
+                session.run()
+                state = "finished"
+            finally:
+                self._finish(state)
+
+    def _starter(self, folder: Path) -> Callable[[list[dict[str, Any]]], Worker]:
+        number = 0
+
+        def start(tasks: list[dict[str, Any]]) -> Worker:
+            nonlocal number
+            number += 1
+            job = {
+                "tasks": tasks, "seconds": self.plan.sample_seconds, "simulated": self.plan.simulated,
+                "cache_bytes": self.device["cache_bytes"],
+            }  # fmt: skip
+            return Process(job, folder, number, self.plan.variables)
+
+        return start
+
+    def _record(self, task: dict[str, Any], name: str, found: dict[str, Any]) -> None:
+        self.results.record(task, name, found)
+        entry = self._entries.get((task["operation"], name))
+        if task["kind"] == "describe" and entry is not None:
+            self._describe(entry, found)
+        elif task["kind"] == "check":
+            self._checked(task, name, found)
+
+    def _describe(self, entry: dict[str, Any], found: dict[str, Any]) -> None:
+        if found["status"] == "ok":
+            entry.update({k: found[k] for k in ("device", "threads", "dtypes", "doc", "source")}, status="available")
+        else:
+            entry.update(status="unavailable", reason=str(found.get("detail", "")))
+        self.save()
+
+    def _checked(self, task: dict[str, Any], name: str, found: dict[str, Any]) -> None:
+        entry = self._entries[task["operation"], name]
+        key = (task["operation"], name, task["dtype"])
+        mine = [f for f in self.findings if (f["operation"], f["implementation"], f["dtype"]) == key]
+        wrong = next((f for f in mine if f["status"] == "wrong"), None)
+        if wrong is not None and entry["status"] != "wrong":
+            entry.update(status="wrong", reason=f"{wrong['case']} {wrong['dtype']}: {wrong['detail']}")
+        elif found["status"] != "ok" and entry["status"] == "available":
+            agreed = sum(f["status"] == "agrees" for f in mine)
+            self.side["warnings"].append(
+                f"{task['operation']}.{name} was not checked to the end in {task['dtype']}, after {agreed} cases that "
+                f"agree: {found.get('detail', '')}"
+            )
+        files.write_json(self.plan.folder / AGREEMENT, self.findings)
+        self.save()
+
+    def _finish(self, state: str) -> None:
+        self.side.update(state=state, finished=_now())
+        self.side["load_average"]["end"] = environment.load_average()
+        files.write_json(self.plan.folder / AGREEMENT, self.findings)
+        self.save()
+
+
+def _described(entry: registry.Entry) -> dict[str, Any]:
+    """An implementation for the side-car, before anything is known of it."""
+    return {
+        "operation": entry.operation,
+        "name": entry.name,
+        "origin": entry.origin,
+        "status": "unavailable",
+        "reason": "not looked at yet",
+        "device": None,
+        "threads": None,
+        "dtypes": [],
+        "doc": "",
+        "source": None,
+    }
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,169 @@
+"""The results of a device report in asv's format with the side-car and journal of a run, written as they come."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import os
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from asv_runner.statistics import compute_stats
+
+from bench import starts
+
+from . import files
+from .asv_results import FORMAT
+from .runs import JOURNAL
+
+COLUMNS = ["result", "params", "version", "started_at", "stats_ci_99_a", "stats_ci_99_b", "samples", "number"]
+SIMULATED = "Simulated"  # before a benchmark's name: no report ranks those
+_DTYPED = ["implementation", "dtype"]
+# Task kind -> (benchmark, names of its parameters, what it is, unit).
+_BENCHMARKS = {
+    "launch": ("Launch", _DTYPED, "Seconds that Python takes to start a call on 32 elements.", "seconds"),
+    "api": ("Api", [*_DTYPED, "n"], "The public function on a host array, copies included.", "seconds"),
+    "transfer": ("Transfer", _DTYPED, "A copy between host and device.", "seconds"),
+    "memory": ("DeviceMemory", _DTYPED, "Device memory of a call beyond x and its result.", "bytes"),
+    "start": ("Start", _DTYPED, "Loading and the first call.", "seconds"),
+}
+NOT_STORED = ("check", "describe")  # kinds of tasks whose outcome is in the side-car and the agreement file
+_METHODS = {
+    "memory": {"track_peak_memory": "value"},
+    "start": {"track_load": "load", "track_first_call_cold": "cold", "track_first_call_warm": "warm"},
+}
+_TIMED = {"time_call": "samples"}
+
+Params = tuple[str, ...]
+
+
+class Results:
+    """Result files of a folder, one for each dtype and kind, so that every set of parameters in a file was planned.
+
+    Args:
+        folder: of the run.
+        tasks: everything that is to be recorded.
+        side: the side-car, for the machine and the commit.
+        simulated: the figures are a simulator's.
+    """
+
+    def __init__(
+        self, folder: Path, tasks: Sequence[Mapping[str, Any]], side: Mapping[str, Any], simulated: bool
+    ) -> None:
+        self._folder, self._simulated = folder, simulated
+        machine = side["machine"]
+        name = "".join(c if c.isalnum() or c in "._-" else "_" for c in machine["name"])
+        self._where = folder / "asv" / "results" / name
+        self._where.mkdir(parents=True, exist_ok=True)
+        files.write_json(self._where / "machine.json", {
+            "machine": name, "cpu": str(machine["cpu"]), "arch": machine["arch"], "os": machine["os"],
+            "ram": str(machine["memory_bytes"]), "num_cpu": str(machine["cores_logical"]), "version": 1,
+        })  # fmt: skip
+        self._commit = side["source"]["commit"] or side["source"]["content"]
+        self._machine = name
+        self._lists: dict[str, dict[str, list[list[str]]]] = {}  # file -> benchmark -> its parameter lists
+        self._values: dict[tuple[str, Params], dict[str, Any]] = {}
+        described: dict[str, Any] = {}
+        for task in tasks:
+            if task["kind"] in NOT_STORED:
+                continue
+            names, text, unit = self._about(task)
+            for method in _METHODS.get(task["kind"], _TIMED):
+                benchmark = f"{self.benchmark(task)}.{method}"
+                described[benchmark] = {"name": benchmark, "param_names": names, "unit": unit, "code": "", "doc": text}
+                lists = self._lists.setdefault(self._file(task), {}).setdefault(benchmark, [[] for _ in names])
+                for part, params in itertools.product(task["names"], [self._params(task)]):
+                    for known, value in zip(lists, (repr(part), *params), strict=True):
+                        if value not in known:
+                            known.append(value)
+        files.write_json(self._where.parent / "benchmarks.json", {**described, "version": 2})
+        for file in self._lists:
+            self._write(file)
+
+    def benchmark(self, task: Mapping[str, Any]) -> str:
+        """``operation.Class`` of a task."""
+        name = task["cell"]["benchmark"] if task["kind"] == "cell" else _BENCHMARKS[task["kind"]][0]
+        return f"{task['operation']}.{SIMULATED if self._simulated else ''}{name}"
+
+    def record(self, task: Mapping[str, Any], name: str, found: Mapping[str, Any]) -> None:
+        """Keep what came of one part of a task: a line of the journal, then the result file."""
+        if task["kind"] in NOT_STORED:
+            return
+        params = (repr(name), *self._params(task))
+        benchmark, status = self.benchmark(task), found["status"]
+        line = {
+            "benchmark": benchmark, "params": list(params), "status": status,
+            "detail": str(found.get("detail", ""))[:2000], "pid": os.getpid(), "at": time.time(),
+            "shape": self._shape(task), "dtype": self._dtype(task),
+            "repeat": len(found["samples"]) if found.get("samples") else None, "number": found.get("number"),
+            "copies": found.get("copies"), "beyond_cache": found.get("beyond_cache"),
+        }  # fmt: skip
+        with open(self._folder / JOURNAL, "a", encoding="utf-8") as journal:
+            journal.write(json.dumps(line) + "\n")
+        for method, key in _METHODS.get(task["kind"], _TIMED).items():
+            self._values[f"{benchmark}.{method}", params] = _value(found, key)
+        self._write(self._file(task))
+
+    def _about(self, task: Mapping[str, Any]) -> tuple[list[str], str, str]:
+        if task["kind"] != "cell":
+            _, names, text, unit = _BENCHMARKS[task["kind"]]
+            return names, text, unit
+        last = "workload" if task["cell"]["benchmark"] == "Workloads" else "n"
+        return [*_DTYPED, last], "Device time of one call on resident arrays.", "seconds"
+
+    def _params(self, task: Mapping[str, Any]) -> Params:
+        if task["kind"] == "cell":
+            return (repr(task["cell"]["dtype"]), repr(task["cell"]["label"]))
+        return (repr("float32"), repr(1024)) if task["kind"] == "api" else (repr("float32"),)
+
+    def _dtype(self, task: Mapping[str, Any]) -> str:
+        return str(task["cell"]["dtype"]) if task["kind"] == "cell" else "float32"
+
+    def _shape(self, task: Mapping[str, Any]) -> list[int] | None:
+        from bench import device_worker as worker
+
+        small = list(worker.SIMULATED_SHAPE)
+        shapes = {
+            "launch": list(worker.LAUNCH_SHAPE),
+            "api": small if self._simulated else list(worker.API_SHAPE),
+            "start": list(starts.START_SHAPE),
+        }
+        return list(task["cell"]["shape"]) if task["kind"] == "cell" else shapes.get(task["kind"])
+
+    def _file(self, task: Mapping[str, Any]) -> str:
+        if task["kind"] != "cell":
+            return str(task["kind"])
+        return f"{task['cell']['benchmark'].lower()}-{task['cell']['dtype']}"
+
+    def _write(self, file: str) -> None:
+        results = {}
+        for benchmark, lists in self._lists[file].items():
+            rows = [self._values.get((benchmark, params), {"result": math.nan}) for params in itertools.product(*lists)]
+            columns = {key: [row.get(key) for row in rows] for key in COLUMNS if key not in ("params", "version")}
+            started = next((row["started_at"] for row in rows if "started_at" in row), None)
+            filled = {**columns, "params": lists, "version": "device 1", "started_at": started}
+            results[benchmark] = [filled[key] for key in COLUMNS]
+        files.write_json(self._where / f"{self._commit[:8]}-device-{file}.json", {
+            "commit_hash": self._commit, "env_name": f"device-{file}", "date": int(time.time() * 1000),
+            "params": {"machine": self._machine}, "python": "", "requirements": {}, "env_vars": {},
+            "result_columns": COLUMNS, "results": results, "durations": {}, "version": FORMAT,
+        })  # fmt: skip
+
+
+def _value(found: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """A row of asv's columns: null where something failed, NaN where it was skipped."""
+    started = int(time.time() * 1000)
+    if found["status"] != "ok":
+        return {"result": None if found["status"] == "failed" else math.nan, "started_at": started}
+    if key != "samples":
+        return {"result": float(found[key]), "started_at": started}
+    samples, number = [float(s) for s in found["samples"]], int(found["number"])
+    _, stats = compute_stats(samples, number)
+    return {
+        "result": statistics.median(samples), "samples": samples, "number": number, "started_at": started,
+        "stats_ci_99_a": stats["ci_99_a"], "stats_ci_99_b": stats["ci_99_b"],
+    }  # fmt: skip

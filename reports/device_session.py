@@ -1,0 +1,190 @@
+"""Doing the tasks of a device report: one process at a time, started anew without whatever ended or stopped it.
+
+The time is spent on tasks in their order; what it does not suffice for is recorded as not measured. Nothing that an
+implementation does to its process costs more than its own results.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+STALL_SECONDS = 75.0  # in which a process says nothing; compiling one kernel takes up to about 20
+MOST_ENDS = 2  # processes that an implementation may bring down
+POLL_SECONDS = 0.05
+
+Line = dict[str, Any]
+
+
+class Worker(Protocol):
+    """A process that does tasks."""
+
+    def lines(self) -> list[Line]:
+        """What it has said since the last time."""
+
+    def ended(self) -> str | None:
+        """How it ended, or None while it runs."""
+
+    def stop(self) -> None:
+        """End it now."""
+
+
+class Process:
+    """`bench.device_worker` in a process of its own, whose lines are read from a file."""
+
+    def __init__(self, job: Mapping[str, Any], folder: Path, number: int, environment: Mapping[str, str]) -> None:
+        self._out = folder / f"worker-{number}.jsonl"
+        self._out.touch()
+        self._errors = folder / f"worker-{number}.stderr"
+        path = folder / f"worker-{number}.json"
+        path.write_text(json.dumps({**job, "out": str(self._out)}), encoding="utf-8")
+        with open(self._errors, "wb") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "bench.device_worker", str(path)],
+                stdout=subprocess.DEVNULL, stderr=errors, env={**os.environ, **environment}, start_new_session=True,
+            )  # fmt: skip
+        self._offset = 0
+
+    def lines(self) -> list[Line]:
+        with open(self._out, "rb") as file:
+            file.seek(self._offset)
+            chunk = file.read()
+        whole = chunk[: chunk.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        return [json.loads(text) for text in whole.splitlines()]
+
+    def ended(self) -> str | None:
+        code = self._process.poll()
+        if code is None:
+            return None
+        last = (self._errors.read_text("utf-8", errors="replace").strip().splitlines() or [""])[-1][:500]
+        return f"{f'exit status {code}' if code >= 0 else f'killed by signal {-code}'} {last}".strip()
+
+    def stop(self) -> None:
+        # With the processes that it has started itself: first calls are measured in some.
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, 9)
+        self._process.wait()
+
+
+class Session:
+    """The tasks until they are done or the time is over.
+
+    Args:
+        tasks: each with ``id``, ``operation`` and ``names``, the most wanted first.
+        start: makes a worker for tasks.
+        record: called with (task, name, what came of it) once for every part: ``status`` and what the worker said.
+        seconds: the time, from now on.
+        seen: called with every line of a worker, and the tasks done and left.
+    """
+
+    def __init__(
+        self, tasks: Sequence[dict[str, Any]], start: Callable[[list[dict[str, Any]]], Worker],
+        record: Callable[[dict[str, Any], str, dict[str, Any]], None], seconds: float, *,
+        seen: Callable[[Line, int, int], None] = lambda line, done, total: None,
+        clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep,
+    ) -> None:  # fmt: skip
+        self._tasks = {task["id"]: dict(task) for task in tasks}
+        self._total = len(tasks)
+        self._start, self._record, self._seen = start, record, seen
+        self._clock, self._sleep = clock, sleep
+        self._seconds, self._end = seconds, clock() + seconds
+        self._said: dict[int, dict[str, dict[str, Any]]] = {}
+        self._ends: dict[tuple[str, str], int] = {}
+
+    def run(self) -> None:
+        """Do them; returns when all have been recorded.
+
+        Raises:
+            KeyboardInterrupt: the user stopped it; what is left is recorded as interrupted.
+        """
+        try:
+            while self._tasks and self._clock() < self._end:
+                self._one_worker()
+        except BaseException:
+            self._give_up("interrupted", "the run was interrupted before this was measured")
+            raise
+        self._give_up("skipped", f"the time of {self._seconds:.0f} s was spent before this was measured")
+
+    def _one_worker(self) -> None:
+        worker = self._start(list(self._tasks.values()))
+        at: tuple[int, str] | None = None
+        last = self._clock()
+        try:
+            while True:
+                ended = worker.ended()  # asked before reading, so that the last lines are not missed
+                for line in worker.lines():
+                    last = self._clock()
+                    at = self._take(line, at)
+                    self._seen(line, self._total - len(self._tasks), self._total)
+                now = self._clock()
+                if not self._tasks or now >= self._end:
+                    return
+                if ended is not None:
+                    self._blame(at, f"its process ended: {ended}")
+                    return
+                if now - last > STALL_SECONDS:
+                    self._blame(at, f"nothing came of it within {STALL_SECONDS:.0f} s")
+                    return
+                self._sleep(POLL_SECONDS)
+        finally:
+            worker.stop()
+
+    def _take(self, line: Line, at: tuple[int, str] | None) -> tuple[int, str] | None:
+        """Keep a line; returns the part that the worker is at after it."""
+        task = line["task"]
+        if line["event"] == "begin":
+            return (task, line["part"])
+        if line["event"] == "result":
+            self._said.setdefault(task, {})[line["name"]] = line
+        elif line["event"] == "end":
+            self._close(task, "failed", "its process said nothing of it")
+            return None
+        return at
+
+    def _close(self, task: int, status: str, detail: str) -> None:
+        """Record all parts of a task: what was said of them, or else this."""
+        entry = self._tasks.pop(task, None)
+        said = self._said.pop(task, {})
+        if entry is None:
+            return
+        said = {**entry.get("earlier", {}), **said}
+        for name in entry["names"]:
+            self._record(entry, name, said.get(name, {"status": status, "detail": detail}))
+
+    def _blame(self, at: tuple[int, str] | None, reason: str) -> None:
+        """Note what ended the worker as the result of the part it was at, which is then left out."""
+        if at is None:
+            # It was between tasks: the first that is left will not be tried for ever.
+            task = next(iter(self._tasks))
+            self._close(task, "failed", reason)
+            return
+        task, part = at
+        entry = self._tasks[task]
+        earlier = entry.setdefault("earlier", {})
+        earlier[part] = {"status": "failed", "detail": reason}
+        entry.setdefault("without", []).append(part)
+        self._said.pop(task, None)  # of the others it will be said again
+        key = (entry["operation"], part)
+        self._ends[key] = self._ends.get(key, 0) + 1
+        if self._ends[key] >= MOST_ENDS:
+            self._leave_out(*key, reason)
+        for number in [n for n, e in self._tasks.items() if set(e["names"]) <= set(e.get("without", ()))]:
+            self._close(number, "failed", reason)
+
+    def _leave_out(self, operation: str, part: str, reason: str) -> None:
+        for entry in self._tasks.values():
+            if entry["operation"] == operation and part in entry["names"] and part not in entry.get("without", ()):
+                entry.setdefault("without", []).append(part)
+                text = f"left out after it brought down {MOST_ENDS} processes: {reason}"
+                entry.setdefault("earlier", {})[part] = {"status": "failed", "detail": text}
+
+    def _give_up(self, status: str, detail: str) -> None:
+        for task in list(self._tasks):
+            self._close(task, status, detail)
