@@ -154,8 +154,9 @@ def prepare(side: Any, benchmark: dict[str, Any], given: Input) -> tuple[str, st
     except LookupError as error:
         return "unknown", str(error), None
     except Exception as error:
-        unavailable = isinstance(error, side.package.Unavailable)
-        return ("unavailable" if unavailable else "failed"), f"{type(error).__name__}: {error}", None
+        if isinstance(error, side.package.Unavailable):
+            return "unavailable", str(error), None
+        return "failed", f"{type(error).__name__}: {error}", None
     if refusal := kernel.refusal(benchmark["dtype"], given.x.size):
         return "not supported", refusal, None
     if getattr(kernel.backend, "simulated", False):

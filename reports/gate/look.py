@@ -18,10 +18,12 @@ class Look:
     Attributes:
         clocks: benchmark -> cpu, wall or device, for those that can be compared.
         results: benchmark -> its verdict, for all others.
+        runs: what head gave a right result for, with or without a base to compare it with.
     """
 
     clocks: dict[Benchmark, str] = field(default_factory=dict)
     results: dict[Benchmark, Result] = field(default_factory=dict)
+    runs: set[Benchmark] = field(default_factory=set)
 
 
 def look(workers: Workers, benchmarks: Sequence[Benchmark]) -> Look:
@@ -40,6 +42,8 @@ def look(workers: Workers, benchmarks: Sequence[Benchmark]) -> Look:
             waiting.remove(b)
             continue
         for b in waiting:
+            if report.states[b.id, b.pair[1]][0] == "ok":
+                found.runs.add(b)
             verdict, reason = _verdict(b, report)
             if verdict is None:
                 asked = report.clocks[b.id]

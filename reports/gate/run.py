@@ -110,28 +110,32 @@ def _time(
     done = itertools.count(1)
 
     def prepare(some: list[Benchmark]) -> tuple[Look, list[Result]]:
+        # Starts come first: they are what finds the cache of compiled code empty.
         started = starts.measure(some[0]) if starts else []
-        disagrees = agreement.check(workers, outcome.head, some)
+        seen = look.look(workers, some)
+        disagrees = agreement.check(workers, outcome.head, some) if seen.runs else None
         if disagrees:
             seen, started = Look(results={b: Result(b.name, *disagrees) for b in some}), []
-        else:
-            seen = look.look(workers, some)
         bar.show("checking head, first calls", next(done), len(by_name), None)
         return seen, started
 
     bar.show("checking head, first calls", 0, len(by_name), None)
-    # The lists begin with the simplest; the longest job must not be the last.
-    prepared = workers.each(prepare, reversed(by_name.values()))[::-1]
-    clocks = {b: by for seen, _ in prepared for b, by in seen.clocks.items()}
+    # The names begin with the simplest implementation; those that compile longest must not come last.
+    names = list(dict.fromkeys(name for _, name in by_name))
+    jobs = sorted(by_name, key=lambda job: -names.index(job[1]))
+    prepared = dict(zip(jobs, workers.each(prepare, [by_name[job] for job in jobs]), strict=True))
+    looks = [seen for seen, _ in prepared.values()]
+    clocks = {b: by for seen in looks for b, by in seen.clocks.items()}
     controls = look.controls(clocks)
-    workers.each(lambda control: look.look(workers, [control]), controls)  # compiles them
+    by_clock = [[b for b, by in controls.items() if by == used] for used in dict.fromkeys(controls.values())]
+    workers.each(lambda some: look.look(workers, some), by_clock)  # compiles them
     clock.part(outcome, "agreement and first calls")
     session = Session(workers, bar, options.rule, options.seconds)
     measured, outcome.controls = session.measure(clocks, controls)
     clock.part(outcome, "timing")
-    for seen, _ in prepared:
+    for seen in looks:
         measured |= seen.results
-    outcome.results = [measured[b] for b in chosen] + [result for _, started in prepared for result in started]
+    outcome.results = [measured[b] for b in chosen] + [result for job in by_name for result in prepared[job][1]]
 
 
 def _count(outcome: Outcome, workers: Workers, chosen: Sequence[Benchmark], folder: Path, bar: Bar) -> None:

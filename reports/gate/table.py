@@ -25,11 +25,20 @@ def show(outcome: Outcome, folder: Path) -> None:
     """Print every result, what it was measured with, and the answer last."""
     screen = console(sys.stdout)
     table = Table(box=box.SIMPLE, pad_edge=False)
-    for index, name in enumerate(formats.COLUMNS):
-        table.add_column(name, overflow="fold", justify="right" if 0 < index < len(formats.COLUMNS) - 1 else "left")
+    *measured, verdict = formats.COLUMNS
+    for name in measured:
+        table.add_column(name, overflow="fold", justify="left" if name == measured[0] else "right")
+    table.add_column(verdict, overflow="fold", min_width=len("inconclusive"))
+    absent: dict[str, list[str]] = {}
     for result in formats.ordered(outcome.results):
+        if result.verdict == "not measured":
+            absent.setdefault(result.reason, []).append(result.name)
+            continue
         table.add_row(*map(Text, formats.row(result)), style=_STYLES.get(result.verdict))
-    screen.print(table)
+    if table.row_count:
+        screen.print(table)
+    for reason, names in absent.items():
+        screen.print(Text(f"not measured: {', '.join(names)}: {reason}"), style="dim")
     for line in formats.context(outcome):
         screen.print(Text(line))
     parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in outcome.seconds.items())

@@ -86,3 +86,20 @@ def test_an_injected_slowdown_gives_the_first_side_fewer_rows() -> None:
     paired.measure(_arm("cpu", "one", first), _arm("cpu", "one", second), quads=1, rows=100)
     assert set(first) == {100}
     assert set(second) == {110}
+
+
+def test_what_is_unavailable_says_why_and_what_is_broken_says_how() -> None:
+    class Unavailable(RuntimeError):
+        pass
+
+    def side(error: Exception) -> SimpleNamespace:
+        def load(operation: str, name: str) -> None:
+            raise error
+
+        return SimpleNamespace(load=load, package=SimpleNamespace(Unavailable=Unavailable))
+
+    benchmark = {"operation": "softmax", "implementation": "x", "dtype": "float32", "shape": [2, 3, 1]}
+    given: Any = None  # not looked at before the kernel is there
+    assert paired.prepare(side(Unavailable("no GPU")), benchmark, given) == ("unavailable", "no GPU", None)
+    assert paired.prepare(side(ValueError("odd")), benchmark, given) == ("failed", "ValueError: odd", None)
+    assert paired.prepare(side(KeyError("x")), benchmark, given)[0] == "unknown"

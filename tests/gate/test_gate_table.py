@@ -1,0 +1,45 @@
+"""The gate's table in a terminal: what was not measured is said once for each reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reports.gate import table
+from reports.gate.run import Outcome
+from reports.gate.sources import Version
+from reports.gate.statistics import Change
+from reports.gate.verdicts import Result, Rule
+
+
+def _outcome(results: list[Result]) -> Outcome:
+    base, head = (Version(role, role, None, Path(role), "copied", None) for role in ("base", "head"))
+    return Outcome(base, head, Rule(), results, machine={"cpu": "a CPU"}, seconds={"timing": 1.0})
+
+
+def _absent(name: str, reason: str) -> Result:
+    return Result(name, "not measured", reason)
+
+
+def test_one_reason_is_one_line_for_all_that_share_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = [
+        Result("softmax.a[x]", "unchanged", change=Change(0.01, 0.0, 0.02, 5, 0.94), base=1e-3, head=1.01e-3),
+        _absent("softmax.b[x]", "no GPU"),
+        _absent("softmax.c[x]", "no package"),
+        _absent("argmax.b[x]", "no GPU"),
+    ]
+    table.show(_outcome(results), tmp_path)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "not measured: softmax.b[x], argmax.b[x]: no GPU" in said
+    assert "not measured: softmax.c[x]: no package" in said
+    assert said.count("no GPU") == 1
+    assert "softmax.a[x] 1.00 ms 1.01 ms +1.0%" in said
+
+
+def test_a_run_that_measured_nothing_has_no_empty_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table.show(_outcome([_absent("softmax.b[x]", "no GPU")]), tmp_path)
+    said = capsys.readouterr().out
+    assert "95% interval" not in said
+    assert "not measured: softmax.b[x]: no GPU" in said
+    assert "error (1 not measured)" in said
