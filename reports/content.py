@@ -8,11 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from . import answer, comparison, grids, table, text
+from . import answer, comparison, facts, grids, table, text
 from .comparison import Contest
 from .grids import Grid
 from .runs import Run, read
@@ -119,7 +118,18 @@ class Content:
     @cached_property
     def facts(self) -> list[tuple[str, list[tuple[str, str]]]]:
         """For each run, where and how it was measured: (name, value) pairs."""
-        return [(name, _facts(self._run(name), self.table[self.table["run"] == name])) for name in self.names]
+        return [(name, facts.of(self._run(name), self._rows(name))) for name in self.names]
+
+    @property
+    def setups(self) -> list[str]:
+        """For each run a sentence: what it was measured on and with, when, and of which source."""
+        return [
+            (f"{name} – " if self.several else "") + facts.sentence(self._run(name), self._rows(name))
+            for name in self.names
+        ]
+
+    def _rows(self, name: str) -> pd.DataFrame:
+        return self.table[self.table["run"] == name]
 
     def _run(self, name: str) -> Run:
         return next((r for r in self.runs if any(table.label(r, f) == name for f in r.results.files)), self.runs[0])
@@ -184,67 +194,3 @@ def _newest(everything: pd.DataFrame, stored: Sequence[Run]) -> tuple[pd.DataFra
                     f"older ones ({len(older)}) are in results.csv only."
                 )
     return everything[everything["run"].isin(keep)].reset_index(drop=True), notes
-
-
-def _facts(run: Run, rows: pd.DataFrame) -> list[tuple[str, str]]:
-    """Machine, threads, versions, date, commit; what is not known is left out."""
-    plain = run.results.machines.get(str(rows["machine"].iloc[0]), {})
-    memory = run.get("machine", "memory_bytes")
-    cores = [
-        f"{run.get('machine', key)} {kind}"
-        for key, kind in (("cores_physical", "physical"), ("cores_logical", "logical"))
-        if run.get("machine", key)
-    ]
-    gpus = run.get("machine", "gpu")
-    layer = run.get("threads", "layer")
-    threads = run.get("threads", "numba")
-    versions = run.get("versions")
-    load = run.get("load_average", "start")
-    dirty = {True: "dirty (changes not committed)", False: "clean"}.get(run.get("source", "dirty"), "")
-    dates = rows["date"].dropna()
-    facts = [
-        ("machine", str(rows["machine"].iloc[0])),
-        ("CPU", run.get("machine", "cpu") or plain.get("cpu")),
-        ("cores", ", ".join(cores) or plain.get("num_cpu")),
-        ("memory", text.size(memory) if isinstance(memory, int | float) else plain.get("ram")),
-        ("caches", _pairs(run.get("machine", "caches"), lambda value: text.size(float(value)))),
-        (
-            "GPU",
-            ", ".join(_gpu(gpu) for gpu in gpus)
-            if isinstance(gpus, list) and gpus
-            else "none found"
-            if run.side
-            else "",
-        ),
-        ("system", run.get("machine", "os") or plain.get("os")),
-        ("threads", f"{threads}{f' ({layer})' if layer else ''}" if threads else ""),
-        ("load average at the start", ", ".join(f"{x:.2f}" for x in load) if isinstance(load, list) else ""),
-        ("versions", _pairs(versions, str)),
-        ("measured", f"{dates.min():%Y-%m-%d %H:%M} UTC" if len(dates) else ""),
-        ("grid", run.side.get("grid")),
-        ("commit", " ".join(filter(None, (str(rows["commit"].iloc[0]), run.get("source", "branch"), dirty)))),
-        ("array", _pairs(run.side.get("array"), str)),
-        ("command", " ".join(map(str, run.side["command"])) if isinstance(run.side.get("command"), list) else ""),
-    ]
-    return [(name, str(value)) for name, value in facts if value]
-
-
-def _gpu(gpu: Any) -> str:
-    if not isinstance(gpu, dict):
-        return str(gpu)
-    driver = gpu.get("driver")
-    return f"{gpu.get('name')}{f' (driver {driver})' if driver else ''}"
-
-
-def _pairs(value: Any, show: Any) -> str:
-    if not isinstance(value, dict):
-        return ""
-    found = []
-    for key, part in value.items():
-        if part is None:
-            continue
-        try:
-            found.append(f"{key} {show(part)}")
-        except (TypeError, ValueError):
-            found.append(f"{key} {part}")
-    return ", ".join(found)

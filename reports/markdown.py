@@ -43,6 +43,7 @@ def render(content: Content, sections: list[Section]) -> str:
     """The whole file."""
     parts = [f"# {escaped(content.title)}", *(f"- **{escaped(s)}**" for s in content.sentences)]
     parts = [parts[0], "\n".join(parts[1:])] if len(parts) > 1 else parts
+    parts += map(escaped, content.setups)
     if content.warnings:
         parts.append("\n".join(f"> - {escaped(warning)}" for warning in content.warnings))
     for section in sections:
@@ -66,6 +67,7 @@ def _source(source: Source) -> str:
     summary = f" – {escaped(source.summary)}" if source.summary else ""
     facts = "\n".join(f"- {escaped(name)}: {escaped(value)}" for name, value in source.facts)
     parts = [f"<details><summary>{escaped(source.name)}{summary}</summary>", facts]
+    parts += [f"<{source.link}>"] if source.link else []
     if source.code is not None:
         fence = "`" * max(3, 1 + max(map(len, re.findall("`+", source.code)), default=0))
         parts.append(f"{fence}python\n{source.code.rstrip()}\n{fence}")

@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import impls
 from bench import grid
 from impls import isolated, registry
 from impls.agreement import Finding
 
-from . import environment, files
+from . import environment, files, implementations
 from .asv_driver import Driver, cell_expression
 from .asv_results import read as read_results
 from .progress import Bar, Journal
@@ -143,7 +142,7 @@ class Measurement:
         self.bar.show("checking agreement", 0, len(entries), None)
         findings = isolated.check_all(entries, self.plan.checked_dtypes(), done=tick)
         files.write_json(self.plan.folder / AGREEMENT, [finding.as_dict() for finding in findings])
-        self.side["implementations"] = [_describe(entry, findings) for entry in entries]
+        self.side["implementations"] = [implementations.describe(entry, findings) for entry in entries]
         self.save()
 
     def measure(self) -> None:
@@ -256,43 +255,6 @@ def _cells(benchmarks: dict[str, dict[str, Any]]) -> Iterator[tuple[str, ...]]:
     for name, benchmark in sorted(benchmarks.items()):
         for params in itertools.product(*benchmark["params"]):
             yield (name, *params)
-
-
-def _describe(entry: registry.Entry, findings: Sequence[Finding]) -> dict[str, Any]:
-    """An implementation for the side-car: what it declares, whether it runs here and if not, why."""
-    own = [f for f in findings if (f.operation, f.implementation) == (entry.operation, entry.name)]
-    found: dict[str, Any] = {
-        "operation": entry.operation,
-        "name": entry.name,
-        "origin": entry.origin,
-        "status": "available",
-        "reason": "",
-        "device": None,
-        "threads": None,
-        "dtypes": [],
-        "doc": "",
-        "source": None,
-    }
-    for finding in own:
-        if finding.status in ("unavailable", "wrong"):
-            where = f"{finding.case} {finding.dtype}: ".lstrip() if finding.case else ""
-            found.update(status=finding.status, reason=f"{where}{finding.detail}")
-            break
-    try:
-        implementation = entry.load() if found["status"] != "unavailable" else None
-    except impls.Unavailable as error:
-        found.update(status="unavailable", reason=str(error))
-        return found
-    if implementation is not None:
-        kernel = implementation.kernel
-        found.update(
-            device=kernel.backend.device,
-            threads=kernel.threads,
-            dtypes=list(kernel.dtypes),
-            doc=implementation.doc,
-            source=implementation.source,
-        )
-    return found
 
 
 def _now() -> str:

@@ -11,6 +11,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
+from . import links
 from .runs import Run
 
 LIGHT, DARK = "default", "github-dark"
@@ -28,6 +29,7 @@ class Source:
         summary: the first line of its docstring.
         html: its file, highlighted; None where it has none.
         code: the same as text.
+        link: where the file, or else its project, can be read; None where its package does not say.
     """
 
     id: str
@@ -36,6 +38,7 @@ class Source:
     summary: str
     html: Markup | None
     code: str | None
+    link: str | None
 
 
 def collect(stored: Sequence[Run]) -> list[Source]:
@@ -49,14 +52,17 @@ def collect(stored: Sequence[Run]) -> list[Source]:
                 code = code if isinstance(code, str) else None
                 key = (str(entry.get("operation")), str(entry.get("name")), code or "")
                 if key not in found:
-                    found[key] = _source(entry, key, code, len(found) + 1)
+                    found[key] = _source(entry, key, code, len(found) + 1, run.get("source", "commit"))
     return list(found.values())
 
 
-def _source(entry: dict[str, Any], key: tuple[str, str, str], code: str | None, number: int) -> Source:
+def _source(
+    entry: dict[str, Any], key: tuple[str, str, str], code: str | None, number: int, commit: str | None
+) -> Source:
     dtypes = entry.get("dtypes")
     facts = [
         ("origin", entry.get("origin")),
+        ("file", entry.get("file")),
         ("device", entry.get("device")),
         ("threads", entry.get("threads")),
         ("dtypes", ", ".join(map(str, dtypes)) if isinstance(dtypes, list) else None),
@@ -70,6 +76,7 @@ def _source(entry: dict[str, Any], key: tuple[str, str, str], code: str | None, 
         doc.splitlines()[0] if doc else "",
         None if code is None else Markup(highlight(code, PythonLexer(), _formatter(LIGHT))),  # noqa: S704 - Pygments escapes
         code,
+        links.to_source(entry, commit),
     )
 
 

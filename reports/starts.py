@@ -17,12 +17,14 @@ RUNGS = (
     ("warm", "first call, from cache", "the same with the compiled code on disk"),
     ("call", "steady call", "the kernel on a preallocated output: 1024 × 1024 elements"),
     ("api", "public function", "the public function on the same input: it checks it and allocates the result"),
+    ("launch", "launch", "starting one call on the device from Python, without waiting for it"),
     ("transfer_in", "copy to the device", "copying the input from host memory to the device"),
     ("transfer_out", "copy back", "copying the result from the device to host memory"),
     ("device", "device kernel", "the kernel alone, timed on the device"),
     ("end_to_end", "end to end", "copy to the device, kernel and copy back"),
 )
-STEADY_N = 1024
+DEVICE_RUNGS = ("launch", "transfer_in", "transfer_out", "device", "end_to_end")
+STEADY_N, STEADY_ELEMENTS = 1024, 1 << 20
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,10 @@ class Ladder:
 
 
 def ladders(table: pd.DataFrame) -> list[Ladder]:
-    """The ladder of every implementation whose start was measured."""
+    """The ladder of every implementation whose start, or whose steps on a device, were measured."""
     good = table[table["status"] == "ok"]
-    steady = good["n"].fillna(0).eq(STEADY_N)
+    elements = good["outer"] * good["n"] * good["inner"]
+    steady = good["n"].fillna(0).eq(STEADY_N) & (elements.isna() | elements.eq(STEADY_ELEMENTS))
     wanted = (
         good["benchmark"].isin(["Start", "Device"])
         | (good["benchmark"].isin(["Sweep", "Api"]) & good["statistic"].eq("time") & steady)
@@ -66,7 +69,7 @@ def ladders(table: pd.DataFrame) -> list[Ladder]:
             call_high=rows["call"]["high"] if "call" in rows else math.nan,
         )
         for key, rows in found.items()
-        if "load" in rows or "cold" in rows
+        if not {"load", "cold", *DEVICE_RUNGS}.isdisjoint(rows)
     ]
 
 

@@ -174,6 +174,11 @@ def test_the_page_states_the_numbers(folder):
     over = text.factor(statistics.median(base) / statistics.median(fast))
     between = text.factor_range(min(base) / max(fast), max(base) / min(fast))
     assert f"{over} ({between})" in page
+    top = page[: page.index("<h2")]
+    assert (
+        "Measured on box, A CPU; 2 threads; no GPU found; Python 3.11.2, NumPy 2.4.6, Numba 0.68.1; "
+        f"2026-01-02 03:04 UTC; commit {COMMIT[:8]}, clean." in top
+    )
     for fact in ("A CPU", "2 physical", "2 (omp)", "numpy 2.4.6", COMMIT, "clean", "2026-01-02 03:04 UTC"):
         assert fact in page
 

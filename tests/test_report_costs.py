@@ -7,7 +7,7 @@ import statistics
 import numpy as np
 import pytest
 
-from reports import agreement, comparison, content, grids, report, runs, scaling, sources, starts, table
+from reports import agreement, comparison, content, grids, report, runs, scaling, starts, table
 from tests.report_data import COMMIT, FAILED, IMPLEMENTATIONS, Results, everything, findings
 
 BASE = [[4.0e-3, 4.2e-3], [4.4e-3]]
@@ -36,6 +36,31 @@ def test_the_ladder_has_each_rung_from_its_own_benchmark(tmp_path):
     found = {one.implementation: one for one in starts.ladders(content.gather([ladders(tmp_path)]).table)}
     assert found["fast"].rungs == pytest.approx({"load": 0.9, "cold": 2.0, "warm": 0.3, "call": 1.05e-3, "api": 2.1e-3})
     assert "cold" not in found["broken"].rungs
+
+
+NO_DEVICE = "not measured: no device"
+
+
+def test_the_ladder_says_that_there_is_no_device(tmp_path):
+    page = report.write([ladders(tmp_path)], tmp_path).read_text()
+    assert f"device kernel and end to end: {NO_DEVICE}" in page
+    assert NO_DEVICE in (tmp_path / "report.md").read_text()
+
+
+def test_the_ladder_of_a_device_has_its_steps_also_where_no_start_was_measured(tmp_path):
+    steps = {"launch": 5e-6, "transfer_in": 2e-3, "transfer_out": 3e-3, "device": 1e-4, "end_to_end": 6e-3}
+    found = Results()
+    for statistic, value in steps.items():
+        found.add(f"softmax.Device.track_{statistic}", ("numba_cuda", "float32"), value)
+    # 1024 columns of another number of rows are no step of the ladder.
+    found.add("softmax.Sweep.time_call", ("numba_cuda", "float32", 1024), FAST, shape=(4096, 1024, 1))
+    found.write(tmp_path)
+    (ladder,) = starts.ladders(content.gather([tmp_path]).table)
+    assert ladder.rungs == pytest.approx(steps)
+    page = report.write([tmp_path], tmp_path).read_text()
+    assert NO_DEVICE not in page
+    for _, title, meaning in starts.RUNGS:
+        assert (title in page and meaning in page) == any(t == title and k in steps for k, t, _ in starts.RUNGS)
 
 
 def test_break_even_is_the_difference_of_starts_over_the_difference_of_calls(tmp_path):
@@ -134,17 +159,6 @@ def test_agreement_counts_and_reasons(tmp_path):
     assert [item.words for item in reasons.rows[0]] == [
         "softmax.plugin", "wrong", "at (0, 1, 0): expected 1.0, got 0.5", "case 29 float64",
     ]  # fmt: skip
-
-
-def test_sources_are_shown_once_with_what_is_known_of_them(tmp_path):
-    for name in ("a", "b"):
-        everything().write(tmp_path / name, side={"implementations": IMPLEMENTATIONS, "id": name})
-    found = sources.collect([runs.read(tmp_path / name) for name in ("a", "b")])
-    assert [one.name for one in found] == ["softmax.naive", "argmax.absent"]
-    assert found[0].summary == "As the definition reads."
-    assert "&lt;img" not in found[0].html
-    assert found[1].html is None
-    assert ("status", "unavailable: no GPU here") in found[1].facts
 
 
 def test_markdown_says_what_the_page_says(tmp_path):

@@ -14,7 +14,7 @@ from ..starts import RUNGS, Ladder
 from . import canvas, lines, style
 from .lines import Axes, Point, Series
 
-_MARKS = dict(zip((key for key, _, _ in RUNGS), "<X^osPvDh", strict=True))
+_MARKS = dict(zip((key for key, _, _ in RUNGS), "<X^os*PvDh", strict=True))
 
 
 def ladder(name: str, ladders: Sequence[Ladder], styles: style.Styles) -> canvas.Figure:

@@ -11,13 +11,14 @@ from ..figures import Styles, other
 from ..figures import starts as drawn
 from ..grids import Grid, Item
 from ..scaling import scalings
-from ..starts import RUNGS, Ladder
+from ..starts import DEVICE_RUNGS, RUNGS, Ladder
 from .section import Section, grouped, panels
 
 LADDER = (
     "What a user waits for, from importing an implementation to a steady call; each step in a process of its own where "
     "it can happen only once. "
 )
+ON_DEVICE = "Launch, copies to the device and back, device kernel and end to end"
 BREAK_EVEN = (
     "Import, first call and k further calls on 1024 × 1024 elements: where two lines cross, the implementation with "
     "the dearer start has paid off: the difference of the starts over the difference of one call. "
@@ -40,14 +41,14 @@ MEMORY = (
 def sections(content: Content, styles: Styles) -> Iterator[Section]:
     """The sections about costs."""
     ladders = starts.ladders(content.table)
-    yield _ladder(ladders, styles)
+    yield _ladder(ladders, content, styles)
     yield _break_even(ladders, content.baseline, styles)
     yield _scaling(content, styles)
     yield _accuracy(content, styles)
     yield _memory(content, styles)
 
 
-def _ladder(ladders: list[Ladder], styles: Styles) -> Section:
+def _ladder(ladders: list[Ladder], content: Content, styles: Styles) -> Section:
     used = [rung for rung in RUNGS if any(rung[0] in one.rungs for one in ladders)]
     rows = [
         [
@@ -61,6 +62,9 @@ def _ladder(ladders: list[Ladder], styles: Styles) -> Section:
     grid = Grid("ladder", "From import to a steady call", columns, rows, set(range(2, len(columns))))
     meanings = "; ".join(f"{title}: {meaning}" for _, title, meaning in used)
     section = Section("ladder", "The ladder of times", f"{LADDER}{meanings[:1].upper()}{meanings[1:]}.", grids=[grid])
+    if ladders and not any(rung in one.rungs for one in ladders for rung in DEVICE_RUNGS):
+        device = any(run.get("machine", "gpu") for run in content.runs)
+        section.points.append(f"{ON_DEVICE}: not measured{' in these runs' if device else ': no device'}.")
     groups = grouped(ladders, lambda one: (one.run, one.operation, one.dtype))
     return panels(section, groups, lambda name, group: drawn.ladder(name, group, styles))
 
