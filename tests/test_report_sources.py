@@ -83,7 +83,7 @@ def test_the_link_is_to_the_file_at_the_commit(
 
 
 def test_the_page_and_the_markdown_have_the_link(tmp_path: Path) -> None:
-    listed = [IMPLEMENTATIONS[0] | {"file": FILE, "repository": HUB}]
+    listed = [{**IMPLEMENTATIONS[0], "file": FILE, "repository": HUB}]
     everything().write(tmp_path, side={"implementations": listed})
     page = report.write([tmp_path], tmp_path).read_text("utf-8")
     address = f"{HUB}/blob/{COMMIT}/{FILE}"
