@@ -77,7 +77,7 @@ def probe(variables: dict[str, str]) -> dict[str, Any]:
     Raises:
         NoDevice: there is none, or it cannot be used; says why.
     """
-    command = [sys.executable, "-m", "bench.device_worker", "--probe"]
+    command = [sys.executable, "-P", "-m", "bench.device_worker", "--probe"]
     try:
         done = subprocess.run(
             command, env={**os.environ, **variables}, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False

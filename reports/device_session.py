@@ -46,7 +46,7 @@ class Process:
         path.write_text(json.dumps({**job, "out": str(self._out)}), encoding="utf-8")
         with open(self._errors, "wb") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bench.device_worker", str(path)],
+                [sys.executable, "-P", "-m", "bench.device_worker", str(path)],
                 stdout=subprocess.DEVNULL, stderr=errors, env={**os.environ, **environment}, start_new_session=True,
             )  # fmt: skip
         self._offset = 0
