@@ -172,7 +172,7 @@ def findings(names: tuple[str, ...] = ("naive", "plugin"), cases: int = 30) -> l
     return [*found, whole | {"detail": "no GPU here"}]
 
 
-IMPLEMENTATIONS = [
+IMPLEMENTATIONS: list[dict[str, Any]] = [
     {
         "operation": "softmax", "name": "naive", "origin": "maxbench 0.1.0", "status": "available", "reason": "",
         "device": "CPU", "threads": "one", "dtypes": ["float32", "float64"], "doc": "As the definition reads.",
