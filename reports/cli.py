@@ -16,6 +16,7 @@ COMMANDS = {
     "list": "show every implementation, where it comes from and whether it can run here",
     "check": "check every implementation against the contract",
     "device-report": "check and measure everything on a GPU, within a given time",
+    "tune-cuda": "time the CUDA kernels' settings on this GPU and keep the fastest",
     "gate": "say whether a change made an implementation slower",
     "history": "measure commits with asv, and show where a series changes",
     "report": "write the report of stored results again",

@@ -3,8 +3,8 @@
 A regime is used for rows that it can hold; the first that can is taken. What a thread holds is given in 32-bit
 registers, so that one table serves all dtypes: 32 registers are 32 elements of up to 32 bits, or 16 of 64.
 The built-in numbers come from the occupancy and the machine code, not from timings: they have not run on a device
-yet. A table of another kind is read from the file that MAXBENCH_CUDA_TABLE names, or from cuda-<device>.json in the
-user's cache folder; `as_json` writes one.
+yet. A machine's own table is read from the file that MAXBENCH_CUDA_TABLE names, or from maxbench/cuda-<device>.json
+in the user's cache folder, where ``maxbench tune-cuda`` writes it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -137,7 +138,7 @@ def built_in() -> Table:
 
 
 def machine_file(device: str) -> Path:
-    """Where the table of a device, by its name, is kept."""
+    """Where the table of a device, by its name, is kept: ``maxbench tune-cuda`` writes it."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "maxbench" / f"cuda-{re.sub(r'[^A-Za-z0-9]+', '-', device).strip('-')}.json"
 
@@ -145,43 +146,55 @@ def machine_file(device: str) -> Path:
 def load(device: str) -> tuple[Table, str]:
     """The table for a device, and where it is from: a file or ``built in``.
 
+    A machine's own file that cannot be used is left alone, with a warning; the built-in table stands in for it.
+
     Raises:
-        ValueError: the file holds something else than a table; says what.
-        FileNotFoundError: MAXBENCH_CUDA_TABLE names no file.
+        ValueError: the file that MAXBENCH_CUDA_TABLE names holds something else than a table; says what.
+        FileNotFoundError: it names no file.
     """
-    named = os.environ.get(TABLE_FILE)
-    path = Path(named) if named else machine_file(device)
-    if not named and (SIMULATED or not path.is_file()):
+    if named := os.environ.get(TABLE_FILE):
+        return read(Path(named), device), named
+    path = machine_file(device)
+    if SIMULATED or not path.is_file():
         return built_in(), "built in"
-    return read(path), str(path)
+    try:
+        return read(path, device), str(path)
+    except (ValueError, OSError) as error:
+        warnings.warn(f"the built-in CUDA regimes are used: {error}", RuntimeWarning, stacklevel=2)
+        return built_in(), "built in"
 
 
-def read(path: Path) -> Table:
-    """A table from a file; what it leaves out is the built-in one's.
+def read(path: Path, device: str) -> Table:
+    """The table of a file; what it leaves out is the built-in one's.
 
     Raises:
-        ValueError: it holds something else than a table; says what.
+        ValueError: it holds something else than a table, or that of another device; says what.
         FileNotFoundError: there is no such file.
     """
-    text = path.read_text(encoding="utf-8")
     try:
-        data = json.loads(text)
-        if not isinstance(data, dict):
-            raise ValueError("not an object")
-        return {**built_in(), **{name: _regimes(name, entries) for name, entries in data.items()}}
-    except (ValueError, TypeError) as error:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(data, dict) or not isinstance(data.get("tables"), dict):
+            raise ValueError("expected an object with `device` and `tables`")
+        tables = {name: _regimes(name, entries) for name, entries in data["tables"].items()}
+    except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{path}: not a table of CUDA regimes: {error}") from None
+    if data.get("device") != device:
+        raise ValueError(f"{path}: it was measured on {data.get('device')!r}, and this device is {device!r}")
+    return {**built_in(), **tables}
 
 
-def as_json(table: Table) -> str:
+def as_json(table: Table, device: str) -> str:
     """The text of a table file."""
-    return json.dumps({name: [asdict(regime) for regime in regimes] for name, regimes in table.items()}, indent=1)
+    tables = {name: [asdict(regime) for regime in regimes] for name, regimes in table.items()}
+    return json.dumps({"device": device, "tables": tables}, indent=1) + "\n"
 
 
 def _regimes(name: str, entries: Any) -> tuple[Regime, ...]:
     if name not in KINDS:
         raise ValueError(f"{name!r}: accepted are {', '.join(KINDS)}")
     known = {field.name for field in fields(Regime)}
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError(f"{name}: not a list of regimes")
     regimes = []
     for entry in entries:
         if unknown := sorted(set(entry) - known):
@@ -204,6 +217,8 @@ def checked(name: str, regime: Regime) -> Regime:
         value = getattr(regime, what)
         if not isinstance(value, int) or value < 1 or value & (value - 1):
             raise ValueError(f"{name}: {what} {value!r} is not a power of two")
+    if regime.longest is not None and (not isinstance(regime.longest, int) or regime.longest < 1):
+        raise ValueError(f"{name}: longest {regime.longest!r} is neither a positive integer nor null")
     if regime.threads > 1024 or regime.sharing > regime.threads:
         raise ValueError(f"{name}: {regime.threads} threads, {regime.sharing} of them to a row, of at most 1024")
     across_warps = name.endswith("rows") and regime.sharing > 32

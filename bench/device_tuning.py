@@ -1,0 +1,132 @@
+"""Timing the candidates of a CUDA regime table on the device at hand, length by length."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from impls import backends, contract
+from impls.cuda import plans, platform, regimes, tuning
+from impls.cuda.elements import ELEMENTS
+from impls.cuda.regimes import Regime, Table
+
+from . import device_cells, device_timing
+from .device_cells import Cell
+from .device_timing import Contestant
+
+TUNING_BYTES = 1 << 28  # of x: 512 MiB of traffic for softmax, several times the cache
+INNER = 1024  # neighbouring columns of a strided axis
+
+Timings = dict[Regime, float | str]
+"""Seconds of one call, or why there are none."""
+Measure = Callable[[str, int, Sequence[Regime]], Timings]
+
+
+@dataclass
+class Tuned:
+    """What came of tuning.
+
+    Attributes:
+        table: the machine's.
+        timings: by table name and length, what each candidate took.
+        now: the present choice there.
+        left: lengths that the time did not suffice for, by table name; there the present choice stays.
+    """
+
+    table: Table
+    timings: dict[tuple[str, int], Timings] = field(default_factory=dict)
+    now: dict[tuple[str, int], Regime] = field(default_factory=dict)
+    left: dict[str, list[int]] = field(default_factory=dict)
+
+
+def tune(
+    device: plans.Device, measure: Measure, seconds: float, *, simulated: bool = False,
+    seen: Callable[[str, int, int, int], None] = lambda name, n, done, total: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Tuned:  # fmt: skip
+    """The table of a device from timings.
+
+    Args:
+        device: with the table to start from.
+        measure: (table name, n, candidates) -> what each took.
+        seconds: the time to spend; every table gets its share, in turn from the short rows to the long ones.
+        seen: called with (table name, n, lengths done, lengths in all) before each length.
+    """
+    found = Tuned(dict(device.table))
+    every = {name: tuning.lengths(name, simulated=simulated) for name in regimes.KINDS}
+    turns = [pair for row in itertools.zip_longest(*([(name, n) for n in ns] for name, ns in every.items()))
+             for pair in row if pair]  # fmt: skip
+    end = clock() + seconds
+    winners: dict[str, dict[int, Regime]] = {name: {} for name in every}
+    for done, (name, n) in enumerate(turns):
+        now, *_ = tried = tuning.candidates(name, n, device)
+        if clock() >= end:
+            found.left.setdefault(name, []).append(n)
+            winners[name][n] = now
+            continue
+        seen(name, n, done, len(turns))
+        timings = found.timings[name, n] = measure(name, n, tried)
+        found.now[name, n] = now
+        timed = {regime: value for regime, value in timings.items() if not isinstance(value, str)}
+        winners[name][n] = tuning.winner(timed, now) if timed else now
+    found.table = {name: tuning.table_of(name, winners[name], device.table) for name in every}
+    return found
+
+
+def cell_of(name: str, n: int, *, simulated: bool = False) -> Cell:
+    """The input that candidates for rows (or columns) of n are timed on."""
+    operation, layout = name.split()
+    nbytes = 1024 if simulated else TUNING_BYTES
+    if layout == "rows":
+        return Cell(operation, "Sweep", "float32", n, (max(1, nbytes // 4 // n), n, 1), 0)
+    inner = 16 if simulated else INNER
+    return Cell(operation, "Sweep", "float32", n, (max(1, nbytes // 4 // (n * inner)), n, inner), 0)
+
+
+class OnDevice:
+    """Measures candidates on the current device, or in the simulator: interleaved, each result checked first.
+
+    Args:
+        device: its multiprocessors, and the table around the candidates.
+        sample_seconds: of sampling each candidate.
+    """
+
+    def __init__(self, device: plans.Device, sample_seconds: float, cache_bytes: int) -> None:
+        self._device, self._seconds, self._cache = device, sample_seconds, cache_bytes
+        self._simulated = platform.SIMULATED
+        self._backend: Any = backends.get("numba_cuda")
+
+    def __call__(self, name: str, n: int, tried: Sequence[Regime]) -> Timings:
+        """Seconds of one call for every candidate, or what went wrong with it."""
+        cell = cell_of(name, n, simulated=self._simulated)
+        operation = contract.OPERATIONS[cell.operation]
+        x = device_cells.scores(cell)
+        copies = device_cells.buffers(cell.pair_bytes, self._cache, 8 * cell.pair_bytes)
+        pairs = [(self._backend.put(x), self._backend.put(operation.allocate(x))) for _ in range(copies)]
+        found: Timings = {}
+        ready: dict[Regime, Contestant] = {}
+        for regime in tried:
+            try:
+                ready[regime] = self._prepare(cell, name, regime, x, pairs)
+            except Exception as error:  # a candidate that cannot be launched here is not one
+                found[regime] = f"{type(error).__name__}: {error}"
+        device_timing.interleave(list(ready.values()), self._seconds * max(1, len(ready)))
+        return {**found, **{regime: statistics.median(one.samples) for regime, one in ready.items()}}
+
+    def _prepare(self, cell: Cell, name: str, regime: Regime, x: Any, pairs: list[tuple[Any, Any]]) -> Contestant:
+        device = plans.Device(self._device.multiprocessors, {**self._device.table, name: (regime,)})
+        run = plans.make(cell.operation, ELEMENTS[cell.dtype], cell.shape, 0, 0, device)
+        given, out = pairs[0]
+        run(given, out, 0)
+        if wrong := device_timing.mismatch(cell, x, self._backend.get(out)):
+            raise RuntimeError(f"wrong result: {wrong}")
+        turns = itertools.cycle(pairs)
+        contestant = Contestant(
+            str(regime), lambda: run(*next(turns), 0), device_timing.timer_of(self._backend), len(pairs)
+        )
+        device_timing.warm_up(contestant)
+        return contestant

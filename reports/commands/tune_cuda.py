@@ -1,0 +1,110 @@
+"""``maxbench tune-cuda``: time the candidates of the CUDA regime table on this GPU, and write the machine's table."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table as RichTable
+
+from .. import files, text
+from ..cli import UsageError
+from ..progress import Bar
+from ..terminal import console
+
+SIMULATED_CACHE = 1024
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``maxbench tune-cuda``."""
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE",
+        help="where to write the table (default: where it is found again, in the user's cache folder)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seconds", type=float, default=600.0, metavar="S",
+        help="of timing; lengths that it does not suffice for keep their regimes (default: %(default).0f)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--sample-seconds", type=float, default=0.02, metavar="S",
+        help="of sampling one candidate at one length (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--simulate", action="store_true",
+        help="rehearse in Numba's simulator, on a few tiny inputs; the table is written to --output only",
+    )  # fmt: skip
+
+
+def main(args: argparse.Namespace) -> int:
+    """0: the table is written; 2: no GPU, or bad options."""
+    if args.seconds <= 0 or args.sample_seconds <= 0:
+        raise UsageError("--seconds and --sample-seconds: accepted are positive numbers")
+    if args.simulate:
+        os.environ["NUMBA_ENABLE_CUDASIM"] = "1"
+        if args.output is None:
+            raise UsageError("--simulate needs --output: a simulator's table is of no use to a device")
+    # numba-cuda decides whether it simulates when it is imported.
+    from impls.cuda import platform
+
+    if reason := platform.unavailable():
+        raise UsageError(f"{reason}; --simulate rehearses the command without a GPU")
+    from bench import device_tuning
+    from impls.cuda import plans, regimes
+
+    name = platform.device_name()
+    path = regimes.machine_file(name) if args.output is None else args.output
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from None
+    device = plans.Device(plans.current_device().multiprocessors, regimes.built_in())
+    measure = device_tuning.OnDevice(device, args.sample_seconds, _cache_bytes(platform.SIMULATED))
+    with Bar() as bar:
+
+        def seen(table: str, n: int, done: int, total: int) -> None:
+            bar.show(f"{table} of {n:,}", done, total, None)
+
+        tuned = device_tuning.tune(device, measure, args.seconds, simulated=args.simulate, seen=seen)
+    try:
+        files.write_text(path, regimes.as_json(tuned.table, name))
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from None
+    _print(tuned)
+    print(f"table of {name}: {path.resolve()}")
+    return 0
+
+
+def _cache_bytes(simulated: bool) -> int:
+    if simulated:
+        return SIMULATED_CACHE
+    from numba import cuda
+
+    return int(cuda.get_current_device().L2_CACHE_SIZE)
+
+
+def _print(tuned: Any) -> None:
+    """What was fastest at each length, and what was left out."""
+    table = RichTable("rows", "n", "fastest", "time", "over the built-in choice")
+    for (name, n), timings in tuned.timings.items():
+        timed = {regime: value for regime, value in timings.items() if not isinstance(value, str)}
+        if not timed:
+            table.add_row(name, f"{n:,}", text.NOTHING, text.NOTHING, text.NOTHING)
+            continue
+        best = min(timed, key=lambda regime: timed[regime])
+        now = timed.get(tuned.now[name, n])
+        words = f"{best.kernel} {best.threads}/{best.sharing}/{best.registers}"
+        over = text.factor(now / timed[best]) if now else text.NOTHING
+        table.add_row(name, f"{n:,}", words, text.seconds(timed[best]), over)
+    console(sys.stdout).print(table)
+    failed: dict[str, int] = {}
+    for timings in tuned.timings.values():
+        for value in timings.values():
+            if isinstance(value, str):
+                failed[value] = failed.get(value, 0) + 1
+    for reason, count in failed.items():
+        print(f"{text.plural(count, 'candidate')} left out: {reason}")
+    for name, lengths in tuned.left.items():
+        print(f"no time was left for {name} of {', '.join(f'{n:,}' for n in lengths)}: the built-in choice stays")
