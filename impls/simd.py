@@ -273,9 +273,12 @@ def lanes(typing: Any, vector: Any) -> Any:
 
 @intrinsic
 def lane_numbers(typing: Any, like: Any) -> Any:
-    """int32 lanes 0, 1, 2, ... as many as `like` (a vector, or a pointer and then 64 bytes) has."""
+    """Lanes 0, 1, 2, ... as many as `like` (a vector, or a pointer and then 64 bytes) has.
+
+    They are int64 for elements of 8 bytes, whose masks select them as they are, and int32 for all others.
+    """
     lanes = like.lanes if isinstance(like, Vector) else _lanes(like)
-    kind = Vector(types.int32, lanes)
+    kind = Vector(types.int64 if lanes * 8 == VECTOR_BYTES else types.int32, lanes)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return ir.Constant(_vector_type(kind), list(range(lanes)))
@@ -326,6 +329,16 @@ def equal(typing: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic
+def nonzero(typing: Any, a: Any) -> Any:
+    """The mask of integer lanes that are not 0."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.icmp_unsigned("!=", args[0], _constant(a, 0))
+
+    return _mask(a)(a), codegen
+
+
+@intrinsic
 def unordered(typing: Any, a: Any, b: Any) -> Any:
     """The mask of lanes where a or b is NaN; all false for integers."""
 
@@ -335,6 +348,20 @@ def unordered(typing: Any, a: Any, b: Any) -> Any:
         return _constant(_mask(a), 0)
 
     return _mask(a)(a, a), codegen
+
+
+@intrinsic
+def widened(typing: Any, mask: Any, like: Any) -> Any:
+    """A mask as integer lanes of the width of those of the vector `like`: all their bits or none.
+
+    What a loop carries on from turn to turn is kept so; a mask would be packed and unpacked in every turn.
+    """
+    kind = Vector(types.Integer.from_bitwidth(like.element.bitwidth), like.lanes)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.sext(args[0], _vector_type(kind))
+
+    return kind(mask, like), codegen
 
 
 @intrinsic

@@ -17,9 +17,11 @@ from ...threads import in_parallel
 from ...views import plain
 
 PARALLEL = 1 << 16  # bytes from which a call is shared out among threads
-BLOCK = 8  # vectors whose maximum is taken before it is compared with the best so far
+BLOCK = 4  # vectors whose maximum is taken before it is compared with the best so far
 PIECE = 1 << 17  # bytes of a piece of a long row
-TILE_VECTORS = 8  # vectors of the inner axis that are searched together
+TILE_VECTORS = 128  # vectors of the inner axis that are searched together
+FEW = 16  # rows up to which a strided maximum and its position stay in registers
+NEAR = 1 << 14  # bytes of strided rows up to which they do so for more rows: then the cache holds them all
 SHORT = 16  # columns up to which rows are transposed, so that each lane has a row of its own
 
 
@@ -36,13 +38,22 @@ def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
     lanes = simd.VECTOR_BYTES // x.itemsize
     if inner > 1:
         tasks = outer * _tiles(inner, lanes)
-        if not (threads > 1 and tasks > 1 and in_parallel(strided_parallel, a, b, half, tasks, threads)):
-            strided(a, b, half, 0, tasks)
+        parts = max(1, min(-(-4 * threads // tasks), nbytes // tasks // PIECE)) if threads > 1 else 1
+        parts = max(parts, n >> 30)  # a position within a part is an int32
+        winners = b.reshape(outer, 1, inner) if parts == 1 else np.empty((outer, parts, inner), np.int64)
+        tasks *= parts
+        if not (threads > 1 and tasks > 1 and in_parallel(strided_parallel, a, winners, half, tasks, threads)):
+            strided(a, winners, half, 0, tasks)
+        if parts > 1:
+            merge(a, winners, b, half)
     elif n <= SHORT or n < lanes:
         if not (threads > 1 and in_parallel(short_parallel, a, b, half, threads)):
             short(a, b, half, 0, outer)
     elif threads > 1 and outer < 4 * threads and n * x.itemsize >= 2 * PIECE:
-        if not in_parallel(long_parallel, a, b, half, n * x.itemsize // PIECE, threads):
+        winners = np.empty((outer, n * x.itemsize // PIECE, 1), np.int64)
+        if in_parallel(pieces_parallel, a, half, winners, threads):
+            merge(a, winners, b, half)
+        else:
             rows(a, b, half, 0, outer)
     elif not (threads > 1 and outer > 1 and in_parallel(rows_parallel, a, b, half, threads)):
         rows(a, b, half, 0, outer)
@@ -105,41 +116,40 @@ def _row(x, n, half):
         return _short_row(x, n, half)
     # The first level: by lane, the best and the first block that has it.
     best = _get(x, 0, half)
-    where = simd.splat(simd.lane_numbers(best), 0)
-    nan = simd.unordered(best, best)
+    lane = simd.lane_numbers(best)
+    where = simd.splat(lane, 0)
+    nan = simd.widened(simd.unordered(best, best), best)
     blocks = n // (BLOCK * w)
     for block in range(blocks):
         j = block * BLOCK * w
         a, b = _get(x, j, half), _get(x, j + w, half)
-        c, d = _get(x, j + 2 * w, half), _get(x, j + 3 * w, half)
-        e, f = _get(x, j + 4 * w, half), _get(x, j + 5 * w, half)
-        g, h = _get(x, j + 6 * w, half), _get(x, j + 7 * w, half)
-        nan = nan | (simd.unordered(a, b) | simd.unordered(c, d)) | (simd.unordered(e, f) | simd.unordered(g, h))
-        a, c = simd.maximum(a, b), simd.maximum(c, d)
-        e, g = simd.maximum(e, f), simd.maximum(g, h)
-        top = simd.maximum(simd.maximum(a, c), simd.maximum(e, g))
+        nan = nan + simd.widened(simd.unordered(a, b), best)
+        top = simd.maximum(a, b)
+        for k in range(2, BLOCK, 2):
+            a, b = _get(x, j + k * w, half), _get(x, j + (k + 1) * w, half)
+            nan = nan + simd.widened(simd.unordered(a, b), best)
+            top = simd.maximum(simd.maximum(a, b), top)
         where = simd.select(simd.greater(top, best), simd.splat(where, block), where)
         best = simd.maximum(top, best)
     j = blocks * BLOCK * w
     while j < n:
         # The last vector begins within the one before it: what both hold is found there first.
         v = _get(x, min(j, n - w), half)
-        nan = nan | simd.unordered(v, v)
+        nan = nan + simd.widened(simd.unordered(v, v), best)
         where = simd.select(simd.greater(v, best), simd.splat(where, blocks), where)
         best = simd.maximum(v, best)
         j += w
-    if simd.some(nan):
+    if simd.some(simd.nonzero(nan)):
         return _first_nan(x, n)
-    # The second: the first block of all lanes that have the maximum, searched from its start.
+    # The second: the first block of all lanes that have the maximum, searched in whole, without a branch.
     top = simd.splat(best, simd.reduce_max(best))
-    first = simd.select(simd.equal(best, top), where, simd.splat(where, 0x7FFFFFFF))
-    j = simd.reduce_min(first) * (BLOCK * w)
-    while True:
-        j = min(j, n - w)
-        found = simd.mask_bits(simd.equal(_get(x, j, half), top))
-        if found:
-            return j + simd.lowest_bit(found)
-        j += w
+    far = simd.splat(where, 0x7FFFFFFF)
+    j = np.int64(simd.reduce_min(simd.select(simd.equal(best, top), where, far))) * (BLOCK * w)
+    found = far
+    for k in range(BLOCK):
+        at = min(j + (BLOCK - 1 - k) * w, n - w)
+        found = simd.select(simd.equal(_get(x, at, half), top), simd.splat(where, at - j), found)
+    return j + np.int64(simd.reduce_min(simd.select(simd.equal(found, far), far, found + lane)))
 
 
 @numba.njit(error_model="numpy")
@@ -190,108 +200,234 @@ def rows_parallel(x, out, half, threads):
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def pieces(x, half, winners, first, end):
-    """Positions of the maxima of pieces first to end, numbered through all rows."""
+    """Positions of the maxima of pieces first to end, numbered through all rows, into winners (outer, pieces, 1)."""
     n, count = x.shape[1], winners.shape[1]
     x = simd.data(x)
     for task in range(first, end):
         i, p = task // count, task % count
         a, b = p * n // count, (p + 1) * n // count
-        winners[i, p] = a + _row(simd.offset(x, i * n + a), b - a, half)
+        winners[i, p, 0] = a + _row(simd.offset(x, i * n + a), b - a, half)
 
 
-@numba.njit(cache=True, parallel=True, error_model="numpy")
-def long_parallel(x, out, half, count, threads):
-    """Few long rows, in `count` pieces that are shared out; the first piece with the best maximum has it."""
-    outer, n, _ = x.shape
-    winners = np.empty((outer, count), np.int64)
-    tasks = outer * count
+@numba.njit(cache=True, parallel=True)
+def pieces_parallel(x, half, winners, threads):
+    """Pieces in one contiguous share a thread."""
+    tasks = winners.shape[0] * winners.shape[1]
     for t in numba.prange(threads):
         pieces(x, half, winners, t * tasks // threads, (t + 1) * tasks // threads)
-    flat = simd.data(x)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def merge(x, winners, out, half):
+    """Of the winners (outer, parts, inner) of parts of the rows the first with the best element, into out."""
+    outer, n, inner = x.shape
+    parts = winners.shape[1]
+    x = simd.data(x)
     for i in range(outer):
-        best = winners[i, 0]
-        for p in range(1, count):
-            rival = winners[i, p]
-            if _better(_element(flat, i * n + rival, half), _element(flat, i * n + best, half)):
-                best = rival
-        out[i, 0] = best
+        for c in range(inner):
+            best = winners[i, 0, c]
+            top = _element(x, (i * n + best) * inner + c, half)
+            for p in range(1, parts):
+                rival = winners[i, p, c]
+                value = _element(x, (i * n + rival) * inner + c, half)
+                if _better(value, top):
+                    best, top = rival, value
+            out[i, c] = best
 
 
-# Tiles of columns: each lane has a row of its own.
+# Strided rows: each lane has a column of its own. A task is a tile of columns of a part of the rows.
+
+
+def _positions(x, size):
+    """An array of positions: integers as wide as those of `simd.lane_numbers`."""
+
+
+@overload(_positions)
+def _positions_overload(x, size):
+    dtype = np.int64 if x.dtype.bitwidth == 64 else np.int32
+    return lambda x, size: np.empty(size, dtype)
 
 
 @register_jitable
 def _tiles(inner, lanes):
-    """Tiles that inner makes; what is left beyond whole vectors is one more."""
-    whole = inner // lanes * lanes
-    return -(-whole // (TILE_VECTORS * lanes)) + (1 if whole < inner else 0)
+    return -(-inner // (TILE_VECTORS * lanes))
 
 
 @numba.njit(error_model="numpy")
-def _tile(x, n, stride, width, best, where, out, half):
-    """Argmax down `width` columns of x, whose rows lie `stride` apart; best and where hold one row each."""
+def _tile(x, n, stride, width, best, where, half):
+    """Argmax down `width` columns of x, at least one vector, whose rows lie `stride` apart, into `where`.
+
+    best and where hold a row; four rows at a time, so that they are loaded and stored a fourth as often.
+    """
+    w = simd.lanes(_get(x, 0, half))
     lane = simd.lane_numbers(_get(x, 0, half))
-    w = simd.lanes(lane)
+    nan = simd.widened(simd.unordered(_get(x, 0, half), _get(x, 0, half)), _get(x, 0, half))
     k = 0
     while k < width:
-        simd.store(best, k, _get(x, k, half))
-        simd.store(where, k, simd.splat(lane, 0))
+        # The last vector begins within the one before it: taking a row twice changes nothing.
+        at = min(k, width - w)
+        v = _get(x, at, half)
+        nan = nan + simd.widened(simd.unordered(v, v), v)
+        simd.store(best, at, v)
+        simd.store(where, at, simd.splat(lane, 0))
         k += w
-    for j in range(1, n):
+    j = 1
+    while j + 4 <= n:
+        row = simd.offset(x, j * stride)
         k = 0
         while k < width:
-            v, top = _get(x, j * stride + k, half), simd.load(best, k)
-            better = simd.beats(v, top)
-            simd.store(best, k, simd.select(better, v, top))
-            simd.store(where, k, simd.select(better, simd.splat(lane, j), simd.load_as(where, k, lane)))
+            at = min(k, width - w)
+            top, place = simd.load(best, at), simd.load_as(where, at, lane)
+            a, b = _get(row, at, half), _get(row, stride + at, half)
+            nan = nan + simd.widened(simd.unordered(a, b), a)
+            place = simd.select(simd.greater(a, top), simd.splat(lane, j), place)
+            top = simd.maximum(a, top)
+            place = simd.select(simd.greater(b, top), simd.splat(lane, j + 1), place)
+            top = simd.maximum(b, top)
+            a, b = _get(row, 2 * stride + at, half), _get(row, 3 * stride + at, half)
+            nan = nan + simd.widened(simd.unordered(a, b), a)
+            place = simd.select(simd.greater(a, top), simd.splat(lane, j + 2), place)
+            top = simd.maximum(a, top)
+            place = simd.select(simd.greater(b, top), simd.splat(lane, j + 3), place)
+            top = simd.maximum(b, top)
+            simd.store(best, at, top)
+            simd.store(where, at, place)
             k += w
+        j += 4
+    while j < n:
+        k = 0
+        while k < width:
+            at = min(k, width - w)
+            top, v = simd.load(best, at), _get(x, j * stride + at, half)
+            nan = nan + simd.widened(simd.unordered(v, v), v)
+            better = simd.greater(v, top)
+            simd.store(where, at, simd.select(better, simd.splat(lane, j), simd.load_as(where, at, lane)))
+            simd.store(best, at, simd.maximum(v, top))
+            k += w
+        j += 1
+    if simd.some(simd.nonzero(nan)):
+        _tile_nan(x, n, stride, width, where)
+
+
+@numba.njit(error_model="numpy")
+def _tile_nan(x, n, stride, width, where):
+    """Set `where` to the first NaN in the columns that have one."""
+    w = simd.lanes(simd.load(x, 0))
+    lane = simd.lane_numbers(simd.load(x, 0))
+    for back in range(n):
+        j = n - 1 - back
+        k = 0
+        while k < width:
+            at = min(k, width - w)
+            v = simd.load(x, j * stride + at)
+            place = simd.load_as(where, at, lane)
+            simd.store(where, at, simd.select(simd.unordered(v, v), simd.splat(lane, j), place))
+            k += w
+
+
+@numba.njit(error_model="numpy")
+def _down(x, n, stride, width, winners, half):
+    """As `_tile`, straight into winners[:width], one vector of columns after the other: for few rows."""
+    w = simd.lanes(_get(x, 0, half))
     k = 0
     while k < width:
-        simd.store(out, k, simd.convert(simd.load_as(where, k, lane), out))
+        at = min(k, width - w)
+        best = _get(x, at, half)
+        place = simd.splat(simd.lane_numbers(best), 0)
+        for j in range(1, n):
+            v = _get(x, j * stride + at, half)
+            better = simd.beats(v, best)
+            best = simd.select(better, v, best)
+            place = simd.select(better, simd.splat(place, j), place)
+        simd.store(winners, at, simd.convert(place, winners))
         k += w
+
+
+@numba.njit(error_model="numpy")
+def _narrow(x, n, inner, best, where, winners, half):
+    """Argmax down `inner` columns, fewer than a vector has lanes, into winners[:inner].
+
+    As many rows as a vector has lanes are taken for one row of whole vectors; its columns that are one column of x
+    are compared at the end.
+    """
+    w = simd.lanes(_get(x, 0, half))
+    wide = n // w
+    if wide > 1:
+        _tile(x, wide, inner * w, inner * w, best, where, half)
+    for c in range(inner):
+        chosen = np.int64(0)
+        top = _element(x, c, half)
+        if wide > 1:
+            for lane in range(w):
+                j = np.int64(simd.get(where, lane * inner + c)) * w + lane
+                value = _element(x, j * inner + c, half)
+                same = value == top or (value != value and top != top)
+                if _better(value, top) or (same and j < chosen):
+                    chosen, top = j, value
+        for j in range(wide * w if wide > 1 else 0, n):
+            value = _element(x, j * inner + c, half)
+            if _better(value, top):
+                chosen, top = j, value
+        simd.put(winners, c, chosen)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def strided(x, out, half, first, end):
-    """Tiles first to end of x (outer, n, inner): a tile is a few vectors of the inner axis."""
+def strided(x, winners, half, first, end):
+    """Tasks first to end of x (outer, n, inner), into winners (outer, parts, inner)."""
     _, n, inner = x.shape
+    parts = winners.shape[1]
     w = simd.VECTOR_BYTES // x.itemsize
     tile = TILE_VECTORS * w
-    tops, positions = np.empty(tile, x.dtype), np.empty(tile, np.int32)
-    x, out, best, where = simd.data(x), simd.data(out), simd.data(tops), simd.data(positions)
+    down = parts == 1 and (n <= FEW or n * inner * x.itemsize <= NEAR)
+    tops = np.empty(tile, x.dtype)
+    positions = _positions(x, tile)
+    x, winners, best = simd.data(x), simd.data(winners), simd.data(tops)
+    where = simd.data(positions)
+    lane = simd.lane_numbers(simd.load(x, 0))
     tiles = _tiles(inner, w)
     for task in range(first, end):
-        i = task // tiles
-        k = task % tiles * tile
-        begin = i * n * inner
-        if inner >= w:
-            width = min(tile, inner // w * w - k)
-            if width <= 0:
-                k, width = inner - w, w
-            _tile(simd.offset(x, begin + k), n, inner, width, best, where, simd.offset(out, i * inner + k), half)
-        else:
+        rest, t = task // tiles, task % tiles  # of the parts of all rows, of the tiles of one
+        i, p = rest // parts, rest % parts
+        a, b = p * n // parts, (p + 1) * n // parts
+        part = simd.offset(x, (i * n + a) * inner)
+        to = simd.offset(winners, rest * inner)
+        if inner < w:
+            _narrow(part, b - a, inner, best, where, to, half)
             for c in range(inner):
-                simd.put(out, i * inner + c, _column(simd.offset(x, begin + c), n, inner, half))
+                simd.put(to, c, simd.get(to, c) + a)
+            continue
+        k = min(t * tile, inner - w)
+        width = min(tile, inner - k)
+        if down:
+            _down(simd.offset(part, k), n, inner, width, simd.offset(to, k), half)
+            continue
+        _tile(simd.offset(part, k), b - a, inner, width, best, where, half)
+        c = 0
+        while c < width:
+            at = min(c, width - w)
+            place = simd.convert(simd.load_as(where, at, lane), to)
+            simd.store(to, k + at, place + simd.splat(place, a))
+            c += w
     return tops.size + positions.size  # keeps them alive
 
 
+@numba.njit(cache=True, parallel=True)
+def strided_parallel(x, winners, half, tasks, threads):
+    """Tasks in one contiguous share a thread."""
+    for t in numba.prange(threads):
+        strided(x, winners, half, t * tasks // threads, (t + 1) * tasks // threads)
+
+
 @numba.njit(error_model="numpy")
-def _column(x, n, stride, half):
-    """The position of the first maximum among n elements that lie `stride` apart."""
+def _column(x, n, half):
+    """The position of the first maximum among n elements."""
     best = 0
     top = _element(x, 0, half)
     for j in range(1, n):
-        value = _element(x, j * stride, half)
+        value = _element(x, j, half)
         if _better(value, top):
             best, top = j, value
     return best
-
-
-@numba.njit(cache=True, parallel=True)
-def strided_parallel(x, out, half, tasks, threads):
-    """Tiles in one contiguous share a thread."""
-    for t in numba.prange(threads):
-        strided(x, out, half, t * tasks // threads, (t + 1) * tasks // threads)
 
 
 # Short rows: as many of them as a vector has lanes are transposed into a tile.
@@ -308,7 +444,7 @@ def short(x, out, half, first, end):
     i = first
     while i < end:
         if end - i < w or n == 1 or n == 3:
-            simd.put(out, i, _column(simd.offset(x, i * n), n, 1, half))
+            simd.put(out, i, _column(simd.offset(x, i * n), n, half))
             i += 1
             continue
         if n == 2:
