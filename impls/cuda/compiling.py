@@ -7,6 +7,7 @@ from typing import Any
 
 from numba import cuda
 
+from . import compile_cache
 from .platform import SIMULATED
 
 RESIDENT_THREADS = 512
@@ -19,7 +20,8 @@ def kernel(threads: int) -> Callable[[Callable[..., None]], Any]:
     def compile(function: Callable[..., None]) -> Any:
         if SIMULATED:
             return cuda.jit(function)
-        return cuda.jit(function, launch_bounds=(threads, max(1, RESIDENT_THREADS // threads)))
+        bounds = (threads, max(1, RESIDENT_THREADS // threads))
+        return compile_cache.enable(cuda.jit(function, launch_bounds=bounds))
 
     return compile
 

@@ -1,12 +1,14 @@
 """softmax and argmax of arrays that are already on the device: no copy in, the result stays there.
 
-Taken are Numba's device arrays and whatever states the CUDA array interface (CuPy, PyTorch, JAX). The result is an
-array of the same library for Numba, CuPy and PyTorch; for others it is a Numba device array, which states the
-interface itself. Without a stream, work goes to the one that PyTorch or CuPy is using, else to the default stream.
+Taken are Numba's device arrays, whatever states the CUDA array interface (CuPy, PyTorch, JAX), and whatever hands out
+its memory by DLPack. The result is an array of the same library for Numba, CuPy and PyTorch; for others it is a Numba
+device array, which states the interface itself. It is on the device of the input, where there are several. Without a
+stream, work goes to the one that PyTorch or CuPy is using, else to the default stream.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from collections.abc import Sequence
@@ -21,26 +23,29 @@ from ..layout import Fold, fold
 from . import plans
 
 NAME = "numba_cuda"
+_LEGACY_DEFAULT_STREAM = 1  # by its number in DLPack; Numba's default stream is that one
 
 
 def softmax(x: Any, axis: int | Sequence[int] | None, out: Any, impl: str | None, stream: Any) -> Any:
     """As `impls.softmax` for x, and out if given, in device memory; starts on stream and does not wait."""
     _check_implementation("softmax", impl)
-    a, folded, queue = _prepare(x, axis, contract.SOFTMAX, stream)
-    result = _like(x, tuple(a.shape), a.dtype) if out is None else out
-    target = _view(out, tuple(a.shape), a.dtype) if out is not None else _as_numba(result)
-    _run("softmax", a, target, folded, folded.shape, queue)
+    with _on_device_of(x):
+        a, folded, queue = _prepare(x, axis, contract.SOFTMAX, stream)
+        result = _like(x, tuple(a.shape), a.dtype) if out is None else out
+        target = _view(out, tuple(a.shape), a.dtype, x) if out is not None else _as_numba(result)
+        _run("softmax", a, target, folded, folded.shape, queue)
     return result
 
 
 def argmax(x: Any, axis: int | None, out: Any, keepdims: bool, impl: str | None, stream: Any) -> Any:
     """As `impls.argmax` for x, and out if given, in device memory; starts on stream and does not wait."""
     _check_implementation("argmax", impl)
-    a, folded, queue = _prepare(x, axis, contract.ARGMAX, stream)
-    shape, index = folded.reduced(tuple(a.shape), keepdims), np.dtype(np.int64)
-    result = _like(x, shape, index) if out is None else out
-    target = _view(out, shape, index) if out is not None else _as_numba(result)
-    _run("argmax", a, target, folded, (folded.shape[0], folded.shape[2]), queue)
+    with _on_device_of(x):
+        a, folded, queue = _prepare(x, axis, contract.ARGMAX, stream)
+        shape, index = folded.reduced(tuple(a.shape), keepdims), np.dtype(np.int64)
+        result = _like(x, shape, index) if out is None else out
+        target = _view(out, shape, index, x) if out is not None else _as_numba(result)
+        _run("argmax", a, target, folded, (folded.shape[0], folded.shape[2]), queue)
     return result
 
 
@@ -57,7 +62,7 @@ def _prepare(x: Any, axis: Any, operation: contract.Operation, stream: Any) -> t
         ValueError: x is not C-contiguous, so that taking it would need a copy; or its axis is empty.
     """
     queue = as_stream(_current_stream(x) if stream is None else stream)
-    a = _as_numba(x)
+    a = _as_numba(x, queue)
     if a.dtype.name not in operation.dtypes:
         raise TypeError(
             f"{operation.name} on the device does not take {a.dtype}: accepted are {', '.join(operation.dtypes)}"
@@ -81,12 +86,28 @@ def _run(operation: str, a: Any, target: Any, folded: Fold, out_shape: tuple[int
         plans.run(operation, a.reshape(folded.shape), target.reshape(out_shape), stream)
 
 
-def _view(out: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+def _number(x: Any) -> int | None:
+    """The number of the device that holds x, or None where it does not say."""
+    if hasattr(type(x), "__dlpack_device__"):
+        return int(x.__dlpack_device__()[1])
+    context = getattr(getattr(x, "gpu_data", None), "context", None)  # Numba's own arrays
+    return None if context is None else int(context.device.id)
+
+
+def _on_device_of(x: Any) -> contextlib.AbstractContextManager[Any]:
+    """Makes the device that holds x the current one, if it is another."""
+    number = _number(x)
+    return contextlib.nullcontext() if number in (None, plans.current_number()) else cuda.gpus[number]
+
+
+def _view(out: Any, shape: tuple[int, ...], dtype: np.dtype, x: Any) -> Any:
     """out as a Numba device array, once it is shown to fit."""
     from ..devices import on_device
 
     if not on_device(out):
         raise TypeError(f"out is a {type(out).__name__}: for an array on the device it must be on the device too")
+    if None not in (here := _number(x), there := _number(out)) and here != there:
+        raise ValueError(f"out is on device {there}, and the array on device {here}")
     array = _as_numba(out)
     if array.dtype != dtype:
         raise TypeError(f"out has dtype {array.dtype}: the result has {dtype}")
@@ -101,16 +122,46 @@ def _check_contiguous(what: str, array: Any) -> None:
         raise ValueError(f"{what} is not C-contiguous: on the device only C-contiguous arrays are taken, uncopied")
 
 
-def _as_numba(x: Any) -> Any:
-    """x as a Numba device array over the same memory; the producer's stream is waited for."""
+def _as_numba(x: Any, queue: Any = 0) -> Any:
+    """x as a Numba device array over the same memory, for work on a stream; what its producer has begun comes first.
+
+    Raises:
+        TypeError: x does not hand out its memory, or holds a dtype that no interface can state.
+    """
     if getattr(x, "__cuda_ndarray__", False):
         return x
     # A tensor that records gradients refuses the interface; its values are the same without them.
     plain = x.detach() if hasattr(x, "detach") else x
     try:
-        return cuda.as_cuda_array(plain)
-    except AttributeError as error:
-        raise TypeError(f"{type(x).__module__}.{type(x).__name__} states no CUDA array interface: {error}") from None
+        if hasattr(plain, "__cuda_array_interface__"):
+            return cuda.as_cuda_array(plain)
+        return _from_dlpack(plain, queue)
+    except (AttributeError, BufferError, NotImplementedError) as error:
+        what = f"{type(x).__module__}.{type(x).__name__}"
+        raise TypeError(
+            f"{what} hands out its memory neither by the CUDA array interface nor by DLPack: {error}"
+        ) from None
+
+
+def _from_dlpack(x: Any, queue: Any) -> Any:
+    """x as a Numba device array through DLPack, by way of what numba-cuda reads DLPack with.
+
+    The producer makes its work be done before what the stream does from here on.
+    """
+    from cuda.core.utils import StridedMemoryView
+
+    view = StridedMemoryView.from_dlpack(x, stream_ptr=int(queue.handle) if queue else _LEGACY_DEFAULT_STREAM)
+    if not view.is_device_accessible:
+        raise BufferError("its memory is not the device's")
+    strides = None if view.strides is None else tuple(step * view.dtype.itemsize for step in view.strides)
+    described = {
+        "shape": tuple(view.shape),
+        "strides": strides,
+        "typestr": view.dtype.str,
+        "data": (view.ptr, view.readonly),
+        "version": 3,
+    }
+    return cuda.from_cuda_array_interface(described, owner=view)
 
 
 def _like(x: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:

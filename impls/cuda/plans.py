@@ -43,9 +43,19 @@ class Device:
     table: Table
 
 
-@functools.cache
+def current_number() -> int:
+    """The number of the current device, 0 in the simulator: plans and their working memory belong to one device."""
+    return 0 if platform.SIMULATED else int(cuda.get_current_device().id)
+
+
 def current_device() -> Device:
     """The device at hand, with its table."""
+    return _device(current_number())
+
+
+@functools.cache
+def _device(number: int) -> Device:
+    """The current device, which has this number."""
     if platform.SIMULATED:
         return Device(1, regimes.load(platform.SIMULATOR_NAME)[0])
     count = cuda.get_current_device().MULTIPROCESSOR_COUNT
@@ -53,16 +63,17 @@ def current_device() -> Device:
 
 
 @functools.lru_cache(maxsize=512)
-def plan(operation: str, element: str, shape: Shape, x_offset: int, out_offset: int) -> Run:
+def plan(number: int, operation: str, element: str, shape: Shape, x_offset: int, out_offset: int) -> Run:
     """The launches for x of this shape on the current device.
 
     Args:
+        number: of the current device, as `current_number` has it.
         operation: softmax or argmax.
         element: a name of `ELEMENTS`.
         shape: (outer, n, inner), none of them 0.
         x_offset, out_offset: bytes by which x and out start after a 16-byte boundary.
     """
-    return make(operation, ELEMENTS[element], shape, x_offset, out_offset, current_device())
+    return make(operation, ELEMENTS[element], shape, x_offset, out_offset, _device(number))
 
 
 def make(operation: str, element: Element, shape: Shape, x_offset: int, out_offset: int, device: Device) -> Run:
@@ -99,7 +110,7 @@ def _holds_row(regime: Regime, element: Element, n: int, alignment: Alignment, d
     if regime.longest is not None and n > regime.longest:
         return False
     if regime.kernel == "short":
-        return n <= short_rows.LONGEST
+        return n <= short_rows.longest(element)
     if regime.kernel in ("split", "parts"):
         return True
     part = tile(element, regime.sharing, regime.vectors(element), alignment)
@@ -111,8 +122,8 @@ def _holds_row(regime: Regime, element: Element, n: int, alignment: Alignment, d
 
 
 def _column_rows(regime: Regime, element: Element, vectors: bool) -> int:
-    """Elements of a column that a thread holds; half as many where each costs an address of its own."""
-    width = element.per_vector if vectors else 2
+    """Elements of a column that a thread holds; fewer where each costs an address of its own, and a conversion."""
+    width = element.per_vector if vectors else 4 if element.storage.itemsize == 2 else 2
     return max(1, regime.elements(element) // width)
 
 
@@ -337,11 +348,11 @@ _COLUMNS: dict[tuple[str, str], Callable[..., Run]] = {
 
 
 def run(operation: str, x: Any, out: Any, stream: Any = 0) -> Any:
-    """Fill out from x, arrays on the device, on a stream; returns out without waiting."""
+    """Fill out from x, arrays on the current device, on a stream; returns out without waiting."""
     element = x.dtype.name
     if element == "bool":
         x = x.view(np.uint8)
-    plan(operation, element, tuple(x.shape), _offset(x), _offset(out))(x, out, stream)
+    plan(current_number(), operation, element, tuple(x.shape), _offset(x), _offset(out))(x, out, stream)
     return out
 
 

@@ -39,9 +39,9 @@ class Regime:
     """How rows of some lengths are shared out.
 
     Attributes:
-        kernel: short: a thread a row, through shared memory, up to 32 columns. rows: `sharing` threads a row, in
-            registers. coupled: a row over several blocks, read once. split, parts: a row by tiles, over as many
-            blocks as fill the device. tile: a strided axis in registers.
+        kernel: short: a thread a row, through shared memory, up to 32 columns (16 of 64 bits). rows: `sharing` threads
+            a row, in registers. coupled: a row over several blocks, read once. split, parts: a row by tiles, over as
+            many blocks as fill the device. tile: a strided axis in registers.
         threads: of a block.
         sharing: threads that share one row or column (1 for short).
         registers: of 32 bits, that hold elements in each thread.

@@ -1,4 +1,4 @@
-"""Softmax and argmax of rows of at most 32 columns: a thread takes a row alone.
+"""Softmax and argmax of rows of at most 32 columns, 16 of 64 bits: a thread takes a row alone.
 
 Threads that read a short row each would touch memory in steps of a row, so a block moves all its rows at once
 between memory and shared memory, by 16-byte vectors, whatever n is. In shared memory a row takes an odd number of
@@ -20,7 +20,12 @@ from .groups import better, exponential, larger
 from .intrinsics import access
 from .tiles import tile
 
-LONGEST = 32  # columns
+REGISTERS = 32  # of 32 bits, for the row that a thread holds
+
+
+def longest(element: Element) -> int:
+    """The most columns of a row that one thread takes alone."""
+    return REGISTERS // (2 if element.wide else 1)
 
 
 class Batch(NamedTuple):
@@ -49,7 +54,7 @@ def batch(element: Element, threads: int, n: int, rows_per_thread: int, vectors:
     """
     rows = threads * rows_per_thread
     count = rows * n
-    part = tile(element, threads, -(-count // (threads * element.per_vector)), "aligned" if vectors else "single")
+    part = tile(element, threads, -(-count // (threads * element.per_vector)), "aligned")
     slots, width, registers = part.slots, part.width, part.registers
     move_in, move_out = part.load, part.store
     _, _, load_one, store_one = access(element)
@@ -65,7 +70,7 @@ def batch(element: Element, threads: int, n: int, rows_per_thread: int, vectors:
     def load(shared, x, row, t):
         base = row * n
         size = x.size - base
-        if size >= count:
+        if vectors and size >= count:
             values = cuda.local.array(registers, register)
             move_in(values, x, base, t, 0, count)
             for v in range(slots):
@@ -73,15 +78,15 @@ def batch(element: Element, threads: int, n: int, rows_per_thread: int, vectors:
                     e = np.int32((v * threads + t) * width + j)
                     if e < count:
                         shared[place(e)] = values[v * width + j]
-        else:  # the last rows, one by one
-            for e in range(t, size, threads):
+        else:  # the last rows, or unaligned ones: one by one
+            for e in range(t, min(size, count), threads):
                 shared[place(e)] = load_one(x, base + e)
 
     @device
     def store(out, row, t, shared):
         base = row * n
         size = out.size - base
-        if size >= count:
+        if vectors and size >= count:
             values = cuda.local.array(registers, register)
             for v in range(slots):
                 for j in range(width):
@@ -90,7 +95,7 @@ def batch(element: Element, threads: int, n: int, rows_per_thread: int, vectors:
                         values[v * width + j] = shared[place(e)]
             move_out(out, base, t, 0, count, values)
         else:
-            for e in range(t, size, threads):
+            for e in range(t, min(size, count), threads):
                 store_one(out, base + e, shared[place(e)])
 
     return Batch(rows, rows * (n | 1), n | 1, load, store)
@@ -98,7 +103,7 @@ def batch(element: Element, threads: int, n: int, rows_per_thread: int, vectors:
 
 @functools.cache
 def softmax(element: Element, threads: int, n: int, rows_per_thread: int, vectors: bool) -> Any:
-    """The kernel (x, out) for x of shape (outer, n, 1)."""
+    """The kernel (x, out) for x of shape (outer, n, 1), a batch a block."""
     rows, words, stride, load, store = batch(element, threads, n, rows_per_thread, vectors)
     register = element.register
     exp = exponential(register)
@@ -109,35 +114,32 @@ def softmax(element: Element, threads: int, n: int, rows_per_thread: int, vector
         values = cuda.local.array(n, register)
         t = cuda.threadIdx.x
         row = np.int64(cuda.blockIdx.x) * rows
-        while row < x.shape[0]:
-            load(shared, x, row, t)
-            cuda.syncthreads()
-            for i in range(rows_per_thread):
-                mine = (i * threads + t) * stride
-                if row + i * threads + t < x.shape[0]:
-                    for j in range(n):
-                        values[j] = shared[mine + j]
-                    top = values[0]
-                    for j in range(1, n):
-                        top = larger(top, values[j])
-                    total = register(0)
-                    for j in range(n):
-                        values[j] = exp(values[j], top)
-                        total += values[j]
-                    scale = register(1) / total
-                    for j in range(n):
-                        shared[mine + j] = values[j] * scale
-            cuda.syncthreads()
-            store(out, row, t, shared)
-            cuda.syncthreads()
-            row += np.int64(cuda.gridDim.x) * rows
+        load(shared, x, row, t)
+        cuda.syncthreads()
+        for i in range(rows_per_thread):
+            mine = (i * threads + t) * stride
+            if row + i * threads + t < x.shape[0]:
+                for j in range(n):
+                    values[j] = shared[mine + j]
+                top = values[0]
+                for j in range(1, n):
+                    top = larger(top, values[j])
+                total = register(0)
+                for j in range(n):
+                    values[j] = exp(values[j], top)
+                    total += values[j]
+                scale = register(1) / total
+                for j in range(n):
+                    shared[mine + j] = values[j] * scale
+        cuda.syncthreads()
+        store(out, row, t, shared)
 
     return softmax_short
 
 
 @functools.cache
 def argmax(element: Element, threads: int, n: int, rows_per_thread: int, vectors: bool) -> Any:
-    """The kernel (x, out) for x of shape (outer, n, 1), out of shape (outer, 1)."""
+    """The kernel (x, out) for x of shape (outer, n, 1), out of shape (outer, 1), a batch a block."""
     rows, words, stride, load, _ = batch(element, threads, n, rows_per_thread, vectors)
     register = element.register
     improves = better(element)
@@ -147,21 +149,18 @@ def argmax(element: Element, threads: int, n: int, rows_per_thread: int, vectors
         shared = cuda.shared.array(words, register)
         t = cuda.threadIdx.x
         row = np.int64(cuda.blockIdx.x) * rows
-        while row < x.shape[0]:
-            load(shared, x, row, t)
-            cuda.syncthreads()
-            for i in range(rows_per_thread):
-                mine = (i * threads + t) * stride
-                if row + i * threads + t < x.shape[0]:
-                    best = shared[mine]
-                    index = np.int32(0)
-                    for j in range(1, n):
-                        value = shared[mine + j]
-                        if improves(value, best):
-                            best = value
-                            index = np.int32(j)
-                    out[row + i * threads + t, 0] = index
-            cuda.syncthreads()
-            row += np.int64(cuda.gridDim.x) * rows
+        load(shared, x, row, t)
+        cuda.syncthreads()
+        for i in range(rows_per_thread):
+            mine = (i * threads + t) * stride
+            if row + i * threads + t < x.shape[0]:
+                best = shared[mine]
+                index = np.int32(0)
+                for j in range(1, n):
+                    value = shared[mine + j]
+                    if improves(value, best):
+                        best = value
+                        index = np.int32(j)
+                out[row + i * threads + t, 0] = index
 
     return argmax_short

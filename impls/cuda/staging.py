@@ -2,17 +2,20 @@
 
 Block after block goes through a few slots, each with pinned buffers, device buffers and a stream of its own, so that
 one block is copied in while another is computed and a third copied out. What the device must hold is that of the
-slots, whatever the size of the array.
+slots, whatever the size of the array. They are kept for the next call.
 """
 
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numba import cuda
+
+from . import plans
 
 SLOTS = 3
 BLOCK_BYTES = 32 << 20  # of x, in one slot
@@ -25,17 +28,16 @@ Launch = Callable[[Any, Any, Any], Any]
 class _Slot:
     """Pinned and device memory for one block of x and of its result, and the stream they belong to."""
 
-    def __init__(self, x_shape: tuple[int, ...], x_dtype: np.dtype, out_shape: tuple[int, ...], out_dtype: np.dtype):
+    def __init__(self, x_bytes: int, out_bytes: int) -> None:
         self.stream = cuda.stream()
-        self.x_host, self.out_host = cuda.pinned_array(x_shape, x_dtype), cuda.pinned_array(out_shape, out_dtype)
-        self.x, self.out = cuda.device_array(x_shape, x_dtype), cuda.device_array(out_shape, out_dtype)
+        self.x_host, self.out_host = (cuda.pinned_array(size, np.uint8) for size in (x_bytes, out_bytes))
+        self.x, self.out = (cuda.device_array(size, np.uint8) for size in (x_bytes, out_bytes))
         self._fetch: Callable[[], None] | None = None
 
     def start(self, x: np.ndarray, out: np.ndarray, launch: Launch) -> None:
-        """Send a block of at most the slot's rows on its way; what was in the slot must have been finished."""
-        rows = len(x)
-        x_host, out_host = self.x_host[:rows], self.out_host[:rows]
-        x_device, out_device = _first(self.x, rows), _first(self.out, rows)
+        """Send a block that fits the slot on its way; what was in the slot must have been finished."""
+        x_host, out_host = _as(self.x_host, x), _as(self.out_host, out)
+        x_device, out_device = _as(self.x, x), _as(self.out, out)
         x_host[...] = x
         x_device.copy_to_device(x_host, stream=self.stream)
         launch(x_device, out_device, self.stream)
@@ -54,8 +56,36 @@ class _Slot:
             self._fetch = None
 
 
-def _first(array: Any, rows: int) -> Any:
-    return array if rows == array.shape[0] else array[:rows]
+def _as(buffer: Any, like: np.ndarray) -> Any:
+    """The beginning of a buffer of bytes as an array like another."""
+    return buffer[: like.nbytes].view(like.dtype).reshape(like.shape)
+
+
+class _Ring:
+    """The slots of one device, kept from call to call: allocating pinned memory takes longer than most calls."""
+
+    def __init__(self, count: int, x_bytes: int, out_bytes: int) -> None:
+        self.count, self.x_bytes, self.out_bytes = count, x_bytes, out_bytes
+        self.slots = [_Slot(x_bytes, out_bytes) for _ in range(count)]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of device memory."""
+        return self.count * (self.x_bytes + self.out_bytes)
+
+    def holds(self, count: int, x_bytes: int, out_bytes: int) -> bool:
+        """Whether it serves a call that wants so much."""
+        return self.count >= count and self.x_bytes >= x_bytes and self.out_bytes >= out_bytes
+
+
+_idle: dict[int, _Ring] = {}  # by device; a ring that is in use is not here, so that threads do not share one
+_lock = threading.Lock()
+
+
+def release() -> None:
+    """Give back the memory that is kept between calls."""
+    with _lock:
+        _idle.clear()
 
 
 def run(launch: Launch, x: np.ndarray, out: np.ndarray, *, block_bytes: int | None = None) -> np.ndarray:
@@ -68,9 +98,13 @@ def run(launch: Launch, x: np.ndarray, out: np.ndarray, *, block_bytes: int | No
     Raises:
         MemoryError: the device cannot hold even one row of x (one x[i]) with its result.
     """
-    row = _bytes(x.shape[1:], x.dtype) + _bytes(out.shape[1:], out.dtype)
+    number = plans.current_number()
+    with _lock:
+        kept = _idle.pop(number, None)
+    x_row, out_row = _bytes(x.shape[1:], x.dtype), _bytes(out.shape[1:], out.dtype)
+    row = x_row + out_row
     free = cuda.current_context().get_memory_info().free
-    room = int(min(free * MEMORY_SHARE, 1 << 62))
+    room = int(min(free * MEMORY_SHARE, 1 << 62)) + (kept.nbytes if kept else 0)
     if row > room:
         raise MemoryError(
             f"one row takes {row} bytes with its result, and the device has {free} bytes free: "
@@ -78,15 +112,21 @@ def run(launch: Launch, x: np.ndarray, out: np.ndarray, *, block_bytes: int | No
         )
     wanted = BLOCK_BYTES if block_bytes is None else block_bytes
     slots = min(SLOTS, room // row)
-    rows = max(1, min(len(x), room // (slots * row), wanted // max(1, _bytes(x.shape[1:], x.dtype))))
+    rows = max(1, min(len(x), room // (slots * row), wanted // max(1, x_row)))
     slots = min(slots, math.ceil(len(x) / rows))
-    ring = [_Slot((rows, *x.shape[1:]), x.dtype, (rows, *out.shape[1:]), out.dtype) for _ in range(slots)]
-    for number, start in enumerate(range(0, len(x), rows)):
-        slot = ring[number % slots]
+    ring = kept if kept is not None and kept.holds(slots, rows * x_row, rows * out_row) else None
+    if ring is None:
+        del kept  # before as much again is taken
+        ring = _Ring(slots, rows * x_row, rows * out_row)
+    for number_of_block, start in enumerate(range(0, len(x), rows)):
+        slot = ring.slots[number_of_block % slots]
         slot.finish()
         slot.start(x[start : start + rows], out[start : start + rows], launch)
-    for slot in ring:
+    for slot in ring.slots:
         slot.finish()
+    with _lock:
+        # Not after an error, which may leave work under way: then the ring goes with its streams.
+        _idle[number] = ring
     return out
 
 

@@ -31,7 +31,7 @@ def lengths(name: str, *, simulated: bool = False) -> tuple[int, ...]:
 def candidates(name: str, n: int, device: plans.Device) -> tuple[Regime, ...]:
     """The regimes to try for aligned float32 rows (or columns) of n, the one that the device's table takes first."""
     now = replace(plans.choose(name, ELEMENTS["float32"], n, device), longest=None)
-    found = [now] if now.kernel != "short" or n <= short_rows.LONGEST else []
+    found = [now] if now.kernel != "short" or n <= short_rows.longest(ELEMENTS["float32"]) else []
     # Simulated threads are dear: there only the kernels that the simulator's own table has.
     for regime in (replace(r, longest=None) for r in device.table[name]) if SIMULATED else _all(name):
         if regime not in found and _fits(name, regime, n, device):

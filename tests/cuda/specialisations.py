@@ -76,7 +76,7 @@ def _softmax_rows(name: str, regime: Regime, element: Element, kind: Any) -> Ite
     if regime.kernel == "short":
         if kind == "peeled":  # there is no such variant: batches of short rows are aligned or not
             return
-        for n in (2, 7, 10, 32):
+        for n in (2, 7, 10, short_rows.longest(element)):
             each = max(1, regime.elements(element) // n)
             slots = each * n // element.per_vector if wide else 0
             yield Specialisation(
@@ -136,7 +136,7 @@ def _argmax_rows(name: str, regime: Regime, element: Element, kind: Any) -> Iter
     if regime.kernel == "short":
         if kind == "peeled":
             return
-        for n in (2, 7, 10, 32):
+        for n in (2, 7, 10, short_rows.longest(element)):
             each = max(1, regime.elements(element) // n)
             slots = each * n // element.per_vector if wide else 0
             yield Specialisation(

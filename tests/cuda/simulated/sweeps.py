@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from impls import contract
-from impls.cuda import plans, regimes
+from impls.cuda import plans, regimes, short_rows
 from impls.cuda.elements import ELEMENTS
 from impls.cuda.regimes import Regime
 from tests.cuda.simulated.arrays import small_cases, wrong
@@ -94,6 +94,8 @@ def sweep(operation: str, dtype: str, regime: Regime, multiprocessors: int, colu
 def _largest(name: str, regime: Regime, dtype: str) -> int:
     """The longest aligned row that a regime of the device's table is used for, or a few tiles where it has no end."""
     element = ELEMENTS[dtype]
+    if regime.kernel == "short":
+        return short_rows.longest(element)
     if regime.longest is not None:
         return regime.longest
     if regime.kernel in ("coupled", "split", "parts"):

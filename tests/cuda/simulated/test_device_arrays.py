@@ -114,3 +114,90 @@ def test_streams_of_other_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     assert device_arrays.as_stream(SimpleNamespace(ptr=96)) == ("stream", 96)
     assert device_arrays.as_stream(SimpleNamespace(ptr=0)) == 0
     device_arrays._at_address.cache_clear()
+
+
+class _OnlyDlpack:
+    """Stands for an array that hands out its memory by DLPack alone, as device memory or as what it is."""
+
+    def __init__(self, array: np.ndarray, device: int = 0) -> None:
+        self.array, self.device = array, device
+
+    def __dlpack__(self, **how: Any) -> Any:
+        return self.array.__dlpack__(**{k: v for k, v in how.items() if k != "stream"})
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (2, self.device)
+
+
+def test_arrays_by_dlpack_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What numba-cuda reads DLPack with gives the address and shape; its stream is told to the producer."""
+    x = _array(3, 40)
+    asked: dict[str, Any] = {}
+
+    class View:
+        is_device_accessible, readonly = True, False
+
+        @classmethod
+        def from_dlpack(cls, given: _OnlyDlpack, stream_ptr: int) -> View:
+            asked.update(stream=stream_ptr)
+            view = cls()
+            view.ptr, view.shape, view.dtype = given.array.ctypes.data, given.array.shape, given.array.dtype
+            view.strides = (40, 1)
+            return view
+
+    def from_interface(described: dict[str, Any], owner: Any) -> Any:
+        asked.update(described)
+        return cuda.to_device(x)
+
+    monkeypatch.setattr("cuda.core.utils.StridedMemoryView", View)
+    monkeypatch.setattr(device_arrays.cuda, "from_cuda_array_interface", from_interface, raising=False)
+    result = impls.softmax(_OnlyDlpack(x), -1)
+    assert contract.SOFTMAX.verify(x[:, :, None], result.copy_to_host()[:, :, None]) is None
+    assert asked == {"stream": 1, "shape": (3, 40), "strides": (160, 4), "typestr": "<f4",
+                     "data": (x.ctypes.data, False), "version": 3}  # fmt: skip
+
+
+def test_memory_that_cannot_be_taken_is_named() -> None:
+    with pytest.raises(TypeError, match="_OnlyDlpack hands out its memory neither by the CUDA array interface nor by"):
+        impls.softmax(_OnlyDlpack(_array(3, 40)), -1)
+
+
+def test_the_device_of_the_array_becomes_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And plans are made for it: another device has another table, working memory and compiled code."""
+    entered: list[int] = []
+
+    class Entered:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def __enter__(self) -> None:
+            entered.append(self.number)
+            monkeypatch.setattr(plans, "current_number", lambda: self.number)
+
+        def __exit__(self, *error: Any) -> None:
+            monkeypatch.setattr(plans, "current_number", lambda: 0)
+
+    class OnSecond(_Tensor):
+        def __dlpack_device__(self) -> tuple[int, int]:
+            return (2, 1)
+
+    numbers: list[int] = []
+    original = plans.plan
+
+    def watch(number: int, *rest: Any) -> Any:
+        numbers.append(number)
+        return original(number, *rest)
+
+    monkeypatch.setattr(plans, "plan", watch)
+    monkeypatch.setattr(device_arrays.cuda, "gpus", {1: Entered(1)})
+    monkeypatch.setattr(
+        device_arrays.cuda, "as_cuda_array", lambda x: x.__cuda_array_interface__["array"], raising=False
+    )
+    given = cuda.to_device(_array(3, 40))
+    impls.softmax(_Tensor(given, recording=False), -1)
+    impls.softmax(OnSecond(given, recording=False), -1)
+    assert (entered, numbers) == ([1], [0, 1])
+    shape = ("softmax", "float32", (3, 40, 1), 0, 0)
+    assert original(0, *shape) is original(0, *shape) is not original(1, *shape)
+    with pytest.raises(ValueError, match="out is on device 1, and the array on device 0"):
+        impls.softmax(_Tensor(given, False), -1, out=OnSecond(given, False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,13 @@ from impls import contract, registry
 from impls.cuda import staging
 
 KERNEL = {name: registry.load(name, "numba_cuda").kernel.run for name in ("softmax", "argmax")}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_kept() -> Iterator[None]:
+    staging.release()
+    yield
+    staging.release()
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 7, 10, 11])
@@ -60,3 +68,39 @@ def test_a_row_larger_than_the_device_is_refused(monkeypatch: pytest.MonkeyPatch
     _memory(monkeypatch, 500)
     with pytest.raises(MemoryError, match="one row takes 800 bytes with its result, and the device has 500"):
         staging.run(KERNEL["softmax"], x, np.empty_like(x))
+
+
+def test_memory_is_kept_from_call_to_call_and_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[int, int]] = []
+    original = staging._Slot
+
+    def slot(*sizes: int) -> Any:
+        made.append(sizes)  # type: ignore[arg-type]
+        return original(*sizes)
+
+    monkeypatch.setattr(staging, "_Slot", slot)
+    for outer, dtype in ((4, "float32"), (4, "float64"), (2, "float32"), (4, "float16")):
+        x = np.random.default_rng(outer).standard_normal((outer, 20, 1)).astype(dtype)
+        out = contract.SOFTMAX.allocate(x)
+        staging.run(KERNEL["softmax"], x, out)
+        assert contract.SOFTMAX.verify(x, out) is None
+    assert made == [(320, 320), (640, 640)]  # for float32, then for twice as much; then never again
+
+
+def test_what_is_kept_counts_as_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.ones((4, 100, 1), np.float32)
+    staging.run(KERNEL["softmax"], x, np.empty_like(x))
+    _memory(monkeypatch, 100)
+    staging.run(KERNEL["softmax"], x, np.empty_like(x))
+
+
+def test_an_error_leaves_nothing_behind() -> None:
+    def fail(block: Any, result: Any, stream: Any) -> None:
+        raise RuntimeError("launch failed")
+
+    x = np.ones((4, 10, 1), np.float32)
+    staging.run(KERNEL["softmax"], x, np.empty_like(x))
+    assert staging._idle
+    with pytest.raises(RuntimeError, match="launch failed"):
+        staging.run(fail, x, np.empty_like(x))
+    assert not staging._idle
