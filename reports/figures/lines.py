@@ -94,7 +94,9 @@ def _line(axes: Any, one: Series, styles: style.Styles, *, steps: bool) -> None:
         drawstyle="steps-post" if steps else "default",
         label=one.name,
     )
-    axes.vlines(x, low, high, color=look.color, linewidth=3, alpha=0.45)
+    known = np.isfinite(low) & np.isfinite(high)
+    if known.any():  # without an interval each point would still be drawn, as an empty path
+        axes.vlines(x[known], low[known], high[known], color=look.color, linewidth=3, alpha=0.45)
 
 
 def _scale(axes: Any, labels: Axes, xs: Sequence[float]) -> None:

@@ -25,16 +25,20 @@ def winners(name: str, contests: Sequence[Contest], styles: style.Styles) -> can
         for implementation in names:
             look = styles[implementation]
             axes.plot([], [], look.marker, color=look.color, markersize=9, label=lines.shortened(implementation))
+        # All marks of a look at once: drawing a line for each would take several times as long.
+        marks: dict[tuple[str, bool], list[tuple[int, int]]] = {}
         for contest in placed:
-            look = styles[contest.ranked[0].implementation]
             n, rows = contest.n or 1, (contest.outer or 1) * (contest.inner or 1)
-            filled = look.color if len(contest.tied) == 1 else "none"
-            axes.plot(n, rows, look.marker, color=look.color, markerfacecolor=filled, markersize=9)
+            marks.setdefault((contest.ranked[0].implementation, len(contest.tied) == 1), []).append((n, rows))
             chance = contest.probability(contest.ranked[0].implementation)
             if chance < 0.995:
                 axes.annotate(
                     f"{chance:.0%}", (n, rows), xytext=(6, 3), textcoords="offset points", fontsize=canvas.SMALL
                 )
+        for (implementation, clear), places in marks.items():
+            look = styles[implementation]
+            filled = look.color if clear else "none"
+            axes.plot(*zip(*places, strict=True), look.marker, color=look.color, markerfacecolor=filled, markersize=9)
         if ties:
             axes.plot([], [], "o", color=style.INK[0], markerfacecolor="none", markersize=9, label="hollow: a tie")
         for axis, label in ((axes.xaxis, "n (elements per row)"), (axes.yaxis, "rows (outer × inner)")):
