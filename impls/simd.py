@@ -18,7 +18,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba.core import cgutils, types
 from numba.core.datamodel import models
 from numba.core.imputils import lower_builtin
@@ -213,6 +213,20 @@ def stream(typing: Any, pointer: Any, index: Any, vector: Any) -> Any:
 
 
 @intrinsic
+def prefetch(typing: Any, pointer: Any, index: Any) -> Any:
+    """Ask for the line of element `index`, which need not exist, to be brought into the caches."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        there = builder.bitcast(builder.gep(args[0], [args[1]]), ir.IntType(8).as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [there.type, _I32, _I32, _I32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [there, *(ir.Constant(_I32, value) for value in (0, 3, 1))])
+        return context.get_dummy_value()
+
+    return types.void(pointer, types.intp), codegen
+
+
+@intrinsic
 def address(typing: Any, pointer: Any) -> Any:
     """The pointer as a number."""
 
@@ -240,6 +254,16 @@ def splat(typing: Any, like: Any, value: Any) -> Any:
         return _splat(builder, kind, context.cast(builder, args[1], value, kind.element))
 
     return kind(like, value), codegen
+
+
+@intrinsic
+def spread(typing: Any, a: Any) -> Any:
+    """The first lane in every lane, for vectors whose lanes are equal: registers that hold a part each become one."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _splat(builder, a, builder.extract_element(args[0], ir.Constant(_I32, 0)))
+
+    return a(a), codegen
 
 
 def _zeros(kind: Vector) -> Any:
@@ -300,6 +324,28 @@ def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
         return builder.call(function, args)
 
     return a(a, a, a), codegen
+
+
+@intrinsic
+def fused(typing: Any, like: Any) -> Any:
+    """Whether `fma` rounds once on the processor that is compiled for: a constant."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return ir.Constant(ir.IntType(1), int(_fuses(context.codegen())))
+
+    return types.boolean(like), codegen
+
+
+def _fuses(library_factory: Any) -> bool:
+    """Tried out: features follow from the name of a processor as well as from the list of its features."""
+    source = """
+        declare float @llvm.fmuladd.f32(float, float, float)
+        define float @probe(float %a, float %b, float %c) {
+            %r = call float @llvm.fmuladd.f32(float %a, float %b, float %c)
+            ret float %r
+        }"""
+    assembly: str = library_factory._tm.emit_assembly(binding.parse_assembly(source))
+    return "madd" in assembly
 
 
 def _compare(builder: Any, kind: Vector, symbol: str, a: Any, b: Any) -> Any:

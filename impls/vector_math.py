@@ -1,20 +1,27 @@
 """Exponentials of SIMD vectors, for kernels that divide by their sum.
 
-`weights(d)` is exp(d) * 2**SHIFT, lane by lane, for d <= 0. The factor cancels when weights are divided by
-their sum; without it weights below the smallest normal number would need a second scaling step, with it
-they are ordinary numbers down to where the quotient rounds to 0.
+`weights(x, origin(top))` is exp(x - top), lane by lane, for x <= top, times a factor that is the same for all x
+and cancels when weights are divided by their sum. The factor is chosen for three ends:
 
-Method: d = k ln 2 + r with an integer k and |r| <= ln(2)/2; exp(r) by a polynomial 1 + r + r^2 q(r) that is
-minimax in relative error (Remez exchange); 2**k by adding k to the exponent bits. k is rounded by adding a
-number so large that the sum's last bit counts ones; a compiler free to reassociate would cancel that, hence
-no fast-math flag anywhere.
+- No x - top is rounded. Half an ulp of it is a relative error of |x - top| eps / 2 in exp, the largest one that a
+  softmax usually makes. Here the integer K nearest to top / ln 2 is subtracted from an exponent instead:
+  x = k ln 2 + r, weight = 2**(k - K) exp(r). Beyond _LIMIT, where x - top is exact for every x whose weight counts,
+  it is subtracted first. So it is everywhere on processors without an FMA instruction, which round k ln 2.
+- 2**SHIFT: weights below the smallest normal number would need a second scaling step; they are ordinary numbers
+  down to where the quotient rounds to 0.
+- The polynomial's constant term is made 1.
 
-Error of exp(d), relative, in units of eps(dtype), for every d in [-104, 0] (float32) or [-746, 0] (float64):
-    float32:  1.0 + 0.02 |d|    (0.7 |d| without an FMA instruction)
-    float64:  1.0               (the same without)
-The part in |d| is ln 2 held in one float32, a tenth of what the rounding of d = x - max has already cost.
-NaN gives NaN. Below the range d is taken as its lower end, where weights / (a sum of at least 2**SHIFT)
-round to 0, so that -inf gives exactly 0.
+Method: |r| <= ln(2)/2, exp(r) by a polynomial that is minimax in relative error (Remez exchange); 2**(k - K) by
+adding to the exponent bits. k is rounded by adding a number so large that the sum's last bit counts ones; a
+compiler free to reassociate would cancel that, hence no fast-math flag anywhere.
+
+Error of the ratio of two weights against exp of the difference d of their x, relative, in units of eps(dtype), for
+d in [-104, 0] (float32) or [-746, 0] (float64):
+    float32:  2.5 + 0.03 |d|    (2.5 + |d| without an FMA instruction)
+    float64:  3.5               (3.5 + |d| without)
+The part in |d| is ln 2 held in one float32. x further below top is taken as top - 104 or - 746, where weights / (a
+sum of at least 2**(SHIFT - 1)) round to 0, so that -inf gives exactly 0. A top that is infinite or NaN makes every
+weight NaN. A NaN in x must be seen by the caller, when it looks for top: here it is lost.
 """
 
 from __future__ import annotations
@@ -30,70 +37,163 @@ SHIFT = {"float32": 26, "float64": 60}  # the last weight, at the lower end, is 
 _LOG2_E = 1.4426950408889634
 _LN_2 = 0.6931471805599453
 
-# float32: ln 2 in one constant (its rounding error is a mere 2e-9), degree 6, error 0.03 eps.
+# float32: ln 2 in one constant (its rounding error is a mere 2e-9), degree 5, error 0.63 eps.
 _S_LOG2_E = np.float32(_LOG2_E)
+_S_HALF = np.float32(1.5 * 2**23)
 _S_ROUND = np.float32(1.5 * 2**23 + SHIFT["float32"])
 _S_LN_2 = np.float32(-_LN_2)
 _S_LOWEST = np.float32(-104)
-_S_ONE = np.float32(1)
-_S_2 = np.float32(0.499999934478)
-_S_3 = np.float32(0.166665206317)
-_S_4 = np.float32(0.0416683880453)
-_S_5 = np.float32(0.00836871687973)
-_S_6 = np.float32(0.00138145986467)
+_S_LIMIT = np.float32(256)  # from twice -_S_LOWEST on, x - top is exact where it is above _S_LOWEST
+_S_1 = np.float32(0.9999996192)
+_S_2 = np.float32(0.4999888907)
+_S_3 = np.float32(0.1666757535)
+_S_4 = np.float32(0.04191562606)
+_S_5 = np.float32(0.008297618497)
 
-# float64: ln 2 in two constants, the first short enough that k times it is exact; degree 11, error 0.02 eps.
+# float64: ln 2 in two constants, the first short enough that k times it is exact; degree 10, error 0.96 eps.
+_D_HALF = 1.5 * 2**52
 _D_ROUND = 1.5 * 2**52 + SHIFT["float64"]
 _D_LN_2_HIGH = -float.fromhex("0x1.62e42fee00000p-1")
 _D_LN_2_LOW = -float.fromhex("0x1.a39ef35793c76p-33")
 _D_LOWEST = -746.0
-_D_2 = 0.5000000000000010627
-_D_3 = 0.1666666666666641252
-_D_4 = 0.04166666666653015849
-_D_5 = 0.008333333333494461664
-_D_6 = 0.001388888894363013416
-_D_7 = 0.0001984126950657872393
-_D_8 = 0.00002480149309888739154
-_D_9 = 2.755758637378518095e-6
-_D_10 = 2.763024838532302056e-7
-_D_11 = 2.500006162553127959e-8
+_D_LIMIT = 2048.0
+_D_1 = 1.000000000000006409
+_D_2 = 0.4999999999999727010
+_D_3 = 0.1666666666655730769
+_D_4 = 0.04166666666843308139
+_D_5 = 0.008333333384818806602
+_D_6 = 0.001388888849796310620
+_D_7 = 0.0001984117118840192057
+_D_8 = 0.00002480191835319772559
+_D_9 = 2.763985031300072252e-6
+_D_10 = 2.748837345611028471e-7
 
 
-def weights(d):
-    """exp(d) * 2**SHIFT of a float32 or float64 vector d <= 0, for use in Numba functions."""
+@register_jitable
+def _origin(top, limit, lowest, log2_e, half, shifted):
+    # Of one bit pattern only: a payload would be shifted into the exponents of weights.
+    top = simd.select(simd.equal(top, top), top, simd.splat(top, np.nan))
+    near = simd.greater(simd.splat(top, limit), top) & simd.greater(top, simd.splat(top, -limit))
+    base = simd.select(near, simd.splat(top, 0), top)
+    rest = top - base  # NaN for infinities
+    k = simd.fma(rest, simd.splat(top, log2_e), simd.splat(top, half)) - simd.splat(top, half)
+    return base, rest + simd.splat(top, lowest), simd.splat(top, shifted) - k
+
+
+def origin(top):
+    """What `weights` subtracts, lane by lane, for a vector of maxima: base, lower end of x - base, rounding number."""
+    raise NotImplementedError("origin works on simd vectors in compiled functions")
+
+
+@overload(origin)
+def _origin_overload(top):
+    if not isinstance(top, simd.Vector):
+        return None
+    if top.element is types.float64:
+        return lambda top: _origin(top, _D_LIMIT if simd.fused(top) else 0.0, _D_LOWEST, _LOG2_E, _D_HALF, _D_ROUND)
+    return lambda top: _origin(
+        top, _S_LIMIT if simd.fused(top) else np.float32(0), _S_LOWEST, _S_LOG2_E, _S_HALF, _S_ROUND
+    )
+
+
+@register_jitable
+def origin_of_row(top):
+    """`origin` of a vector with the same maximum in every lane."""
+    base, lowest, rounding = origin(top)
+    return simd.spread(base), simd.spread(lowest), simd.spread(rounding)
+
+
+@register_jitable
+def is_near(start):
+    """Whether the base of an `origin_of_row` is 0, so that `near` of it does the same in one instruction less."""
+    return simd.reduce_max(start[0]) == 0
+
+
+@register_jitable
+def near(start):
+    """An origin without its base."""
+    return None, start[1], start[2]
+
+
+def _from_base(x, base):
+    """x - base, or x without a base."""
+
+
+@overload(_from_base, inline="always")
+def _from_base_overload(x, base):
+    return (lambda x, base: x) if base is types.none else (lambda x, base: x - base)
+
+
+def is_sharp(total, like):
+    """Whether one weight may make up the whole of a sum, so that only a `quotient` with one rounding is surely 1."""
+    raise NotImplementedError("is_sharp works in compiled functions")
+
+
+@overload(is_sharp)
+def _is_sharp(total, like):
+    limit = 1.5 * 2.0 ** SHIFT[str(like.element)]
+    return lambda total, like: total < limit
+
+
+def excess(top):
+    """How far the scalar top lies above K ln 2: log of its weight relative to 2**SHIFT, as float64."""
+    raise NotImplementedError("excess works on simd vectors in compiled functions")
+
+
+@overload(excess)
+def _excess(top):
+    if top.element is types.float64:
+
+        def excess64(top):
+            base, _, shifted = origin(top)
+            k = simd.splat(top, _D_ROUND) - shifted
+            r = simd.fma(k, simd.splat(top, _D_LN_2_HIGH), top - base)
+            return simd.reduce_max(simd.fma(k, simd.splat(top, _D_LN_2_LOW), r))
+
+        return excess64
+
+    def excess32(top):
+        base, _, shifted = origin(top)
+        k = simd.reduce_max(simd.splat(top, _S_ROUND) - shifted)
+        return np.float64(simd.reduce_max(top - base)) + np.float64(k) * np.float64(_S_LN_2)
+
+    return excess32
+
+
+def weights(x, start):
+    """exp(x - top) times a common factor, of float32 or float64 vectors x <= top, start being `origin(top)`."""
     raise NotImplementedError("weights works on simd vectors in compiled functions")
 
 
 @overload(weights)
-def _weights(d):
-    if not isinstance(d, simd.Vector):
+def _weights(x, start):
+    if not isinstance(x, simd.Vector):
         return None
-    return {types.float32: _weights32, types.float64: _weights64}[d.element]
+    return {types.float32: _weights32, types.float64: _weights64}[x.element]
 
 
-def _weights32(d):
-    # The order of the operands keeps a NaN of d.
-    d = simd.maximum(simd.splat(d, _S_LOWEST), d)
-    shifted = simd.fma(d, simd.splat(d, _S_LOG2_E), simd.splat(d, _S_ROUND))
-    k = shifted - simd.splat(d, _S_ROUND)
+def _weights32(x, start):
+    base, lowest, rounding = start
+    d = simd.maximum(_from_base(x, base), lowest)
+    shifted = simd.fma(d, simd.splat(d, _S_LOG2_E), rounding)
+    k = shifted - rounding
     r = simd.fma(k, simd.splat(d, _S_LN_2), d)
-    p = simd.fma(r, simd.splat(d, _S_6), simd.splat(d, _S_5))
-    p = simd.fma(r, p, simd.splat(d, _S_4))
+    p = simd.fma(r, simd.splat(d, _S_5), simd.splat(d, _S_4))
     p = simd.fma(r, p, simd.splat(d, _S_3))
     p = simd.fma(r, p, simd.splat(d, _S_2))
-    p = simd.fma(r, p, simd.splat(d, _S_ONE))
-    p = simd.fma(r, p, simd.splat(d, _S_ONE))
+    p = simd.fma(r, p, simd.splat(d, _S_1))
+    p = simd.fma(r, p, simd.splat(d, np.float32(1)))
     return simd.from_bits(simd.bits(p) + simd.shift_left(simd.bits(shifted), 23))
 
 
-def _weights64(d):
-    d = simd.maximum(simd.splat(d, _D_LOWEST), d)
-    shifted = simd.fma(d, simd.splat(d, _LOG2_E), simd.splat(d, _D_ROUND))
-    k = shifted - simd.splat(d, _D_ROUND)
+def _weights64(x, start):
+    base, lowest, rounding = start
+    d = simd.maximum(_from_base(x, base), lowest)
+    shifted = simd.fma(d, simd.splat(d, _LOG2_E), rounding)
+    k = shifted - rounding
     r = simd.fma(k, simd.splat(d, _D_LN_2_HIGH), d)
     r = simd.fma(k, simd.splat(d, _D_LN_2_LOW), r)
-    p = simd.fma(r, simd.splat(d, _D_11), simd.splat(d, _D_10))
-    p = simd.fma(r, p, simd.splat(d, _D_9))
+    p = simd.fma(r, simd.splat(d, _D_10), simd.splat(d, _D_9))
     p = simd.fma(r, p, simd.splat(d, _D_8))
     p = simd.fma(r, p, simd.splat(d, _D_7))
     p = simd.fma(r, p, simd.splat(d, _D_6))
@@ -101,9 +201,57 @@ def _weights64(d):
     p = simd.fma(r, p, simd.splat(d, _D_4))
     p = simd.fma(r, p, simd.splat(d, _D_3))
     p = simd.fma(r, p, simd.splat(d, _D_2))
-    p = simd.fma(r, p, simd.splat(d, 1.0))
+    p = simd.fma(r, p, simd.splat(d, _D_1))
     p = simd.fma(r, p, simd.splat(d, 1.0))
     return simd.from_bits(simd.bits(p) + simd.shift_left(simd.bits(shifted), 52))
+
+
+def reciprocal(total, like):
+    """1 / total, a float64 vector or scalar, as a high and a low vector of the type of `like`."""
+    raise NotImplementedError("reciprocal works in compiled functions")
+
+
+@overload(reciprocal)
+def _reciprocal(total, like):
+    if not isinstance(total, simd.Vector):
+        if like.element is types.float64:
+            return lambda total, like: reciprocal(simd.splat(like, total), like)
+
+        def reciprocal_scalar(total, like):
+            high = np.float32(1 / total)
+            return simd.splat(like, high), simd.splat(like, 1 / total - np.float64(high))
+
+        return reciprocal_scalar
+    if like.element is types.float64:
+
+        def reciprocal64(total, like):
+            one = simd.splat(total, 1)
+            high = one / total
+            if not simd.fused(total):
+                return high, simd.splat(total, 0)
+            return high, simd.fma(simd.splat(total, 0) - high, total, one) * high
+
+        return reciprocal64
+
+    def reciprocal32(total, like):
+        exact = simd.splat(total, 1) / total
+        high = simd.convert(exact, like)
+        return high, simd.convert(exact - simd.convert(high, total), like)
+
+    return reciprocal32
+
+
+@register_jitable
+def quotient(weight, factor):
+    """weight * factor, factor being a `reciprocal`: with one rounding, so that total * reciprocal(total) is 1."""
+    high, low = factor
+    return simd.fma(weight, high, weight * low)
+
+
+@register_jitable
+def quick_quotient(weight, factor):
+    """As `quotient`, in one instruction less and with two roundings."""
+    return weight * factor[0]
 
 
 # float16 as int16 bits: Numba has no float16 arithmetic on a CPU, and LLVM would call a library routine per

@@ -17,14 +17,28 @@ from ... import simd
 from ...caches import last_level
 from ...registry import implements
 from ...threads import in_parallel
-from ...vector_math import from_half, to_half, weights
+from ...vector_math import (
+    excess,
+    from_half,
+    is_near,
+    is_sharp,
+    near,
+    origin,
+    origin_of_row,
+    quick_quotient,
+    quotient,
+    reciprocal,
+    to_half,
+    weights,
+)
 from ...views import plain
 
 PARALLEL = 1 << 14  # elements from which a call is shared out among threads
 SHORT = 16  # columns below which rows are transposed, so that each lane has a row of its own
-LONG = 1 << 16  # columns from which a row is worked on in pieces
+SPLIT = 1 << 16  # columns from which a row is shared out among threads that would have none
 PIECE = 1 << 13  # columns of a piece
-BLOCK = 16  # vectors added up before their sum goes on in float64
+SHARP = 512  # columns below which a branch that depends on the data costs more than an instruction saved
+BLOCK = 16  # vectors added up before their sum is added to others
 TILE = 1 << 15  # bytes of weights that a strided tile may keep
 TILE_VECTORS = 8
 
@@ -47,18 +61,21 @@ def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
             turned = np.ascontiguousarray(x.transpose(0, 2, 1)).reshape(outer * inner, n, 1)
             out[...] = run(turned, np.empty_like(turned)).reshape(outer, inner, n).transpose(0, 2, 1)
             return out
-        tile = max(1, min(TILE_VECTORS, TILE // (64 * n))) * lanes
+        vectors = min(TILE_VECTORS, TILE // (64 * n))
+        # Weights that take more than a core's nearest cache wait in the rows of out; float16 has no room for them.
+        direct = vectors < TILE_VECTORS and x.itemsize > 2 and inner >= lanes
+        tile = (TILE_VECTORS if direct else max(1, vectors)) * lanes
         tasks = outer * _tiles(inner, lanes, tile)
-        if not (threads > 1 and tasks > 1 and in_parallel(strided_parallel, a, b, tile, tasks, threads)):
-            strided(a, b, tile, 0, tasks)
+        if not (threads > 1 and tasks > 1 and in_parallel(strided_parallel, a, b, tile, direct, tasks, threads)):
+            strided(a, b, tile, direct, 0, tasks)
     elif n < SHORT:
         if not (threads > 1 and in_parallel(short_parallel, a, b, threads)):
             short(a, b, 0, outer)
-    elif n < LONG:
-        if not (threads > 1 and outer > 1 and in_parallel(rows_parallel, a, b, streaming, threads)):
-            rows(a, b, streaming, 0, outer)
-    elif not (threads > 1 and in_parallel(long_parallel, a, b, streaming, threads)):
-        long(a, b, streaming)
+    elif 2 * n * x.itemsize > last_level() or (threads > outer and n >= SPLIT):
+        if not (threads > 1 and in_parallel(long_parallel, a, b, streaming, threads)):
+            long(a, b, streaming)
+    elif not (threads > 1 and outer > 1 and in_parallel(rows_parallel, a, b, streaming, threads)):
+        rows(a, b, streaming, 0, outer)
     return out
 
 
@@ -126,6 +143,17 @@ def _buffer_overload(out, scratch):
     return lambda out, scratch: out
 
 
+def _either(out, scratch, direct):
+    """out, if it is asked for and can hold weights, or else scratch."""
+
+
+@overload(_either)
+def _either_overload(out, scratch, direct):
+    if out.dtype is numba.types.int16:
+        return lambda out, scratch, direct: scratch
+    return lambda out, scratch, direct: out if direct else scratch
+
+
 @register_jitable
 def _rest(vector, count):
     """The vector with its first `count` lanes set to 0."""
@@ -136,7 +164,7 @@ def _rest(vector, count):
 @register_jitable
 def _add(total, lost, term):
     """Kahan's sum: float64 too drifts over the blocks of a long row."""
-    term = np.float64(term) - lost
+    term = term - lost
     grown = total + term
     return grown, (grown - total) - term
 
@@ -146,71 +174,93 @@ def _add(total, lost, term):
 
 @numba.njit(error_model="numpy")
 def _maximum(x, n, zero):
-    """The largest of x[:n], as a vector; NaN is passed over."""
+    """The largest of x[:n], as a vector; NaN if one is NaN."""
     w = simd.lanes(zero)
     a = simd.splat(zero, -np.inf)
-    b, c, d = a, a, a
+    b = a
+    # A sum of all costs less than a comparison of each: if it is no NaN, none is.
+    total = zero
     j = 0
     while j + 4 * w <= n:
-        a = simd.maximum(_get(x, j, zero), a)
-        b = simd.maximum(_get(x, j + w, zero), b)
-        c = simd.maximum(_get(x, j + 2 * w, zero), c)
-        d = simd.maximum(_get(x, j + 3 * w, zero), d)
+        p, q, r, s = _get(x, j, zero), _get(x, j + w, zero), _get(x, j + 2 * w, zero), _get(x, j + 3 * w, zero)
+        total = total + ((p + q) + (r + s))
+        a, b = simd.maximum(simd.maximum(p, q), a), simd.maximum(simd.maximum(r, s), b)
         j += 4 * w
-    while j + w <= n:
-        a = simd.maximum(_get(x, j, zero), a)
+    while j < n:
+        p = _get(x, min(j, n - w), zero)
+        total = total + p
+        a = simd.maximum(p, a)
         j += w
-    b = simd.maximum(_get(x, n - w, zero), b)
-    return simd.splat(zero, simd.reduce_max(simd.maximum(simd.maximum(a, b), simd.maximum(c, d))))
+    top = simd.reduce_max(simd.maximum(a, b))
+    if simd.some(simd.unordered(total, total)) and _has_nan(x, n, zero):
+        top = simd.reduce_add(simd.splat(zero, np.nan))
+    return simd.splat(zero, top)
 
 
 @numba.njit(error_model="numpy")
+def _has_nan(x, n, zero):
+    """Whether one of x[:n] is NaN, n at least one vector."""
+    w = simd.lanes(zero)
+    for j in range(0, n, w):
+        p = _get(x, min(j, n - w), zero)
+        if simd.some(simd.unordered(p, p)):
+            return True
+    return False
+
+
+@register_jitable
 def _weigh(x, n, top, buffer, keep):
     """Weights of x[:n] relative to top into buffer, if they are to be kept; returns their sum."""
+    start = origin_of_row(top)
+    if is_near(start):
+        return _weigh_from(x, n, top, near(start), buffer, keep)
+    return _weigh_from(x, n, top, start, buffer, keep)
+
+
+@numba.njit(error_model="numpy")
+def _weigh_from(x, n, top, start, buffer, keep):
     w = simd.lanes(top)
     zero = simd.splat(top, 0)
     total = lost = 0.0
     j = 0
-    # Two vectors at a time where registers allow: float64 needs them for its longer polynomial.
-    while w == 16 and j + 2 * w <= n:
-        end = min(n - 2 * w, j + 2 * (BLOCK - 1) * w)
-        partial = zero
-        while j <= end:
-            e = weights(_get(x, j, top) - top)
-            f = weights(_get(x, j + w, top) - top)
-            if keep:
-                simd.store(buffer, j, e)
-                simd.store(buffer, j + w, f)
-            partial = partial + (e + f)
-            j += 2 * w
-        total, lost = _add(total, lost, simd.reduce_add(partial))
     while j + w <= n:
-        end = min(n - w, j + (BLOCK - 1) * w)
-        partial = zero
-        while j <= end:
-            e = weights(_get(x, j, top) - top)
-            if keep:
-                simd.store(buffer, j, e)
-            partial = partial + e
-            j += w
-        total, lost = _add(total, lost, simd.reduce_add(partial))
+        # Sums of BLOCK vectors are added up by lane, BLOCK of them; a sum over lanes stops the pipeline.
+        stop = min(n - w, j + (BLOCK * BLOCK - 1) * w)
+        blocks = zero
+        while j <= stop:
+            end = min(stop, j + (BLOCK - 1) * w)
+            partial = zero
+            # One vector at a time: two would need more than the 16 registers of AVX2.
+            while j <= end:
+                simd.prefetch(x, j + n)  # the next row, which has to come from further away than this one
+                e = weights(_get(x, j, top), start)
+                if keep:
+                    simd.store(buffer, j, e)
+                partial = partial + e
+                j += w
+            blocks = blocks + partial
+        total, lost = _add(total, lost, np.float64(simd.reduce_add(blocks)))
     if j < n:
         # The last vector begins within the one before it; what both hold counts once.
-        e = weights(_get(x, n - w, top) - top)
+        e = weights(_get(x, n - w, top), start)
         if keep:
             simd.store(buffer, n - w, e)
-        total, lost = _add(total, lost, simd.reduce_add(_rest(e, w - (n - j))))
+        total, lost = _add(total, lost, np.float64(simd.reduce_add(_rest(e, w - (n - j)))))
     return total
 
 
 @numba.njit(error_model="numpy")
-def _scale(buffer, n, factor, out):
+def _scale(buffer, n, factor, out, zero, sharp):
     """Out of the weights the quotients; buffer may be out."""
-    w = simd.lanes(factor)
-    last = simd.load_as(buffer, n - w, factor) * factor
+    w = simd.lanes(zero)
+    last = quotient(simd.load_as(buffer, n - w, zero), factor)
     j = 0
+    if sharp:
+        while j + w <= n:
+            _put(out, j, quotient(simd.load_as(buffer, j, zero), factor))
+            j += w
     while j + w <= n:
-        _put(out, j, simd.load_as(buffer, j, factor) * factor)
+        _put(out, j, quick_quotient(simd.load_as(buffer, j, zero), factor))
         j += w
     _put(out, n - w, last)
 
@@ -222,18 +272,18 @@ def _to_boundary(out, w):
 
 
 @numba.njit(error_model="numpy")
-def _scale_streaming(buffer, n, factor, out):
+def _scale_streaming(buffer, n, factor, out, zero):
     """As `_scale`, past the caches; buffer is not out."""
-    w = simd.lanes(factor)
+    w = simd.lanes(zero)
     j = _to_boundary(out, w)
     # Ordinary stores to a line that is also streamed would fetch it after all, so only where lines are shared.
     if j > 0:
-        simd.store(out, 0, simd.load_as(buffer, 0, factor) * factor)
+        simd.store(out, 0, quotient(simd.load_as(buffer, 0, zero), factor))
     while j + w <= n:
-        simd.stream(out, j, simd.load_as(buffer, j, factor) * factor)
+        simd.stream(out, j, quotient(simd.load_as(buffer, j, zero), factor))
         j += w
     if j < n:
-        simd.store(out, n - w, simd.load_as(buffer, n - w, factor) * factor)
+        simd.store(out, n - w, quotient(simd.load_as(buffer, n - w, zero), factor))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -248,11 +298,11 @@ def rows(x, out, streaming, first, end):
         top = _maximum(a, n, zero)
         if streaming:
             total = _weigh(a, n, top, scratch, True)
-            _scale_streaming(scratch, n, simd.splat(zero, 1 / total), b)
+            _scale_streaming(scratch, n, reciprocal(total, zero), b, zero)
         else:
             buffer = _buffer(b, scratch)
             total = _weigh(a, n, top, buffer, True)
-            _scale(buffer, n, simd.splat(zero, 1 / total), b)
+            _scale(buffer, n, reciprocal(total, zero), b, zero, n < SHARP or is_sharp(total, zero))
     return spare.size  # keeps it alive
 
 
@@ -270,9 +320,11 @@ def rows_parallel(x, out, streaming, threads):
 @numba.njit(error_model="numpy")
 def _piece(x, n, zero):
     """(maximum, sum of weights relative to it) of x[:n]."""
-    top = simd.reduce_max(_maximum(x, n, zero))
+    top = _maximum(x, n, zero)
     # Where all are -inf the difference would be NaN, which is the whole row's affair.
-    return np.float64(top), _weigh(x, n, simd.splat(zero, top if top > -np.inf else 0), x, False)
+    base = simd.select(simd.equal(top, simd.splat(top, -np.inf)), zero, top)
+    total = _weigh(x, n, base, x, False)
+    return np.float64(simd.reduce_max(top)), total * math.exp(-excess(base))
 
 
 @numba.njit(error_model="numpy")
@@ -290,22 +342,24 @@ def _combine(tops, totals):
 
 
 @numba.njit(error_model="numpy")
-def _quotients(x, n, out, top, factor, streaming):
-    """Softmax of x[:n] from its row's maximum and one over its sum."""
+def _quotients(x, n, out, top, total, streaming):
+    """Softmax of x[:n] from its row's maximum, a vector, and its sum."""
     w = simd.lanes(top)
+    start = origin_of_row(top)
+    factor = reciprocal(total * math.exp(excess(top)), top)
     j = 0
     if streaming:
         j = _to_boundary(out, w)
         if j > 0:
-            _put(out, 0, weights(_get(x, 0, top) - top) * factor)
+            _put(out, 0, quotient(weights(_get(x, 0, top), start), factor))
         while j + w <= n:
-            simd.stream(out, j, weights(_get(x, j, top) - top) * factor)
+            simd.stream(out, j, quotient(weights(_get(x, j, top), start), factor))
             j += w
     while j + w <= n:
-        _put(out, j, weights(_get(x, j, top) - top) * factor)
+        _put(out, j, quotient(weights(_get(x, j, top), start), factor))
         j += w
     if j < n:
-        _put(out, n - w, weights(_get(x, n - w, top) - top) * factor)
+        _put(out, n - w, quotient(weights(_get(x, n - w, top), start), factor))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -321,12 +375,12 @@ def long(x, out, streaming):
             a, b = p * n // pieces, (p + 1) * n // pieces
             tops[p], totals[p] = _piece(simd.offset(x, i * n + a), b - a, zero)
         top, total = _combine(tops, totals)
-        high, factor = simd.splat(zero, top), simd.splat(zero, 1 / total)
+        high = simd.splat(zero, top)
         # Backwards: the end of the row is still in the caches.
         for q in range(pieces):
             p = pieces - 1 - q
             a, b = p * n // pieces, (p + 1) * n // pieces
-            _quotients(simd.offset(x, i * n + a), b - a, simd.offset(out, i * n + a), high, factor, streaming)
+            _quotients(simd.offset(x, i * n + a), b - a, simd.offset(out, i * n + a), high, total, streaming)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -351,8 +405,8 @@ def long_quotients(x, out, streaming, tops, totals, first, end):
         task = end - 1 - back
         i, p = task // pieces, task % pieces
         a, b = p * n // pieces, (p + 1) * n // pieces
-        high, factor = simd.splat(zero, tops[i, 0]), simd.splat(zero, 1 / totals[i, 0])
-        _quotients(simd.offset(x, i * n + a), b - a, simd.offset(out, i * n + a), high, factor, streaming)
+        high, total = simd.splat(zero, tops[i, 0]), totals[i, 0]
+        _quotients(simd.offset(x, i * n + a), b - a, simd.offset(out, i * n + a), high, total, streaming)
 
 
 @numba.njit(cache=True, parallel=True, error_model="numpy")
@@ -374,54 +428,65 @@ def long_parallel(x, out, streaming, threads):
 
 
 @numba.njit(error_model="numpy")
-def _tile(x, n, stride, width, sums, buffer, step):
+def _tile(x, n, stride, width, sums, totals, buffer, step):
     """Weights down `width` columns of x, whose rows lie `stride` apart, into rows of buffer `step` apart.
 
-    sums[:width] is left holding one over the sums, and sums[width : 2 * width] the maxima.
+    sums[:width] and sums[width : 2 * width] are left holding the reciprocals of the sums, high and low.
     """
     zero = _zero(x)
+    wide = simd.convert(zero, simd.zeros_f64())
     w = simd.lanes(zero)
     k = 0
     while k < width:
-        top = simd.splat(zero, -np.inf)
-        simd.store(sums, width + k, top)
+        simd.store(sums, width + k, simd.splat(zero, -np.inf))
+        simd.store(totals, k, wide)
+        simd.store(totals, width + k, wide)
         k += w
     for j in range(n):
         k = 0
         while k < width:
-            top = simd.load_as(sums, width + k, zero)
-            simd.store(sums, width + k, simd.maximum(_get(x, j * stride + k, zero), top))
+            v, top = _get(x, j * stride + k, zero), simd.load_as(sums, width + k, zero)
+            simd.store(sums, width + k, simd.select(simd.beats(v, top), v, top))
             k += w
+    # Some rows at a time, so that memory is read in the order in which it lies.
+    j = 0
+    while j < n:
+        end = min(n, j + BLOCK)
+        k = 0
+        while k < width:
+            start = origin(simd.load_as(sums, width + k, zero))
+            partial = zero
+            for i in range(j, end):
+                e = weights(_get(x, i * stride + k, zero), start)
+                simd.store(buffer, i * step + k, e)
+                partial = partial + e
+            total, lost = simd.load_as(totals, k, wide), simd.load_as(totals, width + k, wide)
+            total, lost = _add(total, lost, simd.convert(partial, wide))
+            simd.store(totals, k, total)
+            simd.store(totals, width + k, lost)
+            k += w
+        j = end
     k = 0
     while k < width:
-        top = simd.load_as(sums, width + k, zero)
-        total = simd.convert(zero, simd.zeros_f64())
-        j = 0
-        while j < n:
-            end = min(n, j + BLOCK)
-            partial = zero
-            while j < end:
-                e = weights(_get(x, j * stride + k, top) - top)
-                simd.store(buffer, j * step + k, e)
-                partial = partial + e
-                j += 1
-            total = total + simd.convert(partial, total)
-        one = simd.splat(total, 1)
-        simd.store(sums, k, simd.convert(one / total, zero))
+        high, low = reciprocal(simd.load_as(totals, k, wide), zero)
+        simd.store(sums, k, high)
+        simd.store(sums, width + k, low)
         k += w
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def strided(x, out, tile, first, end):
+def strided(x, out, tile, direct, first, end):
     """Tiles first to end of x (outer, n, inner): a tile is up to `tile` columns of the inner axis."""
     _, n, inner = x.shape
-    work = _scratch(x, (n + 2) * tile)
-    padded_x, padded_out = np.zeros(n * tile, x.dtype), np.empty(n * tile, x.dtype)
-    x, out, sums = simd.data(x), simd.data(out), simd.data(work)
+    w = simd.VECTOR_BYTES // 8 if x.itemsize == 8 else 16
+    width = w if inner < w else tile
+    work = _scratch(x, (2 if direct else n + 2) * width)
+    wide = np.empty(2 * width, np.float64)
+    padded_x, padded_out = np.zeros(n * w if inner < w else 0, x.dtype), np.empty(n * w if inner < w else 0, x.dtype)
+    x, out, sums, totals = simd.data(x), simd.data(out), simd.data(work), simd.data(wide)
     narrow_x, narrow_out = simd.data(padded_x), simd.data(padded_out)
     zero = _zero(x)
-    w = simd.lanes(zero)
-    buffer = simd.offset(sums, 2 * tile)
+    scratch = simd.offset(sums, 2 * width)
     tiles = _tiles(inner, w, tile)
     for task in range(first, end):
         begin = task // tiles * n * inner
@@ -431,30 +496,34 @@ def strided(x, out, tile, first, end):
             if width <= 0:
                 # The last columns, in a vector that begins within the tile before and computes some again.
                 k, width = inner - w, w
-            _tile(simd.offset(x, begin + k), n, inner, width, sums, buffer, tile)
+            step = inner if direct else tile
+            buffer = _either(simd.offset(out, begin + k), scratch, direct)
+            _tile(simd.offset(x, begin + k), n, inner, width, sums, totals, buffer, step)
             for j in range(n):
                 c = 0
                 while c < width:
-                    p = simd.load_as(buffer, j * tile + c, zero) * simd.load_as(sums, c, zero)
+                    factor = simd.load_as(sums, c, zero), simd.load_as(sums, width + c, zero)
+                    p = quotient(simd.load_as(buffer, j * step + c, zero), factor)
                     _put(out, begin + j * inner + k + c, p)
                     c += w
         else:
             for j in range(n):
                 for c in range(inner):
                     simd.put(narrow_x, j * w + c, simd.get(x, begin + j * inner + c))
-            _tile(narrow_x, n, w, w, sums, buffer, w)
+            _tile(narrow_x, n, w, w, sums, totals, scratch, w)
+            factor = simd.load_as(sums, 0, zero), simd.load_as(sums, w, zero)
             for j in range(n):
-                _put(narrow_out, j * w, simd.load_as(buffer, j * w, zero) * simd.load_as(sums, 0, zero))
+                _put(narrow_out, j * w, quotient(simd.load_as(scratch, j * w, zero), factor))
                 for c in range(inner):
                     simd.put(out, begin + j * inner + c, simd.get(narrow_out, j * w + c))
-    return work.size + padded_x.size + padded_out.size  # keeps them alive
+    return work.size + wide.size + padded_x.size + padded_out.size  # keeps them alive
 
 
 @numba.njit(cache=True, parallel=True)
-def strided_parallel(x, out, tile, tasks, threads):
+def strided_parallel(x, out, tile, direct, tasks, threads):
     """Tiles in one contiguous share a thread."""
     for t in numba.prange(threads):
-        strided(x, out, tile, t * tasks // threads, (t + 1) * tasks // threads)
+        strided(x, out, tile, direct, t * tasks // threads, (t + 1) * tasks // threads)
 
 
 # Short rows: as many of them as a vector has lanes are transposed into a tile.
@@ -466,7 +535,8 @@ def short(x, out, first, end):
     n = x.shape[1]
     work = _scratch(x, (n + 2) * 16)
     padded_x, padded_out = np.zeros(n * 16, x.dtype), np.empty(n * 16, x.dtype)
-    x, out, sums = simd.data(x), simd.data(out), simd.data(work)
+    wide = np.empty(32, np.float64)
+    x, out, sums, totals = simd.data(x), simd.data(out), simd.data(work), simd.data(wide)
     turned_x, turned_out = simd.data(padded_x), simd.data(padded_out)
     zero = _zero(x)
     w = simd.lanes(zero)
@@ -500,10 +570,10 @@ def short(x, out, first, end):
             for r in range(count):
                 for j in range(n):
                     simd.put(turned_x, j * w + r, simd.get(x, (i + r) * n + j))
-        _tile(turned_x, n, w, w, sums, buffer, w)
-        factor = simd.load_as(sums, 0, zero)
+        _tile(turned_x, n, w, w, sums, totals, buffer, w)
+        factor = simd.load_as(sums, 0, zero), simd.load_as(sums, w, zero)
         for j in range(n):
-            _put(turned_out, j * w, simd.load_as(buffer, j * w, zero) * factor)
+            _put(turned_out, j * w, quotient(simd.load_as(buffer, j * w, zero), factor))
         if count == w and n >= 4:
             for r in range(0, w, 4):
                 a = (i + r) * n
@@ -531,7 +601,7 @@ def short(x, out, first, end):
                 for j in range(n):
                     simd.put(out, (i + r) * n + j, simd.get(turned_out, j * w + r))
         i += count
-    return work.size + padded_x.size + padded_out.size  # keeps them alive
+    return work.size + wide.size + padded_x.size + padded_out.size  # keeps them alive
 
 
 @numba.njit(cache=True, parallel=True)
