@@ -30,7 +30,7 @@ import numpy as np
 import impls
 from impls import contract, threads
 
-from . import ceiling, grid, workloads
+from . import base, ceiling, grid, workloads
 
 OURS = "numba_parallel"
 CEILING = "ceiling"
@@ -109,7 +109,8 @@ def _prepare(operation: str, kernel: impls.Kernel, x: np.ndarray) -> tuple[Calla
     result = kernel.backend.get(kernel.run(given, out))
     mismatch = contract.OPERATIONS[operation].verify(x, result)
     ulp = largest_error(x, result) if operation == "softmax" else math.nan
-    return (lambda: kernel.run(given, out)), ulp, f"wrong {mismatch}" if mismatch else ""
+    remark = (base.declared(kernel, x.dtype.name, mismatch) or f"wrong {mismatch}") if mismatch else ""
+    return (lambda: kernel.run(given, out)), ulp, remark
 
 
 def largest_error(x: np.ndarray, result: np.ndarray, elements: int = 1 << 22) -> float:
@@ -167,6 +168,8 @@ def table(found: Iterable[Timing]) -> list[str]:
         marks = [
             mark for mark, there in (("LOSS", ratio < 1), ("ABOVE CEILING", share > 1), (ours.remark, True)) if there
         ]
+        if best.remark:
+            marks.append(f"{best.implementation} {best.remark}")
         numpy = by.get("numpy_vectorized")
         errors = f"{ours.ulp:.2f} / {numpy.ulp:.2f}" if numpy and not math.isnan(ours.ulp) else ""
         if key[:3] not in ratios:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -13,7 +14,8 @@ from . import api, contract
 from .contract.layouts import LAYOUTS, Layout
 from .registry import Implementation, Kernel
 
-Status = Literal["agrees", "wrong", "not supported", "unavailable"]
+Status = Literal["agrees", "differs", "wrong", "stale", "not supported", "unavailable"]
+TIMED = "timed"  # in place of a case's name, for arrays that are timed
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,10 @@ class Finding:
         operation, implementation: whose result it was; the implementation of a finding about a
             pair is ``softmax name / argmax name`` and its operation ``pair``.
         case, dtype: on what input.
-        status: agrees, wrong, not supported, unavailable.
+        status: agrees; differs, as its author has declared; wrong; not supported; unavailable; or stale, of a
+            declared difference that did not occur.
         detail: the mismatch or the reason; empty where it agrees.
+        declared: where it differs, the library's behaviour that the author has declared.
     """
 
     operation: str
@@ -34,6 +38,7 @@ class Finding:
     dtype: str
     status: Status
     detail: str = ""
+    declared: str = ""
 
     def as_dict(self) -> dict[str, str]:
         """For JSON."""
@@ -41,32 +46,60 @@ class Finding:
 
 
 def check(implementation: Implementation, dtypes: Iterable[str] | None = None) -> Iterator[Finding]:
-    """Run every kernel case and every layout; dtypes narrows them, None means all."""
-    operation = contract.OPERATIONS[implementation.operation]
-    wanted = [name for name in operation.dtypes if dtypes is None or name in set(dtypes)]
+    """Run every kernel case and every layout; dtypes narrows them, None means all.
 
-    def finding(case: str, dtype: str, status: Status, detail: str = "") -> Finding:
-        return Finding(implementation.operation, implementation.name, case, dtype, status, detail)
+    At the end come the declared differences that did not occur, when nothing was left out: a narrower check cannot
+    tell.
+    """
+    operation = contract.OPERATIONS[implementation.operation]
+    kernel = implementation.kernel
+    wanted = [name for name in operation.dtypes if dtypes is None or name in set(dtypes)]
+    occurred: set[str] = set()
+
+    def judged(case: str, dtype: str, size: int, run: Callable[[], contract.Mismatch | str | None]) -> Finding:
+        names = implementation.operation, implementation.name, case, dtype
+        if refusal := kernel.refusal(dtype, size):
+            return Finding(*names, "not supported", refusal)
+        found = run()
+        if found is None:
+            return Finding(*names, "agrees")
+        declared = difference(kernel, case, dtype, found)
+        if declared is None:
+            return Finding(*names, "wrong", str(found))
+        occurred.add(declared[0])
+        return Finding(*names, "differs", str(found), declared[1])
 
     for case, dtype in itertools.product(contract.KERNEL_CASES, wanted):
-        if dtype not in case.dtypes:
-            continue
-        x = case.array(dtype)
-        if refusal := implementation.kernel.refusal(dtype, x.size):
-            yield finding(case.name, dtype, "not supported", refusal)
-        else:
-            wrong = run_checked(operation, implementation.kernel, x)
-            yield finding(case.name, dtype, "wrong" if wrong else "agrees", wrong or "")
+        if dtype in case.dtypes:
+            x = case.array(dtype)
+            yield judged(case.name, dtype, x.size, functools.partial(outcome, operation, kernel, x))
     for layout, dtype in itertools.product(LAYOUTS, wanted):
-        if refusal := implementation.kernel.refusal(dtype, 0):
-            yield finding(layout.name, dtype, "not supported", refusal)
-        else:
-            wrong = _layout(implementation, layout, dtype)
-            yield finding(layout.name, dtype, "wrong" if wrong else "agrees", wrong or "")
+        yield judged(layout.name, dtype, 0, functools.partial(_layout, implementation, layout, dtype))
+    if dtypes is None:
+        for pattern, reason in kernel.differs.items():
+            if pattern not in occurred and not pattern.startswith(TIMED):
+                detail = f"the declared difference {pattern!r} did not occur here: {reason}"
+                yield Finding(implementation.operation, implementation.name, "", "", "stale", detail)
+
+
+def difference(kernel: Kernel, case: str, dtype: str, found: contract.Mismatch | str) -> tuple[str, str] | None:
+    """The declared difference (pattern, reason) that excuses what was found, or None.
+
+    Only values are excused: no error, overwritten input, or result of another shape or dtype.
+    """
+    if isinstance(found, str) or not found.position:
+        return None
+    return kernel.difference(case, dtype)
 
 
 def run_checked(operation: contract.Operation, kernel: Kernel, x: np.ndarray) -> str | None:
-    """Run a kernel once on a copy of x; what is wrong with what it did, or None.
+    """What is wrong with what a kernel does to x, in words, or None; see `outcome`."""
+    found = outcome(operation, kernel, x)
+    return None if found is None else str(found)
+
+
+def outcome(operation: contract.Operation, kernel: Kernel, x: np.ndarray) -> contract.Mismatch | str | None:
+    """Run a kernel once on a copy of x; the mismatch, or what else is wrong with what it did, or None.
 
     The output starts filled with values that no correct result holds, and the input must come back
     bit for bit.
@@ -79,13 +112,13 @@ def run_checked(operation: contract.Operation, kernel: Kernel, x: np.ndarray) ->
     except Exception as error:  # a kernel may raise anything; it is then wrong on this case
         return f"raised {type(error).__name__}: {error}"
     if mismatch := operation.verify(x, host):
-        return str(mismatch)
+        return mismatch
     if kernel.backend.get(given).tobytes() != x.tobytes():
         return "the input was overwritten"
     return None
 
 
-def _layout(implementation: Implementation, layout: Layout, dtype: str) -> str | None:
+def _layout(implementation: Implementation, layout: Layout, dtype: str) -> contract.Mismatch | str | None:
     operation = contract.OPERATIONS[implementation.operation]
     a = layout.array(dtype)
     before = a.tobytes()
@@ -103,8 +136,7 @@ def _layout(implementation: Implementation, layout: Layout, dtype: str) -> str |
         result = np.moveaxis(result, layout.axis, -1).reshape(rows.shape)
     else:
         result = np.asarray(result).reshape(-1, 1)
-    mismatch = operation.verify(rows, result)
-    return str(mismatch) if mismatch else None
+    return operation.verify(rows, result)
 
 
 # Rows of distinct small integers: scaled by powers of two they stay exact in every float dtype.

@@ -13,8 +13,9 @@ import functools
 import importlib
 import importlib.metadata
 import pkgutil
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,6 +48,9 @@ class Kernel:
         backend: where its arrays live.
         threads: whether it uses ``one`` CPU thread or as ``many`` as it is given.
         largest: the most elements of x that it takes, None for no limit; ``largest_reason`` says why.
+        differs: where a library's own semantics or accuracy are not the contract's, and why: patterns of
+            ``fnmatch`` over ``case/dtype`` (the names that ``maxbench check`` shows; ``timed`` for arrays that
+            are timed) to the library's behaviour. For libraries alone; it excuses values, not a failure.
     """
 
     run: Callable[[Any, Any], Any]
@@ -55,6 +59,11 @@ class Kernel:
     threads: Threads
     largest: int | None
     largest_reason: str
+    differs: Mapping[str, str] = field(default_factory=dict)
+
+    def difference(self, case: str, dtype: str) -> tuple[str, str] | None:
+        """The declared difference (pattern, reason) that covers a case, or None."""
+        return next((item for item in self.differs.items() if fnmatchcase(f"{case}/{dtype}", item[0])), None)
 
     def __call__(self, x: Any, out: Any) -> Any:
         return self.run(x, out)
@@ -75,6 +84,7 @@ def implements(
     threads: Threads = "one",
     largest: int | None = None,
     largest_reason: str = "declared by its author",
+    differs: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[[Any, Any], Any]], Kernel]:
     """Declare a function ``run(x, out) -> result`` to be an implementation.
 
@@ -82,17 +92,19 @@ def implements(
     operation and name.
 
     Raises:
-        ValueError: a dtype, backend or thread use that does not exist.
+        ValueError: a dtype, backend or thread use that does not exist, or a difference without a reason.
     """
     names = tuple(dtypes)
     if unknown := sorted(set(names) - set(contract.DTYPES)) or not names:
         raise ValueError(f"dtypes {unknown or names}: accepted are {', '.join(contract.DTYPES)}")
     if threads not in ("one", "many"):
         raise ValueError(f"threads {threads!r}: accepted are 'one' and 'many'")
+    if bare := [pattern for pattern, reason in (differs or {}).items() if not reason.strip()]:
+        raise ValueError(f"differs {bare}: each needs the library's behaviour, in words")
     home = backends.get(backend) if isinstance(backend, str) else backend
 
     def declare(run: Callable[[Any, Any], Any]) -> Kernel:
-        return Kernel(run, names, home, threads, largest, largest_reason)
+        return Kernel(run, names, home, threads, largest, largest_reason, dict(differs or {}))
 
     return declare
 

@@ -11,16 +11,19 @@ from .grids import Grid, Item
 from .runs import Run
 
 FOLDED = 20  # a matrix of more cases is shown only when it is asked for
-_ORDER = ("wrong", "unavailable", "not supported", "agrees")
-_MARKS = {"wrong": "worse", "agrees": "", "not supported": "missing", "unavailable": "missing"}
+_ORDER = ("wrong", "stale", "differs", "unavailable", "not supported", "agrees")
+_MARKS = {
+    "wrong": "worse", "stale": "worse", "differs": "tie", "agrees": "", "not supported": "missing",
+    "unavailable": "missing",
+}  # fmt: skip
 
 
 def matrices(stored: Sequence[Run]) -> list[Grid]:
     """For every run and operation a matrix of cases and implementations, and one table of reasons."""
     found: list[Grid] = []
     if summary := _summary(stored):
-        columns = ["implementation", "cases and dtypes", "agrees", "wrong", "not supported", "unavailable"]
-        found.append(Grid("agreement-summary", "Agreement in all", columns, summary, {1, 2, 3, 4}))
+        columns = ["implementation", "cases and dtypes", "agrees", "differs", "wrong", "not supported", "unavailable"]
+        found.append(Grid("agreement-summary", "Agreement in all", columns, summary, {1, 2, 3, 4, 5}))
     for number, run in enumerate(stored, 1):
         name = f" ({run.side.get('id')})" if len(stored) > 1 else ""
         for operation in dict.fromkeys(f["operation"] for f in run.findings):
@@ -39,6 +42,8 @@ def _summary(stored: Sequence[Run]) -> list[list[Item]]:
         name = f" ({run.side.get('id')})" if len(stored) > 1 else ""
         counts: dict[str, Counter[str]] = {}
         for f in run.findings:
+            if f["status"] == "stale":
+                continue  # of a declaration, not of a case: among the reasons
             counts.setdefault(f"{f['operation']}.{f['implementation']}", Counter())[f["status"]] += 1
         for who, count in counts.items():
             if who.startswith("pair.") and not count["wrong"]:
@@ -48,6 +53,7 @@ def _summary(stored: Sequence[Run]) -> list[list[Item]]:
                     Item(who + name),
                     Item(f"{count.total():,}", count.total()),
                     Item(f"{count['agrees']:,}", count["agrees"]),
+                    Item(f"{count['differs']:,}", count["differs"], "tie" if count["differs"] else ""),
                     Item(f"{count['wrong']:,}", count["wrong"], "worse" if count["wrong"] else ""),
                     Item(f"{count['not supported']:,}", count["not supported"]),
                     Item("yes" if count["unavailable"] else "", mark="missing"),
@@ -64,7 +70,7 @@ def _matrix(id: str, operation: str, name: str, findings: Sequence[dict[str, str
     for finding in findings:
         if finding["case"]:
             cells.setdefault((finding["case"], finding["implementation"]), []).append(finding)
-        else:  # said of the implementation as such: it is unavailable
+        elif finding["status"] != "stale":  # said of the implementation as such: it is unavailable
             whole[finding["implementation"]] = finding
     rows = []
     for case in cases:
@@ -88,6 +94,9 @@ def _cell(findings: Sequence[dict[str, str]]) -> Item:
     worst = next((status for status in _ORDER if by[status]), findings[0]["status"])
     if worst == "wrong":
         return Item(f"wrong: {', '.join(by['wrong'])}", mark="worse", title=findings[0]["detail"])
+    if worst == "differs":
+        declared = next(f.get("declared", "") for f in findings if f["status"] == "differs")
+        return Item(f"differs: {', '.join(by['differs'])}", mark="tie", title=declared)
     if worst == "unavailable":
         return Item("unavailable", mark="missing", title=findings[0]["detail"])
     if by["agrees"]:
@@ -100,7 +109,8 @@ def _reasons(findings: Sequence[dict[str, str]]) -> list[list[Item]]:
     grouped: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for f in findings:
         if f["status"] != "agrees":
-            grouped.setdefault((f"{f['operation']}.{f['implementation']}", f["status"], f["detail"]), []).append(f)
+            reason = f.get("declared") or f["detail"]
+            grouped.setdefault((f"{f['operation']}.{f['implementation']}", f["status"], reason), []).append(f)
     rows = []
     for (who, status, detail), group in sorted(
         grouped.items(), key=lambda item: _ORDER.index(item[0][1]) if item[0][1] in _ORDER else 0

@@ -177,7 +177,18 @@ def warnings(table: pd.DataFrame, stored: Sequence[Run], absents: Sequence[Absen
     for operation, implementation in dict.fromkeys((a.operation, a.implementation) for a in wrong):
         said.append(f"{operation}.{implementation} gave a wrong result and is not ranked where it did.")
     timed = table[(table["status"] == "ok") & (table["statistic"] == "time")]
-    return said + _certainty(timed)
+    return said + _differing(timed) + _certainty(timed)
+
+
+def _differing(timed: pd.DataFrame) -> list[str]:
+    """One sentence for every implementation that is timed although its results are not all the contract's."""
+    return [
+        f"{operation}.{implementation} is not equal to the others where its time carries a \N{DAGGER} "
+        f"({text.plural(len(rows), 'time')}): {rows['reason'].iloc[0]}."
+        for (operation, implementation), rows in timed[timed["reason"] != ""].groupby(
+            ["operation", "implementation"], sort=False
+        )
+    ]
 
 
 def above_ceiling(contests: Sequence[Contest]) -> list[str]:

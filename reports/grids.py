@@ -98,7 +98,8 @@ def times(contests: Sequence[Contest], several: bool, id: str, caption: str) -> 
             else:
                 mark = "" if name not in best else "best" if len(best) == 1 else "tie"
                 between = text.seconds_range(cell.low, cell.high)
-                row.append(Item(text.seconds(cell.value), cell.value, mark, between))
+                words = text.seconds(cell.value) + ("\N{DAGGER}" if cell.reason else "")
+                row.append(Item(words, cell.value, mark, f"{between}; {cell.reason}" if cell.reason else between))
         rows.append(row)
     first = ["run"] if several else []
     columns = [*first, "input", "dtype", *names]

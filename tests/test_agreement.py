@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import impls
-from impls import agreement, contract
+from bench import grid
+from impls import agreement, contract, registry
 from impls.registry import Implementation, Kernel
 
 Run = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -232,3 +233,52 @@ def test_every_case_is_the_same_in_every_process() -> None:
 def test_case_names_are_unique() -> None:
     names = [case.name for case in contract.KERNEL_CASES]
     assert len(names) == len(set(names))
+
+
+def declaring(operation: str, run: Run, differs: dict[str, str]) -> Implementation:
+    kernel = impls.implements(dtypes=("float32",), differs=differs)(run)
+    return Implementation(operation, run.__name__, "the tests", kernel, None, "")
+
+
+def statuses(implementation: Implementation, dtypes: list[str] | None = None) -> dict[str, agreement.Finding]:
+    """The findings that are not agreement, of the kernel's cases; layouts go through the registry by name."""
+    kernel_cases = {case.name for case in contract.KERNEL_CASES} | {""}
+    found = agreement.check(implementation, dtypes)
+    return {f.case: f for f in found if f.case in kernel_cases and f.status not in ("agrees", "not supported")}
+
+
+def test_a_declared_difference_is_named_and_an_undeclared_one_is_wrong() -> None:
+    found = statuses(declaring("argmax", nan_ignored, {"NaN in the*/float32": "passes over NaN"}))
+    assert (found["NaN in the middle"].status, found["NaN in the middle"].declared) == ("differs", "passes over NaN")
+    assert "expected 130 (x = nan)" in found["NaN in the middle"].detail
+    assert found["NaN in short rows"].status == "wrong"
+    assert {f.status for f in found.values()} == {"differs", "wrong"}
+
+
+def test_a_declared_difference_that_does_not_occur_is_stale_unless_the_check_is_narrower() -> None:
+    implementation = declaring("argmax", argmax, {"NaN last/*": "passes over NaN", "timed/*": "drifts"})
+    [stale] = statuses(implementation).values()
+    assert stale.status == "stale"
+    assert "'NaN last/*' did not occur here: passes over NaN" in stale.detail
+    assert statuses(implementation, ["float32"]) == {}
+
+
+@pytest.mark.parametrize("run", [raises, input_overwritten, other_dtype])
+def test_a_declaration_excuses_values_and_no_failure(run: Run) -> None:
+    found = statuses(declaring("softmax", run, {"*": "anything"}), ["float32"])
+    assert found["n = 64"].status == "wrong"
+
+
+def test_a_declared_difference_needs_a_reason() -> None:
+    with pytest.raises(ValueError, match="needs the library's behaviour"):
+        impls.implements(dtypes=("float32",), differs={"NaN*": " "})
+
+
+@pytest.mark.parametrize("name", grid.IN_TREE)
+@pytest.mark.parametrize("operation", contract.OPERATIONS)
+def test_nothing_of_our_own_differs(operation: str, name: str) -> None:
+    try:
+        kernel = registry.load(operation, name).kernel
+    except impls.Unavailable as error:
+        pytest.skip(str(error))
+    assert kernel.differs == {}

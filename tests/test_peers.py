@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import impls
-from bench import grid
+from bench import base, grid
 from impls import agreement, contract, peers
 
 PEERS = [(operation, name) for operation in contract.OPERATIONS for name in grid.PEERS[operation]]
@@ -37,11 +37,31 @@ def test_takes_every_dtype_that_it_declares(operation, name):
         assert agreement.run_checked(contract.OPERATIONS[operation], kernel, x) is None
 
 
-def test_a_difference_in_meaning_is_named():
-    """ONNX Runtime's ArgMax passes over NaN; the check says at which position."""
-    kernel = load("argmax", "onnx_runtime").kernel
-    x = np.array([[[1.0], [np.nan], [2.0]]], np.float32)
-    assert "expected 1 (x = nan), got 2" in str(agreement.run_checked(contract.ARGMAX, kernel, x))
+DIFFERENCES = [
+    ("argmax", "onnx_runtime", "NaN in the middle", "float32", "passes over"),
+    ("argmax", "jax_xla", "subnormals", "float32", "subnormal numbers for zero"),
+    ("softmax", "torch_cpu", "1,048,576 nearly equal columns", "float32", "grows with n"),
+    ("softmax", "onnx_runtime", "1,048,576 nearly equal columns", "float64", "grows with n"),
+    ("softmax", "scipy_special", "1,048,576 nearly equal columns", "float16", "float16 throughout"),
+]
+
+
+@pytest.mark.parametrize(("operation", "name", "case", "dtype", "reason"), DIFFERENCES)
+def test_a_difference_is_declared_by_name(operation, name, case, dtype, reason):
+    kernel = load(operation, name).kernel
+    x = next(c for c in contract.KERNEL_CASES if c.name == case).array(dtype)
+    found = agreement.outcome(contract.OPERATIONS[operation], kernel, x)
+    assert isinstance(found, contract.Mismatch)
+    assert reason in agreement.difference(kernel, case, dtype, found)[1]
+
+
+@pytest.mark.parametrize(("operation", "name", "dtype"), [("softmax", "torch_cpu", "float32")])
+def test_what_differs_as_declared_is_timed_with_a_remark(operation, name, dtype):
+    mismatch = contract.Mismatch((0, 0, 0), "1.0", "0.9", "9 ulp", 1)
+    kernel = load(operation, name).kernel
+    assert base.declared(kernel, dtype, mismatch).startswith("differs: the error of the sum")
+    assert base.declared(kernel, "float16", mismatch) == ""
+    assert base.declared(impls.load(operation, "numpy_vectorized").kernel, dtype, mismatch) == ""
 
 
 def test_a_library_that_is_not_installed_is_a_reason():

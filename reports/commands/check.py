@@ -18,7 +18,7 @@ from ..progress import Bar
 from ..selection import select
 from ..terminal import console
 
-_COUNTED: tuple[Status, ...] = ("agrees", "wrong", "not supported")
+_COUNTED: tuple[Status, ...] = ("agrees", "differs", "wrong", "not supported")
 _SHOWN = 20
 
 
@@ -37,7 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """0: nothing is wrong; 1: something is."""
+    """0: nothing is wrong; 1: something is.
+
+    A difference that its author has declared is none, and neither is one that did not occur: that may be due to the
+    library's version or to the processor.
+    """
     if args.simulate_cuda:
         os.environ["NUMBA_ENABLE_CUDASIM"] = "1"
     entries = select(args.pattern, args.operation)
@@ -79,11 +83,24 @@ def _print(findings: Sequence[Finding]) -> None:
             *("-" if counts["unavailable"] else str(counts[status]) for status in _COUNTED),
         )
     out.print(table)
-    lines = list(dict.fromkeys(_line(finding) for finding in findings if finding.status != "agrees"))
+    lines = list(dict.fromkeys(_line(f) for f in findings if f.status not in ("agrees", "differs")))
+    lines += _differences(findings)
     for line in lines[:_SHOWN]:
         print(line)
     if len(lines) > _SHOWN:
         print(f"... and {len(lines) - _SHOWN} more; --format json has all")
+
+
+def _differences(findings: Sequence[Finding]) -> list[str]:
+    """Declared differences, one line for an implementation and a reason, with the first case as an example."""
+    grouped: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        if finding.status == "differs":
+            grouped.setdefault((f"{finding.operation}.{finding.implementation}", finding.declared), []).append(finding)
+    return [
+        f"differs: {who} in {len(own)} cases: {reason}; for one {own[0].case} {own[0].dtype}: {own[0].detail}"
+        for (who, reason), own in grouped.items()
+    ]
 
 
 def _line(finding: Finding) -> str:

@@ -19,7 +19,12 @@ def argmax(x: Any) -> Any:
     return jax.lax.argmax(x, 1, np.int64)
 
 
-@implements(dtypes=DTYPES, backend=BACKEND, threads="many")
+@implements(
+    dtypes=DTYPES,
+    backend=BACKEND,
+    threads="many",
+    differs={"subnormals/float*": "XLA on the CPU takes subnormal numbers for zero, so that they tie"},
+)
 def run(x: Any, out: Any) -> Any:
     """Argmax over axis 1 of x (outer, n, inner), a new array."""
     return argmax(x)

@@ -18,7 +18,15 @@ def softmax(x: Any) -> Any:
     return jax.nn.softmax(x, axis=1)
 
 
-@implements(dtypes=FLOATS, backend=BACKEND, threads="many")
+OVERFLOWS = "the sum of a row is a float16, which overflows beyond 65,504"
+
+
+@implements(
+    dtypes=FLOATS,
+    backend=BACKEND,
+    threads="many",
+    differs={"1,048,576 nearly equal columns/float16": OVERFLOWS, "timed/float16": OVERFLOWS},
+)
 def run(x: Any, out: Any) -> Any:
     """Softmax over axis 1 of x (outer, n, inner), a new array."""
     return softmax(x)

@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from ...contract import FLOATS
+from ...peers import DRIFTS
 from ...peers.torch_backend import BACKEND, torch
 from ...registry import implements
 
 
-@implements(dtypes=FLOATS, backend=BACKEND, threads="many")
+@implements(
+    dtypes=FLOATS,
+    backend=BACKEND,
+    threads="many",
+    differs=DRIFTS,
+)
 def run(x: Any, out: Any) -> Any:
     """Softmax over axis 1 of x (outer, n, inner) into out."""
     if x.shape[2] == 1:
