@@ -122,8 +122,8 @@ def _holds_row(regime: Regime, element: Element, n: int, alignment: Alignment, d
 
 
 def _column_rows(regime: Regime, element: Element, vectors: bool) -> int:
-    """Elements of a column that a thread holds; fewer where each costs an address of its own, and a conversion."""
-    width = element.per_vector if vectors else 4 if element.storage.itemsize == 2 else 2
+    """Elements of a column that a thread holds; fewer where each costs an address of its own: 8 in 32 registers."""
+    width = element.per_vector if vectors else 2 if element.wide else 4
     return max(1, regime.elements(element) // width)
 
 

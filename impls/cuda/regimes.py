@@ -39,7 +39,7 @@ class Regime:
     """How rows of some lengths are shared out.
 
     Attributes:
-        kernel: short: a thread a row, through shared memory, up to 32 columns (16 of 64 bits). rows: `sharing` threads
+        kernel: short: a thread a row, through shared memory, up to 32 columns (8 of 64 bits). rows: `sharing` threads
             a row, in registers. coupled: a row over several blocks, read once. split, parts: a row by tiles, over as
             many blocks as fill the device. tile: a strided axis in registers.
         threads: of a block.

@@ -1,4 +1,4 @@
-"""Softmax and argmax of rows of at most 32 columns, 16 of 64 bits: a thread takes a row alone.
+"""Softmax and argmax of rows of at most 32 columns, 8 of 64 bits: a thread takes a row alone.
 
 Threads that read a short row each would touch memory in steps of a row, so a block moves all its rows at once
 between memory and shared memory, by 16-byte vectors, whatever n is. In shared memory a row takes an odd number of
@@ -25,7 +25,8 @@ REGISTERS = 32  # of 32 bits, for the row that a thread holds
 
 def longest(element: Element) -> int:
     """The most columns of a row that one thread takes alone."""
-    return REGISTERS // (2 if element.wide else 1)
+    # Of 64 bits it is two registers each, and the exponential takes many more by itself.
+    return REGISTERS // (4 if element.wide else 1)
 
 
 class Batch(NamedTuple):

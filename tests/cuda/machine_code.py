@@ -76,14 +76,14 @@ def tool(name: str) -> str | None:
 
 
 @contextlib.contextmanager
-def _capability(capability: tuple[int, int, str]) -> Iterator[None]:
+def capability(number: tuple[int, int, str]) -> Iterator[None]:
     """Let numba-cuda believe in a device of this compute capability."""
     from numba.cuda import codegen, dispatcher
 
-    device = types.SimpleNamespace(compute_capability=capability[:2])
+    device = types.SimpleNamespace(compute_capability=number[:2])
     before = dispatcher.get_current_device, codegen.CUDACodeLibrary._ensure_cc
     dispatcher.get_current_device = lambda: device
-    codegen.CUDACodeLibrary._ensure_cc = lambda self, cc=None: cc or capability
+    codegen.CUDACodeLibrary._ensure_cc = lambda self, cc=None: cc or number
     try:
         yield
     finally:
@@ -94,11 +94,11 @@ def compile_kernel(kernel: Any, signature: tuple[Any, ...], architecture: str) -
     """The machine code of a `numba.cuda.jit` kernel for arguments of these Numba types."""
     from numba.cuda.dispatcher import _Kernel
 
-    capability = CAPABILITIES[architecture]
+    number = CAPABILITIES[architecture]
     options = {name: value for name, value in kernel.targetoptions.items() if name != "extensions"}
-    with _capability(capability):
+    with capability(number):
         compiled = _Kernel(kernel.py_func, signature, **options)
-        cubin = compiled._codelibrary.get_cubin(cc=capability)
+        cubin = compiled._codelibrary.get_cubin(cc=number)
     return disassemble(getattr(cubin, "code", cubin))
 
 

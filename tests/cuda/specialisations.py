@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from impls.cuda import argmax_columns, argmax_rows, plans, regimes, short_rows, 
 from impls.cuda import softmax_split as split_rows
 from impls.cuda.elements import ELEMENTS, Element
 from impls.cuda.regimes import Regime
+from tests.cuda import machine_code
 
 SOFTMAX = ("float16", "bfloat16", "float32", "float64")
 
@@ -57,6 +59,17 @@ def everything() -> Iterator[Specialisation]:
                     yield from _of(operation, layout, regime, ELEMENTS[dtype], kind)
 
 
+def compile_one(architecture: str, name: str) -> machine_code.Code:
+    """The machine code of the specialisation that goes by a name; callable from another process."""
+    wanted = _by_name()[name]
+    return machine_code.compile_kernel(wanted.build(), wanted.signature, architecture)
+
+
+@functools.cache
+def _by_name() -> dict[str, Specialisation]:
+    return {wanted.name: wanted for wanted in everything()}
+
+
 def _of(operation: str, layout: str, regime: Regime, element: Element, kind: str) -> Iterator[Specialisation]:
     builders = {
         ("softmax", "rows"): _softmax_rows,
@@ -68,6 +81,11 @@ def _of(operation: str, layout: str, regime: Regime, element: Element, kind: str
     yield from builders[operation, layout](f"{label} {element.name} {kind}", regime, element, kind)
 
 
+def _short_lengths(element: Element) -> list[int]:
+    longest = short_rows.longest(element)
+    return sorted({n for n in (2, 7, 10, longest) if n <= longest})
+
+
 def _softmax_rows(name: str, regime: Regime, element: Element, kind: Any) -> Iterator[Specialisation]:
     x, work = _array(element.storage, 3), _array(element.register, 2)
     vectors = regime.vectors(element)
@@ -76,7 +94,7 @@ def _softmax_rows(name: str, regime: Regime, element: Element, kind: Any) -> Ite
     if regime.kernel == "short":
         if kind == "peeled":  # there is no such variant: batches of short rows are aligned or not
             return
-        for n in (2, 7, 10, short_rows.longest(element)):
+        for n in _short_lengths(element):
             each = max(1, regime.elements(element) // n)
             slots = each * n // element.per_vector if wide else 0
             yield Specialisation(
@@ -136,7 +154,7 @@ def _argmax_rows(name: str, regime: Regime, element: Element, kind: Any) -> Iter
     if regime.kernel == "short":
         if kind == "peeled":
             return
-        for n in (2, 7, 10, short_rows.longest(element)):
+        for n in _short_lengths(element):
             each = max(1, regime.elements(element) // n)
             slots = each * n // element.per_vector if wide else 0
             yield Specialisation(

@@ -1,12 +1,19 @@
 """The machine code of the kernels holds what makes them fast, and nothing that would make them slow.
 
-By default a cross-section of the specialisations is compiled; MAXBENCH_CUDA_CODE=all takes every one (about half an
-hour). Without the compiler's packages the tests are skipped, unless MAXBENCH_CUDA_CODE is set: then they fail.
+By default a cross-section of the specialisations is compiled, in as many processes as there are cores;
+MAXBENCH_CUDA_CODE=all takes every one (more than half an hour on two cores). Without the compiler's packages the
+tests are skipped, unless MAXBENCH_CUDA_CODE is set: then they fail.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -26,7 +33,8 @@ if machine_code.missing():
 from numba import cuda  # noqa: E402
 from numba.cuda import types  # noqa: E402
 
-from impls.cuda import regimes  # noqa: E402
+from impls.cuda import compile_cache, regimes, short_rows  # noqa: E402
+from impls.cuda.elements import ELEMENTS  # noqa: E402
 from tests.cuda import specialisations  # noqa: E402
 from tests.cuda.specialisations import Specialisation  # noqa: E402
 
@@ -34,7 +42,7 @@ EVERYTHING = {s.name: s for s in specialisations.everything()}
 
 
 def _cross_section() -> list[tuple[str, str]]:
-    """(architecture, name): each kernel at its most registers; the dtypes and alignments in turn."""
+    """(architecture, name): each kernel at its most registers, in several dtypes and alignments, on both in turn."""
     if CHOICE == "all":
         return [(architecture, name) for architecture in machine_code.CAPABILITIES for name in EVERYTHING]
     chosen = []
@@ -42,14 +50,27 @@ def _cross_section() -> list[tuple[str, str]]:
         last = {regime.kernel: regime for regime in entries}  # the largest of each kernel
         for regime in last.values():
             prefix = f"{table} {regime.kernel} {regime.threads}/{regime.sharing}/{regime.registers} "
-            pairs = [("float32", ("aligned", "vectors")), ("float16", ("peeled", "vectors"))]
-            pairs.append(("int8", ("aligned",)) if table.startswith("argmax") else ("float64", ("aligned", "single")))
-            for dtype, kinds in pairs:
-                for kind in kinds:
-                    names = [name for name in EVERYTHING if name.startswith(f"{prefix}{dtype} {kind}")]
-                    chosen += [("sm_90", name) for name in names if "n=" not in name or name.endswith("n=10")]
-    # Every sixth of them once more on the older architecture.
-    return chosen + [("sm_80", name) for _, name in chosen[::6]]
+            third = ("int8", "aligned", "sm_90") if table == "argmax rows" else ("float64", "single", "sm_90")
+            for dtype, kind, architecture in (
+                ("float32", "vectors" if table.endswith("columns") else "aligned", "sm_90"),
+                ("float16", "single" if table.endswith("columns") or regime.kernel == "short" else "peeled", "sm_80"),
+                third,
+            ):
+                names = [name for name in EVERYTHING if name.startswith(f"{prefix}{dtype} {kind}")]
+                longest = f"n={short_rows.longest(ELEMENTS[dtype])}"
+                chosen += [(architecture, name) for name in names if "n=" not in name or name.endswith(longest)]
+    return chosen
+
+
+CHOSEN = _cross_section()
+
+
+@pytest.fixture(scope="module")
+def codes() -> Iterator[dict[tuple[str, str], Future[machine_code.Code]]]:
+    """The machine code of all that was chosen, as it becomes known: a process of its own for each core."""
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
+        yield {which: pool.submit(specialisations.compile_one, *which) for which in CHOSEN}
+        pool.shutdown(cancel_futures=True)
 
 
 def problems(code: machine_code.Code, wanted: Specialisation) -> list[str]:
@@ -77,11 +98,16 @@ def problems(code: machine_code.Code, wanted: Specialisation) -> list[str]:
     return [text for text, fine in checks.items() if not fine]
 
 
-@pytest.mark.parametrize(("architecture", "name"), _cross_section())
-def test_machine_code(architecture: str, name: str) -> None:
-    wanted = EVERYTHING[name]
-    code = machine_code.compile_kernel(wanted.build(), wanted.signature, architecture)
+@pytest.mark.parametrize(("architecture", "name"), CHOSEN)
+def test_machine_code(architecture: str, name: str, codes: dict[tuple[str, str], Future[machine_code.Code]]) -> None:
+    code, wanted = codes[architecture, name].result(), EVERYTHING[name]
     assert not problems(code, wanted), (code, problems(code, wanted))
+
+
+def test_every_kernel_is_in_the_cross_section() -> None:
+    kernels = {" ".join(name.split()[:3]) for name in EVERYTHING}
+    for architecture in machine_code.CAPABILITIES:
+        assert {" ".join(name.split()[:3]) for which, name in CHOSEN if which == architecture} == kernels
 
 
 def test_the_checks_see_what_is_wrong() -> None:
@@ -101,3 +127,23 @@ def test_the_checks_see_what_is_wrong() -> None:
     found = " ".join(problems(code, wanted))
     for text in ("local memory", "loads of 128 bits", "stores of 128 bits", "float64", "exp2", "keeps NaN"):
         assert text in found
+
+
+def test_compiled_kernels_are_found_by_the_next_process(tmp_path: Path) -> None:
+    """In a process of its own each, because numba-cuda keeps what it has compiled."""
+    outcomes = []
+    for change in ("", "", "different sources"):
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.cuda.cached", change], env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+            cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        outcomes.append(done.stdout.split())
+    assert outcomes == [["0", "1"], ["1", "0"], ["0", "1"]]  # hits, misses
+
+
+def test_closures_tell_every_specialisation_from_the_others() -> None:
+    built = {id(kernel): kernel for kernel in (wanted.build() for wanted in EVERYTHING.values())}
+    assert len({compile_cache.description(kernel) for kernel in built.values()}) == len(built)
+    with pytest.raises(TypeError, match="a dict in the closure of a kernel"):
+        compile_cache.description(({},))
