@@ -89,11 +89,15 @@ def implementations(operation: str) -> list[str]:
     return [name for of, name in pairs if of == operation]
 
 
-def dtypes(operation: str) -> list[str]:
-    """Names of the dtypes measured for an operation, of those that it takes."""
+def dtypes(operation: str, of: str | None = None) -> list[str]:
+    """Names of the dtypes measured for an operation, of those that it takes.
+
+    Args:
+        of: the grid, None for the one in use.
+    """
     chosen = os.environ.get(DTYPES)
     if chosen is None:
-        return list(_DTYPES[name(), operation])
+        return list(_DTYPES[of or name(), operation])
     return [item for item in map(str.strip, chosen.split(",")) if item in contract.OPERATIONS[operation].dtypes]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import itertools
 import json
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -84,8 +83,8 @@ class Plan:
         """The dtypes that the agreement check looks at: those that are measured."""
         if self.dtypes is not None:
             return self.dtypes
-        os.environ[grid.GRID] = self.grid
-        return tuple(dict.fromkeys(name for operation in self.operations for name in grid.dtypes(operation)))
+        found = (name for operation in self.operations for name in grid.dtypes(operation, self.grid))
+        return tuple(dict.fromkeys(found))
 
 
 class Measurement:
