@@ -279,6 +279,7 @@ def probe() -> dict[str, Any]:
     if platform.SIMULATED:
         return {"name": platform.device_name(), "simulated": True, "cache_bytes": 1024}
     from numba import cuda
+    from numba.cuda.cudadrv.driver import driver
 
     device = cuda.get_current_device()
     return {
@@ -288,7 +289,7 @@ def probe() -> dict[str, Any]:
         "multiprocessors": device.MULTIPROCESSOR_COUNT,
         "cache_bytes": device.L2_CACHE_SIZE,
         "memory_bytes": cuda.current_context().get_memory_info().total,
-        "runtime": ".".join(map(str, cuda.runtime.get_version())),
+        "cuda": ".".join(map(str, driver.get_version())),  # the newest that the driver is made for
     }
 
 
