@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import impls
-from impls import contract, threads
+from impls import agreement, contract, threads
 
 CHECK = """
 import json, sys
@@ -119,3 +119,58 @@ def test_threads_are_counted(monkeypatch):
         threads.count()
     monkeypatch.delenv("NUMBA_NUM_THREADS")
     assert threads.count() >= 1
+
+
+@pytest.mark.skipif(threads.count() < 2, reason="one thread has nothing to race with")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_columns_beyond_whole_vectors_are_computed_by_one_thread(dtype):
+    """Long columns keep their weights in the result; the last vector shares columns with the one before it."""
+    kernel = impls.load("softmax", "numba_parallel").kernel
+    x = np.random.default_rng(0).standard_normal((1, 40000, 33)).astype(dtype)
+    for _ in range(5):
+        assert contract.SOFTMAX.verify(x, kernel.run(x, contract.SOFTMAX.allocate(x))) is None
+
+
+@pytest.mark.parametrize("shape", [(3, 40, 1), (3, 1000, 1), (1, 1 << 17, 1), (2, 21, 70), (1, 600, 64)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_nan_of_any_payload_makes_its_row_nan(dtype, shape):
+    x = np.zeros(shape, dtype)
+    x[0, 7, 0] = np.nan
+    x.view(f"i{x.itemsize}")[0, 7, 0] |= 5
+    out = contract.SOFTMAX.allocate(x)
+    impls.load("softmax", "numba_parallel").kernel.run(x, out)
+    assert np.isnan(out[0, :, 0]).all()
+    assert np.isnan(out).sum() == shape[1]
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 1), (3, 40, 1), (3, 1000, 1), (1, 9, 33)])
+def test_a_sole_finite_score_has_probability_one(shape):
+    x = np.full(shape, -np.inf, "float32")
+    x[:, 0] = np.random.default_rng(0).standard_normal((shape[0], shape[2])) * 30
+    out = contract.SOFTMAX.allocate(x)
+    impls.load("softmax", "numba_parallel").kernel.run(x, out)
+    assert (out[:, 0] == 1).all()
+
+
+# Rows in whole tiles and beyond, few and many rows, parts of the rows of one array, columns fewer than lanes.
+STRIDED = [(2, 5, 70), (2, 16, 4099), (2, 40, 4099), (1, 9000, 64), (3, 33, 16), (1, 40001, 3), (2, 19, 5), (1, 1, 20)]
+
+
+@pytest.mark.parametrize("shape", STRIDED)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int8"])
+def test_argmax_over_a_strided_axis(dtype, shape):
+    rng = np.random.default_rng(4)
+    kernel = impls.load("argmax", "numba_parallel").kernel
+    x = rng.integers(-2, 3, shape).astype(dtype)
+    assert agreement.run_checked(contract.ARGMAX, kernel, x) is None
+    if x.dtype.kind == "f":
+        x[rng.random(shape) < 0.02] = np.nan
+        x[rng.random(shape) < 0.2] *= -1
+        assert agreement.run_checked(contract.ARGMAX, kernel, x) is None
+
+
+@pytest.mark.parametrize("n", [2, 3, 10, 47, 63, 64])
+def test_argmax_of_short_rows_of_bytes(n):
+    x = np.random.default_rng(6).integers(-2, 3, (200, n, 1)).astype(np.int8)
+    kernel = impls.load("argmax", "numba_parallel").kernel
+    assert agreement.run_checked(contract.ARGMAX, kernel, x) is None

@@ -81,9 +81,8 @@ def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
 
 @register_jitable
 def _tiles(inner, lanes, tile):
-    """Tiles of `tile` columns that inner makes; what is left beyond whole vectors is one more."""
-    whole = inner // lanes * lanes
-    return -(-whole // tile) + (1 if whole < inner else 0)
+    """Tiles of `tile` columns that inner makes; what is left beyond whole vectors goes with the last."""
+    return max(1, -(-(inner // lanes * lanes) // tile))
 
 
 # x is read as vectors of float32 or float64; float16 is converted in registers.
@@ -491,22 +490,25 @@ def strided(x, out, tile, direct, first, end):
     for task in range(first, end):
         begin = task // tiles * n * inner
         k = task % tiles * tile
-        if inner >= w:
-            width = min(tile, inner // w * w - k)
+        end_of_tile = inner if task % tiles == tiles - 1 else k + tile
+        while inner >= w and k < end_of_tile:
+            at, width = k, min(tile, inner // w * w - k)
             if width <= 0:
-                # The last columns, in a vector that begins within the tile before and computes some again.
-                k, width = inner - w, w
+                # The last columns, in a vector that begins within the vector before and computes some again. Only
+                # now: weights and results share the rows of out.
+                at, width = inner - w, w
             step = inner if direct else tile
-            buffer = _either(simd.offset(out, begin + k), scratch, direct)
-            _tile(simd.offset(x, begin + k), n, inner, width, sums, totals, buffer, step)
+            buffer = _either(simd.offset(out, begin + at), scratch, direct)
+            _tile(simd.offset(x, begin + at), n, inner, width, sums, totals, buffer, step)
             for j in range(n):
                 c = 0
                 while c < width:
                     factor = simd.load_as(sums, c, zero), simd.load_as(sums, width + c, zero)
                     p = quotient(simd.load_as(buffer, j * step + c, zero), factor)
-                    _put(out, begin + j * inner + k + c, p)
+                    _put(out, begin + j * inner + at + c, p)
                     c += w
-        else:
+            k += width
+        if inner < w:
             for j in range(n):
                 for c in range(inner):
                     simd.put(narrow_x, j * w + c, simd.get(x, begin + j * inner + c))
