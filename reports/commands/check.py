@@ -17,6 +17,7 @@ from impls.agreement import Finding, Status
 from ..progress import Bar
 from ..selection import select
 from ..terminal import console
+from ..text import plural
 
 _COUNTED: tuple[Status, ...] = ("agrees", "differs", "wrong", "not supported")
 _SHOWN = 20
@@ -98,7 +99,7 @@ def _differences(findings: Sequence[Finding]) -> list[str]:
         if finding.status == "differs":
             grouped.setdefault((f"{finding.operation}.{finding.implementation}", finding.declared), []).append(finding)
     return [
-        f"differs: {who} in {len(own)} cases: {reason}; for one {own[0].case} {own[0].dtype}: {own[0].detail}"
+        f"differs: {who} in {plural(len(own), 'case')}: {reason}; for one {own[0].case} {own[0].dtype}: {own[0].detail}"
         for (who, reason), own in grouped.items()
     ]
 
