@@ -174,27 +174,3 @@ def test_argmax_of_short_rows_of_bytes(n):
     x = np.random.default_rng(6).integers(-2, 3, (200, n, 1)).astype(np.int8)
     kernel = impls.load("argmax", "numba_parallel").kernel
     assert agreement.run_checked(contract.ARGMAX, kernel, x) is None
-
-
-# Rows in whole tiles and beyond, few and many rows, parts of the rows of one array, columns fewer than lanes.
-STRIDED = [(2, 5, 70), (2, 16, 4099), (2, 40, 4099), (1, 9000, 64), (3, 33, 16), (1, 40001, 3), (2, 19, 5), (1, 1, 20)]
-
-
-@pytest.mark.parametrize("shape", STRIDED)
-@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int8"])
-def test_argmax_over_a_strided_axis(dtype, shape):
-    rng = np.random.default_rng(4)
-    kernel = impls.load("argmax", "numba_parallel").kernel
-    x = rng.integers(-2, 3, shape).astype(dtype)
-    assert agreement.run_checked(contract.ARGMAX, kernel, x) is None
-    if x.dtype.kind == "f":
-        x[rng.random(shape) < 0.02] = np.nan
-        x[rng.random(shape) < 0.2] *= -1
-        assert agreement.run_checked(contract.ARGMAX, kernel, x) is None
-
-
-@pytest.mark.parametrize("n", [2, 3, 10, 47, 63, 64])
-def test_argmax_of_short_rows_of_bytes(n):
-    x = np.random.default_rng(6).integers(-2, 3, (200, n, 1)).astype(np.int8)
-    kernel = impls.load("argmax", "numba_parallel").kernel
-    assert agreement.run_checked(contract.ARGMAX, kernel, x) is None
