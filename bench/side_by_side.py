@@ -127,13 +127,14 @@ def largest_error(x: np.ndarray, result: np.ndarray, elements: int = 1 << 22) ->
 
 def _interleave(calls: dict[str, Callable[[], Any]], rounds: int, one_thread: bool) -> dict[str, list[float]]:
     clock = time.process_time if one_thread else time.perf_counter
-    number, times = {}, {}
+    number: dict[str, int] = {}
+    times: dict[str, list[float]] = {}
     for name, call in calls.items():
         call()
         start = time.perf_counter()
         call()
         number[name] = max(1, min(10000, round(SAMPLE_SECONDS / max(time.perf_counter() - start, 1e-7))))
-        times[name] = [math.inf] * 0
+        times[name] = []
     for turn in range(rounds):
         for name in calls if turn % 2 else reversed(calls):
             call = calls[name]
