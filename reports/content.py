@@ -113,7 +113,7 @@ class Content:
     @property
     def most_panels(self) -> int:
         """How many panels a section draws: fewer where there is so much that drawing would take long."""
-        return 12 if len(self.table) < 20_000 else 5
+        return 12 if len(self.table) < 20_000 else 5 if len(self.table) < 50_000 else 3
 
     @cached_property
     def facts(self) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -156,7 +156,7 @@ def gather(folders: Sequence[Path], baseline: str | None = None) -> Content:
         reports.runs.NoResults: a folder is missing or holds no results.
         ValueError: the baseline was not measured.
     """
-    with _no_collection():
+    with no_collection():
         stored = [read(Path(folder)) for folder in folders]
         everything = table.frame(stored)
         newest, notes = _newest(everything, stored)
@@ -165,7 +165,7 @@ def gather(folders: Sequence[Path], baseline: str | None = None) -> Content:
 
 
 @contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """No garbage collection: it would go through hundreds of thousands of small new objects again and again."""
     was = gc.isenabled()
     gc.disable()

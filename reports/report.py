@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import files, markdown, page, sections
-from .content import Content
+from .content import Content, no_collection
 from .content import gather as content
 
 __all__ = ["PAGE", "content", "write", "write_content"]
@@ -28,6 +28,11 @@ def write(folders: Sequence[Path], output: Path, baseline: str | None = None) ->
 
 def write_content(found: Content, output: Path) -> Path:
     """The same from content that is at hand."""
+    with no_collection():
+        return _write(found, output)
+
+
+def _write(found: Content, output: Path) -> Path:
     parts = sections.build(found)
     output.mkdir(parents=True, exist_ok=True)
     drawn = output / "figures"
