@@ -16,6 +16,8 @@ from . import workloads
 IMPLEMENTATIONS = ("numba_cuda", "torch_cuda", "torch_cuda_compiled", "cupy", "jax_cuda")
 
 SWEEP_BYTES = 1 << 29  # of x: with the result 1 GiB of traffic for softmax
+API_SHAPE = (65536, 1024, 1)  # of end-to-end calls and of transfers: 256 MiB of float32
+LAUNCH_SHAPE = (1, 32, 1)
 _SIZES = (2, 10, 32, 64, 256, 1024, 4096, 8192, 16384, 32768, 131072, 524288, 4194304)
 _OTHER_SIZES = (32, 1024, 16384, 131072)  # of the dtypes other than float32
 _STRIDED = {

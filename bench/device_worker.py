@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -27,9 +28,6 @@ from . import device_cells, device_timing, starts, workloads
 from .device_timing import Contestant
 
 SPARE = 0.8  # of the free memory, that buffers may take
-MINE = 256 << 20  # bytes that transfers and end-to-end calls move
-API_SHAPE = (65536, 1024, 1)
-LAUNCH_SHAPE = (1, 32, 1)
 SIMULATED_SHAPE = (4, 32, 1)
 
 Emit = Callable[[dict[str, Any]], None]
@@ -160,7 +158,7 @@ class Work:
 
     def _launch(self, task: dict[str, Any]) -> None:
         """What Python takes to start a call on a tiny array."""
-        x = workloads.scores(LAUNCH_SHAPE, "float32")
+        x = workloads.scores(device_cells.LAUNCH_SHAPE, "float32")
         for name, implementation in self._parts(task):
 
             def measure(kernel: impls.Kernel = implementation.kernel) -> dict[str, Any]:
@@ -173,7 +171,7 @@ class Work:
 
     def _api(self, task: dict[str, Any]) -> None:
         """End to end: the public function on a host array, copies in and out included."""
-        x = workloads.scores(SIMULATED_SHAPE if self.simulated else API_SHAPE, "float32")
+        x = workloads.scores(SIMULATED_SHAPE if self.simulated else device_cells.API_SHAPE, "float32")
         operation = contract.OPERATIONS[task["operation"]]
         function = getattr(impls, task["operation"])
         for name, implementation in self._parts(task):
@@ -189,7 +187,7 @@ class Work:
         """Copies between host and device, of pinned and of ordinary memory."""
         from numba import cuda
 
-        count = 256 if self.simulated else MINE // 4
+        count = 256 if self.simulated else math.prod(device_cells.API_SHAPE)
         for name in task["names"]:
             if name in task.get("without", ()):
                 continue

@@ -14,7 +14,7 @@ from typing import Any
 
 from asv_runner.statistics import compute_stats
 
-from bench import starts
+from bench import device_cells, starts
 
 from . import files
 from .asv_results import FORMAT
@@ -128,8 +128,8 @@ class Results:
 
         small = list(worker.SIMULATED_SHAPE)
         shapes = {
-            "launch": list(worker.LAUNCH_SHAPE),
-            "api": small if self._simulated else list(worker.API_SHAPE),
+            "launch": list(device_cells.LAUNCH_SHAPE),
+            "api": small if self._simulated else list(device_cells.API_SHAPE),
             "start": list(starts.START_SHAPE),
         }
         return list(task["cell"]["shape"]) if task["kind"] == "cell" else shapes.get(task["kind"])

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from bench import device_cells
+
 from . import text
 
 # The rungs of the ladder, in the order in which a user meets them: (key, title, what it is).
@@ -17,14 +19,21 @@ RUNGS = (
     ("warm", "first call, from cache", "the same with the compiled code on disk"),
     ("call", "steady call", "the kernel on a preallocated output: 1024 × 1024 elements"),
     ("api", "public function", "the public function on the same input: it checks it and allocates the result"),
-    ("launch", "launch", "starting one call on the device from Python, without waiting for it"),
-    ("transfer_in", "copy to the device", "copying the input from host memory to the device"),
-    ("transfer_out", "copy back", "copying the result from the device to host memory"),
-    ("device", "device kernel", "the kernel alone, timed on the device"),
-    ("end_to_end", "end to end", "copy to the device, kernel and copy back"),
+    ("launch", "launch", "starting one call on the device from Python, without waiting for it: 32 elements"),
+    ("transfer_in", "copy to the device", "256 MiB from pinned host memory to the device"),
+    ("transfer_out", "copy back", "256 MiB from the device to pinned host memory"),
+    ("device", "device kernel", "the kernel alone, timed on the device: 131,072 × 1024 elements"),
+    (
+        "end_to_end",
+        "end to end",
+        "the public function on 65,536 × 1024 elements of the host: copy, kernel, copy back",
+    ),
 )
 DEVICE_RUNGS = ("launch", "transfer_in", "transfer_out", "device", "end_to_end")
+_ON_DEVICE = {"launch", "device", "end_to_end"}  # those of an implementation
 STEADY_N, STEADY_ELEMENTS = 1024, 1 << 20
+_KERNEL_ELEMENTS = device_cells.SWEEP_BYTES // 4
+_TRANSFERS = {"host to device, pinned": "transfer_in", "device to host, pinned": "transfer_out"}
 
 
 @dataclass(frozen=True)
@@ -51,34 +60,40 @@ class Ladder:
 def ladders(table: pd.DataFrame) -> list[Ladder]:
     """The ladder of every implementation whose start, or whose steps on a device, were measured."""
     good = table[table["status"] == "ok"]
-    elements = good["outer"] * good["n"] * good["inner"]
-    steady = good["n"].fillna(0).eq(STEADY_N) & (elements.isna() | elements.eq(STEADY_ELEMENTS))
-    wanted = (
-        good["benchmark"].isin(["Start", "Device"])
-        | (good["benchmark"].isin(["Sweep", "Api"]) & good["statistic"].eq("time") & steady)
-    )  # fmt: skip
     found: dict[tuple[str, str, str, str], dict[str, dict[Any, Any]]] = {}
-    for row in good[wanted].to_dict("records"):
-        key = (row["run"], row["operation"], row["implementation"], row["dtype"])
-        found.setdefault(key, {})[_rung(row)] = row
-    return [
-        Ladder(
-            *key,
-            rungs={rung: rows[rung]["value"] for rung, _, _ in RUNGS if rung in rows},
-            call_low=rows["call"]["low"] if "call" in rows else math.nan,
-            call_high=rows["call"]["high"] if "call" in rows else math.nan,
-        )
-        for key, rows in found.items()
-        if not {"load", "cold", *DEVICE_RUNGS}.isdisjoint(rows)
-    ]
+    copies: dict[str, dict[str, float]] = {}  # of each run: they are the same for all of its implementations
+    for row in good[good["benchmark"].isin(["Start", "Sweep", "Api", "Launch", "Transfer"])].to_dict("records"):
+        if row["benchmark"] == "Transfer":
+            if row["implementation"] in _TRANSFERS:
+                copies.setdefault(row["run"], {})[_TRANSFERS[row["implementation"]]] = row["value"]
+        elif rung := _rung(row):
+            key = (row["run"], row["operation"], row["implementation"], row["dtype"])
+            found.setdefault(key, {})[rung] = row
+    ladders = []
+    for key, rows in found.items():
+        values = {rung: row["value"] for rung, row in rows.items()}
+        if not _ON_DEVICE.isdisjoint(values):
+            values |= copies.get(key[0], {})
+        if _ON_DEVICE.isdisjoint(values) and {"load", "cold"}.isdisjoint(values):
+            continue
+        low, high = (rows["call"]["low"], rows["call"]["high"]) if "call" in rows else (math.nan, math.nan)
+        ladders.append(Ladder(*key, {rung: values[rung] for rung, _, _ in RUNGS if rung in values}, low, high))
+    return ladders
 
 
-def _rung(row: dict[Any, Any]) -> str:
-    if row["statistic"] == "first_call":
-        return str(row["cache"])
-    if row["statistic"] == "time":
-        return {"Sweep": "call", "Api": "api"}.get(row["benchmark"], "end_to_end")
-    return str(row["statistic"])
+def _rung(row: dict[Any, Any]) -> str | None:
+    """The rung that a measurement is, None for those that are none: other inputs of the same benchmarks."""
+    if row["benchmark"] == "Launch":
+        return "launch"
+    if row["benchmark"] == "Start":
+        return str(row["cache"]) if row["statistic"] == "first_call" else str(row["statistic"])
+    if row["statistic"] != "time" or row["n"] != STEADY_N:
+        return None
+    sizes = [row["outer"], row["n"], row["inner"]]
+    elements = STEADY_ELEMENTS if any(map(pd.isna, sizes)) else math.prod(sizes)
+    if row["benchmark"] == "Sweep":
+        return {STEADY_ELEMENTS: "call", _KERNEL_ELEMENTS: "device"}.get(elements)
+    return {STEADY_ELEMENTS: "api", math.prod(device_cells.API_SHAPE): "end_to_end"}.get(elements)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import statistics
 import numpy as np
 import pytest
 
+from bench import device_cells
 from reports import agreement, comparison, content, grids, report, runs, scaling, starts, table
 from tests.report_data import COMMIT, FAILED, IMPLEMENTATIONS, Results, everything, findings
 
@@ -48,19 +49,38 @@ def test_the_ladder_says_that_there_is_no_device(tmp_path):
 
 
 def test_the_ladder_of_a_device_has_its_steps_also_where_no_start_was_measured(tmp_path):
-    steps = {"launch": 5e-6, "transfer_in": 2e-3, "transfer_out": 3e-3, "device": 1e-4, "end_to_end": 6e-3}
     found = Results()
-    for statistic, value in steps.items():
-        found.add(f"softmax.Device.track_{statistic}", ("numba_cuda", "float32"), value)
+    for benchmark, name, more, seconds in (
+        ("Launch", "numba_cuda", (), 5e-6),
+        ("Transfer", "host to device, pinned", (), 2e-3),
+        ("Transfer", "device to host, pinned", (), 3e-3),
+        ("Transfer", "host to device", (), 9e-3),
+        ("Sweep", "numba_cuda", (1024,), 1e-4),
+        ("Api", "numba_cuda", (1024,), 6e-3),
+    ):
+        rows = {"Sweep": 131072, "Api": 65536}.get(benchmark)
+        shape = {"shape": (rows, 1024, 1)} if rows else {}
+        found.add(f"softmax.{benchmark}.time_call", (name, "float32", *more), [[seconds]], **shape)
     # 1024 columns of another number of rows are no step of the ladder.
-    found.add("softmax.Sweep.time_call", ("numba_cuda", "float32", 1024), FAST, shape=(4096, 1024, 1))
+    found.add("softmax.Sweep.time_call", ("other", "float32", 1024), FAST, shape=(4096, 1024, 1))
     found.write(tmp_path)
     (ladder,) = starts.ladders(content.gather([tmp_path]).table)
+    steps = {"launch": 5e-6, "transfer_in": 2e-3, "transfer_out": 3e-3, "device": 1e-4, "end_to_end": 6e-3}
+    assert ladder.implementation == "numba_cuda"
     assert ladder.rungs == pytest.approx(steps)
     page = report.write([tmp_path], tmp_path).read_text()
     assert NO_DEVICE not in page
     for _, title, meaning in starts.RUNGS:
         assert (title in page and meaning in page) == any(t == title and k in steps for k, t, _ in starts.RUNGS)
+
+
+def test_the_sizes_that_the_ladder_names_are_those_measured_on_a_device():
+    words = {key: meaning for key, _, meaning in starts.RUNGS}
+    rows, n, _ = device_cells.API_SHAPE
+    assert f"{rows:,} × {n} elements" in words["end_to_end"]
+    assert words["transfer_in"].startswith(f"{rows * n * 4 >> 20} MiB")
+    assert f"{device_cells.SWEEP_BYTES // 4 // 1024:,} × 1024 elements" in words["device"]
+    assert f"{math.prod(device_cells.LAUNCH_SHAPE)} elements" in words["launch"]
 
 
 def test_break_even_is_the_difference_of_starts_over_the_difference_of_calls(tmp_path):
