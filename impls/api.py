@@ -111,10 +111,10 @@ def argmax(
     if stream is not None:
         raise TypeError(_STREAM)
     x = _native(a, contract.ARGMAX)
-    if axis is not None and isinstance(axis, Sequence):
+    if axis is not None and type(axis) is not int and isinstance(axis, Sequence):
         raise TypeError(f"argmax takes one axis or None, got {axis!r}")
     folded = fold(x, axis, order_matters=True)
-    shape = folded.reduced(x.shape, keepdims)
+    shape = folded.keepdims if keepdims else folded.reduced
     if out is not None:
         _check_out(out, shape, _INDEX)
     if x.size == 0:

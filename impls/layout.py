@@ -6,6 +6,7 @@ layouts cost one copy.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,14 +22,16 @@ class Fold:
     Attributes:
         shape: (outer, n, inner).
         before: the array's shape just before it was folded.
-        axes: the reduced axes of the original array, normalised; None for all.
+        reduced: the original array's shape without the reduced axes.
+        keepdims: the same with length 1 in their place.
         transposed: the array is Fortran-ordered and is folded through its transpose.
         moved: axes that must first be moved to the end, because they are not neighbours.
     """
 
     shape: tuple[int, int, int]
     before: tuple[int, ...]
-    axes: tuple[int, ...] | None
+    reduced: tuple[int, ...]
+    keepdims: tuple[int, ...]
     transposed: bool = False
     moved: tuple[int, ...] | None = None
 
@@ -55,13 +58,6 @@ class Fold:
             return np.moveaxis(result, range(-len(self.moved), 0), self.moved)
         return result
 
-    def reduced(self, shape: tuple[int, ...], keepdims: bool) -> tuple[int, ...]:
-        """The original array's shape without the reduced axes, or with length 1 in their place."""
-        axes = range(len(shape)) if self.axes is None else self.axes
-        if keepdims:
-            return tuple(1 if i in axes else length for i, length in enumerate(shape))
-        return tuple(length for i, length in enumerate(shape) if i not in axes)
-
 
 def fold(a: np.ndarray, axis: int | Sequence[int] | None, order_matters: bool = False) -> Fold:
     """How to fold an array around one axis, several, or all (None).
@@ -74,23 +70,43 @@ def fold(a: np.ndarray, axis: int | Sequence[int] | None, order_matters: bool = 
         TypeError: an axis is no integer.
         ValueError: an axis is named twice, or none is named.
     """
-    shape, ndim = a.shape, a.ndim
+    return fold_shape(a.shape, axis, a.flags.fnc, order_matters)
+
+
+def fold_shape(
+    shape: tuple[int, ...],
+    axis: int | Sequence[int] | None,
+    transposed: bool = False,
+    order_matters: bool = False,
+) -> Fold:
+    """The same for an array of this shape, C-contiguous or, if `transposed`, Fortran-ordered only."""
+    if axis is not None and type(axis) is not int and isinstance(axis, Sequence):
+        axis = tuple(axis)
+    return _fold(shape, axis, transposed, order_matters)
+
+
+# Typed: an axis of 1.0 is refused although it equals 1. Working it out takes longer than a small kernel.
+@functools.lru_cache(maxsize=256, typed=True)
+def _fold(shape: tuple[int, ...], axis: int | tuple[int, ...] | None, transposed: bool, order_matters: bool) -> Fold:
+    ndim = len(shape)
     if axis is None or (ndim == 0 and axis in (0, -1)):  # NumPy takes axis 0 of a scalar
-        transposed = a.flags.fnc and not order_matters
-        return Fold((1, a.size, 1), shape[::-1] if transposed else shape, None, transposed)
-    if isinstance(axis, Sequence):
+        transposed = transposed and not order_matters
+        before = shape[::-1] if transposed else shape
+        return Fold((1, math.prod(shape), 1), before, (), (1,) * ndim, transposed)
+    if isinstance(axis, tuple):
         axes = tuple(sorted(normalize_axis_tuple(axis, ndim, "axis")))
         if not axes:
             raise ValueError("axis is empty: accepted are None, an axis, or several axes")
     else:
         axes = (normalize_axis_index(axis, ndim),)
+    reduced = tuple(length for i, length in enumerate(shape) if i not in axes)
+    keepdims = tuple(1 if i in axes else length for i, length in enumerate(shape))
     first, last = axes[0], axes[-1]
     if last - first + 1 != len(axes):
-        kept = [length for i, length in enumerate(shape) if i not in axes]
-        gone = [shape[i] for i in axes]
-        return Fold((math.prod(kept), math.prod(gone), 1), (*kept, *gone), axes, moved=axes)
-    transposed = a.flags.fnc
+        gone = tuple(shape[i] for i in axes)
+        folded = (math.prod(reduced), math.prod(gone), 1)
+        return Fold(folded, (*reduced, *gone), reduced, keepdims, moved=axes)
     if transposed:
         shape, first, last = shape[::-1], ndim - 1 - last, ndim - 1 - first
     folded = (math.prod(shape[:first]), math.prod(shape[first : last + 1]), math.prod(shape[last + 1 :]))
-    return Fold(folded, shape, axes, transposed)
+    return Fold(folded, shape, reduced, keepdims, transposed)

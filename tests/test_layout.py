@@ -52,10 +52,17 @@ def test_strided_input_is_copied() -> None:
 
 
 def test_reduced_shapes() -> None:
-    assert fold(A, 1).reduced(A.shape, keepdims=False) == (3, 5)
-    assert fold(A, 1).reduced(A.shape, keepdims=True) == (3, 1, 5)
-    assert fold(A, None).reduced(A.shape, keepdims=False) == ()
-    assert fold(A, None).reduced(A.shape, keepdims=True) == (1, 1, 1)
+    assert fold(A, 1).reduced == (3, 5)
+    assert fold(A, 1).keepdims == (3, 1, 5)
+    assert fold(A, None).reduced == ()
+    assert fold(A, None).keepdims == (1, 1, 1)
+
+
+def test_an_axis_that_only_equals_one_is_refused_after_that_one() -> None:
+    assert fold(A, 1).shape[1] == A.shape[1]
+    with pytest.raises(TypeError):
+        fold(A, 1.0)  # type: ignore[arg-type]
+    assert fold(A, [0, 2]) == fold(A, (0, 2))
 
 
 @pytest.mark.parametrize("shape", [(1,), (3, 5), (7, 1, 2)])

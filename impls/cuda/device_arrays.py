@@ -12,14 +12,13 @@ import contextlib
 import functools
 import math
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numba import cuda
 
 from .. import contract
-from ..layout import Fold, fold
+from ..layout import Fold, fold_shape
 from . import plans
 
 NAME = "numba_cuda"
@@ -42,7 +41,7 @@ def argmax(x: Any, axis: int | None, out: Any, keepdims: bool, impl: str | None,
     _check_implementation("argmax", impl)
     with _on_device_of(x):
         a, folded, queue = _prepare(x, axis, contract.ARGMAX, stream)
-        shape, index = folded.reduced(tuple(a.shape), keepdims), np.dtype(np.int64)
+        shape, index = folded.keepdims if keepdims else folded.reduced, np.dtype(np.int64)
         result = _like(x, shape, index) if out is None else out
         target = _view(out, shape, index, x) if out is not None else _as_numba(result)
         _run("argmax", a, target, folded, (folded.shape[0], folded.shape[2]), queue)
@@ -70,12 +69,9 @@ def _prepare(x: Any, axis: Any, operation: contract.Operation, stream: Any) -> t
     _check_contiguous("the array", a)
     if operation is contract.ARGMAX and isinstance(axis, Sequence):
         raise TypeError(f"argmax takes one axis or None, got {axis!r}")
-    shape = tuple(a.shape)
-    flags = SimpleNamespace(fnc=False)
-    described: Any = SimpleNamespace(shape=shape, ndim=len(shape), size=math.prod(shape), flags=flags)
-    folded = fold(described, axis, order_matters=True)
+    folded = fold_shape(tuple(a.shape), axis, order_matters=True)
     if folded.moved is not None:
-        raise ValueError(f"axes {folded.axes} are not neighbours: on the device that would need a copy of the array")
+        raise ValueError(f"axes {folded.moved} are not neighbours: on the device that would need a copy of the array")
     if folded.shape[1] == 0:
         raise ValueError(f"{operation.name} of an empty axis: there is no element to choose from")
     return a, folded, queue
