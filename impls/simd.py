@@ -617,6 +617,17 @@ def interleave(typing: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic
+def join(typing: Any, a: Any, b: Any) -> Any:
+    """The lanes of a and then those of b, as one vector."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        lanes = ir.Constant(ir.VectorType(_I32, 2 * a.lanes), list(range(2 * a.lanes)))
+        return builder.shuffle_vector(args[0], args[1], lanes)
+
+    return Vector(a.element, 2 * a.lanes)(a, a), codegen
+
+
+@intrinsic
 def transpose4(typing: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
     """Four vectors of 4 lanes as the rows of a matrix: its columns, as a tuple of four."""
 
