@@ -6,6 +6,8 @@ import importlib
 import json
 import pickle
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -258,3 +260,15 @@ def test_calibration() -> None:
         time.sleep(0.3)
 
     assert base.calibrate(slow) == (1, 1)
+
+
+def test_the_benchmarks_are_found_where_no_cuda_package_is_installed() -> None:
+    # asv imports every module of the package; a plain installation has no numba-cuda.
+    program = (
+        "import sys, importlib, pkgutil; sys.modules['numba.cuda'] = None; sys.modules['numba_cuda'] = None\n"
+        "import bench\n"
+        "for module in pkgutil.iter_modules(bench.__path__): importlib.import_module(f'bench.{module.name}')\n"
+    )
+    root = Path(__file__).parent.parent
+    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

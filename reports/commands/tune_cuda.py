@@ -51,8 +51,9 @@ def main(args: argparse.Namespace) -> int:
 
     if reason := platform.unavailable():
         raise UsageError(f"{reason}; --simulate rehearses the command without a GPU")
-    from bench import device_tuning
     from impls.cuda import plans, regimes
+
+    from .. import device_tuning
 
     name = platform.device_name()
     path = regimes.machine_file(name) if args.output is None else args.output

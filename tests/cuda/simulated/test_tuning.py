@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import device_tuning
 from impls.cuda import plans, platform, regimes
 from impls.cuda.regimes import Regime
-from reports import cli
+from reports import cli, device_tuning
 from tests.cuda import simulator
 
 

@@ -9,14 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench import device_cells, device_timing
+from bench.device_cells import Cell
+from bench.device_timing import Contestant
 from impls import backends, contract
 from impls.cuda import plans, platform, regimes, tuning
 from impls.cuda.elements import ELEMENTS
 from impls.cuda.regimes import Regime, Table
-
-from . import device_cells, device_timing
-from .device_cells import Cell
-from .device_timing import Contestant
 
 TUNING_BYTES = 1 << 28  # of x: 512 MiB of traffic for softmax, several times the cache
 INNER = 1024  # neighbouring columns of a strided axis
