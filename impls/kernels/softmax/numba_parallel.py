@@ -34,8 +34,9 @@ from ...vector_math import (
 from ...views import plain
 
 PARALLEL = 1 << 14  # elements from which a call is shared out among threads
-# Columns from which results bypass the caches. Measured beyond them, AMD Zen 3, one and two threads: up to 5 times
-# slower in rows of 128, even at about 4096, 10% faster from 16384 on in float32 and never in float64.
+# Columns from which float32 results bypass the caches. Measured beyond them, AMD Zen 3, one and two threads: up to 5
+# times slower in rows of 128, within 10% at 4096, up to 20% faster from 16384 on with two threads (but 6 to 14% slower
+# in rows of 2^22). In float64 up to 10% slower below 2^20 columns and no better with two threads above.
 STREAM = 1 << 14
 LEAST = 16  # columns that a row needs to be worked on by itself
 # Vectors of columns below which rows are transposed, so that each lane has a row of its own. Measured on one thread
