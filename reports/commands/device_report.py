@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import sys
 from pathlib import Path
 
 from bench import device_cells
 from impls import contract, registry
 
-from .. import report, terminal
+from .. import report, run_folder, terminal
 from ..cli import UsageError
 from ..content import gather
 from ..device_report import NoDevice, Plan, Report, probe
@@ -18,7 +17,6 @@ from ..device_session import Line
 from ..progress import Bar
 from ..selection import select
 
-RESULTS = Path("maxbench-results")
 SECONDS, LEAST_SECONDS = 480.0, 60.0
 
 
@@ -46,7 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     how.add_argument("--machine", metavar="NAME", help="the machine's name in results (default: its host name)")
     where = parser.add_argument_group("results")
-    where.add_argument("--output", type=Path, metavar="DIR", help=f"a new folder (default: {RESULTS}/device-<time>)")
+    where.add_argument(
+        "--output", type=Path, metavar="DIR", help=f"a new folder (default: {run_folder.RESULTS}/device-<time>)"
+    )
     where.add_argument("--baseline", metavar="NAME", help="the implementation that speed-ups are over")
     where.add_argument("--format", choices=terminal.FORMATS, default="table", help="of the answer on standard output")
 
@@ -66,7 +66,7 @@ def main(args: argparse.Namespace) -> int:
         device = probe(plan.variables)
     except NoDevice as error:
         raise UsageError(f"{error}; --simulate rehearses the command without one") from None
-    plan.folder = _folder(args.output)
+    plan.folder = run_folder.new(args.output, "device-")
     with Bar() as bar:
         found = Report(plan, device)
 
@@ -76,27 +76,11 @@ def main(args: argparse.Namespace) -> int:
         found.run(seen)
         bar.show("writing the report", 1, 1, None)
         content = gather([plan.folder], args.baseline)
-        page = report.write_content(content, plan.folder)
-    terminal.show(content, args.format)
-    print(f"\nReport: {page}", file=sys.stderr)
-    wrong = [i for i in found.side["implementations"] if i["status"] == "wrong"]
-    for one in wrong:
-        print(f"wrong: {one['operation']}.{one['name']}: {one['reason']}", file=sys.stderr)
-    return 1 if wrong else 0
+        report.write_content(content, plan.folder)
+    return run_folder.conclude(content, plan.folder, found.side["implementations"], args.format)
 
 
 def _entries(args: argparse.Namespace) -> tuple[registry.Entry, ...]:
     if args.only:
         return select(args.only, args.operation)
     return tuple(e for e in select(None, args.operation) if e.name in device_cells.IMPLEMENTATIONS)
-
-
-def _folder(output: Path | None) -> Path:
-    folder = output or RESULTS / f"device-{datetime.datetime.now():%Y%m%d-%H%M%S}"
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"--output {folder} exists and is not an empty folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--output {folder}: {error.strerror}") from None
-    return folder.resolve()

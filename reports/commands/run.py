@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
 import shlex
@@ -16,7 +15,7 @@ import numpy as np
 from bench import workloads
 from impls import contract, layout
 
-from .. import environment, files, report, terminal
+from .. import environment, files, report, run_folder, terminal
 from ..asv_driver import AsvFailed
 from ..cli import UsageError
 from ..content import gather
@@ -24,8 +23,6 @@ from ..measure import Measurement, Plan
 from ..progress import Bar
 from ..runs import SCHEMA, SIDE_CAR
 from ..selection import select
-
-RESULTS = Path("maxbench-results")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument("--machine", metavar="NAME", help="the machine's name in results (default: its host name)")
     where = parser.add_argument_group("results")
-    where.add_argument("--output", type=Path, metavar="DIR", help=f"a new folder (default: {RESULTS}/<date>-<time>)")
+    where.add_argument(
+        "--output", type=Path, metavar="DIR", help=f"a new folder (default: {run_folder.RESULTS}/<date>-<time>)"
+    )
     where.add_argument("--resume", type=Path, metavar="DIR", help="go on with an interrupted run, with its own options")
     where.add_argument("--baseline", metavar="NAME", help="the implementation that speed-ups are over")
     where.add_argument("--format", choices=terminal.FORMATS, default="table", help="of the answer on standard output")
@@ -79,13 +78,10 @@ def main(args: argparse.Namespace) -> int:
             return _interrupted(plan, args)
         bar.show("writing the report", 0, 1, None)
         content = gather([plan.folder], args.baseline)
-        page = report.write_content(content, plan.folder)
-    terminal.show(content, args.format)
-    print(f"\nReport: {page}", file=sys.stderr)
-    wrong = [i for i in measurement.side["implementations"] if i["status"] == "wrong"]
-    for one in wrong:
-        print(f"wrong, so not measured: {one['operation']}.{one['name']}: {one['reason']}", file=sys.stderr)
-    return 1 if wrong else 0
+        report.write_content(content, plan.folder)
+    return run_folder.conclude(
+        content, plan.folder, measurement.side["implementations"], args.format, "wrong, so not measured"
+    )
 
 
 def _interrupted(plan: Plan, args: argparse.Namespace) -> int:
@@ -126,7 +122,7 @@ def _plan(args: argparse.Namespace) -> Plan:
             raise UsageError(f"no chosen operation takes {', '.join(dtypes)}")
         entries = kept
     return Plan(
-        folder=_folder(args).resolve(),
+        folder=args.resume.resolve() if args.resume is not None else run_folder.new(args.output),
         grid="full" if args.full else "quick",
         entries=entries,
         dtypes=dtypes,
@@ -160,24 +156,6 @@ def _array(args: argparse.Namespace) -> tuple[dict[str, Any], tuple[str, ...]]:
     }
     softmax = name if name in contract.FLOATS else "float64"
     return described, tuple(dict.fromkeys((softmax, name)))
-
-
-def _folder(args: argparse.Namespace) -> Path:
-    if args.resume is not None:
-        return Path(args.resume)
-    if args.output is None:
-        stem = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-        folder = next(f for f in (RESULTS / f"{stem}{suffix}" for suffix in ("", *"abcdefgh")) if not f.exists())
-    else:
-        folder = args.output
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        hint = f"; go on with it by --resume {folder}" if (folder / SIDE_CAR).exists() else ""
-        raise UsageError(f"--output {folder} exists and is not an empty folder{hint}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--output {folder}: {error.strerror}") from None
-    return folder
 
 
 def _words(args: argparse.Namespace) -> list[str]:
