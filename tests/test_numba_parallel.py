@@ -98,7 +98,7 @@ def test_read_only_input_is_neither_copied_nor_compiled_for(operation):
     assert len(module.rows.signatures) == compiled
 
 
-@pytest.mark.parametrize("shape", [(40, 7, 1), (9, 50, 1), (3, 5, 37), (3, 600, 3), (1, 70003, 1)])
+@pytest.mark.parametrize("shape", [(40, 7, 1), (9, 50, 1), (3, 5, 37), (3, 600, 3), (3, 601, 4), (1, 70003, 1)])
 @pytest.mark.parametrize("operation", list(contract.OPERATIONS))
 def test_nothing_beside_the_output_is_written(operation, shape):
     rule = contract.OPERATIONS[operation]
@@ -131,7 +131,7 @@ def test_columns_beyond_whole_vectors_are_computed_by_one_thread(dtype):
         assert contract.SOFTMAX.verify(x, kernel.run(x, contract.SOFTMAX.allocate(x))) is None
 
 
-@pytest.mark.parametrize("shape", [(3, 40, 1), (3, 1000, 1), (1, 1 << 17, 1), (2, 21, 70), (1, 600, 64)])
+@pytest.mark.parametrize("shape", [(3, 40, 1), (3, 1000, 1), (1, 1 << 17, 1), (2, 21, 70), (1, 600, 64), (1, 601, 2)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_nan_of_any_payload_makes_its_row_nan(dtype, shape):
     x = np.zeros(shape, dtype)
@@ -143,13 +143,29 @@ def test_a_nan_of_any_payload_makes_its_row_nan(dtype, shape):
     assert np.isnan(out).sum() == shape[1]
 
 
-@pytest.mark.parametrize("shape", [(3, 1, 1), (3, 40, 1), (3, 1000, 1), (1, 9, 33)])
+@pytest.mark.parametrize("shape", [(3, 1, 1), (3, 40, 1), (3, 1000, 1), (1, 9, 33), (1, 601, 4)])
 def test_a_sole_finite_score_has_probability_one(shape):
     x = np.full(shape, -np.inf, "float32")
     x[:, 0] = np.random.default_rng(0).standard_normal((shape[0], shape[2])) * 30
     out = contract.SOFTMAX.allocate(x)
     impls.load("softmax", "numba_parallel").kernel.run(x, out)
     assert (out[:, 0] == 1).all()
+
+
+# Fewer vectors than a piece has and more, one and several of outer, whole vectors and an odd rest.
+NARROW = [(2, 1003, 2), (1, 30001, 2), (3, 513, 4), (1, 20000, 8), (2, 4099, 8), (1, 600, 3)]
+
+
+@pytest.mark.parametrize("shape", NARROW)
+@pytest.mark.parametrize("dtype", contract.FLOATS)
+def test_softmax_over_few_long_columns(dtype, shape):
+    rng = np.random.default_rng(4)
+    kernel = impls.load("softmax", "numba_parallel").kernel
+    for plant in (0, -np.inf, np.nan, np.inf):
+        x = (rng.standard_normal(shape) * 5).astype(dtype)
+        x[0, -1, 0] = x[-1, 5, 1] = plant
+        x[-1, :, -1] = plant if np.isneginf(plant) else x[-1, :, -1]
+        assert agreement.run_checked(contract.SOFTMAX, kernel, x) is None
 
 
 # Rows in whole tiles and beyond, few and many rows, parts of the rows of one array, columns fewer than lanes.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from .. import text
+from .. import forked, text
 from ..figures import Figure
 from ..grids import Grid
 from ..sources import Source
@@ -51,8 +51,9 @@ def panels(
 ) -> Section:
     """Add a figure for each of the first groups, named after the section; says so where there are more."""
     start = len(section.figures)
-    for index, group in enumerate(groups[:most]):
-        section.figures.append(draw(f"{section.id}-{start + index + 1}", group))
+    section.figures += forked.each(
+        lambda index: draw(f"{section.id}-{start + index + 1}", groups[index]), min(most, len(groups))
+    )
     rest = len(groups) - most
     if rest > 0:
         section.intro += (

@@ -44,6 +44,9 @@ LEAST = 16  # columns that a row needs to be worked on by itself
 SHORT = 5
 SPLIT = 1 << 16  # columns from which a row is shared out among threads that would have none
 PIECE = 1 << 13  # columns of a piece
+# Columns up to which a row's maximum is sought before the row above it is weighed, and its quotients are computed after
+# the weights of the row below: each waits for a number that a whole row's vectors lead to.
+AHEAD = 2048
 SHARP = 512  # columns below which no branch on the data is taken to save an instruction; not measured
 BLOCK = 16  # vectors added up before their sum is added to others
 TILE = 1 << 15  # bytes of weights that a strided tile may keep
@@ -63,8 +66,12 @@ def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
     # Stores that bypass the caches pay off once these could not hold the result anyway, and in long runs only.
     streaming = 2 * x.nbytes > last_level() and x.itemsize == 4 and n >= STREAM
     if inner > 1:
+        if inner < lanes and n > TILE // 64 and lanes % inner == 0:
+            if not (threads > 1 and in_parallel(narrow_parallel, a, b, threads)):
+                narrow(a, b)
+            return out
         if inner < lanes and n > TILE // 64:
-            # Few long columns: worth a copy, as a vector has no room for them.
+            # Few long columns, of which a vector does not hold whole rows: worth a copy.
             turned = np.ascontiguousarray(x.transpose(0, 2, 1)).reshape(outer * inner, n, 1)
             out[...] = run(turned, np.empty_like(turned)).reshape(outer, inner, n).transpose(0, 2, 1)
             return out
@@ -215,16 +222,19 @@ def _has_nan(x, n, zero):
 
 
 @register_jitable
-def _weigh(x, n, top, buffer, keep):
-    """Weights of x[:n] relative to top into buffer, if they are to be kept; returns their sum."""
+def _weigh(x, n, top, buffer, keep, ahead):
+    """Weights of x[:n] relative to top into buffer, if they are to be kept; returns their sum.
+
+    Meanwhile x[ahead : ahead + n] is fetched.
+    """
     start = origin_of_row(top)
     if is_near(start):
-        return _weigh_from(x, n, top, near(start), buffer, keep)
-    return _weigh_from(x, n, top, start, buffer, keep)
+        return _weigh_from(x, n, top, near(start), buffer, keep, ahead)
+    return _weigh_from(x, n, top, start, buffer, keep, ahead)
 
 
 @numba.njit(error_model="numpy")
-def _weigh_from(x, n, top, start, buffer, keep):
+def _weigh_from(x, n, top, start, buffer, keep, ahead):
     w = simd.lanes(top)
     zero = simd.splat(top, 0)
     total = lost = 0.0
@@ -238,7 +248,7 @@ def _weigh_from(x, n, top, start, buffer, keep):
             partial = zero
             # One vector at a time: two would need more than the 16 registers of AVX2.
             while j <= end:
-                simd.prefetch(x, j + n)  # the next row, which has to come from further away than this one
+                simd.prefetch(x, j + ahead)  # a row that has to come from further away than this one
                 e = weights(_get(x, j, top), start)
                 if keep:
                     simd.store(buffer, j, e)
@@ -296,20 +306,41 @@ def _scale_streaming(buffer, n, factor, out, zero):
 def rows(x, out, streaming, first, end):
     """Rows first to end of x (outer, n, 1), n at least one vector."""
     n = x.shape[1]
-    spare = _scratch(x, n)
+    spare = _scratch(x, 2 * n)
     x, out, scratch = simd.data(x), simd.data(out), simd.data(spare)
     zero = _zero(x)
+    if n <= AHEAD:
+        if first < end:
+            _rows_ahead(x, out, scratch, n, first, end, zero)
+        return spare.size
     for i in range(first, end):
         a, b = simd.offset(x, i * n), simd.offset(out, i * n)
         top = _maximum(a, n, zero)
         if streaming:
-            total = _weigh(a, n, top, scratch, True)
+            total = _weigh(a, n, top, scratch, True, n)
             _scale_streaming(scratch, n, reciprocal(total, zero), b, zero)
         else:
             buffer = _buffer(b, scratch)
-            total = _weigh(a, n, top, buffer, True)
+            total = _weigh(a, n, top, buffer, True, n)
             _scale(buffer, n, reciprocal(total, zero), b, zero, n < SHARP or is_sharp(total, zero))
     return spare.size  # keeps it alive
+
+
+@numba.njit(error_model="numpy")
+def _rows_ahead(x, out, scratch, n, first, end, zero):
+    """Rows first to end, at least one: each step of a row next to other steps of its neighbours."""
+    top = _maximum(simd.offset(x, first * n), n, zero)
+    factor, sharp = reciprocal(1.0, zero), True
+    for i in range(first, end):
+        a, b = simd.offset(x, i * n), simd.offset(out, i * n)
+        below = _maximum(simd.offset(a, n), n, zero) if i + 1 < end else top
+        total = _weigh(a, n, top, _buffer(b, simd.offset(scratch, i % 2 * n)), True, 2 * n)
+        if i > first:
+            c = simd.offset(b, -n)
+            _scale(_buffer(c, simd.offset(scratch, (i - 1) % 2 * n)), n, factor, c, zero, sharp)
+        factor, sharp, top = reciprocal(total, zero), n < SHARP or is_sharp(total, zero), below
+    c = simd.offset(out, (end - 1) * n)
+    _scale(_buffer(c, simd.offset(scratch, (end - 1) % 2 * n)), n, factor, c, zero, sharp)
 
 
 @numba.njit(cache=True, parallel=True)
@@ -329,7 +360,7 @@ def _piece(x, n, zero):
     top = _maximum(x, n, zero)
     # Where all are -inf the difference would be NaN, which is the whole row's affair.
     base = simd.select(simd.equal(top, simd.splat(top, -np.inf)), zero, top)
-    total = _weigh(x, n, base, x, False)
+    total = _weigh(x, n, base, x, False, n)
     return np.float64(simd.reduce_max(top)), total * math.exp(-excess(base))
 
 
@@ -433,6 +464,23 @@ def long_parallel(x, out, streaming, threads):
 # Tiles of columns: each lane has a row of its own.
 
 
+@register_jitable
+def _highest(x, n, stride, top):
+    """The largest of top and n vectors of x, `stride` apart, lane by lane; NaN where one is NaN."""
+    # As in `_maximum`, a sum of all shows whether there can be a NaN.
+    total, high = simd.splat(top, 0), top
+    for i in range(n):
+        v = _get(x, i * stride, top)
+        total = total + v
+        high = simd.maximum(v, high)
+    if simd.some(simd.unordered(total, total)):
+        high = top
+        for i in range(n):
+            v = _get(x, i * stride, top)
+            high = simd.select(simd.beats(v, high), v, high)
+    return high
+
+
 @numba.njit(error_model="numpy")
 def _tile(x, n, stride, width, sums, totals, buffer, step):
     """Weights down `width` columns of x, whose rows lie `stride` apart, into rows of buffer `step` apart.
@@ -448,13 +496,16 @@ def _tile(x, n, stride, width, sums, totals, buffer, step):
         simd.store(totals, k, wide)
         simd.store(totals, width + k, wide)
         k += w
-    for j in range(n):
+    # Some rows at a time, so that memory is read in the order in which it lies.
+    j = 0
+    while j < n:
+        end = min(n, j + BLOCK)
         k = 0
         while k < width:
-            v, top = _get(x, j * stride + k, zero), simd.load_as(sums, width + k, zero)
-            simd.store(sums, width + k, simd.select(simd.beats(v, top), v, top))
+            top = _highest(simd.offset(x, j * stride + k), end - j, stride, simd.load_as(sums, width + k, zero))
+            simd.store(sums, width + k, top)
             k += w
-    # Some rows at a time, so that memory is read in the order in which it lies.
+        j = end
     j = 0
     while j < n:
         end = min(n, j + BLOCK)
@@ -535,6 +586,131 @@ def strided_parallel(x, out, tile, direct, tasks, threads):
         strided(x, out, tile, direct, t * tasks // threads, (t + 1) * tasks // threads)
 
 
+# Few long columns, of which a vector holds whole rows: each lane keeps to one column, down pieces of the array.
+
+
+@numba.njit(error_model="numpy")
+def _down_lanes(x, n, zero, work, tops, totals, place):
+    """The maxima by lane of n vectors and the sums of weights relative to them, to `place` of their columns.
+
+    tops and totals are (inner, places), work has room for three vectors of float64.
+    """
+    inner, w = tops.shape[0], simd.lanes(zero)
+    wide = simd.convert(zero, simd.zeros_f64())
+    top = _highest(x, n, w, simd.splat(zero, -np.inf))
+    # Where all are -inf the difference would be NaN, which is the whole column's affair.
+    base = simd.select(simd.equal(top, simd.splat(top, -np.inf)), zero, top)
+    start = origin(base)
+    total = lost = wide
+    for j in range(0, n, BLOCK):
+        partial = zero
+        for i in range(j, min(n, j + BLOCK)):
+            partial = partial + weights(_get(x, i * w, zero), start)
+        total, lost = _add(total, lost, simd.convert(partial, wide))
+    simd.store(work, 0, simd.convert(top, wide))
+    simd.store(work, w, simd.convert(base, wide))
+    simd.store(work, 2 * w, total)
+    for k in range(w):
+        c, p = k % inner, place + k // inner
+        tops[c, p] = simd.get(work, k)
+        totals[c, p] = simd.get(work, 2 * w + k) * math.exp(-excess(simd.splat(zero, simd.get(work, w + k))))
+
+
+@register_jitable
+def _vectors(x):
+    """Whole vectors in one x[i], and the pieces that they are shared out in."""
+    _, n, inner = x.shape
+    w = simd.lanes(_zero(x))
+    return n * inner // w, max(1, n * inner // PIECE)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def narrow_sums(x, tops, totals, first, end):
+    """Maxima and sums of pieces first to end, numbered through all of x; the last of an x[i] has its last elements."""
+    _, n, inner = x.shape
+    vectors, pieces = _vectors(x)
+    zero = _zero(x)
+    w = simd.lanes(zero)
+    wide = simd.convert(zero, simd.zeros_f64())
+    numbers = np.empty(3 * w, np.float64)
+    x, work = simd.data(x), simd.data(numbers)
+    for task in range(first, end):
+        i, p = task // pieces, task % pieces
+        a, b = p * vectors // pieces, (p + 1) * vectors // pieces
+        row = simd.offset(x, i * n * inner)
+        _down_lanes(simd.offset(row, a * w), b - a, zero, work, tops[i], totals[i], p * (w // inner))
+        if p == pieces - 1:
+            rest = n * inner - vectors * w
+            simd.store(work, 0, simd.convert(_get(row, n * inner - w, zero), wide))
+            for k in range(w // inner * inner):
+                value = simd.get(work, w - rest + k) if k < rest else -np.inf
+                top = simd.splat(zero, value)
+                place = pieces * (w // inner) + k // inner
+                tops[i, k % inner, place] = value
+                weight = simd.reduce_max(weights(top, origin(top))) * math.exp(-excess(top))
+                totals[i, k % inner, place] = 0.0 if value == -np.inf else weight
+    return numbers.size  # keeps it alive
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def narrow_merge(x, tops, totals, high, sums):
+    """Maxima and sums of whole columns out of those of pieces, by lane, to high and sums (outer, lanes)."""
+    zero = _zero(x)
+    for i in range(tops.shape[0]):
+        for c in range(tops.shape[1]):
+            top, total = _combine(tops[i, c], totals[i, c])
+            high[i, c :: tops.shape[1]] = top
+            sums[i, c :: tops.shape[1]] = total * math.exp(excess(simd.splat(zero, top)))
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def narrow_quotients(x, out, high, sums, first, end):
+    """Results of pieces first to end, backwards: the end of x is still in the caches."""
+    _, n, inner = x.shape
+    vectors, pieces = _vectors(x)
+    zero = _zero(x)
+    w = simd.lanes(zero)
+    wide = simd.convert(zero, simd.zeros_f64())
+    x, out, high, sums = simd.data(x), simd.data(out), simd.data(high), simd.data(sums)
+    for back in range(end - first):
+        task = end - 1 - back
+        i, p = task // pieces, task % pieces
+        start = origin(simd.convert(simd.load_as(high, i * w, wide), zero))
+        factor = reciprocal(simd.load_as(sums, i * w, wide), zero)
+        a, b = simd.offset(x, i * n * inner), simd.offset(out, i * n * inner)
+        if p == pieces - 1:
+            _put(b, n * inner - w, quotient(weights(_get(a, n * inner - w, zero), start), factor))
+        for j in range(p * vectors // pieces, (p + 1) * vectors // pieces):
+            _put(b, j * w, quotient(weights(_get(a, j * w, zero), start), factor))
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def narrow(x, out):
+    """x (outer, n, inner), n large, inner a divisor of the number of lanes: x is read twice, as in `long`."""
+    outer, _, inner = x.shape
+    w, pieces = simd.lanes(_zero(x)), _vectors(x)[1]
+    tops = np.empty((outer, inner, (pieces + 1) * (w // inner)))
+    totals, high, sums = np.empty_like(tops), np.empty((outer, w)), np.empty((outer, w))
+    narrow_sums(x, tops, totals, 0, outer * pieces)
+    narrow_merge(x, tops, totals, high, sums)
+    narrow_quotients(x, out, high, sums, 0, outer * pieces)
+
+
+@numba.njit(cache=True, parallel=True, error_model="numpy")
+def narrow_parallel(x, out, threads):
+    """As `narrow`, the pieces of all columns shared out."""
+    outer, _, inner = x.shape
+    w, pieces = simd.lanes(_zero(x)), _vectors(x)[1]
+    tasks = outer * pieces
+    tops = np.empty((outer, inner, (pieces + 1) * (w // inner)))
+    totals, high, sums = np.empty_like(tops), np.empty((outer, w)), np.empty((outer, w))
+    for t in numba.prange(threads):
+        narrow_sums(x, tops, totals, t * tasks // threads, (t + 1) * tasks // threads)
+    narrow_merge(x, tops, totals, high, sums)
+    for t in numba.prange(threads):
+        narrow_quotients(x, out, high, sums, t * tasks // threads, (t + 1) * tasks // threads)
+
+
 # Short rows: as many of them as a vector has lanes are transposed into a tile.
 
 
@@ -542,10 +718,7 @@ def strided_parallel(x, out, tile, direct, tasks, threads):
 def _lanes(x, n, buffer, zero):
     """`_tile` for one vector of columns and few rows, with everything in registers; returns the factors."""
     w = simd.lanes(zero)
-    top = simd.splat(zero, -np.inf)
-    for j in range(n):
-        v = _get(x, j * w, zero)
-        top = simd.select(simd.beats(v, top), v, top)
+    top = _highest(x, n, w, simd.splat(zero, -np.inf))
     start = origin(top)
     wide = simd.convert(zero, simd.zeros_f64())
     total = wide
