@@ -64,7 +64,7 @@ def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
     threads = numba.get_num_threads() if size >= PARALLEL else 1
     lanes = 8 if x.itemsize == 8 else 16
     # Stores that bypass the caches pay off once these could not hold the result anyway, and in long runs only.
-    streaming = 2 * x.nbytes > last_level() and x.itemsize == 4 and n >= STREAM
+    streaming = 2 * x.nbytes >= last_level() and x.itemsize == 4 and n >= STREAM
     if inner > 1:
         if inner < lanes and n > TILE // 64 and lanes % inner == 0:
             if not (threads > 1 and in_parallel(narrow_parallel, a, b, threads)):
@@ -85,7 +85,9 @@ def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
     elif n < LEAST or (n < SHORT * lanes and outer >= lanes):
         if not (threads > 1 and in_parallel(short_parallel, a, b, threads)):
             short(a, b, 0, outer)
-    elif 2 * n * x.itemsize > last_level() or (threads > outer and n >= SPLIT):
+    elif n * x.itemsize * (2 if x.itemsize == 8 else 4) >= last_level() or (threads > outer and n >= SPLIT):
+        # Rows that do not stay in the last cache beside their results: weights are computed twice instead of stored,
+        # which takes longer in float64. Measured on one thread: from 2^21 columns of float32 and 2^21 of float64.
         if not (threads > 1 and in_parallel(long_parallel, a, b, streaming, threads)):
             long(a, b, streaming)
     elif not (threads > 1 and outer > 1 and in_parallel(rows_parallel, a, b, streaming, threads)):
@@ -306,7 +308,7 @@ def _scale_streaming(buffer, n, factor, out, zero):
 def rows(x, out, streaming, first, end):
     """Rows first to end of x (outer, n, 1), n at least one vector."""
     n = x.shape[1]
-    spare = _scratch(x, 2 * n)
+    spare = _scratch(x, 2 * n if n <= AHEAD else n if streaming or x.itemsize == 2 else 0)
     x, out, scratch = simd.data(x), simd.data(out), simd.data(spare)
     zero = _zero(x)
     if n <= AHEAD:
