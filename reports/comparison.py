@@ -16,7 +16,7 @@ from impls import contract
 from . import text
 
 # In which order inputs are shown: the user's own array first.
-BENCHMARKS = ("Own", "Workloads", "Sweep", "Shapes")
+BENCHMARKS = ("Own", "Workloads", "Sweep", "Strided", "Shapes")
 DEFAULT_BASELINE = "numpy_vectorized"
 
 
@@ -116,7 +116,8 @@ class Contest:
         """What the input is called."""
         if self.benchmark == "Own":
             return "your array"
-        return self.workload or (self.shape if self.benchmark == "Shapes" else "") or f"n = {self.n:,}"
+        strided = ", strided" if self.benchmark == "Strided" else ""
+        return self.workload or (self.shape if self.benchmark == "Shapes" else "") or f"n = {self.n:,}{strided}"
 
     @cached_property
     def ranked(self) -> tuple[Cell, ...]:
@@ -246,7 +247,7 @@ def _contests(rows: pd.DataFrame, ceilings: _Ceilings) -> Iterator[Contest]:
     groups: dict[tuple[Any, ...], list[dict[Any, Any]]] = {}
     for record in rows[_NEEDED].to_dict("records"):
         # A workload has one size, which an implementation that was skipped may not have noted.
-        sized = record["benchmark"] in ("Sweep", "Shapes")
+        sized = record["benchmark"] in ("Sweep", "Strided", "Shapes")
         sizes = tuple(0 if not sized or pd.isna(record[name]) else record[name] for name in ("n", "outer"))
         groups.setdefault((*(record[name] for name in _KEYS), *sizes), []).append(record)
     for records in groups.values():

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import os
-import statistics
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from asv_runner.statistics import compute_stats
-
 from bench import device_cells, starts
 
-from . import files
-from .asv_results import FORMAT
+from . import asv_writing
+from .asv_writing import Params
 from .runs import JOURNAL
 
-COLUMNS = ["result", "params", "version", "started_at", "stats_ci_99_a", "stats_ci_99_b", "samples", "number"]
 SIMULATED = "Simulated"  # before a benchmark's name: no report ranks those
 _DTYPED = ["implementation", "dtype"]
 # Task kind -> (benchmark, names of its parameters, what it is, unit).
@@ -38,8 +33,6 @@ _METHODS = {
 }
 _TIMED = {"time_call": "samples"}
 
-Params = tuple[str, ...]
-
 
 class Results:
     """Result files of a folder, one for each dtype and kind, so that every set of parameters in a file was planned.
@@ -55,32 +48,24 @@ class Results:
         self, folder: Path, tasks: Sequence[Mapping[str, Any]], side: Mapping[str, Any], simulated: bool
     ) -> None:
         self._folder, self._simulated = folder, simulated
-        machine = side["machine"]
-        name = "".join(c if c.isalnum() or c in "._-" else "_" for c in machine["name"])
-        self._where = folder / "asv" / "results" / name
-        self._where.mkdir(parents=True, exist_ok=True)
-        files.write_json(self._where / "machine.json", {
-            "machine": name, "cpu": str(machine["cpu"]), "arch": machine["arch"], "os": machine["os"],
-            "ram": str(machine["memory_bytes"]), "num_cpu": str(machine["cores_logical"]), "version": 1,
-        })  # fmt: skip
+        self._where = asv_writing.machine_folder(folder, side["machine"])
         self._commit = side["source"]["commit"] or side["source"]["content"]
-        self._machine = name
         self._lists: dict[str, dict[str, list[list[str]]]] = {}  # file -> benchmark -> its parameter lists
         self._values: dict[tuple[str, Params], dict[str, Any]] = {}
-        described: dict[str, Any] = {}
+        described: dict[str, tuple[list[str], str, str]] = {}
         for task in tasks:
             if task["kind"] in NOT_STORED:
                 continue
             names, text, unit = self._about(task)
             for method in _METHODS.get(task["kind"], _TIMED):
                 benchmark = f"{self.benchmark(task)}.{method}"
-                described[benchmark] = {"name": benchmark, "param_names": names, "unit": unit, "code": "", "doc": text}
+                described[benchmark] = names, unit, text
                 lists = self._lists.setdefault(self._file(task), {}).setdefault(benchmark, [[] for _ in names])
                 for part, params in itertools.product(task["names"], [self._params(task)]):
                     for known, value in zip(lists, (repr(part), *params), strict=True):
                         if value not in known:
                             known.append(value)
-        files.write_json(self._where.parent / "benchmarks.json", {**described, "version": 2})
+        asv_writing.describe(self._where, described)
         for file in self._lists:
             self._write(file)
 
@@ -140,30 +125,17 @@ class Results:
         return f"{task['cell']['benchmark'].lower()}-{task['cell']['dtype']}"
 
     def _write(self, file: str) -> None:
-        results = {}
-        for benchmark, lists in self._lists[file].items():
-            rows = [self._values.get((benchmark, params), {"result": math.nan}) for params in itertools.product(*lists)]
-            columns = {key: [row.get(key) for row in rows] for key in COLUMNS if key not in ("params", "version")}
-            started = next((row["started_at"] for row in rows if "started_at" in row), None)
-            filled = {**columns, "params": lists, "version": "device 1", "started_at": started}
-            results[benchmark] = [filled[key] for key in COLUMNS]
-        files.write_json(self._where / f"{self._commit[:8]}-device-{file}.json", {
-            "commit_hash": self._commit, "env_name": f"device-{file}", "date": int(time.time() * 1000),
-            "params": {"machine": self._machine}, "python": "", "requirements": {}, "env_vars": {},
-            "result_columns": COLUMNS, "results": results, "durations": {}, "version": FORMAT,
-        })  # fmt: skip
+        results = {
+            benchmark: (lists, {params: row for (name, params), row in self._values.items() if name == benchmark})
+            for benchmark, lists in self._lists[file].items()
+        }
+        asv_writing.write(self._where, f"device-{file}", self._commit, "device 1", results)
 
 
 def _value(found: Mapping[str, Any], key: str) -> dict[str, Any]:
     """A row of asv's columns: null where something failed, NaN where it was skipped."""
-    started = int(time.time() * 1000)
     if found["status"] != "ok":
-        return {"result": None if found["status"] == "failed" else math.nan, "started_at": started}
+        return asv_writing.absent(found["status"] == "failed")
     if key != "samples":
-        return {"result": float(found[key]), "started_at": started}
-    samples, number = [float(s) for s in found["samples"]], int(found["number"])
-    _, stats = compute_stats(samples, number)
-    return {
-        "result": statistics.median(samples), "samples": samples, "number": number, "started_at": started,
-        "stats_ci_99_a": stats["ci_99_a"], "stats_ci_99_b": stats["ci_99_b"],
-    }  # fmt: skip
+        return {"result": float(found[key]), "started_at": int(time.time() * 1000)}
+    return asv_writing.sampled([float(s) for s in found["samples"]], int(found["number"]))

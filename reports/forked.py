@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -14,6 +15,9 @@ from .environment import usable_cpus
 
 T = TypeVar("T")
 
+# Libraries with threads of their own, which a copy lacks while it has the locks that they may have held.
+_THREADED = ("jax", "numba", "onnxruntime", "torch")
+
 # What the copies call: they inherit it, so it may be a closure over anything. Only its results are pickled.
 _task: Callable[[int], Any] | None = None
 
@@ -21,16 +25,18 @@ _task: Callable[[int], Any] | None = None
 def each(task: Callable[[int], T], count: int) -> list[T]:
     """task(0) to task(count - 1), in as many processes as there are CPUs; what one raises is raised here.
 
-    On one CPU, and where forking is missing or unsafe (macOS), they are made one after another.
+    On one CPU, and where forking is missing or unsafe (macOS, a process that has loaded implementations), they are
+    made one after another.
     """
     global _task
     workers = min(count, usable_cpus())
-    if workers < 2 or not sys.platform.startswith("linux") or _task is not None:
+    safe = sys.platform.startswith("linux") and not any(name in sys.modules for name in _THREADED)
+    if workers < 2 or not safe or threading.active_count() > 1 or _task is not None:
         return [task(index) for index in range(count)]
     _task = task
     try:
         with warnings.catch_warnings():
-            # Python warns of threads that the copies lack; they draw, and need none of the libraries' threads.
+            # Python warns of NumPy's threads, which NumPy itself ends before a fork and starts again after it.
             warnings.simplefilter("ignore", DeprecationWarning)
             with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
                 return list(pool.map(_call, range(count)))

@@ -88,7 +88,10 @@ def times(contests: Sequence[Contest], several: bool, id: str, caption: str) -> 
         cells = {cell.implementation: cell for cell in contest.cells}
         best = {cell.implementation for cell in contest.tied}
         row = [Item(contest.run)] if several else []
-        row += [Item(contest.title, contest.n if contest.benchmark == "Sweep" else None), Item(contest.dtype)]
+        row += [
+            Item(contest.title, contest.n if contest.benchmark in ("Sweep", "Strided") else None),
+            Item(contest.dtype),
+        ]
         for name in names:
             cell = cells.get(name)
             if cell is None:

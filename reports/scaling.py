@@ -40,7 +40,7 @@ _KEYS = ["machine", "operation", "implementation", "dtype", "benchmark", "worklo
 def scalings(table: pd.DataFrame) -> list[Scaling]:
     """Every input and implementation that was measured with two or more numbers of threads on one machine."""
     timed = table[(table["status"] == "ok") & (table["statistic"] == "time") & table["threads"].notna()]
-    timed = timed[timed["benchmark"].isin(["Own", "Workloads", "Sweep", "Threads"])]
+    timed = timed[timed["benchmark"].isin(["Own", "Workloads", "Sweep", "Strided", "Threads"])]
     # Most tables have one number of threads; going through their groups one by one would take long for nothing.
     keys = [*_KEYS, timed["n"].fillna(-1)]
     timed = timed[timed.groupby(keys)["threads"].transform("nunique") > 1]

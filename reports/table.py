@@ -29,7 +29,8 @@ COLUMNS = (
     ("implementation", "name of the implementation", ""),
     (
         "benchmark",
-        "name of the benchmark class: Sweep, Workloads, Own, Shapes, Ceiling, Api, Start, Memory, Accuracy, Orders",
+        "name of the benchmark class: Sweep, Strided, Workloads, Own, Shapes, Ceiling, Api, Start, Memory, Accuracy, "
+        "Orders",
         "",
     ),
     (

@@ -67,7 +67,7 @@ def _against_n(
             cell = contest.of(implementation)
             points.append(Point(contest.n or 0, *(of(contest, cell) if cell else (math.nan,) * 3)))
         series.append(Series(implementation, points))
-    heading = f"{first.operation}, {first.dtype}"
+    heading = f"{first.operation}, {first.dtype}" + (", strided axis" if first.benchmark == "Strided" else "")
 
     def decorate(drawn: Any) -> None:
         if ceiling:

@@ -86,8 +86,8 @@ def sections(content: Content, styles: Styles) -> Iterator[Section]:
 
 
 def _sweeps(content: Content) -> list[list[Contest]]:
-    wanted = (c for c in content.contests if c.benchmark == "Sweep" and c.n and c.ranked)
-    return [group for group in grouped(wanted, lambda c: (c.run, c.operation, c.dtype)) if len(group) > 1]
+    wanted = (c for c in content.contests if c.benchmark in ("Sweep", "Strided") and c.n and c.ranked)
+    return [g for g in grouped(wanted, lambda c: (c.run, c.operation, c.dtype, c.benchmark)) if len(g) > 1]
 
 
 def _winners(content: Content, styles: Styles) -> Section:
