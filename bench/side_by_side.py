@@ -35,6 +35,7 @@ from . import base, ceiling, grid, workloads
 OURS = "numba_parallel"
 CEILING = "ceiling"
 SAMPLE_SECONDS = 0.004
+SETTLE_SECONDS, WARM_SECONDS = 0.01, 0.03
 SWEEP_ELEMENTS = 1 << 24  # the largest n; smaller ones have rows up to workloads.SWEEP_ELEMENTS
 STRIDED_INNER = 64
 CHECKED = 1 << 21  # elements; to check all that large inputs have would take longer than to time them
@@ -161,7 +162,13 @@ def _interleave(calls: dict[str, Callable[[], Any]], rounds: int, one_thread: bo
     for turn in range(rounds):
         for name in calls if turn % 2 else reversed(calls):
             call = calls[name]
-            call()  # what the one before it has left in the caches
+            # The workers of a library spin for a while after its last call, on the cores that the next one needs; and
+            # its own have to be awake, with what the one before it has left in the caches gone.
+            time.sleep(SETTLE_SECONDS)
+            awake = time.perf_counter() + WARM_SECONDS
+            call()
+            while time.perf_counter() < awake:
+                call()
             start = clock()
             for _ in range(times[name].number):
                 call()
