@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..backends import aligned_empty
-from .operation import FLOATS, Mismatch, Operation, blocks
+from .dtypes import FLOATS, OPTIONAL, WIDER, finfo, named
+from .operation import Mismatch, Operation, blocks
 
 # Error allowed in units of eps(dtype), relative to the expected probability p:
 #   |got - p| <= eps * (ROUNDINGS + |x - max|) * p + floor(dtype).
@@ -15,6 +16,8 @@ from .operation import FLOATS, Mismatch, Operation, blocks
 # after exp, and the denominator carries the weighted mean of the same. Their term n * eps for the
 # sum is left out on purpose: an implementation whose error grows with n is wrong here.
 # ROUNDINGS covers exp itself (2 eps), the sum in blocks or in pairs (4) and the division (2).
+# bfloat16 is a format for storage: eps is that of float32, which it is computed in, and its own last rounding (half
+# an ulp, so eps / 2 at most) is added. With its own eps of 2^-7 the bound would let through what is 6% off and more.
 ROUNDINGS = 8.0
 
 
@@ -23,7 +26,7 @@ def floor(dtype: np.dtype) -> float:
 
     Not in float16, where uniform rows of 50,257 columns lie below it: there one subnormal step.
     """
-    info = np.finfo(dtype)
+    info = finfo(dtype)
     return float(info.smallest_subnormal if dtype == np.float16 else info.smallest_normal)
 
 
@@ -62,9 +65,10 @@ def compare(x: np.ndarray, result: np.ndarray) -> Mismatch | None:
 
 def _agrees(got: np.ndarray, expected: np.ndarray, distance: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Elementwise: within tolerance, in [0, 1], exactly 0 for -inf, NaN exactly where expected."""
-    eps = float(np.finfo(dtype).eps)
+    wider = named(WIDER.get(dtype.name, dtype.name))
+    eps, last = float(finfo(wider).eps), 0.0 if wider == dtype else float(finfo(dtype).eps) / 2
     # A distance that overflowed to -inf has expected == 0 and must not make the tolerance NaN.
-    relative = eps * (ROUNDINGS + np.minimum(np.abs(distance), 1e4))
+    relative = last + eps * (ROUNDINGS + np.minimum(np.abs(distance), 1e4))
     near = np.abs(got - expected) <= relative * expected + floor(dtype)
     exact_zero = (distance != -np.inf) | (got == 0)
     in_range = (got >= 0) & (got <= 1)
@@ -92,7 +96,7 @@ def ulp_error(got: np.ndarray, expected: np.ndarray, dtype: np.dtype) -> np.ndar
     Below the smallest normal number the unit is the one there, so that a flush to 0 counts at most
     one over eps.
     """
-    info = np.finfo(dtype)
+    info = finfo(dtype)
     exponent = np.frexp(np.maximum(np.abs(expected), float(info.smallest_normal)))[1]
     error: np.ndarray = np.abs(got - expected) / np.ldexp(float(info.eps), exponent - 1)
     return error
@@ -107,7 +111,7 @@ SOFTMAX = Operation(
     name="softmax",
     signature="softmax(x, axis=None, *, out=None, impl=None, stream=None)",
     definition="exp(x_i) / sum_j exp(x_j) over one axis",
-    dtypes=FLOATS,
+    dtypes=(*FLOATS, *OPTIONAL),
     allocate=allocate,
     compare=compare,
     least_bytes=least_bytes,
