@@ -1,4 +1,4 @@
-"""The dtypes that the contract knows, by name: NumPy's own, and bfloat16 where the package ``ml_dtypes`` is installed."""
+"""The dtypes that the contract knows, by name: NumPy's, and bfloat16 where the package ``ml_dtypes`` is installed."""
 
 from __future__ import annotations
 
