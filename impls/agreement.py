@@ -50,17 +50,16 @@ def check(implementation: Implementation, dtypes: Iterable[str] | None = None) -
     """Run every kernel case and every layout; dtypes narrows them, None means all.
 
     At the end come the declared differences that did not occur, when nothing was left out: a narrower check cannot
-    tell.
+    tell. A dtype of `contract.OPTIONAL` that is not taken makes one finding where it was asked for, else none.
     """
     operation = contract.OPERATIONS[implementation.operation]
     kernel = implementation.kernel
     wanted = [name for name in operation.dtypes if dtypes is None or name in set(dtypes)]
-    for dtype in set(wanted) & set(contract.OPTIONAL) - set(kernel.dtypes):
-        # It need not be taken; said once, and only to who asks.
-        wanted.remove(dtype)
+    for name in [name for name in wanted if name in contract.OPTIONAL and name not in kernel.dtypes]:
+        wanted.remove(name)
         if dtypes is not None:
-            reason = kernel.refusal(dtype, 0) or ""
-            yield Finding(implementation.operation, implementation.name, "", dtype, "not supported", reason)
+            reason = str(kernel.refusal(name, 0))
+            yield Finding(implementation.operation, implementation.name, "", name, "not supported", reason)
     occurred: set[str] = set()
 
     def judged(case: str, dtype: str, size: int, run: Callable[[], contract.Mismatch | str | None]) -> Finding:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +22,8 @@ WIDER = {"bfloat16": "float32"}
 def named(name: str) -> np.dtype:
     """The dtype of a name in `DTYPES` or `OPTIONAL`."""
     if name in OPTIONAL:
-        import ml_dtypes
-
-        return np.dtype(ml_dtypes.bfloat16)
+        bfloat16: np.dtype = np.dtype(_package().bfloat16)
+        return bfloat16
     return np.dtype(name)
 
 
@@ -40,7 +41,10 @@ def is_float(kind: np.dtype) -> bool:
 def finfo(kind: np.dtype) -> np.finfo:
     """The limits of a float dtype, as `numpy.finfo`, which refuses bfloat16."""
     if kind.name in OPTIONAL:
-        import ml_dtypes
-
-        return ml_dtypes.finfo(kind)
+        limits: np.finfo = _package().finfo(kind)
+        return limits
     return np.finfo(kind)
+
+
+def _package() -> Any:
+    return importlib.import_module("ml_dtypes")

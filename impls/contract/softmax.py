@@ -16,8 +16,8 @@ from .operation import Mismatch, Operation, blocks
 # after exp, and the denominator carries the weighted mean of the same. Their term n * eps for the
 # sum is left out on purpose: an implementation whose error grows with n is wrong here.
 # ROUNDINGS covers exp itself (2 eps), the sum in blocks or in pairs (4) and the division (2).
-# bfloat16 is a format for storage: eps is that of float32, which it is computed in, and its own last rounding (half
-# an ulp, so eps / 2 at most) is added. With its own eps of 2^-7 the bound would let through what is 6% off and more.
+# bfloat16 is a format for storage: eps is that of float32, which it is computed in, and half an ulp is added for the
+# last rounding. With its own eps of 2^-7 the bound would let through what is 6% off and more.
 ROUNDINGS = 8.0
 
 
@@ -66,10 +66,10 @@ def compare(x: np.ndarray, result: np.ndarray) -> Mismatch | None:
 def _agrees(got: np.ndarray, expected: np.ndarray, distance: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Elementwise: within tolerance, in [0, 1], exactly 0 for -inf, NaN exactly where expected."""
     wider = named(WIDER.get(dtype.name, dtype.name))
-    eps, last = float(finfo(wider).eps), 0.0 if wider == dtype else float(finfo(dtype).eps) / 2
+    last = 0.0 if wider == dtype else spacing(expected, dtype) / 2
     # A distance that overflowed to -inf has expected == 0 and must not make the tolerance NaN.
-    relative = last + eps * (ROUNDINGS + np.minimum(np.abs(distance), 1e4))
-    near = np.abs(got - expected) <= relative * expected + floor(dtype)
+    relative = float(finfo(wider).eps) * (ROUNDINGS + np.minimum(np.abs(distance), 1e4))
+    near = np.abs(got - expected) <= relative * expected + last + floor(dtype)
     exact_zero = (distance != -np.inf) | (got == 0)
     in_range = (got >= 0) & (got <= 1)
     agrees: np.ndarray = np.where(np.isnan(expected), np.isnan(got), near & exact_zero & in_range)
@@ -96,10 +96,16 @@ def ulp_error(got: np.ndarray, expected: np.ndarray, dtype: np.dtype) -> np.ndar
     Below the smallest normal number the unit is the one there, so that a flush to 0 counts at most
     one over eps.
     """
-    info = finfo(dtype)
-    exponent = np.frexp(np.maximum(np.abs(expected), float(info.smallest_normal)))[1]
-    error: np.ndarray = np.abs(got - expected) / np.ldexp(float(info.eps), exponent - 1)
+    error: np.ndarray = np.abs(got - expected) / spacing(expected, dtype)
     return error
+
+
+def spacing(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """A unit in the last place of dtype at each value; below the smallest normal number the one there."""
+    info = finfo(dtype)
+    exponent = np.frexp(np.maximum(np.abs(values), float(info.smallest_normal)))[1]
+    unit: np.ndarray = np.ldexp(float(info.eps), exponent - 1)
+    return unit
 
 
 def least_bytes(outer: int, n: int, inner: int, itemsize: int) -> int:
