@@ -161,9 +161,11 @@ def _choose(operation: str, impl: str | None, dtype: str, size: int) -> registry
     if impl is None:
         return registry.default(operation, wider, size)
     implementation = registry.load(operation, impl)
-    dtypes = implementation.kernel.dtypes
-    if refusal := implementation.kernel.refusal(dtype if dtype in dtypes or wider not in dtypes else wider, size):
-        error = ValueError if dtype in dtypes else TypeError
+    kernel = implementation.kernel
+    if dtype not in kernel.dtypes and wider in kernel.dtypes:
+        dtype = wider  # as which `_run` gives it
+    if refusal := kernel.refusal(dtype, size):
+        error = ValueError if dtype in kernel.dtypes else TypeError
         raise error(f"{operation}.{impl} does not support this input: {refusal}")
     return implementation
 
