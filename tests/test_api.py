@@ -11,6 +11,7 @@ import scipy.special
 import impls
 from impls import contract
 from impls.contract.dtypes import named
+from tests import needs
 
 RNG = np.random.default_rng(3)
 A = RNG.standard_normal((3, 4, 5, 6))
@@ -198,11 +199,6 @@ def test_a_kernel_without_out(install: Any) -> None:
     np.testing.assert_allclose(out, scipy.special.softmax(A[0, :3, 0, :4], 1), rtol=1e-13)
 
 
-needs_bfloat16 = pytest.mark.skipif(
-    not contract.OPTIONAL, reason="not installed: ml_dtypes; pip install 'maxbench[test]'"
-)
-
-
 def _bfloat16(order: str) -> np.ndarray:
     """A with a NaN, an infinity and one of each sign of it in rows of their own, in bfloat16."""
     x = (A * 5).astype(named("bfloat16"))
@@ -212,7 +208,7 @@ def _bfloat16(order: str) -> np.ndarray:
     ]
 
 
-@needs_bfloat16
+@needs.bfloat16
 @pytest.mark.parametrize("impl", [None, "naive", "numpy_vectorized", "numba_simple"])
 @pytest.mark.parametrize("axis", [None, 0, 3, (0, 1), (1, 3)])
 @pytest.mark.parametrize("order", ["C", "F", "strided", "swapped"])
@@ -229,7 +225,7 @@ def test_softmax_in_bfloat16_is_float32s_rounded_once(impl: str | None, axis: An
     assert x.tobytes() == before
 
 
-@needs_bfloat16
+@needs.bfloat16
 @pytest.mark.parametrize("impl", [None, "naive", "numpy_vectorized", "numba_simple"])
 @pytest.mark.parametrize("axis", [None, 0, 3])
 @pytest.mark.parametrize("order", ["C", "F", "strided", "swapped"])
@@ -242,7 +238,7 @@ def test_argmax_in_bfloat16_is_exact(impl: str | None, axis: int | None, order: 
     np.testing.assert_array_equal(out, expected)
 
 
-@needs_bfloat16
+@needs.bfloat16
 def test_bfloat16_in_place_scalars_and_refusals(install: Any) -> None:
     source = """
         from impls import implements
@@ -264,7 +260,7 @@ def test_bfloat16_in_place_scalars_and_refusals(install: Any) -> None:
         impls.argmax(np.zeros((1 << 22) + 1, named("bfloat16")), impl="naive")
 
 
-@needs_bfloat16
+@needs.bfloat16
 def test_an_implementation_that_takes_bfloat16_is_given_it(install: Any) -> None:
     source = """
         from impls import implements

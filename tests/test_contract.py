@@ -16,10 +16,7 @@ from impls import contract
 from impls.contract import operation as statement
 from impls.contract import softmax as softmax_statement
 from impls.contract.dtypes import finfo, named
-
-needs_bfloat16 = pytest.mark.skipif(
-    not contract.OPTIONAL, reason="not installed: ml_dtypes; pip install 'maxbench[test]'"
-)
+from tests import needs
 
 
 @pytest.mark.parametrize("dtype", contract.SOFTMAX.dtypes)
@@ -51,7 +48,7 @@ def test_the_tolerance_does_not_grow_with_n() -> None:
         assert contract.SOFTMAX.verify(x, right * np.float32(1 + 2e-6)) is not None
 
 
-@needs_bfloat16
+@needs.bfloat16
 def test_bfloat16_allows_its_last_rounding_and_no_more() -> None:
     """The nearest value is right and both its neighbours are wrong, at any |x - max|."""
     for far in (0, 1, 5, 20):
@@ -68,7 +65,7 @@ def test_bfloat16_allows_its_last_rounding_and_no_more() -> None:
     assert contract.SOFTMAX.verify(tiny, np.array([[[1], [0]]], named("bfloat16"))) is None
 
 
-@needs_bfloat16
+@needs.bfloat16
 @pytest.mark.parametrize(
     ("case", "holds"),
     [
@@ -87,7 +84,7 @@ def test_cases_in_bfloat16_hold_what_they_are_named_for(case: str, holds: Callab
     assert holds(set(x.view(np.uint16).ravel().tolist()))
 
 
-@needs_bfloat16
+@needs.bfloat16
 def test_every_case_about_floats_exists_in_bfloat16() -> None:
     for case in contract.KERNEL_CASES:
         assert ("float32" in case.dtypes) == ("bfloat16" in case.dtypes)

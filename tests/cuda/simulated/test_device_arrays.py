@@ -16,6 +16,7 @@ from impls import contract
 from impls.backends import aligned_empty
 from impls.contract.dtypes import named
 from impls.cuda import device_arrays, plans
+from tests import needs
 
 
 def _array(*shape: int, dtype: str = "float32") -> np.ndarray:
@@ -220,18 +221,13 @@ def test_the_device_of_the_array_becomes_the_current_one(monkeypatch: pytest.Mon
         impls.softmax(_Tensor(given), -1, out=OnSecond(given))
 
 
-needs_bfloat16 = pytest.mark.skipif(
-    not contract.OPTIONAL, reason="not installed: ml_dtypes; pip install 'maxbench[test]'"
-)
-
-
 def _right(operation: str, x: np.ndarray, result: Any) -> bool:
     """Whether a result over the last axis is right, and of the operation's dtype."""
     rows = np.asarray(result).reshape(3, -1, 1) if operation == "softmax" else np.asarray(result).reshape(3, 1)
     return contract.OPERATIONS[operation].verify(x[:, :, None], rows) is None
 
 
-@needs_bfloat16
+@needs.bfloat16
 def test_numba_arrays_of_bfloat16() -> None:
     x = _array(3, 40, dtype="bfloat16")
     given, out = cuda.to_device(x), cuda.device_array((3, 40), named("bfloat16"))
@@ -262,7 +258,7 @@ class _TorchTensor(_Tensor):
 _TorchTensor.__module__ = "torch"
 
 
-@needs_bfloat16
+@needs.bfloat16
 @pytest.mark.parametrize("older", [False, True])
 def test_tensors_of_bfloat16(
     older: bool, monkeypatch: pytest.MonkeyPatch, stated: list[dict[str, Any]], streams: list[int]
@@ -292,7 +288,7 @@ def _tensor(shape: tuple[int, ...], dtype: np.dtype) -> _TorchTensor:
     return _TorchTensor(aligned_empty(shape, dtype))
 
 
-@needs_bfloat16
+@needs.bfloat16
 def test_bfloat16_by_dlpack_alone_is_answered_in_a_numba_array(
     stated: list[dict[str, Any]], streams: list[int]
 ) -> None:

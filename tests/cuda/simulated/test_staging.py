@@ -13,6 +13,7 @@ from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
 from impls import contract, cuda_backend, registry
 from impls.contract.dtypes import named
 from impls.cuda import staging
+from tests import needs
 
 KERNEL = {name: registry.load(name, "numba_cuda").kernel.run for name in ("softmax", "argmax")}
 
@@ -96,7 +97,7 @@ def test_what_is_kept_counts_as_free(monkeypatch: pytest.MonkeyPatch) -> None:
     staging.run(KERNEL["softmax"], x, np.empty_like(x))
 
 
-@pytest.mark.skipif(not contract.OPTIONAL, reason="not installed: ml_dtypes; pip install 'maxbench[test]'")
+@needs.bfloat16
 def test_bfloat16_is_copied_as_memory_that_numpy_hands_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """A device's driver asks NumPy for an array's memory, and NumPy refuses that of bfloat16; the simulator copies."""
     asked: list[str] = []
