@@ -90,7 +90,7 @@ def implementations(operation: str) -> list[str]:
 
 
 def dtypes(operation: str, of: str | None = None) -> list[str]:
-    """Names of the dtypes measured for an operation, of those that it takes.
+    """Names of the dtypes measured for an operation, of those that it takes and that need no package.
 
     Args:
         of: the grid, None for the one in use.
@@ -98,7 +98,8 @@ def dtypes(operation: str, of: str | None = None) -> list[str]:
     chosen = os.environ.get(DTYPES)
     if chosen is None:
         return list(_DTYPES[of or name(), operation])
-    return [item for item in map(str.strip, chosen.split(",")) if item in contract.OPERATIONS[operation].dtypes]
+    taken = set(contract.OPERATIONS[operation].dtypes) & set(contract.DTYPES)
+    return [item for item in map(str.strip, chosen.split(",")) if item in taken]
 
 
 def sizes() -> list[int]:

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from . import api, contract
+from .contract.dtypes import finfo, named
 from .contract.layouts import LAYOUTS, Layout
 from .registry import Implementation, Kernel
 
@@ -49,11 +50,16 @@ def check(implementation: Implementation, dtypes: Iterable[str] | None = None) -
     """Run every kernel case and every layout; dtypes narrows them, None means all.
 
     At the end come the declared differences that did not occur, when nothing was left out: a narrower check cannot
-    tell.
+    tell. A dtype of `contract.OPTIONAL` that is not taken makes one finding where it was asked for, else none.
     """
     operation = contract.OPERATIONS[implementation.operation]
     kernel = implementation.kernel
     wanted = [name for name in operation.dtypes if dtypes is None or name in set(dtypes)]
+    for name in [name for name in wanted if name in contract.OPTIONAL and name not in kernel.dtypes]:
+        wanted.remove(name)
+        if dtypes is not None:
+            reason = str(kernel.refusal(name, 0))
+            yield Finding(implementation.operation, implementation.name, "", name, "not supported", reason)
     occurred: set[str] = set()
 
     def judged(case: str, dtype: str, size: int, run: Callable[[], contract.Mismatch | str | None]) -> Finding:
@@ -130,7 +136,7 @@ def _layout(implementation: Implementation, layout: Layout, dtype: str) -> contr
     if a.tobytes() != before:
         return "the input was overwritten"
     # The same numbers as rows of the last axis, which is what the oracle reads.
-    native = np.moveaxis(a, layout.axis, -1).astype(dtype)
+    native = np.moveaxis(a, layout.axis, -1).astype(named(dtype))
     rows = np.ascontiguousarray(native).reshape(-1, native.shape[-1], 1)
     if operation is contract.SOFTMAX:
         result = np.moveaxis(result, layout.axis, -1).reshape(rows.shape)
@@ -141,7 +147,7 @@ def _layout(implementation: Implementation, layout: Layout, dtype: str) -> contr
 
 # Rows of distinct small integers: scaled by powers of two they stay exact in every float dtype.
 _COLUMNS = 40
-_PAIR_DTYPES = contract.FLOATS
+_PAIR_DTYPES = (*contract.FLOATS, *contract.OPTIONAL)
 
 
 def check_pairs(
@@ -168,7 +174,7 @@ def check_pairs(
         for soft, imp in softmaxes.items():
             if dtype not in imp.kernel.dtypes:
                 continue
-            series = {2.0**-k: _result(imp, (x * 2.0**k).astype(dtype)) for k in range(7)}
+            series = {2.0**-k: _result(imp, (x * 2.0**k).astype(named(dtype))) for k in range(7)}
             for hard, other in argmaxes.items():
                 if dtype not in other.kernel.dtypes:
                     continue
@@ -187,15 +193,15 @@ def _result(implementation: Implementation, x: np.ndarray) -> np.ndarray:
 
 def _distinct_integers(dtype: str) -> np.ndarray:
     rng = np.random.default_rng(7)
-    return np.stack([rng.permutation(_COLUMNS) for _ in range(6)]).astype(dtype)[:, :, None]
+    return np.stack([rng.permutation(_COLUMNS) for _ in range(6)]).astype(named(dtype))[:, :, None]
 
 
 def _pair_inputs(dtype: str) -> Iterator[tuple[str, np.ndarray]]:
     rng = np.random.default_rng(11)
     yield "distinct", _distinct_integers(dtype)
-    yield "normal", rng.standard_normal((5, 333, 1)).astype(dtype)
-    yield "ties", rng.integers(0, 3, (5, 333, 1)).astype(dtype)
-    yield "inner axis", rng.standard_normal((3, 21, 17)).astype(dtype)
+    yield "normal", rng.standard_normal((5, 333, 1)).astype(named(dtype))
+    yield "ties", rng.integers(0, 3, (5, 333, 1)).astype(named(dtype))
+    yield "inner axis", rng.standard_normal((3, 21, 17)).astype(named(dtype))
 
 
 def _not_largest(probabilities: np.ndarray, index: np.ndarray) -> str | None:
@@ -219,6 +225,6 @@ def _not_tending_to_one_hot(series: Mapping[float, np.ndarray], index: np.ndarra
         if not distance <= last:
             return f"at T = {temperature} the distance to the one-hot grew from {last} to {distance}"
         last = distance
-    if last > float(np.finfo(p.dtype).eps):
+    if last > float(finfo(p.dtype).eps):
         return f"at T = {temperature} the distance to the one-hot is still {last}"
     return None

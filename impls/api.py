@@ -11,11 +11,12 @@ from numpy.typing import ArrayLike
 
 from . import contract, devices, registry
 from .backends import HOST
+from .contract.dtypes import name_of, named
 from .layout import Fold, fold
 
 # dtype.name is computed anew at every use and slower than a small kernel.
-_NAMES = {np.dtype(name): name for name in contract.DTYPES}
-_FLOATS = frozenset(map(np.dtype, contract.FLOATS))
+_NAMES = {named(name): name for name in contract.DTYPES}
+_FLOATS = frozenset(contract.SOFTMAX.dtypes)
 _INDEX = np.dtype(np.int64)
 _STREAM = "stream is for arrays in GPU memory, and this one is not"
 
@@ -31,8 +32,10 @@ def softmax(
     """Softmax: ``exp(x_i) / sum_j exp(x_j)`` over an axis, as `scipy.special.softmax`.
 
     Args:
-        x: real numbers of any shape. float16, float32 and float64 keep their dtype; integers and
-            bool are computed as float64.
+        x: real numbers of any shape. float16, float32, float64 and bfloat16 (of the package
+            `ml_dtypes`) keep their dtype; integers and bool are computed as float64. bfloat16 is
+            computed in float32 and rounded once, by an implementation that takes it as it is or
+            else through a float32 copy.
         axis: the axis, or several, over which results sum to 1; None for the whole array.
         out: a C-contiguous, writable array of the result's shape and dtype to fill; it may be x.
         impl: the name of an implementation (``maxbench list`` shows them); None takes the best
@@ -53,9 +56,9 @@ def softmax(
         return _on_device().softmax(x, axis, out, impl, stream)
     if stream is not None:
         raise TypeError(_STREAM)
-    a = _native(x, contract.SOFTMAX)
-    if a.dtype not in _FLOATS:
-        a = a.astype(np.float64)
+    a, dtype = _native(x, contract.SOFTMAX)
+    if dtype not in _FLOATS:
+        a, dtype = a.astype(np.float64), "float64"
     folded = fold(a, axis)
     if out is not None:
         _check_out(out, a.shape, a.dtype)
@@ -63,14 +66,14 @@ def softmax(
         _refuse_empty(folded, "softmax")
         return np.empty_like(a) if out is None else out
     view = folded.apply(a)
-    implementation = _choose("softmax", impl, a)
+    implementation = _choose("softmax", impl, dtype, a.size)
     if out is not None and folded.in_place and not np.may_share_memory(a, out):
         target = out.reshape(view.shape)
-        result = _run(implementation, view, target)
+        result = _run(implementation, dtype, view, target)
         if result is not target:
             target[...] = result
         return out
-    result = folded.restore(_run(implementation, view, np.empty(view.shape, view.dtype)))
+    result = folded.restore(_run(implementation, dtype, view, np.empty(view.shape, view.dtype)))
     if out is not None:
         out[...] = result
         return out
@@ -89,7 +92,9 @@ def argmax(
     """The index of the largest element over an axis, as `numpy.argmax`.
 
     Args:
-        a: real numbers or bool of any shape: bool, every integer, float16, float32, float64.
+        a: real numbers or bool of any shape: bool, every integer, float16, float32, float64,
+            and bfloat16 (of the package `ml_dtypes`), which an implementation that does not take
+            it is given as float32, of the same values.
         axis: the axis to search; None for the flattened array.
         out: a C-contiguous, writable int64 array of the result's shape to fill.
         keepdims: leave the searched axis in the result with length 1.
@@ -110,7 +115,7 @@ def argmax(
         return _on_device().argmax(a, axis, out, keepdims, impl, stream)
     if stream is not None:
         raise TypeError(_STREAM)
-    x = _native(a, contract.ARGMAX)
+    x, dtype = _native(a, contract.ARGMAX)
     if axis is not None and type(axis) is not int and isinstance(axis, Sequence):
         raise TypeError(f"argmax takes one axis or None, got {axis!r}")
     folded = fold(x, axis, order_matters=True)
@@ -121,15 +126,15 @@ def argmax(
         _refuse_empty(folded, "argmax")
         return np.empty(shape, _INDEX) if out is None else out
     view = folded.apply(x)
-    implementation = _choose("argmax", impl, x)
+    implementation = _choose("argmax", impl, dtype, x.size)
     columns = (view.shape[0], view.shape[2])
     if out is not None and folded.in_place and not np.may_share_memory(x, out):
         target = out.reshape(columns)
-        result = _run(implementation, view, target)
+        result = _run(implementation, dtype, view, target)
         if result is not target:
             target[...] = result
         return out
-    result = _run(implementation, view, np.empty(columns, _INDEX))
+    result = _run(implementation, dtype, view, np.empty(columns, _INDEX))
     result = result.T.reshape(shape, order="F") if folded.transposed else result.reshape(shape)
     if out is not None:
         out[...] = result
@@ -137,33 +142,41 @@ def argmax(
     return result if shape else result[()]
 
 
-def _native(x: ArrayLike, operation: contract.Operation) -> np.ndarray:
-    """x as an ndarray of an accepted dtype in native byte order."""
+def _native(x: ArrayLike, operation: contract.Operation) -> tuple[np.ndarray, str]:
+    """x as an ndarray of an accepted dtype in native byte order, and the name of that."""
     a = np.asarray(x)
-    if a.dtype in _NAMES:
-        return a
+    if (name := _NAMES.get(a.dtype)) is not None:
+        return a, name
     native = a.dtype.newbyteorder("=")
-    if native not in _NAMES:
+    if (name := name_of(native)) is None:
         raise TypeError(
-            f"{operation.name} does not take {a.dtype}: accepted are {', '.join(contract.DTYPES)}"
+            f"{operation.name} does not take {a.dtype}: accepted are {', '.join(contract.ARGMAX.dtypes)}"
             + (" (integers and bool are computed as float64)" if operation is contract.SOFTMAX else "")
         )
-    return a.astype(native)
+    return a.astype(native, copy=False), name
 
 
-def _choose(operation: str, impl: str | None, a: np.ndarray) -> registry.Implementation:
-    dtype = _NAMES[a.dtype]
+def _choose(operation: str, impl: str | None, dtype: str, size: int) -> registry.Implementation:
+    wider = contract.WIDER.get(dtype, dtype)
     if impl is None:
-        return registry.default(operation, dtype, a.size)
+        return registry.default(operation, wider, size)
     implementation = registry.load(operation, impl)
-    if refusal := implementation.kernel.refusal(dtype, a.size):
-        error = ValueError if dtype in implementation.kernel.dtypes else TypeError
+    kernel = implementation.kernel
+    if dtype not in kernel.dtypes and wider in kernel.dtypes:
+        dtype = wider  # as which `_run` gives it
+    if refusal := kernel.refusal(dtype, size):
+        error = ValueError if dtype in kernel.dtypes else TypeError
         raise error(f"{operation}.{impl} does not support this input: {refusal}")
     return implementation
 
 
-def _run(implementation: registry.Implementation, view: np.ndarray, out: np.ndarray) -> np.ndarray:
+def _run(implementation: registry.Implementation, dtype: str, view: np.ndarray, out: np.ndarray) -> np.ndarray:
     kernel = implementation.kernel
+    if dtype not in kernel.dtypes:
+        wider = contract.WIDER[dtype]
+        wide = out if out.dtype == _INDEX else np.empty(out.shape, named(wider))
+        out[...] = _run(implementation, wider, view.astype(named(wider)), wide)
+        return out
     if kernel.backend is HOST:
         result: np.ndarray = kernel.run(view, out)
         return result

@@ -16,6 +16,7 @@ if reason := platform.unavailable():
 from numba import cuda
 
 from .cuda import staging
+from .cuda.elements import storage
 from .cuda.plans import run as launch
 
 
@@ -33,7 +34,8 @@ class _NumbaCuda:
 
     def put(self, array: np.ndarray) -> Any:
         """A copy of a C-contiguous host array on the device."""
-        return cuda.to_device(array)
+        # As what kernels read: NumPy does not hand out the memory of an array of bfloat16, which the copy needs.
+        return cuda.to_device(array.view(storage(array.dtype))).view(array.dtype)
 
     def get(self, array: Any) -> np.ndarray:
         """A device array as a host array; waits for the kernels that write it."""

@@ -44,7 +44,8 @@ class Kernel:
             (outer, n, inner), C-contiguous, native byte order, and must not be changed. Softmax:
             out has x's shape and dtype; argmax: out is (outer, inner) int64. Returns the array
             that holds the result: `out`, or another where the library cannot fill one.
-        dtypes: names of the dtypes of x that it takes.
+        dtypes: names of the dtypes of x that it takes; the public functions give it bfloat16 as float32 where this
+            one is among them and bfloat16 is not.
         backend: where its arrays live.
         threads: whether it uses ``one`` CPU thread or as ``many`` as it is given.
         largest: the most elements of x that it takes, None for no limit; ``largest_reason`` says why.
@@ -95,8 +96,9 @@ def implements(
         ValueError: a dtype, backend or thread use that does not exist, or a difference without a reason.
     """
     names = tuple(dtypes)
-    if unknown := sorted(set(names) - set(contract.DTYPES)) or not names:
-        raise ValueError(f"dtypes {unknown or names}: accepted are {', '.join(contract.DTYPES)}")
+    known = (*contract.DTYPES, *contract.OPTIONAL)
+    if unknown := sorted(set(names) - set(known)) or not names:
+        raise ValueError(f"dtypes {unknown or names}: accepted are {', '.join(known)}")
     if threads not in ("one", "many"):
         raise ValueError(f"threads {threads!r}: accepted are 'one' and 'many'")
     if bare := [pattern for pattern, reason in (differs or {}).items() if not reason.strip()]:

@@ -70,7 +70,7 @@ def _matrix(id: str, operation: str, name: str, findings: Sequence[dict[str, str
     for finding in findings:
         if finding["case"]:
             cells.setdefault((finding["case"], finding["implementation"]), []).append(finding)
-        elif finding["status"] != "stale":  # said of the implementation as such: it is unavailable
+        elif finding["status"] not in ("stale", "not supported"):  # it is unavailable, whatever the case
             whole[finding["implementation"]] = finding
     rows = []
     for case in cases:

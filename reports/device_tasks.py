@@ -9,7 +9,7 @@ from bench import device_cells
 from impls import contract
 
 TRANSFERS = ("host to device", "device to host", "host to device, pinned", "device to host, pinned")
-CHECKED_FIRST, CHECKED_LAST = ("float32",), ("float16", "float64")
+CHECKED_FIRST, CHECKED_LAST = ("float32",), ("float16", "float64", *contract.OPTIONAL)
 CHECK_SECONDS = 40.0  # of one implementation and dtype
 
 

@@ -12,6 +12,7 @@ import impls
 from bench import grid
 from impls import agreement, contract, registry
 from impls.registry import Implementation, Kernel
+from tests import needs
 
 Run = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -133,6 +134,25 @@ def index_in_the_whole_array(x: np.ndarray, out: np.ndarray) -> np.ndarray:
     return out
 
 
+def computed_in_its_own_dtype(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        e = np.exp(x - x.max(axis=1, keepdims=True))
+        out[...] = e / e.sum(axis=1, keepdims=True)
+    return out
+
+
+def cut_instead_of_rounded(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    wide = softmax(x, np.empty(x.shape, np.float32))
+    out.view(np.uint16)[...] = wide.view(np.uint32) >> 16
+    return out
+
+
+def negative_zero_below_zero_in_16_bits(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    bits = x.view(np.int16)
+    out[...] = np.argmax(np.where(np.isnan(x), np.int16(0x7FFF), bits ^ ((bits >> 15) & np.int16(0x7FFF))), axis=1)
+    return out
+
+
 def planted(operation: str, run: Run, dtype: str = "float32") -> Implementation:
     kernel: Kernel = impls.implements(dtypes=(dtype,))(run)
     return Implementation(operation, run.__name__, "the tests", kernel, None, "")
@@ -183,7 +203,30 @@ def test_planted_wrong_kernels_are_rejected(operation: str, run: Run, case: str,
     assert re.search(detail, wrong[case])
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+WRONG_IN_BFLOAT16: list[tuple[str, Run, str, str]] = [
+    ("softmax", computed_in_its_own_dtype, "n = 64", "ulp"),
+    ("softmax", cut_instead_of_rounded, "n = 64", "ulp"),
+    ("softmax", maximum_of_the_whole_array, "rows offset by +-1e3", "got nan"),
+    ("softmax", nan_dropped, "NaN in the middle", "expected nan"),
+    ("argmax", last_tie, "ties at both ends", "expected 0 .*, got 999"),
+    ("argmax", nan_ignored, "NaN in the middle", r"expected 130 \(x = nan\)"),
+    ("argmax", negative_zero_below_zero_in_16_bits, "signed zeros", r"expected 3 \(x = -0(\.0)?\), got 4 \(x = 0"),
+]
+
+
+@needs.bfloat16
+@pytest.mark.parametrize(
+    ("operation", "run", "case", "detail"), WRONG_IN_BFLOAT16, ids=lambda value: getattr(value, "__name__", None)
+)
+def test_planted_wrong_kernels_are_rejected_in_bfloat16(operation: str, run: Run, case: str, detail: str) -> None:
+    implementation = planted(operation, run, "bfloat16")
+    x = next(c for c in contract.KERNEL_CASES if c.name == case).array("bfloat16")
+    found = agreement.run_checked(contract.OPERATIONS[operation], implementation.kernel, x)
+    assert found is not None
+    assert re.search(detail, found)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", *contract.OPTIONAL])
 @pytest.mark.parametrize(("operation", "run"), [("softmax", softmax), ("argmax", argmax)])
 def test_right_kernels_are_not(operation: str, run: Run, dtype: str) -> None:
     assert wrong_cases(planted(operation, run, dtype)) == {}
@@ -206,6 +249,25 @@ def test_what_is_not_supported_is_said() -> None:
     findings = list(agreement.check(planted("softmax", softmax, "float32"), ["float32", "float64"]))
     refused = {f.detail for f in findings if f.status == "not supported"}
     assert refused == {"float64 is not among its dtypes (float32)"}
+
+
+@needs.bfloat16
+def test_a_dtype_that_need_not_be_taken_is_asked_for_or_not_mentioned() -> None:
+    implementation = planted("softmax", softmax, "float32")
+    assert {f.dtype for f in agreement.check(implementation)} == set(contract.FLOATS)
+    (finding,) = agreement.check(implementation, ["bfloat16"])
+    assert (finding.status, finding.case, finding.dtype) == ("not supported", "", "bfloat16")
+    assert finding.detail == "bfloat16 is not among its dtypes (float32)"
+
+
+@needs.bfloat16
+def test_pairs_are_checked_in_bfloat16_where_both_take_it() -> None:
+    softmaxes = {"right": planted("softmax", softmax, "bfloat16"), "other": planted("softmax", softmax)}
+    argmaxes = {"right": planted("argmax", argmax, "bfloat16"), "zeros": planted("argmax", zeros, "bfloat16")}
+    status: dict[str, set[str]] = {}
+    for finding in agreement.check_pairs(softmaxes, argmaxes):
+        status.setdefault(f"{finding.implementation} {finding.dtype}", set()).add(finding.status)
+    assert status == {"right / right bfloat16": {"agrees"}, "right / zeros bfloat16": {"wrong"}}
 
 
 def test_pairs_that_contradict_each_other_are_found() -> None:

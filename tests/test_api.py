@@ -10,6 +10,8 @@ import scipy.special
 
 import impls
 from impls import contract
+from impls.contract.dtypes import named
+from tests import needs
 
 RNG = np.random.default_rng(3)
 A = RNG.standard_normal((3, 4, 5, 6))
@@ -56,12 +58,12 @@ def test_shapes_and_types_of_results(shape: tuple[int, ...], axis: int | None) -
     assert np.shape(hard) == np.shape(np.argmax(x, axis))
 
 
-@pytest.mark.parametrize("dtype", contract.DTYPES)
+@pytest.mark.parametrize("dtype", contract.ARGMAX.dtypes)
 def test_dtypes(dtype: str) -> None:
-    x = np.array([[1, 0, 1], [0, 1, 1]], dtype)
+    x = np.array([[1, 0, 1], [0, 1, 1]], named(dtype))
     soft = impls.softmax(x, axis=1)
-    assert soft.dtype == (dtype if dtype in contract.FLOATS else "float64")
-    np.testing.assert_allclose(soft.sum(axis=1), 1, rtol=1e-3)
+    assert soft.dtype == (named(dtype) if dtype in contract.SOFTMAX.dtypes else "float64")
+    np.testing.assert_allclose(soft.sum(axis=1).astype(float), 1, rtol=1e-2 if dtype == "bfloat16" else 1e-3)
     np.testing.assert_array_equal(impls.argmax(x, axis=1), [0, 1])
 
 
@@ -195,3 +197,80 @@ def test_a_kernel_without_out(install: Any) -> None:
     out = np.empty((3, 4))
     assert impls.softmax(A[0, :3, 0, :4], 1, out=out, impl="other") is out
     np.testing.assert_allclose(out, scipy.special.softmax(A[0, :3, 0, :4], 1), rtol=1e-13)
+
+
+def _bfloat16(order: str) -> np.ndarray:
+    """A with a NaN, an infinity and one of each sign of it in rows of their own, in bfloat16."""
+    x = (A * 5).astype(named("bfloat16"))
+    x[0, 0, 0, 1], x[0, 1, 0, 2], x[1, 0, 0, 3] = np.nan, np.inf, -np.inf
+    return {"C": x, "F": np.asfortranarray(x), "strided": x[::-1, :, ::2], "swapped": x.astype(x.dtype.newbyteorder())}[
+        order
+    ]
+
+
+@needs.bfloat16
+@pytest.mark.parametrize("impl", [None, "naive", "numpy_vectorized", "numba_simple"])
+@pytest.mark.parametrize("axis", [None, 0, 3, (0, 1), (1, 3)])
+@pytest.mark.parametrize("order", ["C", "F", "strided", "swapped"])
+def test_softmax_in_bfloat16_is_float32s_rounded_once(impl: str | None, axis: Any, order: str) -> None:
+    x, native = _bfloat16(order), named("bfloat16")
+    before = x.tobytes()
+    expected = impls.softmax(x.astype(native).astype(np.float32), axis, impl=impl).astype(native)
+    out = np.empty(x.shape, native)
+    results = impls.softmax(x, axis, impl=impl), impls.softmax(x, axis, impl=impl, out=out)
+    assert results[1] is out
+    for result in results:
+        assert result.dtype == native
+        np.testing.assert_array_equal(result.astype(float), expected.astype(float))
+    assert x.tobytes() == before
+
+
+@needs.bfloat16
+@pytest.mark.parametrize("impl", [None, "naive", "numpy_vectorized", "numba_simple"])
+@pytest.mark.parametrize("axis", [None, 0, 3])
+@pytest.mark.parametrize("order", ["C", "F", "strided", "swapped"])
+def test_argmax_in_bfloat16_is_exact(impl: str | None, axis: int | None, order: str) -> None:
+    x = _bfloat16(order)
+    expected = np.argmax(x.astype(named("bfloat16")).astype(np.float64), axis)
+    np.testing.assert_array_equal(impls.argmax(x, axis, impl=impl), expected)
+    out = np.empty(np.shape(expected), np.int64)
+    assert impls.argmax(x, axis, out=out, impl=impl) is out
+    np.testing.assert_array_equal(out, expected)
+
+
+@needs.bfloat16
+def test_bfloat16_in_place_scalars_and_refusals(install: Any) -> None:
+    source = """
+        from impls import implements
+        run = implements(dtypes=("float64",))(lambda x, out: out)
+    """
+    install({"narrow": source}, {"softmax.narrow": "narrow"})
+    x = (A * 5).astype(named("bfloat16"))
+    expected = impls.softmax(x, 1)
+    assert impls.softmax(x, 1, out=x) is x
+    assert x.tobytes() == expected.tobytes()
+    assert type(impls.softmax(x[0, 0, 0, 0])) is named("bfloat16").type
+    with pytest.raises(TypeError, match="out has dtype float32: the result has bfloat16"):
+        impls.softmax(x, 1, out=np.empty(x.shape, np.float32))
+    with pytest.raises(TypeError, match=r"accepted are float16, .*, uint64, bfloat16"):
+        impls.softmax(["a"])
+    with pytest.raises(TypeError, match=r"bfloat16 is not among its dtypes \(float64\)"):
+        impls.softmax(x, impl="narrow")
+    with pytest.raises(ValueError, match="more than its limit"):
+        impls.argmax(np.zeros((1 << 22) + 1, named("bfloat16")), impl="naive")
+
+
+@needs.bfloat16
+def test_an_implementation_that_takes_bfloat16_is_given_it(install: Any) -> None:
+    source = """
+        from impls import implements
+
+        @implements(dtypes=("float32", "bfloat16"))
+        def run(x, out):
+            assert x.dtype.name == out.dtype.name == "bfloat16"
+            out[...] = 0.5
+            return out
+    """
+    install({"half": source}, {"softmax.half": "half"})
+    result = impls.softmax(np.zeros(3, named("bfloat16")), impl="half")
+    np.testing.assert_array_equal(result.astype(float), [0.5] * 3)

@@ -76,7 +76,7 @@ def test_lists_can_be_replaced_by_the_environment(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv(grid.IMPLEMENTATIONS, "softmax.a, argmax.b,softmax.c,nonsense")
     assert grid.implementations("softmax") == ["a", "c"]
     assert grid.implementations("argmax") == ["b"]
-    monkeypatch.setenv(grid.DTYPES, "int8, float64")
+    monkeypatch.setenv(grid.DTYPES, "int8, float64, bfloat16")
     assert grid.dtypes("argmax") == ["int8", "float64"]
     assert grid.dtypes("softmax") == ["float64"]
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -12,22 +15,24 @@ import scipy.special
 from impls import contract
 from impls.contract import operation as statement
 from impls.contract import softmax as softmax_statement
+from impls.contract.dtypes import finfo, named
+from tests import needs
 
 
-@pytest.mark.parametrize("dtype", contract.FLOATS)
+@pytest.mark.parametrize("dtype", contract.SOFTMAX.dtypes)
 def test_softmax_oracle_accepts_scipys_float64_rounded(dtype: str) -> None:
-    x = (np.random.default_rng(0).standard_normal((5, 77, 3)) * 9).astype(dtype)
-    right = scipy.special.softmax(x.astype(np.float64), axis=1).astype(dtype)
+    x = (np.random.default_rng(0).standard_normal((5, 77, 3)) * 9).astype(named(dtype))
+    right = scipy.special.softmax(x.astype(np.float64), axis=1).astype(named(dtype))
     assert contract.SOFTMAX.verify(x, right) is None
 
 
-@pytest.mark.parametrize("dtype", contract.FLOATS)
+@pytest.mark.parametrize("dtype", contract.SOFTMAX.dtypes)
 @pytest.mark.parametrize("ulps", [-40, 40])
 def test_softmax_oracle_rejects_a_large_probability_that_is_off(dtype: str, ulps: int) -> None:
-    x = np.zeros((2, 4, 1), dtype)
+    x = np.zeros((2, 4, 1), named(dtype))
     x[:, 1] = 1
-    off = scipy.special.softmax(x.astype(np.float64), axis=1).astype(dtype)
-    off[1, 1, 0] *= 1 + ulps * np.finfo(dtype).eps
+    off = scipy.special.softmax(x.astype(np.float64), axis=1).astype(named(dtype))
+    off[1, 1, 0] *= 1 + ulps * float(finfo(named(dtype)).eps)
     mismatch = contract.SOFTMAX.verify(x, off)
     assert mismatch is not None
     assert mismatch.position == (1, 1, 0)
@@ -41,6 +46,64 @@ def test_the_tolerance_does_not_grow_with_n() -> None:
         right = np.full((1, n, 1), 1 / n, np.float32)
         assert contract.SOFTMAX.verify(x, right) is None
         assert contract.SOFTMAX.verify(x, right * np.float32(1 + 2e-6)) is not None
+
+
+@needs.bfloat16
+def test_bfloat16_allows_its_last_rounding_and_no_more() -> None:
+    """The nearest value is right and both its neighbours are wrong, at any |x - max|."""
+    for far in (0, 1, 5, 20):
+        x = np.full((1, 5, 1), -far, named("bfloat16"))
+        x[0, 0] = 0
+        exact = np.exp(x.astype(np.float64))
+        exact /= exact.sum()
+        right = exact.astype(named("bfloat16"))
+        assert contract.SOFTMAX.verify(x, right) is None
+        for step in (-1, 1):
+            off = (right.view(np.int16) + np.int16(step)).view(named("bfloat16"))
+            assert contract.SOFTMAX.verify(x, off) is not None
+    tiny = np.array([[[0], [-100]]], named("bfloat16"))  # its exp is subnormal, and may be flushed
+    assert contract.SOFTMAX.verify(tiny, np.array([[[1], [0]]], named("bfloat16"))) is None
+
+
+@needs.bfloat16
+@pytest.mark.parametrize(
+    ("case", "holds"),
+    [
+        ("huge magnitudes", lambda bits: {0x7F7F, 0xFF7F, 0x7EFF} <= bits),  # +- the largest, and half of it
+        ("tiny magnitudes", lambda bits: len(bits) > 300 and max(b & 0x7FFF for b in bits) < 0x0400),
+        ("subnormals", lambda bits: bits == {*range(10), *(0x8000 + k for k in range(1, 10))}),
+        ("signed zeros", lambda bits: {0x0000, 0x8000} <= bits),
+        ("-inf entries", lambda bits: 0xFF80 in bits and 0x7F80 not in bits),
+        ("+inf", lambda bits: 0x7F80 in bits),
+        ("several NaNs and +inf", lambda bits: {0x7F80, 0x7FC0} <= {b & 0x7FFF for b in bits}),
+    ],
+)
+def test_cases_in_bfloat16_hold_what_they_are_named_for(case: str, holds: Callable[[set[int]], bool]) -> None:
+    x = next(c for c in contract.KERNEL_CASES if c.name == case).array("bfloat16")
+    assert x.dtype == named("bfloat16")
+    assert holds(set(x.view(np.uint16).ravel().tolist()))
+
+
+@needs.bfloat16
+def test_every_case_about_floats_exists_in_bfloat16() -> None:
+    for case in contract.KERNEL_CASES:
+        assert ("float32" in case.dtypes) == ("bfloat16" in case.dtypes)
+
+
+def test_without_its_package_bfloat16_is_not_known() -> None:
+    program = (
+        "import sys; sys.modules['ml_dtypes'] = None\n"
+        "import impls; from impls import contract\n"
+        "print(contract.OPTIONAL, contract.SOFTMAX.dtypes, "
+        "{d for c in contract.KERNEL_CASES for d in c.dtypes} == {*contract.DTYPES})\n"
+        "try: impls.implements(dtypes=('bfloat16',))\n"
+        "except ValueError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "() ('float16', 'float32', 'float64') True",
+        f"dtypes ['bfloat16']: accepted are {', '.join(contract.DTYPES)}",
+    ]
 
 
 @pytest.mark.parametrize("value", [-1e-9, np.nan, np.inf])
@@ -73,7 +136,7 @@ def test_blocks_cover_everything_once(monkeypatch: pytest.MonkeyPatch) -> None:
             assert (seen == 1).all()
 
 
-@pytest.mark.parametrize("dtype", contract.DTYPES)
+@pytest.mark.parametrize("dtype", contract.ARGMAX.dtypes)
 def test_argmax_oracle_in_blocks_is_pythons(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statement, "BLOCK", 16)
     case = next(c for c in contract.KERNEL_CASES if c.name == "ties among few values")

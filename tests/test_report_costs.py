@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench import device_cells
-from reports import agreement, comparison, content, grids, report, runs, scaling, starts, table
+from reports import agreement, comparison, content, grids, report, runs, scaling, starts, table, text
 from tests.report_data import COMMIT, FAILED, IMPLEMENTATIONS, Results, everything, findings
 
 BASE = [[4.0e-3, 4.2e-3], [4.4e-3]]
@@ -179,6 +179,21 @@ def test_agreement_counts_and_reasons(tmp_path):
     assert [item.words for item in reasons.rows[0]] == [
         "softmax.plugin", "wrong", "at (0, 1, 0): expected 1.0, got 0.5", "case 29 float64",
     ]  # fmt: skip
+
+
+def test_a_dtype_that_is_not_supported_says_nothing_of_cases(tmp_path):
+    one = {"operation": "softmax", "dtype": "bfloat16", "detail": "", "declared": ""}
+    agrees = {**one, "implementation": "takes", "case": "NaN last", "status": "agrees"}
+    refused = {**one, "implementation": "not", "case": "", "status": "not supported", "detail": "not among its dtypes"}
+    run = runs.read(everything().write(tmp_path, findings=[agrees, refused]))
+    _, matrix, reasons = agreement.matrices([run])
+    assert [[item.words for item in row] for row in matrix.rows] == [["NaN last", "agrees (1)", text.NOTHING]]
+    assert [item.words for item in reasons.rows[0]] == [
+        "softmax.not",
+        "not supported",
+        "not among its dtypes",
+        "bfloat16",
+    ]
 
 
 def test_markdown_says_what_the_page_says(tmp_path):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from .argmax import ARGMAX
 from .cases import KERNEL_CASES, Case
-from .operation import FLOATS, INTEGERS, Mismatch, Operation
+from .dtypes import DTYPES, FLOATS, INTEGERS, OPTIONAL, WIDER
+from .operation import Mismatch, Operation
 from .softmax import SOFTMAX
 
-DTYPES = (*FLOATS, "bool", *INTEGERS)
 OPERATIONS = {operation.name: operation for operation in (SOFTMAX, ARGMAX)}
 
 __all__ = [
@@ -17,7 +17,9 @@ __all__ = [
     "INTEGERS",
     "KERNEL_CASES",
     "OPERATIONS",
+    "OPTIONAL",
     "SOFTMAX",
+    "WIDER",
     "Case",
     "Mismatch",
     "Operation",

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .operation import FLOATS, INTEGERS
+from . import dtypes
+from .dtypes import DTYPES, FLOATS, INTEGERS, OPTIONAL, is_float
 
 Build = Callable[[np.dtype, np.random.Generator], np.ndarray]
 
-EVERY = (*FLOATS, "bool", *INTEGERS)
-SIGNED = (*FLOATS, *(name for name in INTEGERS if name.startswith("int")))
+FLOATING = (*FLOATS, *OPTIONAL)
+EVERY = (*DTYPES, *OPTIONAL)
+SIGNED = (*FLOATING, *(name for name in INTEGERS if name.startswith("int")))
 
 # 64k - 1, 64k, 64k + 1 for every vector width in use, and the powers of two below.
 LENGTHS = (
@@ -44,13 +46,13 @@ class Case:
         """x for this dtype: C-contiguous, the same in every process."""
         seed = zlib.crc32(f"{self.name}/{dtype}".encode())
         with np.errstate(all="ignore"):
-            x = self.build(np.dtype(dtype), np.random.default_rng(seed))
-        return np.ascontiguousarray(x, dtype)
+            x = self.build(dtypes.named(dtype), np.random.default_rng(seed))
+        return np.ascontiguousarray(x, dtypes.named(dtype))
 
 
 def normal(dtype: np.dtype, rng: np.random.Generator, shape: tuple[int, ...], scale: float = 3.0) -> np.ndarray:
     """N(0, scale) for floats; for integers uniform over the whole range; for bool a fair coin."""
-    if dtype.kind == "f":
+    if is_float(dtype):
         return (rng.standard_normal(shape) * scale).astype(dtype)
     if dtype.kind == "b":
         return rng.integers(0, 2, shape).astype(bool)
@@ -120,7 +122,7 @@ def _extreme_at(*positions: int, n: int = 1000) -> Build:
     """The dtype's largest value at these positions of rows that are smaller elsewhere."""
 
     def build(dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:
-        if dtype.kind == "f":
+        if is_float(dtype):
             x, top = normal(dtype, rng, (4, n, 1)), np.asarray(20, dtype)
         elif dtype.kind == "b":
             x, top = np.zeros((4, n, 1), dtype), np.asarray(True)
@@ -135,18 +137,18 @@ def _extreme_at(*positions: int, n: int = 1000) -> Build:
 
 
 def _huge(dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:
-    x = rng.choice(np.array([-1, -0.5, 0.25, 0.5, 1]), (4, 130, 1)) * float(np.finfo(dtype).max)
+    x = rng.choice(np.array([-1, -0.5, 0.25, 0.5, 1]), (4, 130, 1)) * float(dtypes.finfo(dtype).max)
     x[2:] = np.abs(x[2:]) * -1
     return x.astype(dtype)
 
 
 def _tiny(dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:
-    return (rng.standard_normal((4, 130, 1)) * float(np.finfo(dtype).smallest_normal) * 8).astype(dtype)
+    return (rng.standard_normal((4, 130, 1)) * float(dtypes.finfo(dtype).smallest_normal) * 8).astype(dtype)
 
 
 def _subnormal(dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:
     steps: np.ndarray = rng.integers(-9, 10, (4, 130, 1)).astype(dtype)
-    steps *= np.finfo(dtype).smallest_subnormal
+    steps *= dtypes.finfo(dtype).smallest_subnormal
     return steps
 
 
@@ -201,26 +203,26 @@ def _statement() -> Iterator[Case]:
     yield Case("ties in neighbours", EVERY, _extreme_at(63, 64, 65, 500))
     yield Case("ends of the integer range", INTEGERS, _integer_ends)
     yield Case("all negative", SIGNED, _constant(-5, 3, 130, 1))
-    yield Case("rows offset by +-1e3", FLOATS, _row_offset(-1e3, 1e3))
-    yield Case("alternate rows +200", FLOATS, _row_offset(0, 200))
-    yield Case("N(0, 40)", FLOATS, _scaled(40, 5, 999, 1))
-    yield Case("huge magnitudes", FLOATS, _huge)
-    yield Case("tiny magnitudes", FLOATS, _tiny)
-    yield Case("subnormals", FLOATS, _subnormal)
-    yield Case("signed zeros", FLOATS, _signed_zeros)
-    yield Case("-inf entries", FLOATS, _sprinkled(-np.inf, 5, 261, 1))
-    yield Case("all -inf", FLOATS, _constant(-np.inf, 2, 70, 1))
-    yield Case("all -inf but the last", FLOATS, _planted({**dict.fromkeys(range(69), -np.inf)}, n=70))
-    yield Case("+inf", FLOATS, _planted({100: np.inf}))
-    yield Case("+inf and -inf", FLOATS, _planted({7: -np.inf, 100: np.inf, 200: np.inf}))
-    yield Case("NaN first", FLOATS, _planted({0: np.nan}))
-    yield Case("NaN in the middle", FLOATS, _planted({130: np.nan}))
-    yield Case("NaN last", FLOATS, _planted({-1: np.nan}))
-    yield Case("several NaNs and +inf", FLOATS, _planted({5: np.inf, 77: np.nan, 78: np.nan, -1: np.nan}))
-    yield Case("NaN in short rows", FLOATS, _planted({2: np.nan, 4: np.nan}, n=6))
-    yield Case("NaN in a long row", FLOATS, _planted({40000: np.nan, 60001: np.nan}, n=70001))
-    yield Case("-inf and NaN over an inner axis", FLOATS, _planted({1: -np.inf, 3: np.nan}, n=9, inner=35))
-    yield Case("+inf over an inner axis", FLOATS, _planted({4: np.inf}, n=9, inner=35))
+    yield Case("rows offset by +-1e3", FLOATING, _row_offset(-1e3, 1e3))
+    yield Case("alternate rows +200", FLOATING, _row_offset(0, 200))
+    yield Case("N(0, 40)", FLOATING, _scaled(40, 5, 999, 1))
+    yield Case("huge magnitudes", FLOATING, _huge)
+    yield Case("tiny magnitudes", FLOATING, _tiny)
+    yield Case("subnormals", FLOATING, _subnormal)
+    yield Case("signed zeros", FLOATING, _signed_zeros)
+    yield Case("-inf entries", FLOATING, _sprinkled(-np.inf, 5, 261, 1))
+    yield Case("all -inf", FLOATING, _constant(-np.inf, 2, 70, 1))
+    yield Case("all -inf but the last", FLOATING, _planted({**dict.fromkeys(range(69), -np.inf)}, n=70))
+    yield Case("+inf", FLOATING, _planted({100: np.inf}))
+    yield Case("+inf and -inf", FLOATING, _planted({7: -np.inf, 100: np.inf, 200: np.inf}))
+    yield Case("NaN first", FLOATING, _planted({0: np.nan}))
+    yield Case("NaN in the middle", FLOATING, _planted({130: np.nan}))
+    yield Case("NaN last", FLOATING, _planted({-1: np.nan}))
+    yield Case("several NaNs and +inf", FLOATING, _planted({5: np.inf, 77: np.nan, 78: np.nan, -1: np.nan}))
+    yield Case("NaN in short rows", FLOATING, _planted({2: np.nan, 4: np.nan}, n=6))
+    yield Case("NaN in a long row", FLOATING, _planted({40000: np.nan, 60001: np.nan}, n=70001))
+    yield Case("-inf and NaN over an inner axis", FLOATING, _planted({1: -np.inf, 3: np.nan}, n=9, inner=35))
+    yield Case("+inf over an inner axis", FLOATING, _planted({4: np.inf}, n=9, inner=35))
 
 
 KERNEL_CASES = tuple(_statement())

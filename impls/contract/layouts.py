@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from . import dtypes
 from .cases import EVERY, normal
 
 
@@ -27,7 +28,7 @@ class Layout:
 
     def array(self, dtype: str) -> np.ndarray:
         """The array for this dtype, the same in every process."""
-        return self.build(np.dtype(dtype), np.random.default_rng(len(self.name)))
+        return self.build(dtypes.named(dtype), np.random.default_rng(len(self.name)))
 
 
 def _read_only(dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:

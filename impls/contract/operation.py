@@ -7,9 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FLOATS = ("float16", "float32", "float64")
-INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
-
 # Elements that an oracle takes at a time: 32 MiB as float64, so that checking the result for a
 # 1 GB array needs little memory beyond the array itself.
 BLOCK = 1 << 22

@@ -1,9 +1,10 @@
 """softmax and argmax of arrays that are already on the device: no copy in, the result stays there.
 
 Taken are Numba's device arrays, whatever states the CUDA array interface (CuPy, PyTorch, JAX), and whatever hands out
-its memory by DLPack. The result is an array of the same library for Numba, CuPy and PyTorch; for others it is a Numba
-device array, which states the interface itself. It is on the device of the input, where there are several. Without a
-stream, work goes to the one that PyTorch or CuPy is using, else to the default stream.
+its memory by DLPack; bfloat16, which the interface has no name for, by DLPack alone. The result is an array of the same
+library for Numba, CuPy and PyTorch; for others it is a Numba device array, which states the interface itself. It is on
+the device of the input, where there are several. Without a stream, work goes to the one that PyTorch or CuPy is using,
+else to the default stream.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numba import cuda
 from .. import contract
 from ..layout import Fold, fold_shape
 from . import plans
+from .elements import storage
 
 NAME = "numba_cuda"
 _LEGACY_DEFAULT_STREAM = 1  # by its number in DLPack; Numba's default stream is that one
@@ -31,7 +33,7 @@ def softmax(x: Any, axis: int | Sequence[int] | None, out: Any, impl: str | None
     with _on_device_of(x):
         a, folded, queue = _prepare(x, axis, contract.SOFTMAX, stream)
         result = _like(x, tuple(a.shape), a.dtype) if out is None else out
-        target = _view(out, tuple(a.shape), a.dtype, x) if out is not None else _as_numba(result)
+        target = _view(out, tuple(a.shape), a.dtype, x, queue) if out is not None else _as_numba(result, queue)
         _run("softmax", a, target, folded, folded.shape, queue)
     return result
 
@@ -43,7 +45,7 @@ def argmax(x: Any, axis: int | None, out: Any, keepdims: bool, impl: str | None,
         a, folded, queue = _prepare(x, axis, contract.ARGMAX, stream)
         shape, index = folded.keepdims if keepdims else folded.reduced, np.dtype(np.int64)
         result = _like(x, shape, index) if out is None else out
-        target = _view(out, shape, index, x) if out is not None else _as_numba(result)
+        target = _view(out, shape, index, x, queue) if out is not None else _as_numba(result, queue)
         _run("argmax", a, target, folded, (folded.shape[0], folded.shape[2]), queue)
     return result
 
@@ -96,7 +98,7 @@ def _on_device_of(x: Any) -> contextlib.AbstractContextManager[Any]:
     return contextlib.nullcontext() if number in (None, plans.current_number()) else cuda.gpus[number]
 
 
-def _view(out: Any, shape: tuple[int, ...], dtype: np.dtype, x: Any) -> Any:
+def _view(out: Any, shape: tuple[int, ...], dtype: np.dtype, x: Any, queue: Any) -> Any:
     """out as a Numba device array, once it is shown to fit."""
     from ..devices import on_device
 
@@ -104,7 +106,7 @@ def _view(out: Any, shape: tuple[int, ...], dtype: np.dtype, x: Any) -> Any:
         raise TypeError(f"out is a {type(out).__name__}: for an array on the device it must be on the device too")
     if None not in (here := _number(x), there := _number(out)) and here != there:
         raise ValueError(f"out is on device {there}, and the array on device {here}")
-    array = _as_numba(out)
+    array = _as_numba(out, queue)
     if array.dtype != dtype:
         raise TypeError(f"out has dtype {array.dtype}: the result has {dtype}")
     if tuple(array.shape) != shape:
@@ -118,7 +120,7 @@ def _check_contiguous(what: str, array: Any) -> None:
         raise ValueError(f"{what} is not C-contiguous: on the device only C-contiguous arrays are taken, uncopied")
 
 
-def _as_numba(x: Any, queue: Any = 0) -> Any:
+def _as_numba(x: Any, queue: Any) -> Any:
     """x as a Numba device array over the same memory, for work on a stream; what its producer has begun comes first.
 
     Raises:
@@ -129,14 +131,23 @@ def _as_numba(x: Any, queue: Any = 0) -> Any:
     # A tensor that records gradients refuses the interface; its values are the same without them.
     plain = x.detach() if hasattr(x, "detach") else x
     try:
-        if hasattr(plain, "__cuda_array_interface__"):
-            return cuda.as_cuda_array(plain)
+        if (stated := _interface(plain)) is not None:
+            return cuda.from_cuda_array_interface(stated, owner=plain)
         return _from_dlpack(plain, queue)
     except (AttributeError, BufferError, NotImplementedError) as error:
         what = f"{type(x).__module__}.{type(x).__name__}"
         raise TypeError(
             f"{what} hands out its memory neither by the CUDA array interface nor by DLPack: {error}"
         ) from None
+
+
+def _interface(x: Any) -> dict[str, Any] | None:
+    """What x states by the CUDA array interface; None where it states nothing, or of bfloat16 only its two bytes."""
+    try:
+        stated: dict[str, Any] | None = getattr(x, "__cuda_array_interface__", None)
+    except KeyError:  # how older versions of PyTorch refuse a dtype
+        return None
+    return None if stated is None or stated["typestr"] == "<V2" else stated
 
 
 def _from_dlpack(x: Any, queue: Any) -> Any:
@@ -153,11 +164,11 @@ def _from_dlpack(x: Any, queue: Any) -> Any:
     described = {
         "shape": tuple(view.shape),
         "strides": strides,
-        "typestr": view.dtype.str,
+        "typestr": storage(view.dtype).str,
         "data": (view.ptr, view.readonly),
         "version": 3,
     }
-    return cuda.from_cuda_array_interface(described, owner=view)
+    return cuda.from_cuda_array_interface(described, owner=view).view(view.dtype)
 
 
 def _like(x: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:

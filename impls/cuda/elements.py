@@ -68,3 +68,9 @@ ELEMENTS = {
         _element("uint64", "uint64", np.uint64),
     )
 }
+
+
+def storage(dtype: np.dtype) -> np.dtype:
+    """What arrays of a dtype are to kernels and copies; the dtype itself where it is none of `ELEMENTS`."""
+    element = ELEMENTS.get(dtype.name)
+    return dtype if element is None else element.storage

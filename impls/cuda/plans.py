@@ -347,12 +347,18 @@ _COLUMNS: dict[tuple[str, str], Callable[..., Run]] = {
 }
 
 
+_VIEWED = frozenset(name for name, element in ELEMENTS.items() if element.storage.name != name)
+
+
 def run(operation: str, x: Any, out: Any, stream: Any = 0) -> Any:
     """Fill out from x, arrays on the current device, on a stream; returns out without waiting."""
     element = x.dtype.name
-    if element == "bool":
-        x = x.view(np.uint8)
-    plan(current_number(), operation, element, tuple(x.shape), _offset(x), _offset(out))(x, out, stream)
+    given, filled = x, out
+    if element in _VIEWED:
+        stored = ELEMENTS[element].storage
+        given = x.view(stored)
+        filled = out.view(stored) if operation == "softmax" else out
+    plan(current_number(), operation, element, tuple(x.shape), _offset(x), _offset(out))(given, filled, stream)
     return out
 
 

@@ -36,15 +36,16 @@ class _Slot:
 
     def start(self, x: np.ndarray, out: np.ndarray, launch: Launch) -> None:
         """Send a block that fits the slot on its way; what was in the slot must have been finished."""
-        x_host, out_host = _as(self.x_host, x), _as(self.out_host, out)
-        x_device, out_device = _as(self.x, x), _as(self.out, out)
-        x_host[...] = x
+        # Copied as bytes: NumPy does not hand out the memory of an array of bfloat16, which a copy needs.
+        x_host, x_device = self.x_host[: x.nbytes], self.x[: x.nbytes]
+        out_host, out_device = self.out_host[: out.nbytes], self.out[: out.nbytes]
+        _as(x_host, x)[...] = x
         x_device.copy_to_device(x_host, stream=self.stream)
-        launch(x_device, out_device, self.stream)
+        launch(_as(x_device, x), _as(out_device, out), self.stream)
         out_device.copy_to_host(out_host, stream=self.stream)
 
         def fetch() -> None:
-            out[...] = out_host
+            out[...] = _as(out_host, out)
 
         self._fetch = fetch
 
@@ -56,9 +57,9 @@ class _Slot:
             self._fetch = None
 
 
-def _as(buffer: Any, like: np.ndarray) -> Any:
-    """The beginning of a buffer of bytes as an array like another."""
-    return buffer[: like.nbytes].view(like.dtype).reshape(like.shape)
+def _as(data: Any, like: np.ndarray) -> Any:
+    """Bytes as an array like another."""
+    return data.view(like.dtype).reshape(like.shape)
 
 
 class _Ring:

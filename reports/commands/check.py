@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "pattern", nargs="*", metavar="PATTERN", help="implementations, e.g. numba_parallel or 'softmax.*'"
     )
     parser.add_argument("--operation", choices=sorted(contract.OPERATIONS), help="one operation instead of both")
-    parser.add_argument("--dtype", action="append", choices=contract.DTYPES, help="only these; repeatable")
+    parser.add_argument("--dtype", action="append", choices=contract.ARGMAX.dtypes, help="only these; repeatable")
     parser.add_argument("--jobs", type=int, metavar="N", help="implementations at a time (default: one a core)")
     parser.add_argument(
         "--simulate-cuda", action="store_true", help="run CUDA implementations in Numba's simulator, without a GPU"

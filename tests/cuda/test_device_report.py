@@ -17,6 +17,7 @@ import pytest
 import impls
 import reports
 from bench import device_cells
+from impls import contract
 from reports import cli, environment
 from reports.content import gather
 from reports.device_report import NoDevice, Plan, Report, probe
@@ -159,7 +160,9 @@ def test_a_wrong_case_is_told_and_an_unfinished_check_too(tmp_path: Path) -> Non
     assert status["argmax", "torch_cuda"] == ("wrong", "NaN first float32: at")
     assert status["argmax", "numba_cuda"][0] == "available"
     stored = json.loads((tmp_path / "run" / "agreement.json").read_text("utf-8"))
-    assert len(stored) == 2 * 2 * 3
+    checked = {"float16", "float32", "float64", *contract.OPTIONAL}
+    assert {f["dtype"] for f in stored} == checked
+    assert len(stored) == 2 * 2 * len(checked)
 
 
 def test_without_a_device_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

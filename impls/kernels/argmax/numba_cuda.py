@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...contract import DTYPES
+from ...contract import DTYPES, OPTIONAL
 from ...cuda_backend import BACKEND, launch
 from ...registry import implements
 
 
-@implements(dtypes=DTYPES, backend=BACKEND, threads="many")
+@implements(dtypes=(*DTYPES, *OPTIONAL), backend=BACKEND, threads="many")
 def run(x: Any, out: Any, stream: Any = 0) -> Any:
     """Argmax over axis 1 of x (outer, n, inner) into out (outer, inner), device arrays; does not wait."""
     return launch("argmax", x, out, stream)

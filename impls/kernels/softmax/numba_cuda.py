@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...contract import FLOATS
+from ...contract import FLOATS, OPTIONAL
 from ...cuda_backend import BACKEND, launch
 from ...registry import implements
 
 
-@implements(dtypes=FLOATS, backend=BACKEND, threads="many")
+@implements(dtypes=(*FLOATS, *OPTIONAL), backend=BACKEND, threads="many")
 def run(x: Any, out: Any, stream: Any = 0) -> Any:
     """Softmax over axis 1 of x (outer, n, inner) into out, device arrays; does not wait."""
     return launch("softmax", x, out, stream)

@@ -13,8 +13,8 @@ from impls.cuda.elements import ELEMENTS
 from impls.cuda.regimes import Regime
 from tests.cuda.simulated.arrays import small_cases, wrong
 
-SOFTMAX_DTYPES = ("float16", "bfloat16", "float32", "float64")
-ARGMAX_DTYPES = ("float16", "bfloat16", "float32", "float64", "bool", *contract.INTEGERS)
+SOFTMAX_DTYPES = contract.SOFTMAX.dtypes
+ARGMAX_DTYPES = contract.ARGMAX.dtypes
 
 # Fewer threads and registers than on a device, so that short cases reach every branch: two warps, several tiles,
 # several blocks a row. (regime, multiprocessors): 1 makes one part of a row, 64 as many as there are tiles.

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from numba import cuda
+from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
 
 import impls
 from impls import contract
+from impls.backends import aligned_empty
+from impls.contract.dtypes import named
 from impls.cuda import device_arrays, plans
+from tests import needs
 
 
 def _array(*shape: int, dtype: str = "float32") -> np.ndarray:
-    return np.random.default_rng(3).standard_normal(shape).astype(dtype)
+    return np.random.default_rng(3).standard_normal(shape).astype(named(dtype))
 
 
 @pytest.mark.parametrize(("shape", "axis"), [((5, 70), -1), ((5, 7, 6), 1), ((70,), None), ((4, 3, 5), (0, 1))])
@@ -79,10 +84,24 @@ def test_bad_input_is_named(call: Any, error: type[Exception], text: str) -> Non
         call(cuda.to_device(_array(4, 6)))
 
 
+@pytest.fixture
+def stated(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Every CUDA array interface that is read: the simulator cannot, but NumPy's own differs in its name alone."""
+    seen: list[dict[str, Any]] = []
+
+    def read(described: dict[str, Any], owner: Any) -> Any:
+        seen.append(described)
+        holder: Any = SimpleNamespace(__array_interface__=described, owner=owner)
+        return FakeCUDAArray(np.asarray(holder))
+
+    monkeypatch.setattr(device_arrays.cuda, "from_cuda_array_interface", read, raising=False)
+    return seen
+
+
 class _Tensor:
     """Stands for another library's array: it states the interface, and refuses it while it records gradients."""
 
-    def __init__(self, array: Any, recording: bool) -> None:
+    def __init__(self, array: np.ndarray, recording: bool = False) -> None:
         self.array, self.recording = array, recording
 
     def detach(self) -> _Tensor:
@@ -95,15 +114,13 @@ class _Tensor:
     def __cuda_array_interface__(self) -> dict[str, Any]:
         if self.recording:
             raise RuntimeError("detach first")
-        return {"array": self.array}
+        return self.array.__array_interface__
 
 
-def test_other_libraries_arrays_by_the_interface(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        device_arrays.cuda, "as_cuda_array", lambda x: x.__cuda_array_interface__["array"], raising=False
-    )
+@pytest.mark.usefixtures("stated")
+def test_other_libraries_arrays_by_the_interface() -> None:
     x = _array(3, 40)
-    result = impls.softmax(_Tensor(cuda.to_device(x), recording=True), -1)
+    result = impls.softmax(_Tensor(x, recording=True), -1)
     assert contract.SOFTMAX.verify(x[:, :, None], result.copy_to_host()[:, :, None]) is None
 
 
@@ -129,32 +146,34 @@ class _OnlyDlpack:
         return (2, self.device)
 
 
-def test_arrays_by_dlpack_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What numba-cuda reads DLPack with gives the address and shape; its stream is told to the producer."""
-    x = _array(3, 40)
-    asked: dict[str, Any] = {}
+@pytest.fixture
+def streams(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The streams that producers are told of, by what reads DLPack for numba-cuda: here it reads a stand-in's array."""
+    told: list[int] = []
 
     class View:
         is_device_accessible, readonly = True, False
 
         @classmethod
-        def from_dlpack(cls, given: _OnlyDlpack, stream_ptr: int) -> View:
-            asked.update(stream=stream_ptr)
-            view = cls()
-            view.ptr, view.shape, view.dtype = given.array.ctypes.data, given.array.shape, given.array.dtype
-            view.strides = (40, 1)
+        def from_dlpack(cls, given: Any, stream_ptr: int) -> View:
+            told.append(stream_ptr)
+            view, array = cls(), given.array
+            view.ptr, view.shape, view.dtype = array.ctypes.data, array.shape, array.dtype
+            view.strides = tuple(step // array.itemsize for step in array.strides)
             return view
 
-    def from_interface(described: dict[str, Any], owner: Any) -> Any:
-        asked.update(described)
-        return cuda.to_device(x)
-
     monkeypatch.setattr("cuda.core.utils.StridedMemoryView", View)
-    monkeypatch.setattr(device_arrays.cuda, "from_cuda_array_interface", from_interface, raising=False)
+    return told
+
+
+def test_arrays_by_dlpack_alone(stated: list[dict[str, Any]], streams: list[int]) -> None:
+    """What numba-cuda reads DLPack with gives the address and shape; its stream is told to the producer."""
+    x = _array(3, 40)
     result = impls.softmax(_OnlyDlpack(x), -1)
     assert contract.SOFTMAX.verify(x[:, :, None], result.copy_to_host()[:, :, None]) is None
-    assert asked == {"stream": 1, "shape": (3, 40), "strides": (160, 4), "typestr": "<f4",
-                     "data": (x.ctypes.data, False), "version": 3}  # fmt: skip
+    assert streams == [1]
+    assert stated == [{"shape": (3, 40), "strides": (160, 4), "typestr": "<f4", "data": (x.ctypes.data, False),
+                       "version": 3}]  # fmt: skip
 
 
 def test_memory_that_cannot_be_taken_is_named() -> None:
@@ -162,6 +181,7 @@ def test_memory_that_cannot_be_taken_is_named() -> None:
         impls.softmax(_OnlyDlpack(_array(3, 40)), -1)
 
 
+@pytest.mark.usefixtures("stated")
 def test_the_device_of_the_array_becomes_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """And plans are made for it: another device has another table, working memory and compiled code."""
     entered: list[int] = []
@@ -190,14 +210,91 @@ def test_the_device_of_the_array_becomes_the_current_one(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(plans, "plan", watch)
     monkeypatch.setattr(device_arrays.cuda, "gpus", {1: Entered(1)})
-    monkeypatch.setattr(
-        device_arrays.cuda, "as_cuda_array", lambda x: x.__cuda_array_interface__["array"], raising=False
-    )
-    given = cuda.to_device(_array(3, 40))
-    impls.softmax(_Tensor(given, recording=False), -1)
-    impls.softmax(OnSecond(given, recording=False), -1)
+    given = aligned_empty((3, 40), np.dtype("float32"))
+    given[...] = _array(3, 40)
+    impls.softmax(_Tensor(given), -1)
+    impls.softmax(OnSecond(given), -1)
     assert (entered, numbers) == ([1], [0, 1])
     shape = ("softmax", "float32", (3, 40, 1), 0, 0)
     assert original(0, *shape) is original(0, *shape) is not original(1, *shape)
     with pytest.raises(ValueError, match="out is on device 1, and the array on device 0"):
-        impls.softmax(_Tensor(given, False), -1, out=OnSecond(given, False))
+        impls.softmax(_Tensor(given), -1, out=OnSecond(given))
+
+
+def _right(operation: str, x: np.ndarray, result: Any) -> bool:
+    """Whether a result over the last axis is right, and of the operation's dtype."""
+    rows = np.asarray(result).reshape(3, -1, 1) if operation == "softmax" else np.asarray(result).reshape(3, 1)
+    return contract.OPERATIONS[operation].verify(x[:, :, None], rows) is None
+
+
+@needs.bfloat16
+def test_numba_arrays_of_bfloat16() -> None:
+    x = _array(3, 40, dtype="bfloat16")
+    given, out = cuda.to_device(x), cuda.device_array((3, 40), named("bfloat16"))
+    for result in (impls.softmax(given, -1), impls.softmax(given, -1, out=out)):
+        assert result.dtype == named("bfloat16")
+        assert _right("softmax", x, result.copy_to_host())
+    assert result is out
+    assert _right("argmax", x, impls.argmax(given, -1).copy_to_host())
+    with pytest.raises(TypeError, match="out has dtype float32: the result has bfloat16"):
+        impls.softmax(given, -1, out=cuda.device_array((3, 40), np.float32))
+
+
+class _TorchTensor(_Tensor):
+    """Stands for a tensor of PyTorch, which states of bfloat16 that it has two bytes, or fails as older versions do."""
+
+    older = False
+    device = "cuda:0"
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        if self.array.dtype != named("bfloat16"):
+            return self.array.__array_interface__
+        if self.older:
+            raise KeyError("torch.bfloat16")
+        return {**self.array.__array_interface__, "typestr": "<V2"}
+
+
+_TorchTensor.__module__ = "torch"
+
+
+@needs.bfloat16
+@pytest.mark.parametrize("older", [False, True])
+def test_tensors_of_bfloat16(
+    older: bool, monkeypatch: pytest.MonkeyPatch, stated: list[dict[str, Any]], streams: list[int]
+) -> None:
+    """Read as 16-bit integers, answered in tensors of bfloat16; work that was begun on the stream comes first."""
+    torch = SimpleNamespace(
+        bfloat16=named("bfloat16"), int64=np.dtype(np.int64), empty=lambda shape, dtype, device: _tensor(shape, dtype),
+        cuda=SimpleNamespace(current_stream=lambda device: SimpleNamespace(cuda_stream=64)),
+    )  # fmt: skip
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    stream: Any = cuda.stream()
+    stream.handle = 64
+    monkeypatch.setattr(device_arrays.cuda, "external_stream", lambda address: stream, raising=False)
+    monkeypatch.setattr(_TorchTensor, "older", older)
+    device_arrays._at_address.cache_clear()
+    x = _array(3, 40, dtype="bfloat16")
+    soft, hard = impls.softmax(_TorchTensor(x), -1), impls.argmax(_TorchTensor(x), -1)
+    assert type(soft) is type(hard) is _TorchTensor
+    assert _right("softmax", x, soft.array)
+    assert _right("argmax", x, hard.array)
+    assert [described["typestr"] for described in stated] == ["<u2", "<u2", "<u2", "<i8"]
+    assert streams == [64, 64, 64]
+    device_arrays._at_address.cache_clear()
+
+
+def _tensor(shape: tuple[int, ...], dtype: np.dtype) -> _TorchTensor:
+    return _TorchTensor(aligned_empty(shape, dtype))
+
+
+@needs.bfloat16
+def test_bfloat16_by_dlpack_alone_is_answered_in_a_numba_array(
+    stated: list[dict[str, Any]], streams: list[int]
+) -> None:
+    """As JAX, which does not state its bfloat16 by the interface."""
+    x = _array(3, 40, dtype="bfloat16")
+    result = impls.softmax(_OnlyDlpack(x), -1)
+    assert isinstance(result, FakeCUDAArray)
+    assert _right("softmax", x, result.copy_to_host())
+    assert [described["typestr"] for described in stated] == ["<u2"]

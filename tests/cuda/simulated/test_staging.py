@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
 
-from impls import contract, registry
+from impls import contract, cuda_backend, registry
+from impls.contract.dtypes import named
 from impls.cuda import staging
+from tests import needs
 
 KERNEL = {name: registry.load(name, "numba_cuda").kernel.run for name in ("softmax", "argmax")}
 
@@ -92,6 +95,31 @@ def test_what_is_kept_counts_as_free(monkeypatch: pytest.MonkeyPatch) -> None:
     staging.run(KERNEL["softmax"], x, np.empty_like(x))
     _memory(monkeypatch, 100)
     staging.run(KERNEL["softmax"], x, np.empty_like(x))
+
+
+@needs.bfloat16
+def test_bfloat16_is_copied_as_memory_that_numpy_hands_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device's driver asks NumPy for an array's memory, and NumPy refuses that of bfloat16; the simulator copies."""
+    asked: list[str] = []
+
+    def asking(copy: Any) -> Any:
+        def asked_first(*arguments: Any, **how: Any) -> Any:
+            asked.extend(memoryview(a).format for a in arguments if isinstance(a, np.ndarray))
+            return copy(*arguments, **how)
+
+        return asked_first
+
+    for name in ("copy_to_device", "copy_to_host"):
+        monkeypatch.setattr(FakeCUDAArray, name, asking(getattr(FakeCUDAArray, name)))
+    monkeypatch.setattr(cuda_backend.cuda, "to_device", asking(cuda_backend.cuda.to_device))
+    for operation in contract.OPERATIONS.values():
+        x = (np.random.default_rng(0).standard_normal((10, 33, 2)) * 3).astype(named("bfloat16"))
+        out = operation.allocate(x)
+        staging.run(KERNEL[operation.name], x, out, block_bytes=3 * x[0].nbytes)
+        assert operation.verify(x, out) is None
+        given, result = cuda_backend.BACKEND.put(x), cuda_backend.BACKEND.put(operation.allocate(x))
+        assert operation.verify(x, cuda_backend.BACKEND.get(KERNEL[operation.name](given, result))) is None
+    assert set(asked) == {"B", "H", "l"}  # bytes, 16 bits, and argmax's int64
 
 
 def test_an_error_leaves_nothing_behind() -> None:
