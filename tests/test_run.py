@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,14 @@ from tests.plugins import Install
 
 DIGITS = Path(__file__).parent.parent / "bench" / "data" / "digits_logits.npy"
 SMALL = ("--only", "numpy_vectorized", "--rounds", "2", "--machine", "a machine")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_samples() -> Iterator[None]:
+    """Times are not what is tested here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MAXBENCH_SECONDS", "0.01")
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -116,9 +126,20 @@ def test_a_wrong_implementation_is_not_measured(
     assert len(frame[(frame["implementation"] == "numpy_vectorized") & (frame["status"] == "ok")])
 
 
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, Future[None]]]:
+    """Both interrupted runs, at the same time: each waits for processes most of its time."""
+    with ThreadPoolExecutor(2) as pool:
+        yield {when: pool.submit(_interrupt_and_go_on, when, tmp_path_factory.mktemp(f"at{when}")) for when in (1, 2)}
+
+
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="sends SIGINT as a terminal does")
 @pytest.mark.parametrize("when", [1, 2])
-def test_an_interrupted_run_keeps_what_it_has_and_goes_on(when: int, tmp_path: Path) -> None:
+def test_an_interrupted_run_keeps_what_it_has_and_goes_on(when: int, interrupted: dict[int, Future[None]]) -> None:
+    interrupted[when].result()
+
+
+def _interrupt_and_go_on(when: int, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     words = ["--only", "numpy_vectorized", "--operation", "argmax", "--rounds", "2", "--output", str(folder)]
     process = subprocess.Popen(
