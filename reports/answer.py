@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from . import text
+from . import disturbance, text
 from .comparison import Contest, main_contests
 from .runs import Run
 from .table import ASV_99
@@ -169,6 +169,7 @@ def warnings(table: pd.DataFrame, stored: Sequence[Run], absents: Sequence[Absen
     said = [warning for run in stored for warning in run.warnings]
     for run in stored:
         name = f"run {run.side['id']}" if run.side.get("id") else str(run.folder.name)
+        said += [f"{name}: {warning}" if len(stored) > 1 else warning for warning in disturbance.warnings(run)]
         if run.state != "finished":
             said.append(
                 f"{name} is {'still running' if run.state == 'running' else 'not complete: it was interrupted'}."

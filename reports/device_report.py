@@ -19,6 +19,7 @@ from impls import registry
 from . import device_tasks, environment, files, implementations
 from .device_results import Results
 from .device_session import Line, Process, Session, Worker
+from .disturbance import Watch
 from .runs import AGREEMENT, SCHEMA, SIDE_CAR
 
 REPORT_SECONDS = 30.0  # kept for writing the report
@@ -99,6 +100,7 @@ class Report:
     def __init__(self, plan: Plan, device: dict[str, Any], *, clock: Callable[[], float] = time.monotonic) -> None:
         self.plan, self.device, self._clock = plan, device, clock
         self._begun = clock()
+        self._watch = Watch()
         self.findings: list[dict[str, Any]] = []
         self._entries = {
             (entry.operation, entry.name): implementations.outline(entry) | UNSEEN for entry in plan.entries
@@ -214,6 +216,7 @@ class Report:
     def _finish(self, state: str) -> None:
         self.side.update(state=state, finished=_now())
         self.side["load_average"]["end"] = environment.load_average()
+        self.side["disturbance"] = [self._watch.found()]
         files.write_json(self.plan.folder / AGREEMENT, self.findings)
         self.save()
 

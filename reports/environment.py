@@ -158,7 +158,7 @@ def load_average() -> list[float] | None:
 
 
 def warnings(found: dict[str, Any]) -> list[str]:
-    """What of a run's settings makes its figures doubtful; a report sees load and dirt in the side-car itself."""
+    """What of a run's settings makes its figures doubtful; load, clock and dirt a report sees in the side-car."""
     cpus, count = usable_cpus(), found["threads"]["numba"]
     return [f"{count} threads on {cpus} CPUs: threads wait for each other"] if count > cpus else []
 

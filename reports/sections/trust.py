@@ -14,7 +14,9 @@ AGREEMENT = (
 )
 ABSENT = "What has no time above: unavailable here, not supported, failed, wrong or cut off."
 MEASUREMENTS = "One row per measurement. All of them, with every column, are in results.csv."
-NO_LINK = "neither does the package name a web address, nor was this measured in a git clone with a remote that has the commit."
+NO_LINK = (
+    "neither does the package name a web address, nor was this measured in a clone with a remote that has the commit."
+)
 SOURCES = "What was measured: each implementation's file as it was when the run began, with its origin."
 
 
