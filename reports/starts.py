@@ -48,6 +48,16 @@ class Ladder:
     call_low: float
     call_high: float
 
+    @property
+    def compiling(self) -> float:
+        """Seconds by which the first call takes longer with an empty compile cache than with a full one."""
+        return self.rungs.get("cold", math.nan) - self.rungs.get("warm", math.nan)
+
+    @property
+    def allocating(self) -> float:
+        """Seconds by which the public function takes longer than the kernel on a preallocated output."""
+        return self.rungs.get("api", math.nan) - self.rungs.get("call", math.nan)
+
     def start(self, *, compiling: bool) -> float:
         """Seconds from nothing to the end of the first call; NaN where it was not measured."""
         return self.rungs.get("load", math.nan) + self.rungs.get("cold" if compiling else "warm", math.nan)

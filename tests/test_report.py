@@ -111,10 +111,30 @@ def test_the_baseline_is_numpys_else_the_slowest_and_an_unmeasured_one_is_refuse
 
 def test_the_answer_in_sentences(folder):
     found = content.gather([folder])
-    ratio = statistics.median(MEDIANS["numpy_vectorized"]) / statistics.median(MEDIANS["fast"])
+    base, fast = MEDIANS["numpy_vectorized"], MEDIANS["fast"]
+    ratio = text.factor(statistics.median(base) / statistics.median(fast))
+    between = text.factor_range(min(base) / max(fast), max(base) / min(fast))
     assert found.sentences[0] == (
-        f"softmax: tie: fast and close on ImageNet ({text.factor(ratio)} as fast as numpy_vectorized)."
+        f"softmax: tie: fast and close on ImageNet ({ratio} ({between}) as fast as numpy_vectorized)."
     )
+
+
+def test_what_was_not_measured_is_said_on_top(tmp_path):
+    found = results()
+    for workload in ("CIFAR-10", "ImageNet"):
+        found.add("argmax.Workloads.time_call", ("small", "int8", workload), SKIPPED, detail="too large")
+    found.add("argmax.Workloads.time_call", ("fast", "int8", "CIFAR-10"), FAILED, detail="MemoryError")
+    listed = [{"operation": "softmax", "name": "far", "status": "unavailable", "reason": "no GPU. Buy one."}]
+    found.write(tmp_path, side={"implementations": listed})
+    gaps = content.gather([tmp_path]).gaps
+    assert gaps == (
+        "Not measured: softmax.far (no GPU. Buy one.); softmax.broken (its result was wrong); "
+        "softmax.absent and argmax.small (not supported); "
+        "argmax.numpy_vectorized, argmax.fast, argmax.close and argmax.slow on 1 of 2 inputs (failed)."
+    )
+    page = report.write([tmp_path], tmp_path).read_text()
+    assert gaps in page[: page.index("<h2")]
+    assert gaps.replace("_", r"\_") in (tmp_path / "report.md").read_text()
 
 
 def test_the_users_array_comes_first(tmp_path):

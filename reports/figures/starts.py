@@ -69,4 +69,4 @@ def break_even(
     ]
     alt = f"{title}. Pays off against {baseline.implementation}: {text.listed(said) or 'nothing to compare'}."
     labels = Axes("calls k", "import + first call + k calls", y_unit="s")
-    return lines.panel(name, heading, title, alt, series, styles, labels, steps=True)
+    return lines.panel(name, heading, title, alt, series, styles, labels)
