@@ -61,7 +61,7 @@ def busy_seconds() -> float:
     """Seconds that the CPUs which this process may run on were not idle, since the machine started."""
     times = psutil.cpu_times(percpu=True)
     cpus = [times[cpu] for cpu in _cpus() if cpu < len(times)]
-    return sum(s for cpu in cpus for kind, s in cpu._asdict().items() if kind not in (*_IDLE, *_TWICE))
+    return float(sum(s for cpu in cpus for kind, s in cpu._asdict().items() if kind not in (*_IDLE, *_TWICE)))
 
 
 def own_seconds() -> float:
