@@ -331,3 +331,35 @@ def test_main_contests_fall_back_to_the_sweep(tmp_path):
     found = Results().add("softmax.Sweep.time_call", ("a", "float32", 2), [[1.0], [2.0]])
     gathered = content.gather([found.write(tmp_path)])
     assert [c.title for c in comparison.main_contests(gathered.contests)] == ["n = 2"]
+
+
+def test_what_is_shown_of_several_runs_names_the_run(tmp_path, monkeypatch):
+    from reports import sections
+    from reports.figures import canvas
+
+    seen = []
+    drawn = canvas.draw
+    monkeypatch.setattr(
+        canvas, "draw", lambda name, title, *rest, **more: seen.append(title) or drawn(name, title, *rest, **more)
+    )
+    monkeypatch.setattr("reports.forked.usable_cpus", lambda: 1)
+    folders = []
+    for run in ("left", "right"):
+        found = results()
+        for name in SAMPLES:
+            for statistic in ("load", "first_call_cold", "first_call_warm"):
+                found.add(f"softmax.Start.track_{statistic}", (name, "float32"), 0.1)
+            found.add("softmax.Memory.peakmem_call", (name, "float32"), 2 << 20)
+            found.add("softmax.Accuracy.track_largest_error", (name, "float32", 2), 2.0)
+            found.add("softmax.Accuracy.track_typical_error", (name, "float32", 2), 1.0)
+        found.add("softmax.Memory.peakmem_call", ("(arrays only)", "float32"), 1 << 20)
+        folders.append(found.write(tmp_path / run, machine=run, side={"id": f"run on the {run}"}))
+    parts = {part.id: part for part in sections.build(content.gather(folders))}
+    assert len(seen) == len(set(seen)) > 10
+    for run in ("left", "right"):
+        assert sum(f"run on the {run}" in title for title in seen) == len(seen) / 2
+    for id in ("ladder", "memory", "accuracy"):
+        for grid in parts[id].grids:
+            heads = [(row[0].words, row[1].words) for row in grid.rows]
+            assert len(set(heads)) == len(heads) == 2 * len(SAMPLES), id
+    assert len(set(parts["break-even"].points)) == len(parts["break-even"].points) > 0

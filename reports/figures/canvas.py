@@ -116,6 +116,12 @@ def draw(
     return Figure(name, title, alt, svg.getvalue(), png.getvalue(), _inline(svg.getvalue(), name, alt), width)
 
 
+def cut(heading: str, most: int = 40) -> str:
+    """A heading as far as it fits; the figure's title has all of it."""
+    heading = " ".join(heading.split())
+    return heading if len(heading) <= most else f"{heading[: most - 1]}…"
+
+
 def names_width(names: Iterable[str]) -> int:
     """Room in px for names at the left of the axes."""
     return 16 + math.ceil(6.8 * max(map(len, names), default=0))

@@ -71,7 +71,7 @@ def panel(
             _line(axes, one, styles, steps=steps)
         if decorate is not None:
             decorate(axes)  # first, for the axes to span that as well
-        axes.set_title(heading, loc="left", pad=8)
+        axes.set_title(canvas.cut(heading), loc="left", pad=8)
         _scale(axes, labels, [p.x for one in kept for p in one.points])
         axes.grid(visible=True, which="major")
         axes.set_xlabel(labels.x)

@@ -20,7 +20,7 @@ _MARKS = dict(zip((key for key, _, _ in RUNGS), "<X^os*PvDh", strict=True))
 def ladder(name: str, ladders: Sequence[Ladder], styles: style.Styles) -> canvas.Figure:
     """One row per implementation, one mark per rung, time on a log axis."""
     kept = ladders[: lines.SHOWN]
-    heading = f"{kept[0].operation}, {kept[0].dtype}"
+    heading = styles.heading(kept[0].operation, kept[0].dtype, run=kept[0].run)
     title = f"{heading}: from import to a steady call"
     alt = f"{title}. " + "; ".join(f"{one.implementation}: {starts.rung_times(one)}" for one in kept) + "."
     shown = [lines.shortened(one.implementation, 18) for one in kept]
@@ -44,7 +44,7 @@ def ladder(name: str, ladders: Sequence[Ladder], styles: style.Styles) -> canvas
         axes.set_ylim(len(kept) - 0.5, -0.5)
         axes.grid(visible=True, axis="x")
         axes.set_xlabel("time")
-        axes.set_title(heading, loc="left")
+        axes.set_title(canvas.cut(heading), loc="left")
         canvas.legend(drawing, *axes.get_legend_handles_labels())
 
     return canvas.draw(
@@ -60,7 +60,7 @@ def break_even(
     calls = np.unique(np.geomspace(1, 1e6, 61).round())
     series = [Series(one.implementation, [Point(k, one.after(k, compiling=compiling)) for k in calls]) for one in known]
     where = "compiling" if compiling else "from cache"
-    heading = f"{baseline.operation}, {baseline.dtype}: {where}"
+    heading = f"{styles.heading(baseline.operation, baseline.dtype, run=baseline.run)}: {where}"
     title = f"{heading}: time of a start and k calls on 1024 × 1024 elements"
     said = [
         f"{one.implementation} {even}"

@@ -43,9 +43,10 @@ class Style:
 
 
 class Styles:
-    """The styles of all implementations of a report."""
+    """The styles of all implementations of a report, and its panels' headings: with the run, where it has several."""
 
-    def __init__(self, implementations: Iterable[str]) -> None:
+    def __init__(self, implementations: Iterable[str], runs: Iterable[str] = ()) -> None:
+        self._several = len(set(runs)) > 1
         self._of: dict[str, Style] = {}
         names = sorted(set(implementations), key=lambda name: (name not in _FIXED, name))
         free = len(_FIXED)
@@ -60,6 +61,10 @@ class Styles:
 
     def __getitem__(self, implementation: str) -> Style:
         return self._of[implementation]
+
+    def heading(self, *words: str, run: str) -> str:
+        """What a panel shows, from operation and dtype."""
+        return ", ".join([*words, *([run] if self._several else [])])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._of)

@@ -48,7 +48,7 @@ def sections(content: Content, styles: Styles) -> Iterator[Section]:
     """The sections about costs."""
     ladders = starts.ladders(content.table)
     yield _ladder(ladders, content, styles)
-    yield _break_even(ladders, content.baseline, styles)
+    yield _break_even(ladders, content, styles)
     yield _scaling(content, styles)
     yield _accuracy(content, styles)
     yield _memory(content, styles)
@@ -63,7 +63,7 @@ def _ladder(ladders: list[Ladder], content: Content, styles: Styles) -> Section:
         steps += [("of it allocating", lambda one: one.allocating)] if key == "api" else []
     rows = [
         [
-            Item(f"{one.operation}.{one.implementation}"),
+            Item(f"{one.operation}.{one.implementation}" + (f", {one.run}" if content.several else "")),
             Item(one.dtype),
             *(Item(text.seconds(seconds), seconds) for seconds in (step(one) for _, step in steps)),
         ]
@@ -80,14 +80,16 @@ def _ladder(ladders: list[Ladder], content: Content, styles: Styles) -> Section:
     return panels(section, groups, lambda name, group: drawn.ladder(name, group, styles))
 
 
-def _break_even(ladders: list[Ladder], baseline: str | None, styles: Styles) -> Section:
+def _break_even(ladders: list[Ladder], content: Content, styles: Styles) -> Section:
     section = Section("break-even", "When it pays off", BREAK_EVEN)
     groups = []
     for group in grouped(ladders, lambda one: (one.run, one.operation, one.dtype)):
-        base = next((one for one in group if one.implementation == baseline), None)
+        base = next((one for one in group if one.implementation == content.baseline), None)
         if base is not None and math.isfinite(base.after(1, compiling=True)):
             groups.append([base, *(one for one in group if one is not base)])
-            section.points += [starts.sentence(one, base) for one in group if one is not base and "call" in one.rungs]
+            run = f"{base.run} – " if content.several else ""
+            others = [one for one in group if one is not base and "call" in one.rungs]
+            section.points += [f"{run}{starts.sentence(one, base)}" for one in others]
     for compiling in (True, False):
         panels(
             section,
@@ -101,9 +103,10 @@ def _break_even(ladders: list[Ladder], baseline: str | None, styles: Styles) -> 
 
 def _scaling(content: Content, styles: Styles) -> Section:
     found = scalings(content.table)
+    machines = len({one.machine for one in found})
     rows = [
         [
-            Item(f"{one.operation}.{one.implementation}"),
+            Item(f"{one.operation}.{one.implementation}" + (f", {one.machine}" if machines > 1 else "")),
             Item(one.input),
             Item(one.dtype),
             Item(str(step.threads), step.threads),
