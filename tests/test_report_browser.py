@@ -11,7 +11,7 @@ from reports import report
 from reports.figures.style import PAPER
 from tests.report_data import IMPLEMENTATIONS, Results, everything, findings
 
-HOSTILE = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script>\"'`"
+HOSTILE = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script>\"'`" + "endless" * 20
 
 VIEWS = list(itertools.product((1280, 400), (False, True)))
 
@@ -223,7 +223,8 @@ def test_hostile_names_run_nothing(browser, tmp_path):
     names = {"name": HOSTILE, "source": HOSTILE, "doc": HOSTILE, "operation": "softmax", "origin": HOSTILE}
     side = {"id": HOSTILE, "machine": {"name": HOSTILE}, "implementations": [names], "warnings": [HOSTILE]}
     found.write(tmp_path, side=side, findings=findings((HOSTILE, "b")))
-    browser.open(report.write([tmp_path], tmp_path))
+    browser.open(report.write([tmp_path], tmp_path), width=400)
     assert browser.js("return window.hacked") is None
+    assert browser.js("return document.documentElement.scrollWidth") <= 400
     assert browser.logs("browser") == []
     assert HOSTILE in browser.js("return document.querySelector('#g-measurements').textContent")
