@@ -61,7 +61,7 @@ def break_even(
     series = [Series(one.implementation, [Point(k, one.after(k, compiling=compiling)) for k in calls]) for one in known]
     where = "compiling" if compiling else "from cache"
     heading = f"{styles.heading(baseline.operation, baseline.dtype, run=baseline.run)}: {where}"
-    title = f"{heading}: time of a start and k calls on 1024 × 1024 elements"
+    title = f"{heading}: time of a start and k calls on {baseline.input}"
     said = [
         f"{one.implementation} {even}"
         for one in known

@@ -26,7 +26,7 @@ DIFFERENCES = (
 ON_CPU = "On the CPU nothing is copied: the kernel is the steady call, and end to end is the public function."
 ON_DEVICE = "Launch, copies to the device and back, device kernel and end to end"
 BREAK_EVEN = (
-    "Import, first call and k further calls on 1024 × 1024 elements: where two lines cross, the implementation with "
+    "Import, first call and k further calls on {input}: where two lines cross, the implementation with "
     "the dearer start has paid off: the difference of the starts over the difference of one call. "
     "The interval is the widest that the intervals of the two calls allow."
 )
@@ -81,7 +81,8 @@ def _ladder(ladders: list[Ladder], content: Content, styles: Styles) -> Section:
 
 
 def _break_even(ladders: list[Ladder], content: Content, styles: Styles) -> Section:
-    section = Section("break-even", "When it pays off", BREAK_EVEN)
+    what = text.listed(list(dict.fromkeys(one.input for one in ladders)))
+    section = Section("break-even", "When it pays off", BREAK_EVEN.format(input=what))
     groups = []
     for group in grouped(ladders, lambda one: (one.run, one.operation, one.dtype)):
         base = next((one for one in group if one.implementation == content.baseline), None)
