@@ -10,7 +10,7 @@ from . import text
 from .grids import Grid, Item
 from .runs import Run
 
-FOLDED = 20  # a matrix of more cases is shown only when it is asked for
+FOLDED = (20, 12)  # a matrix of more cases, or of more implementations, is shown only when it is asked for
 _ORDER = ("wrong", "stale", "differs", "unavailable", "not supported", "agrees")
 _MARKS = {
     "wrong": "worse", "stale": "worse", "differs": "tie", "agrees": "", "not supported": "missing",
@@ -83,7 +83,7 @@ def _matrix(id: str, operation: str, name: str, findings: Sequence[dict[str, str
         rows = [[Item("every case"), *(_cell([whole[key]]) for key in names)]]
     what = "softmax / argmax pairs" if operation == "pair" else operation
     caption = f"{what}: every case{name}"
-    return Grid(id, caption, ["case", *names], rows, folded=len(rows) > FOLDED)
+    return Grid(id, caption, ["case", *names], rows, folded=len(rows) > FOLDED[0] or len(names) > FOLDED[1])
 
 
 def _cell(findings: Sequence[dict[str, str]]) -> Item:

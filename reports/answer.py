@@ -9,13 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from . import text
-from .comparison import Contest, main_contests
+from . import disturbance, text
+from .comparison import Contest, Ratio, main_contests
 from .runs import Run
 from .table import ASV_99
 
 NAMED = 4  # inputs that a sentence names; of more it gives the number
 FEW_PROCESSES = 5
+_SAID = {"skipped": "not supported", "interrupted": "the run was interrupted", "wrong": "its result was wrong"}
 NOISY = 0.10  # a cell is noisy when its interval is wider than this share of its value
 
 
@@ -86,8 +87,8 @@ def _own(contest: Contest, baseline: str | None) -> str:
     fastest, second = contest.fastest, contest.runner_up
     if fastest is None:
         return f"{about}: nothing was measured."
-    words = [f"{about}: {_winner(contest)}, {fastest}" if len(contest.tied) > 1 else
-             f"{about}: {fastest.implementation} is fastest, {fastest}"]  # fmt: skip
+    winner = fastest.implementation + (", the baseline, is fastest" if _is(fastest, baseline) else " is fastest")
+    words = [f"{about}: {_winner(contest) if len(contest.tied) > 1 else winner}, {fastest}"]
     if baseline and (over := contest.over_baseline(baseline)):
         words.append(f"{over} as fast as {baseline}, the baseline")
     margin = contest.over_runner_up()
@@ -105,15 +106,23 @@ def _summary(operation: str, contests: Sequence[Contest], baseline: str | None) 
         if not mine[0].ranked:
             words.append(f"nothing was measured on {count} {of}")
             continue
-        ratios = [over.value for c in mine if baseline and (over := c.over_baseline(baseline))]
-        many = ""
-        if ratios:
-            low, high = text.factor(min(ratios)), text.factor(max(ratios))
-            many = f" ({low if low == high else f'{low} to {high}'} as fast as {baseline})"
+        over = [_range([c.over_baseline(baseline) for c in mine], baseline)] if baseline else []
+        if len(mine[0].tied) == 1 and any(c.runner_up and not _is(c.runner_up, baseline) for c in mine):
+            over.append(_range([c.over_runner_up() for c in mine], "the runner-up"))
+        many = f" ({', '.join(filter(None, over))})" if any(over) else ""
         verb = "on" if winner.startswith("tie") else "is fastest on"
         names = text.listed([_named(c, contests) for c in mine])
         words.append(f"{winner} {verb} {names if count <= NAMED else f'{count} {of}'}{many}")
     return f"{operation}: {'; '.join(words)}."
+
+
+def _range(ratios: Sequence[Ratio | None], whom: str) -> str:
+    """From the smallest to the largest of ratios; of a single one its interval."""
+    known = [ratio for ratio in ratios if ratio is not None]
+    if not known:
+        return ""
+    low, high = (text.factor(of(ratio.value for ratio in known)) for of in (min, max))
+    return f"{str(known[0]) if len(known) == 1 else low if low == high else f'{low} to {high}'} as fast as {whom}"
 
 
 def _named(contest: Contest, among: Sequence[Contest]) -> str:
@@ -152,10 +161,32 @@ def absent(table: pd.DataFrame, stored: Sequence[Run]) -> list[Absent]:
             if key not in named:
                 named.add(key)
                 found.append(Absent(*key, str(entry["status"]), str(entry.get("reason") or ""), 0, "everywhere"))
+    return sorted(found, key=lambda a: (_rank(a.status), a.operation != "softmax", a.implementation))
+
+
+def _rank(status: str) -> int:
+    """The worst first."""
     order = ("wrong", "failed", "interrupted", "unavailable", "skipped")
-    return sorted(
-        found, key=lambda a: (order.index(a.status) if a.status in order else 0, a.operation, a.implementation)
-    )
+    return order.index(status) if status in order else 0
+
+
+def gaps(contests: Sequence[Contest], absents: Sequence[Absent]) -> str:
+    """What has no time in the answer, and why, in one sentence; empty where nothing is missing there."""
+    reasons: dict[str, list[str]] = {}
+    for one in absents:
+        if one.status == "unavailable":
+            reasons.setdefault(f" ({text.cut(one.reason)})", []).append(f"{one.operation}.{one.implementation}")
+    found = main_contests(contests)
+    inputs = Counter(contest.operation for contest in found)
+    missing: dict[tuple[str, str], list[str]] = {}
+    for contest in found:
+        for cell in contest.missing:
+            missing.setdefault((contest.operation, cell.implementation), []).append(cell.status)
+    for (operation, name), statuses in missing.items():
+        where = "" if len(statuses) == inputs[operation] else f" on {len(statuses)} of {inputs[operation]} inputs"
+        why = text.listed([_SAID.get(status, status) for status in dict.fromkeys(statuses)])
+        reasons.setdefault(f"{where} ({why})", []).append(f"{operation}.{name}")
+    return f"Not measured: {'; '.join(text.listed(who) + why for why, who in reasons.items())}." if reasons else ""
 
 
 def _place(record: dict[Hashable, Any]) -> str:
@@ -169,6 +200,7 @@ def warnings(table: pd.DataFrame, stored: Sequence[Run], absents: Sequence[Absen
     said = [warning for run in stored for warning in run.warnings]
     for run in stored:
         name = f"run {run.side['id']}" if run.side.get("id") else str(run.folder.name)
+        said += [f"{name}: {warning}" if len(stored) > 1 else warning for warning in disturbance.warnings(run)]
         if run.state != "finished":
             said.append(
                 f"{name} is {'still running' if run.state == 'running' else 'not complete: it was interrupted'}."
@@ -211,7 +243,7 @@ def _certainty(timed: pd.DataFrame) -> list[str]:
     if len(counts) and (few := int(counts.min())) < FEW_PROCESSES:
         said.append(
             f"Some intervals come from only {text.plural(few, 'process')}: {coverage(few)} "
-            f"'maxbench run --full' takes {FEW_PROCESSES}."
+            f"'--rounds {FEW_PROCESSES}' takes {FEW_PROCESSES}."
         )
     if (timed["interval"] == ASV_99).any():
         said.append(

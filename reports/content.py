@@ -58,6 +58,11 @@ class Content:
         return answer.absent(self.table, self.runs)
 
     @cached_property
+    def gaps(self) -> str:
+        """What has no time in the answer, and why, in one sentence."""
+        return answer.gaps(self.contests, self.absent)
+
+    @cached_property
     def warnings(self) -> list[str]:
         """What to be careful about."""
         empty = [] if len(self.table) else ["Nothing was measured: there are no results in this folder."]
@@ -160,6 +165,9 @@ def gather(folders: Sequence[Path], baseline: str | None = None) -> Content:
         stored = [read(Path(folder)) for folder in folders]
         everything = table.frame(stored)
         newest, notes = _newest(everything, stored)
+        newest = newest.sort_values(
+            "operation", key=lambda column: column != "softmax", kind="stable", ignore_index=True
+        )
         contests = comparison.contests(newest)
     return Content(stored, everything, newest, contests, comparison.baseline_of(contests, baseline), notes)
 

@@ -16,13 +16,15 @@ from typing import Any
 
 from impls import registry
 
-from . import device_tasks, environment, files
+from . import device_tasks, environment, files, implementations
 from .device_results import Results
 from .device_session import Line, Process, Session, Worker
+from .disturbance import Watch
 from .runs import AGREEMENT, SCHEMA, SIDE_CAR
 
 REPORT_SECONDS = 30.0  # kept for writing the report
 PROBE_SECONDS = 60.0
+UNSEEN = {"status": "unavailable", "reason": "not looked at yet"}
 SIMULATED = (
     "These are figures of Numba's CUDA simulator, which runs kernels in Python on the host: a rehearsal of the "
     "command. They say nothing about a device, and are not ranked."
@@ -98,8 +100,11 @@ class Report:
     def __init__(self, plan: Plan, device: dict[str, Any], *, clock: Callable[[], float] = time.monotonic) -> None:
         self.plan, self.device, self._clock = plan, device, clock
         self._begun = clock()
+        self._watch = Watch()
         self.findings: list[dict[str, Any]] = []
-        self._entries = {(entry.operation, entry.name): _described(entry) for entry in plan.entries}
+        self._entries = {
+            (entry.operation, entry.name): implementations.outline(entry) | UNSEEN for entry in plan.entries
+        }
         self.tasks = device_tasks.tasks(plan.names, plan.dtypes, simulated=plan.simulated)
         self.side = self._begin()
         self.results = Results(plan.folder, self.tasks, self.side, plan.simulated)
@@ -211,24 +216,9 @@ class Report:
     def _finish(self, state: str) -> None:
         self.side.update(state=state, finished=_now())
         self.side["load_average"]["end"] = environment.load_average()
+        self.side["disturbance"] = [self._watch.found()]
         files.write_json(self.plan.folder / AGREEMENT, self.findings)
         self.save()
-
-
-def _described(entry: registry.Entry) -> dict[str, Any]:
-    """An implementation for the side-car, before anything is known of it."""
-    return {
-        "operation": entry.operation,
-        "name": entry.name,
-        "origin": entry.origin,
-        "status": "unavailable",
-        "reason": "not looked at yet",
-        "device": None,
-        "threads": None,
-        "dtypes": [],
-        "doc": "",
-        "source": None,
-    }
 
 
 def _now() -> str:

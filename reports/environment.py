@@ -19,6 +19,8 @@ import psutil
 import bench
 import impls
 
+from . import links
+
 # Every way that a library here takes its number of CPU threads.
 THREAD_VARIABLES = (
     "NUMBA_NUM_THREADS",
@@ -110,6 +112,7 @@ def versions() -> dict[str, str]:
 def source() -> dict[str, Any]:
     """Where the measured `impls` comes from: version, and commit, branch and dirty where git tracks it.
 
+    ``repository`` is the web address of a remote that has the commit: of one that has not, a link would lead nowhere.
     ``content`` is a SHA-1 of the files of `impls` and `bench`: what is measured, and how. Results are kept by it where
     there is no commit.
     """
@@ -123,6 +126,7 @@ def source() -> dict[str, Any]:
         "commit": None,
         "branch": None,
         "dirty": None,
+        "repository": None,
         "content": digest.hexdigest(),
     }
     # An installed copy in an ignored folder of some checkout is not that checkout's.
@@ -134,7 +138,18 @@ def source() -> dict[str, Any]:
         found["commit"] = commit.strip()
         found["branch"] = (_output([*git, "branch", "--show-current"]) or "").strip() or None
         found["dirty"] = bool(_output([*git, "status", "--porcelain", "--", ":/impls", ":/bench"]))
+        found["repository"] = _repository(git)
     return found
+
+
+def _repository(git: list[str]) -> str | None:
+    """The web address of the first remote with a branch that holds HEAD, origin before others; as last fetched."""
+    branches = _output([*git, "branch", "--remotes", "--contains", "HEAD", "--format", "%(refname:lstrip=2)"]) or ""
+    holders = {branch.partition("/")[0] for branch in branches.split()}
+    for remote in sorted(holders, key=lambda name: (name != "origin", name)):
+        if address := links.of_remote(_output([*git, "remote", "get-url", remote]) or ""):
+            return address
+    return None
 
 
 def load_average() -> list[float] | None:
@@ -143,7 +158,7 @@ def load_average() -> list[float] | None:
 
 
 def warnings(found: dict[str, Any]) -> list[str]:
-    """What of a run's settings makes its figures doubtful; a report sees load and dirt in the side-car itself."""
+    """What of a run's settings makes its figures doubtful; load, clock and dirt a report sees in the side-car."""
     cpus, count = usable_cpus(), found["threads"]["numba"]
     return [f"{count} threads on {cpus} CPUs: threads wait for each other"] if count > cpus else []
 

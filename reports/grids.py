@@ -76,7 +76,7 @@ def answers(lines: Sequence[Line], baseline: str | None, several: bool) -> Grid:
         ]
         rows.append([Item(line.run), *row] if several else row)
     start = 1 if several else 0
-    whole = {start, start + 2, start + 3, start + 6}
+    whole = {start, start + 2, start + 3}
     return Grid("answer", "The fastest on each input", ["run", *columns] if several else columns, rows, whole=whole)
 
 
@@ -111,9 +111,22 @@ def times(contests: Sequence[Contest], several: bool, id: str, caption: str) -> 
 
 def missing(absents: Sequence[Absent]) -> Grid:
     """What was not measured and why."""
+    reasons: dict[tuple[str, str, str], list[Absent]] = {}
+    for one in absents:
+        reasons.setdefault((one.status, one.reason, one.where), []).append(one)
+    # Those with the same status there, which differ in their reasons: more threads than there are, by each number.
+    alike: dict[tuple[str, str, str], list[tuple[str, int]]] = {}
+    for (status, reason, where), group in reasons.items():
+        who = text.listed([f"{a.operation}.{a.implementation}" for a in group])
+        alike.setdefault((who, status, where), []).append((reason, sum(a.count for a in group)))
     rows = [
-        [Item(f"{a.operation}.{a.implementation}"), Item(a.status), Item(a.reason), Item(a.where, a.count)]
-        for a in absents
+        [
+            Item(who),
+            Item(status),
+            Item("; ".join(reason for reason, _ in found)),
+            Item(where, sum(count for _, count in found)),
+        ]
+        for (who, status, where), found in alike.items()
     ]
     return Grid("absent", "Not measured, and why", ["implementation", "status", "reason", "where"], rows)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import impls
-from impls import registry
+from impls import kernels, registry
 from impls.agreement import Finding
 
 from .links import is_web
@@ -16,9 +18,8 @@ from .links import is_web
 _LABELS = ("source", "sourcecode", "repository", "code", "github", "gitlab", "homepage", "home")
 
 
-def describe(entry: registry.Entry, findings: Sequence[Finding]) -> dict[str, Any]:
-    """An implementation for the side-car: what it declares, whether it runs here and if not, why."""
-    own = [f for f in findings if (f.operation, f.implementation) == (entry.operation, entry.name)]
+def outline(entry: registry.Entry) -> dict[str, Any]:
+    """An implementation for the side-car before it is loaded: who brings it and, of an in-tree one, its file."""
     found: dict[str, Any] = {
         "operation": entry.operation,
         "name": entry.name,
@@ -31,8 +32,20 @@ def describe(entry: registry.Entry, findings: Sequence[Finding]) -> dict[str, An
         "doc": "",
         "source": None,
         "file": None,
-        "repository": None,
+        "repository": _declared(entry.origin.rpartition(" ")[0]),
     }
+    below = entry.target.partition(f"{kernels.__name__}.")[2].replace(".", "/")
+    if below and (path := Path(kernels.__path__[0]) / f"{below}.py").is_file():
+        text = path.read_text(encoding="utf-8")
+        # The same as of a loaded one, also where its library or device is missing.
+        found.update(source=text, file=_below_package(path, entry.target), doc=_docstring(text))
+    return found
+
+
+def describe(entry: registry.Entry, findings: Sequence[Finding]) -> dict[str, Any]:
+    """An implementation for the side-car: what it declares, whether it runs here and if not, why."""
+    own = [f for f in findings if (f.operation, f.implementation) == (entry.operation, entry.name)]
+    found = outline(entry)
     for finding in own:
         if finding.status in ("unavailable", "wrong"):
             where = f"{finding.case} {finding.dtype}: ".lstrip() if finding.case else ""
@@ -51,18 +64,22 @@ def describe(entry: registry.Entry, findings: Sequence[Finding]) -> dict[str, An
             dtypes=list(kernel.dtypes),
             doc=implementation.doc,
             source=implementation.source,
-            file=_file(implementation, entry.target),
-            repository=_declared(entry.origin.rpartition(" ")[0]),
+            file=_below_package(implementation.path, entry.target) if implementation.path else None,
         )
     return found
 
 
-def _file(implementation: registry.Implementation, target: str) -> str | None:
+def _below_package(path: Path, target: str) -> str:
     """The path of its file below the folder that holds its top-level package."""
-    if implementation.path is None:
-        return None
-    depth = len(target.partition(":")[0].split(".")) + (implementation.path.name == "__init__.py")
-    return "/".join(implementation.path.parts[-depth:])
+    depth = len(target.partition(":")[0].split(".")) + (path.name == "__init__.py")
+    return "/".join(path.parts[-depth:])
+
+
+def _docstring(source: str) -> str:
+    try:
+        return ast.get_docstring(ast.parse(source)) or ""
+    except (SyntaxError, ValueError):
+        return ""
 
 
 def _declared(distribution: str) -> str | None:

@@ -43,6 +43,7 @@ def render(content: Content, sections: list[Section]) -> str:
     """The whole file."""
     parts = [f"# {escaped(content.title)}", *(f"- **{escaped(s)}**" for s in content.sentences)]
     parts = [parts[0], "\n".join(parts[1:])] if len(parts) > 1 else parts
+    parts += [escaped(content.gaps)] if content.gaps else []
     parts += map(escaped, content.setups)
     if content.warnings:
         parts.append("\n".join(f"> - {escaped(warning)}" for warning in content.warnings))

@@ -18,6 +18,7 @@ from impls.agreement import Finding
 from . import environment, files, implementations
 from .asv_driver import Driver, cell_expression
 from .asv_results import read as read_results
+from .disturbance import Watch
 from .progress import Bar, Journal
 from .runs import AGREEMENT, JOURNAL, SCHEMA, SIDE_CAR
 
@@ -93,6 +94,7 @@ class Measurement:
     def __init__(self, plan: Plan, bar: Bar, resumed: dict[str, Any] | None = None) -> None:
         self.plan = plan
         self.bar = bar
+        self._watch = Watch()
         self.side = resumed or self._begin()
         self.side["state"] = "running"
         self.rounds_done: int = self.side.setdefault("rounds", 0)
@@ -178,6 +180,7 @@ class Measurement:
     def _finish(self, state: str) -> None:
         self.side.update(state=state, finished=_now())
         self.side["load_average"]["end"] = environment.load_average()
+        self.side.setdefault("disturbance", []).append(self._watch.found())  # one of each time it was gone on with
         self.save()
 
     def _selection(self) -> list[str]:

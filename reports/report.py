@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,10 +53,7 @@ def _write(found: Content, output: Path) -> Path:
 
 
 def _parquet(found: Content, path: Path) -> None:
-    """The table as Parquet, where pyarrow is installed; a stale one is not left behind."""
-    if importlib.util.find_spec("pyarrow") is None:
-        path.unlink(missing_ok=True)
-        return
+    """The table as Parquet."""
     buffer = io.BytesIO()
     frame = found.everything.copy()
     frame["process_medians"] = [list(m) if isinstance(m, tuple) else [] for m in frame["process_medians"]]

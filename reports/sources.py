@@ -52,13 +52,11 @@ def collect(stored: Sequence[Run]) -> list[Source]:
                 code = code if isinstance(code, str) else None
                 key = (str(entry.get("operation")), str(entry.get("name")), code or "")
                 if key not in found:
-                    found[key] = _source(entry, key, code, len(found) + 1, run.get("source", "commit"))
+                    found[key] = _source(entry, key, code, len(found) + 1, run.get("source"))
     return list(found.values())
 
 
-def _source(
-    entry: dict[str, Any], key: tuple[str, str, str], code: str | None, number: int, commit: str | None
-) -> Source:
+def _source(entry: dict[str, Any], key: tuple[str, str, str], code: str | None, number: int, source: Any) -> Source:
     dtypes = entry.get("dtypes")
     facts = [
         ("origin", entry.get("origin")),
@@ -76,7 +74,7 @@ def _source(
         doc.splitlines()[0] if doc else "",
         None if code is None else Markup(highlight(code, PythonLexer(), _formatter(LIGHT))),  # noqa: S704 - Pygments escapes
         code,
-        links.to_source(entry, commit),
+        links.to_source(entry, source if isinstance(source, dict) else {}),
     )
 
 

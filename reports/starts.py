@@ -12,12 +12,14 @@ from bench import device_cells
 
 from . import text
 
+STEADY, OWN = "1024 × 1024 elements", "your array"  # what a steady call is made on
+
 # The rungs of the ladder, in the order in which a user meets them: (key, title, what it is).
 RUNGS = (
     ("load", "import", "importing the implementation and what it needs"),
     ("cold", "first call, compiling", "the first call of a process with an empty compile cache, on 64 × 1000 elements"),
     ("warm", "first call, from cache", "the same with the compiled code on disk"),
-    ("call", "steady call", "the kernel on a preallocated output: 1024 × 1024 elements"),
+    ("call", "steady call", f"the kernel on a preallocated output: {STEADY}, or {OWN} in a run of it"),
     ("api", "public function", "the public function on the same input: it checks it and allocates the result"),
     ("launch", "launch", "starting one call on the device from Python, without waiting for it: 32 elements"),
     ("transfer_in", "copy to the device", "256 MiB from pinned host memory to the device"),
@@ -38,7 +40,10 @@ _TRANSFERS = {"host to device, pinned": "transfer_in", "device to host, pinned":
 
 @dataclass(frozen=True)
 class Ladder:
-    """The times of one implementation, in seconds, by rung; a rung that was not measured is missing."""
+    """The times of one implementation, in seconds, by rung; a rung that was not measured is missing.
+
+    `input` says what its steady call is made on.
+    """
 
     run: str
     operation: str
@@ -47,6 +52,17 @@ class Ladder:
     rungs: dict[str, float]
     call_low: float
     call_high: float
+    input: str = STEADY
+
+    @property
+    def compiling(self) -> float:
+        """Seconds by which the first call takes longer with an empty compile cache than with a full one."""
+        return self.rungs.get("cold", math.nan) - self.rungs.get("warm", math.nan)
+
+    @property
+    def allocating(self) -> float:
+        """Seconds by which the public function takes longer than the kernel on a preallocated output."""
+        return self.rungs.get("api", math.nan) - self.rungs.get("call", math.nan)
 
     def start(self, *, compiling: bool) -> float:
         """Seconds from nothing to the end of the first call; NaN where it was not measured."""
@@ -62,7 +78,7 @@ def ladders(table: pd.DataFrame) -> list[Ladder]:
     good = table[table["status"] == "ok"]
     found: dict[tuple[str, str, str, str], dict[str, dict[Any, Any]]] = {}
     copies: dict[str, dict[str, float]] = {}  # of each run: they are the same for all of its implementations
-    for row in good[good["benchmark"].isin(["Start", "Sweep", "Api", "Launch", "Transfer"])].to_dict("records"):
+    for row in good[good["benchmark"].isin(["Start", "Sweep", "Own", "Api", "Launch", "Transfer"])].to_dict("records"):
         if row["benchmark"] == "Transfer":
             if row["implementation"] in _TRANSFERS:
                 copies.setdefault(row["run"], {})[_TRANSFERS[row["implementation"]]] = row["value"]
@@ -77,7 +93,9 @@ def ladders(table: pd.DataFrame) -> list[Ladder]:
         if _ON_DEVICE.isdisjoint(values) and {"load", "cold"}.isdisjoint(values):
             continue
         low, high = (rows["call"]["low"], rows["call"]["high"]) if "call" in rows else (math.nan, math.nan)
-        ladders.append(Ladder(*key, {rung: values[rung] for rung, _, _ in RUNGS if rung in values}, low, high))
+        steps = {rung: values[rung] for rung, _, _ in RUNGS if rung in values}
+        own = "call" in rows and rows["call"]["benchmark"] == "Own"
+        ladders.append(Ladder(*key, steps, low, high, OWN if own else STEADY))
     return ladders
 
 
@@ -87,6 +105,8 @@ def _rung(row: dict[Any, Any]) -> str | None:
         return "launch"
     if row["benchmark"] == "Start":
         return str(row["cache"]) if row["statistic"] == "first_call" else str(row["statistic"])
+    if row["benchmark"] == "Own":
+        return "call"
     if row["statistic"] != "time" or row["n"] != STEADY_N:
         return None
     sizes = [row["outer"], row["n"], row["inner"]]
@@ -147,7 +167,7 @@ def sentence(ladder: Ladder, baseline: Ladder) -> str:
         return f"{ladder.operation}.{ladder.implementation}: not all of its times were measured."
     about = f"{ladder.operation}.{ladder.implementation} against {baseline.implementation}"
     if cold.calls == warm.calls == math.inf:
-        return f"{about}: never pays off on 1024 × 1024 {ladder.dtype}, where a call of it is not faster."
+        return f"{about}: never pays off on {ladder.input} ({ladder.dtype}), where a call of it is not faster."
     first, second = (
         "from the first call on" if b.calls == 0 else "never" if b.calls == math.inf else str(b) for b in (cold, warm)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
@@ -82,6 +83,12 @@ def plural(count: int, noun: str) -> str:
     """``1 process``, ``2 processes``."""
     ending = "es" if noun.endswith("s") else "s"
     return f"{count:,} {noun}{'' if count == 1 else ending}"
+
+
+def cut(words: str, most: int = 90) -> str:
+    """The first of several sentences or lines, and of that no more than so many characters."""
+    first = re.split(r"\n|(?<=[a-z])\. ", words.strip(), maxsplit=1)[0]
+    return first if len(first) <= most else f"{first[: most - 1]}…"
 
 
 def listed(names: list[str]) -> str:

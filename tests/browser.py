@@ -54,14 +54,14 @@ class Browser:
         service = webdriver.ChromeService(_found("chromedriver"))
         self.driver = webdriver.Chrome(options=options, service=service)
 
-    def open(self, path: Any, *, width: int = 1280, dark: bool = False) -> None:
-        """Open a file in a window of a width, in light or dark."""
+    def open(self, path: Any, *, width: int = 1280, dark: bool = False, media: str = "screen") -> None:
+        """Open a file in a window of a width, in light or dark, as on a screen or in print."""
         command = self.driver.execute_cdp_cmd
         command("Network.enable", {})
         offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
         command("Network.emulateNetworkConditions", offline)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        command("Emulation.setEmulatedMedia", {"features": [scheme]})
+        command("Emulation.setEmulatedMedia", {"media": media, "features": [scheme]})
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         command("Emulation.setDeviceMetricsOverride", size)
         self.logs("browser"), self.logs("performance")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import subprocess
 import sys
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 
 import impls
-from reports import cli
+from reports import cli, terminal
 from tests.plugins import Install
 
 WRONG = """
@@ -36,6 +38,25 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("list", "numba_simple", "--operation", "argmax", "--format", "json") == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["operation"], row["implementation"], row["status"]) == ("argmax", "numba_simple", "available")
+
+
+@pytest.mark.parametrize("width", [40, 120])
+def test_list_says_everything_as_it_is_whatever_the_width(
+    width: int, install: Install, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "PIPE_WIDTH", width)
+    reason = "not here; pip install 'thing[extra]' [red]brings it[/red]"
+    install({"planted": f"raise ImportError({reason!r})"}, {"argmax.planted": "planted"})
+    assert run("list", "argmax.planted", "naive") == 0
+    written = capsys.readouterr().out
+    assert max(map(len, written.splitlines())) <= width
+    assert "".join(reason.split()) in "".join(written.split())
+    assert "numpy_vectorized" not in written
+    assert run("list", "argmax.planted", "--format", "csv") == 0
+    heads, row = csv.reader(io.StringIO(capsys.readouterr().out))
+    assert dict(zip(heads, row, strict=True))["status"] == f"unavailable: ImportError: {reason}"
+    assert run("list", "naive", "--format", "markdown") == 0
+    assert "| softmax | naive | cpu | one | float16/32/64 |" in capsys.readouterr().out
 
 
 def test_check_is_1_when_something_is_wrong(install: Install, capsys: pytest.CaptureFixture[str]) -> None:

@@ -111,10 +111,30 @@ def test_the_baseline_is_numpys_else_the_slowest_and_an_unmeasured_one_is_refuse
 
 def test_the_answer_in_sentences(folder):
     found = content.gather([folder])
-    ratio = statistics.median(MEDIANS["numpy_vectorized"]) / statistics.median(MEDIANS["fast"])
+    base, fast = MEDIANS["numpy_vectorized"], MEDIANS["fast"]
+    ratio = text.factor(statistics.median(base) / statistics.median(fast))
+    between = text.factor_range(min(base) / max(fast), max(base) / min(fast))
     assert found.sentences[0] == (
-        f"softmax: tie: fast and close on ImageNet ({text.factor(ratio)} as fast as numpy_vectorized)."
+        f"softmax: tie: fast and close on ImageNet ({ratio} ({between}) as fast as numpy_vectorized)."
     )
+
+
+def test_what_was_not_measured_is_said_on_top(tmp_path):
+    found = results()
+    for workload in ("CIFAR-10", "ImageNet"):
+        found.add("argmax.Workloads.time_call", ("small", "int8", workload), SKIPPED, detail="too large")
+    found.add("argmax.Workloads.time_call", ("fast", "int8", "CIFAR-10"), FAILED, detail="MemoryError")
+    listed = [{"operation": "softmax", "name": "far", "status": "unavailable", "reason": "no GPU. Buy one."}]
+    found.write(tmp_path, side={"implementations": listed})
+    gaps = content.gather([tmp_path]).gaps
+    assert gaps == (
+        "Not measured: softmax.far (no GPU. Buy one.); softmax.broken (its result was wrong); "
+        "softmax.absent and argmax.small (not supported); "
+        "argmax.numpy_vectorized, argmax.fast, argmax.close and argmax.slow on 1 of 2 inputs (failed)."
+    )
+    page = report.write([tmp_path], tmp_path).read_text()
+    assert gaps in page[: page.index("<h2")]
+    assert gaps.replace("_", r"\_") in (tmp_path / "report.md").read_text()
 
 
 def test_the_users_array_comes_first(tmp_path):
@@ -311,3 +331,35 @@ def test_main_contests_fall_back_to_the_sweep(tmp_path):
     found = Results().add("softmax.Sweep.time_call", ("a", "float32", 2), [[1.0], [2.0]])
     gathered = content.gather([found.write(tmp_path)])
     assert [c.title for c in comparison.main_contests(gathered.contests)] == ["n = 2"]
+
+
+def test_what_is_shown_of_several_runs_names_the_run(tmp_path, monkeypatch):
+    from reports import sections
+    from reports.figures import canvas
+
+    seen = []
+    drawn = canvas.draw
+    monkeypatch.setattr(
+        canvas, "draw", lambda name, title, *rest, **more: seen.append(title) or drawn(name, title, *rest, **more)
+    )
+    monkeypatch.setattr("reports.forked.usable_cpus", lambda: 1)
+    folders = []
+    for run in ("left", "right"):
+        found = results()
+        for name in SAMPLES:
+            for statistic in ("load", "first_call_cold", "first_call_warm"):
+                found.add(f"softmax.Start.track_{statistic}", (name, "float32"), 0.1)
+            found.add("softmax.Memory.peakmem_call", (name, "float32"), 2 << 20)
+            found.add("softmax.Accuracy.track_largest_error", (name, "float32", 2), 2.0)
+            found.add("softmax.Accuracy.track_typical_error", (name, "float32", 2), 1.0)
+        found.add("softmax.Memory.peakmem_call", ("(arrays only)", "float32"), 1 << 20)
+        folders.append(found.write(tmp_path / run, machine=run, side={"id": f"run on the {run}"}))
+    parts = {part.id: part for part in sections.build(content.gather(folders))}
+    assert len(seen) == len(set(seen)) > 10
+    for run in ("left", "right"):
+        assert sum(f"run on the {run}" in title for title in seen) == len(seen) / 2
+    for id in ("ladder", "memory", "accuracy"):
+        for grid in parts[id].grids:
+            heads = [(row[0].words, row[1].words) for row in grid.rows]
+            assert len(set(heads)) == len(heads) == 2 * len(SAMPLES), id
+    assert len(set(parts["break-even"].points)) == len(parts["break-even"].points) > 0

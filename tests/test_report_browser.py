@@ -8,9 +8,10 @@ import itertools
 import pytest
 
 from reports import report
+from reports.figures.style import PAPER
 from tests.report_data import IMPLEMENTATIONS, Results, everything, findings
 
-HOSTILE = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script>\"'`"
+HOSTILE = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script>\"'`" + "endless" * 20
 
 VIEWS = list(itertools.product((1280, 400), (False, True)))
 
@@ -147,6 +148,64 @@ def test_filters_and_pages_reach_every_row(browser, page):
     assert box.find_element(By.TAG_NAME, "output").text == f"1 of {total} rows"
 
 
+@pytest.mark.parametrize("width", [725, 747])  # A4 and Letter, less the margins of 8 mm
+def test_nothing_is_cut_off_or_smaller_than_11_px_on_paper(browser, page, width):
+    browser.open(page, width=width, dark=True, media="print")
+    wide, paper = browser.js("""const seen = [...document.querySelectorAll('table, figure svg, p, li')]
+      .filter((e) => e.getClientRects().length);
+    return [seen.filter((e) => e.getBoundingClientRect().right > innerWidth + 1).map((e) => e.textContent.slice(0, 80)),
+      getComputedStyle(document.body).getPropertyValue('--paper').trim()]""")
+    assert wide == []
+    assert paper == PAPER[0]  # also where the screen is dark
+    small, faint = browser.js(_LEGIBLE)
+    assert small == []
+    assert faint == []
+
+
+def test_everything_has_a_name_for_a_screen_reader(browser, page):
+    browser.open(page)
+    nodes = browser.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    named = [(n["role"]["value"], n.get("name", {}).get("value", "")) for n in nodes if not n["ignored"]]
+    for role in ("button", "searchbox", "link", "image", "table", "region", "status", "navigation", "heading"):
+        names = [name for other, name in named if other == role]
+        assert names, role
+        assert all(names), role
+        # Nobody sees where on the page one of several fields is.
+        assert role not in ("searchbox", "table", "status", "image") or len(set(names)) == len(names), names
+    levels = [
+        int(level)
+        for level in browser.js("return [...document.querySelectorAll('h1,h2,h3,h4')].map((h) => h.tagName[1])")
+    ]
+    assert levels.count(1) == 1
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+    assert browser.js("return document.documentElement.lang") == "en"
+
+
+def test_the_keyboard_reaches_the_answer_and_every_tool(browser, page):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    browser.open(page)
+
+    def press(key):
+        ActionChains(browser.driver).send_keys(key).perform()
+        return browser.js("""const e = document.activeElement, box = e.getBoundingClientRect();
+          return [e.className || e.tagName, e.closest('.table')?.id ?? '', box.left >= 0 && box.width > 0,
+            getComputedStyle(e).outlineStyle]""")
+
+    kind, _, visible, outline = press(Keys.TAB)
+    assert (kind, visible) == ("skip", True)
+    assert outline != "none"
+    press(Keys.ENTER)
+    assert browser.js("return location.hash") == "#main"
+    # Past the skipped navigation: the field and the heads of the first table, each with its focus shown.
+    found = [press(Keys.TAB) for _ in range(8)]
+    assert all(visible and outline != "none" for _, _, visible, outline in found)
+    kinds = [kind for kind, box, _, _ in found if box == "g-times-softmax" or box == "g-answer"]
+    assert {"INPUT", "BUTTON", "scroll"} <= set(kinds)
+
+
 def test_it_prints(browser, page):
     browser.open(page, dark=True)
     printed = base64.b64decode(browser.driver.execute_cdp_cmd("Page.printToPDF", {})["data"])
@@ -164,7 +223,8 @@ def test_hostile_names_run_nothing(browser, tmp_path):
     names = {"name": HOSTILE, "source": HOSTILE, "doc": HOSTILE, "operation": "softmax", "origin": HOSTILE}
     side = {"id": HOSTILE, "machine": {"name": HOSTILE}, "implementations": [names], "warnings": [HOSTILE]}
     found.write(tmp_path, side=side, findings=findings((HOSTILE, "b")))
-    browser.open(report.write([tmp_path], tmp_path))
+    browser.open(report.write([tmp_path], tmp_path), width=400)
     assert browser.js("return window.hacked") is None
+    assert browser.js("return document.documentElement.scrollWidth") <= 400
     assert browser.logs("browser") == []
     assert HOSTILE in browser.js("return document.querySelector('#g-measurements').textContent")

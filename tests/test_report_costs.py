@@ -105,6 +105,19 @@ def test_break_even_is_the_difference_of_starts_over_the_difference_of_calls(tmp
     assert starts.break_even(found["broken"], base, compiling=True) is None
 
 
+def test_on_the_user_s_array_it_pays_off_after_its_own_number_of_calls(tmp_path):
+    found = Results()
+    for name, load, samples in (("numpy_vectorized", 0.1, BASE), ("fast", 1.1, FAST)):
+        for statistic, value in (("load", load), ("first_call_cold", 0.5), ("first_call_warm", 0.5)):
+            found.add(f"softmax.Start.track_{statistic}", (name, "float32"), value)
+        found.add("softmax.Own.time_call", (name,), samples, shape=(300, 700, 1), dtype="float32")
+    page = report.write([found.write(tmp_path)], tmp_path).read_text()
+    base, fast = (statistics.median(statistics.median(p) for p in samples) for samples in (BASE, FAST))
+    assert f"softmax.fast against numpy_vectorized: pays off after {math.ceil(1.0 / (base - fast)):,} calls" in page
+    assert "k further calls on your array: where" in page
+    assert "k calls on your array" in page
+
+
 def test_a_cheaper_and_faster_one_pays_off_at_once(tmp_path):
     found = {one.implementation: one for one in starts.ladders(content.gather([ladders(tmp_path)]).table)}
     assert starts.break_even(found["numpy_vectorized"], found["fast"], compiling=True).calls == math.inf

@@ -23,7 +23,8 @@ def run(folder, commit=COMMIT):
         "name": "softmax.Sweep.time_call", "param_names": ["implementation", "dtype", "n"], "params": PARAMS,
         "type": "time", "unit": "seconds", "version": "1", "code": "", "pretty_name": None, "timeout": 60,
     }  # fmt: skip
-    known = {"softmax.Sweep.time_call": benchmark, "version": 2}
+    never = benchmark | {"name": "history.Anchor.time_anchor", "params": [], "param_names": []}
+    known = {"softmax.Sweep.time_call": benchmark, "history.Anchor.time_anchor": never, "version": 2}
     (folder / "asv" / "results" / "benchmarks.json").write_text(json.dumps(known))
     return folder
 
@@ -59,6 +60,11 @@ def test_the_graph_shows_one_line_per_implementation_from_disk(pages, browser, t
     assert "fast" in legend
     assert "slow" in legend
     assert browser.js("return document.querySelectorAll('.legend tr').length") == 2
+    # asv's list of benchmarks, which reads a summary of each.
+    browser.driver.get("about:blank")
+    browser.open(index.with_name("index.html"))
+    browser.wait("return document.querySelectorAll('#summarygrid-display a').length > 0")
+    assert browser.logs("browser") == []
     vendor = {path.name for path in (tmp_path / "html" / "vendor").iterdir()}
     assert {name.partition("-")[0] for name in vendor} >= {"jquery", "flot", "bootstrap", "blueimp"}
     assert [name for name in vendor if "LICENSE" in name.upper()]
@@ -87,7 +93,9 @@ def test_what_cannot_be_published_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(publish.PublishFailed, match="npm, which is not installed"):
         publish.publish([folder], tmp_path / "html", offline=True)
-    (folder / "asv" / "results" / "benchmarks.json").write_text('{"version": 2, "a": {"params": 3}}')
+    (folder / "asv" / "results" / "benchmarks.json").write_text(
+        '{"version": 2, "softmax.Sweep.time_call": {"params": 3}}'
+    )
     with pytest.raises(publish.PublishFailed, match="asv publish failed"):
         publish.publish([folder], tmp_path / "html")
 

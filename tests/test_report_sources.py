@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.metadata
+import subprocess
 from email.message import Message
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import impls
-from reports import implementations, links, report, runs, sources
+from impls.agreement import Finding
+from reports import environment, implementations, links, report, runs, sources
 from tests.report_data import COMMIT, IMPLEMENTATIONS, everything
 
 FILE = "impls/kernels/softmax/naive.py"
@@ -60,32 +63,94 @@ def test_the_repository_is_what_the_package_declares(
 
 
 HUB = "https://github.com/someone/maxbench"
+CLONE = {"commit": COMMIT, "dirty": False, "repository": HUB}
 
 
 @pytest.mark.parametrize(
-    ("origin", "repository", "commit", "expected"),
+    ("origin", "declared", "source", "expected"),
     [
-        ("maxbench 0.1.0", f"{HUB}.git", COMMIT, f"{HUB}/blob/{COMMIT}/{FILE}"),
-        ("maxbench 0.1.0", "https://gitlab.com/a/b/", COMMIT, f"https://gitlab.com/a/b/-/blob/{COMMIT}/{FILE}"),
-        # Elsewhere nobody knows how files are addressed, and the commit of a plug-in is not known.
-        ("maxbench 0.1.0", "https://example.org/code", COMMIT, "https://example.org/code"),
-        ("other 2.0", HUB, COMMIT, HUB),
-        ("maxbench 0.1.0", HUB, None, HUB),
-        ("maxbench 0.1.0", None, COMMIT, None),
-        ("maxbench 0.1.0", "javascript:alert(1)", COMMIT, None),
+        ("maxbench 0.1.0", None, CLONE, f"{HUB}/blob/{COMMIT}/{FILE}"),
+        # The clone's own remote has the commit; the package may name a project that has not.
+        ("maxbench 0.1.0", "https://example.org/code", CLONE, f"{HUB}/blob/{COMMIT}/{FILE}"),
+        (
+            "maxbench 0.1.0",
+            None,
+            {**CLONE, "repository": "https://gitlab.com/a/b"},
+            f"https://gitlab.com/a/b/-/blob/{COMMIT}/{FILE}",
+        ),
+        # Elsewhere nobody knows how files are addressed, and what is not committed is not there.
+        ("maxbench 0.1.0", None, {**CLONE, "repository": "https://example.org/code"}, "https://example.org/code"),
+        ("maxbench 0.1.0", None, {**CLONE, "dirty": True}, HUB),
+        # Installed, or measured in a clone whose remotes have not got the commit.
+        ("maxbench 0.1.0", f"{HUB}.git/", {"commit": COMMIT, "dirty": False}, HUB),
+        ("maxbench 0.1.0", None, {}, None),
+        ("other 2.0", "https://example.org/other", CLONE, "https://example.org/other"),
+        ("other 2.0", None, CLONE, None),
+        ("maxbench 0.1.0", "javascript:alert(1)", {**CLONE, "repository": "javascript:alert(1)"}, None),
     ],
 )
 def test_the_link_is_to_the_file_at_the_commit(
-    origin: str, repository: str | None, commit: str | None, expected: str | None
+    origin: str, declared: str | None, source: dict[str, Any], expected: str | None
 ) -> None:
-    entry = {"origin": origin, "repository": repository, "file": FILE}
-    assert links.to_source(entry, commit) == expected
+    assert links.to_source({"origin": origin, "repository": declared, "file": FILE}, source) == expected
 
 
-def test_the_page_and_the_markdown_have_the_link(tmp_path: Path) -> None:
-    listed = [{**IMPLEMENTATIONS[0], "file": FILE, "repository": HUB}]
-    everything().write(tmp_path, side={"implementations": listed})
+@pytest.mark.parametrize(
+    ("remote", "page"),
+    [
+        ("git@github.com:someone/maxbench.git", HUB),
+        ("ssh://git@gitlab.com:2222/a/b/c.git", "https://gitlab.com/a/b/c"),
+        (f"{HUB}.git\n", HUB),
+        ("https://user:secret@github.com/someone/maxbench", HUB),
+        ("../elsewhere", None),
+        ("/srv/git/maxbench.git", None),
+        ("file:///srv/git/maxbench.git", None),
+        ("", None),
+    ],
+)
+def test_the_page_of_a_remote_has_no_password_in_it(remote: str, page: str | None) -> None:
+    assert links.of_remote(remote) == page
+
+
+def test_a_run_notes_the_remote_only_once_it_has_the_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "impls"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    monkeypatch.setattr(environment.impls, "__file__", str(package / "__init__.py"))
+
+    def git(*words: str) -> None:
+        name = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", "-C", str(tmp_path), *name, *words], check=True, capture_output=True)
+
+    git("init", "--initial-branch=main")
+    git("add", ".")
+    git("commit", "--message=first")
+    git("remote", "add", "fork", f"{HUB}.git")
+    assert environment.source()["repository"] is None
+    git("update-ref", "refs/remotes/fork/main", "HEAD")  # what a push or fetch does
+    assert environment.source()["repository"] == HUB
+    git("commit", "--allow-empty", "--message=second")
+    assert environment.source()["repository"] is None
+
+
+def test_the_page_and_the_markdown_have_the_link_or_say_that_there_is_none(tmp_path: Path) -> None:
+    listed = [{**IMPLEMENTATIONS[0], "file": FILE}, IMPLEMENTATIONS[1]]
+    found = everything()
+    found.write(tmp_path, side={"implementations": listed, "source": {"version": "0.1.0", **CLONE}})
     page = report.write([tmp_path], tmp_path).read_text("utf-8")
     address = f"{HUB}/blob/{COMMIT}/{FILE}"
     assert f'href="{address}"' in page
-    assert f"<{address}>" in (tmp_path / "report.md").read_text("utf-8")
+    markdown = (tmp_path / "report.md").read_text("utf-8")
+    assert f"<{address}>" in markdown
+    for written in (page, markdown):
+        assert "argmax.absent has no link" in written
+
+
+def test_what_cannot_run_here_shows_its_source_all_the_same() -> None:
+    entry = next(e for e in impls.catalogue() if (e.operation, e.name) == ("softmax", "numba_cuda"))
+    gone = [Finding("softmax", "numba_cuda", "", "", "unavailable", "no GPU here")]
+    found = implementations.describe(entry, gone)
+    assert (found["status"], found["reason"]) == ("unavailable", "no GPU here")
+    assert found["file"] == "impls/kernels/softmax/numba_cuda.py"
+    assert found["source"].startswith('"""Softmax')
+    assert found["doc"].startswith("Softmax")

@@ -7,13 +7,12 @@ import json
 import sys
 from typing import Any
 
-from rich.table import Table
-
 import impls
 from impls import contract
 
+from ..grids import Grid, Item
 from ..selection import select
-from ..terminal import console
+from ..terminal import FORMATS, show_grid
 
 _COLUMNS = ("operation", "implementation", "device", "threads", "dtypes", "origin", "status")
 
@@ -22,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``maxbench list``."""
     parser.add_argument("pattern", nargs="*", metavar="PATTERN", help="implementations, e.g. 'numba_*'")
     parser.add_argument("--operation", choices=sorted(contract.OPERATIONS), help="one operation instead of both")
-    parser.add_argument("--format", choices=("table", "json"), default="table")
+    parser.add_argument("--format", choices=FORMATS, default="table")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -32,12 +31,12 @@ def main(args: argparse.Namespace) -> int:
         json.dump(rows, sys.stdout, indent=1)
         print()
         return 0
-    table = Table(*_COLUMNS)
-    table.columns[-1].overflow = "fold"
+    cells = []
     for row in rows:
         status = f"{row['status']}{': ' if row['reason'] else ''}{row['reason']}"
-        table.add_row(*(_text(row[key]) for key in _COLUMNS[:-1]), status)
-    console(sys.stdout).print(table)
+        mark = "" if row["status"] == "available" else "missing"
+        cells.append([*(Item(_text(row[key])) for key in _COLUMNS[:-1]), Item(status, mark=mark)])
+    show_grid(Grid("list", "Implementations", list(_COLUMNS), cells), args.format, [], [], sys.stdout)
     return 0
 
 

@@ -67,7 +67,8 @@ def _against_n(
             cell = contest.of(implementation)
             points.append(Point(contest.n or 0, *(of(contest, cell) if cell else (math.nan,) * 3)))
         series.append(Series(implementation, points))
-    heading = f"{first.operation}, {first.dtype}" + (", strided axis" if first.benchmark == "Strided" else "")
+    axis = ["strided axis"] if first.benchmark == "Strided" else []
+    heading = styles.heading(first.operation, first.dtype, *axis, run=first.run)
 
     def decorate(drawn: Any) -> None:
         if ceiling:
@@ -133,8 +134,9 @@ def profile(name: str, contests: Sequence[Contest], styles: style.Styles) -> can
         points = [Point(1, 0)] if not found or found[0] > 1 else []
         points += [Point(tau, 100 * (i + 1) / len(contests)) for i, tau in enumerate(found)]
         series.append(Series(key, [*points, Point(last, 100 * len(found) / len(contests))]))
-    heading = f"{contests[0].operation}: {text.plural(len(contests), 'input')}"
-    title = f"{contests[0].operation}: share of inputs on which an implementation is within a factor of the fastest"
+    about = styles.heading(contests[0].operation, run=contests[0].run)
+    heading = f"{about}: {text.plural(len(contests), 'input')}"
+    title = f"{about}: share of inputs on which an implementation is within a factor of the fastest"
     best = {key: sum(f == 1 for f in found) for key, found in factors.items()}
     alt = (
         f"{title}. Fastest: " + ", ".join(f"{key} on {count}" for key, count in best.items()) + f" of {len(contests)}."

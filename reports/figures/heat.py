@@ -24,12 +24,12 @@ _STRONGEST = math.log2(32)
 _SAME = "#d9d9d8"
 
 
-def speedup(name: str, contests: Sequence[Contest], baseline: str) -> canvas.Figure:
+def speedup(name: str, contests: Sequence[Contest], baseline: str, styles: style.Styles) -> canvas.Figure:
     """How many times faster than the baseline; its own column has the absolute times."""
     names = [baseline, *(key for key in shown(contests) if key != baseline)][:SHOWN]
     first = contests[0]
     labels = [_label(contest) for contest in contests]
-    title = f"{first.operation}, {first.dtype}: how many times faster than {baseline}"
+    title = f"{styles.heading(first.operation, first.dtype, run=first.run)}: how many times faster than {baseline}"
     left, cell, top = 24 + 6.6 * max(map(len, labels)), 66, 86
 
     width, height = max(canvas.WIDTH, math.ceil(left + cell * len(names) + 40)), top + 22 * len(contests) + 8

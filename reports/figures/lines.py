@@ -69,13 +69,13 @@ def panel(
         axes = drawing.add_subplot()
         for one in kept:
             _line(axes, one, styles, steps=steps)
-        axes.set_title(heading, loc="left", pad=8)
+        if decorate is not None:
+            decorate(axes)  # first, for the axes to span that as well
+        axes.set_title(canvas.cut(heading), loc="left", pad=8)
         _scale(axes, labels, [p.x for one in kept for p in one.points])
         axes.grid(visible=True, which="major")
         axes.set_xlabel(labels.x)
         axes.set_ylabel(labels.y)
-        if decorate is not None:
-            decorate(axes)
         _legend(drawing, axes)
 
     return canvas.draw(name, title, alt, paint, legend=len({one.name for one in kept}) + extra)
@@ -90,7 +90,7 @@ def _line(axes: Any, one: Series, styles: style.Styles, *, steps: bool) -> None:
         one.line or look.line,
         color=look.color,
         marker=look.marker,
-        markevery=max(1, len(x) // 8) if steps else None,
+        markevery=max(1, len(x) // 8),
         drawstyle="steps-post" if steps else "default",
         label=one.name,
     )
@@ -126,7 +126,9 @@ def _scale(axes: Any, labels: Axes, xs: Sequence[float]) -> None:
 def _legend(drawing: Drawing, axes: Any) -> None:
     """The legend under the panel, in two columns; a name that has two lines once."""
     handles, names = axes.get_legend_handles_labels()
-    once = dict(zip(names, handles, strict=True))
+    once: dict[str, Any] = {}
+    for name, handle in zip(names, handles, strict=True):
+        once.setdefault(name, handle)
     if once:
         canvas.legend(drawing, once.values(), [shortened(name) for name in once])
 

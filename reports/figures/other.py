@@ -20,7 +20,7 @@ def scaling(name: str, scalings: Sequence[Scaling], styles: style.Styles) -> can
         for one in scalings
     ]
     first = scalings[0]
-    heading = f"{first.operation}, {first.dtype}: {first.input}"
+    heading = f"{styles.heading(first.operation, first.dtype, run=first.machine)}: {first.input}"
     fewest = min(s.steps[0].threads for s in scalings)
     title = f"{heading}: how many times faster than with {text.plural(fewest, 'thread')}"
     alt = f"{title}. " + "; ".join(
@@ -51,7 +51,7 @@ def accuracy(name: str, rows: pd.DataFrame, styles: style.Styles) -> canvas.Figu
             mine = rows[(rows["implementation"] == implementation) & (rows["statistic"] == statistic)].sort_values("n")
             points = [Point(float(n), float(value)) for n, value in zip(mine["n"], mine["value"], strict=True)]
             series.append(Series(implementation, points, line))
-    heading = f"softmax, {dtype}"
+    heading = styles.heading("softmax", dtype, run=rows["run"].iloc[0])
     title = f"{heading}: error against n, in ulp (whole line: largest; dotted: typical)"
     largest = rows[rows["statistic"] == "largest_error"].groupby("implementation", sort=False)["value"].max()
     alt = f"{title}. Largest error: " + ", ".join(f"{key} {text.digits(value)} ulp" for key, value in largest.items())
@@ -64,7 +64,7 @@ def memory(name: str, rows: pd.DataFrame, styles: style.Styles) -> canvas.Figure
     kept = rows.sort_values("over", kind="stable").head(lines.SHOWN)
     operation, dtype = kept["operation"].iloc[0], kept["dtype"].iloc[0]
     shown = [lines.shortened(key, 18) for key in kept["implementation"]]
-    heading = f"{operation}, {dtype}"
+    heading = styles.heading(operation, dtype, run=kept["run"].iloc[0])
     title = f"{heading}: peak memory over that of the arrays alone"
     alt = f"{title}. " + ", ".join(
         f"{key} {text.size(max(value, 0))}" for key, value in zip(kept["implementation"], kept["over"], strict=True)
@@ -86,6 +86,6 @@ def memory(name: str, rows: pd.DataFrame, styles: style.Styles) -> canvas.Figure
         axes.set_ylim(len(kept) - 0.5, -0.5)
         axes.margins(x=0.25)
         axes.set_xlabel("peak memory over the arrays (MiB)")
-        axes.set_title(heading, loc="left")
+        axes.set_title(canvas.cut(heading), loc="left")
 
     return canvas.draw(name, title, f"{alt}.", paint, axes=10 + 30 * len(kept), left=canvas.names_width(shown))

@@ -20,7 +20,7 @@ _MARKS = dict(zip((key for key, _, _ in RUNGS), "<X^os*PvDh", strict=True))
 def ladder(name: str, ladders: Sequence[Ladder], styles: style.Styles) -> canvas.Figure:
     """One row per implementation, one mark per rung, time on a log axis."""
     kept = ladders[: lines.SHOWN]
-    heading = f"{kept[0].operation}, {kept[0].dtype}"
+    heading = styles.heading(kept[0].operation, kept[0].dtype, run=kept[0].run)
     title = f"{heading}: from import to a steady call"
     alt = f"{title}. " + "; ".join(f"{one.implementation}: {starts.rung_times(one)}" for one in kept) + "."
     shown = [lines.shortened(one.implementation, 18) for one in kept]
@@ -44,7 +44,7 @@ def ladder(name: str, ladders: Sequence[Ladder], styles: style.Styles) -> canvas
         axes.set_ylim(len(kept) - 0.5, -0.5)
         axes.grid(visible=True, axis="x")
         axes.set_xlabel("time")
-        axes.set_title(heading, loc="left")
+        axes.set_title(canvas.cut(heading), loc="left")
         canvas.legend(drawing, *axes.get_legend_handles_labels())
 
     return canvas.draw(
@@ -60,8 +60,8 @@ def break_even(
     calls = np.unique(np.geomspace(1, 1e6, 61).round())
     series = [Series(one.implementation, [Point(k, one.after(k, compiling=compiling)) for k in calls]) for one in known]
     where = "compiling" if compiling else "from cache"
-    heading = f"{baseline.operation}, {baseline.dtype}: {where}"
-    title = f"{heading}: time of a start and k calls on 1024 × 1024 elements"
+    heading = f"{styles.heading(baseline.operation, baseline.dtype, run=baseline.run)}: {where}"
+    title = f"{heading}: time of a start and k calls on {baseline.input}"
     said = [
         f"{one.implementation} {even}"
         for one in known
@@ -69,4 +69,4 @@ def break_even(
     ]
     alt = f"{title}. Pays off against {baseline.implementation}: {text.listed(said) or 'nothing to compare'}."
     labels = Axes("calls k", "import + first call + k calls", y_unit="s")
-    return lines.panel(name, heading, title, alt, series, styles, labels, steps=True)
+    return lines.panel(name, heading, title, alt, series, styles, labels)

@@ -15,7 +15,7 @@ def winners(name: str, contests: Sequence[Contest], styles: style.Styles) -> can
     """One mark per input: filled for a clear winner, hollow for a tie, labelled where it is not certain."""
     placed = [c for c in contests if c.n and c.outer and c.inner and c.fastest]
     first = placed[0]
-    heading = f"{first.operation}, {first.dtype}"
+    heading = styles.heading(first.operation, first.dtype, run=first.run)
     title = f"{heading}: the fastest by n and number of rows"
     ties = any(len(c.tied) > 1 for c in placed)
     names = list(dict.fromkeys(c.ranked[0].implementation for c in placed))
@@ -51,7 +51,7 @@ def winners(name: str, contests: Sequence[Contest], styles: style.Styles) -> can
             axis.set_major_formatter(FuncFormatter(lambda value, _: lines.short(value)))
         axes.margins(0.1)
         axes.grid(visible=True)
-        axes.set_title(heading, loc="left")
+        axes.set_title(canvas.cut(heading), loc="left")
         canvas.legend(drawing, *axes.get_legend_handles_labels())
 
     return canvas.draw(name, title, _alt(title, placed), paint, legend=len(names) + ties)

@@ -12,6 +12,6 @@ __all__ = ["Section", "build"]
 
 def build(content: Content) -> list[Section]:
     """The sections that have something to show."""
-    styles = Styles(content.table["implementation"])
+    styles = Styles(content.table["implementation"], content.names)
     found = [*speed.sections(content, styles), *cost.sections(content, styles), *trust.sections(content)]
     return [section for section in found if section]

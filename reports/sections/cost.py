@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from .. import grids, starts, text
 from ..content import Content
@@ -18,9 +18,15 @@ LADDER = (
     "What a user waits for, from importing an implementation to a steady call; each step in a process of its own where "
     "it can happen only once. "
 )
+DIFFERENCES = (
+    "Compiling is the difference of the two first calls; allocating, and checking the input, that of the public "
+    "function and the steady call. A difference below zero is within the spread of the two, or the copy that a library "
+    "without an output argument makes into the preallocated one."
+)
+ON_CPU = "On the CPU nothing is copied: the kernel is the steady call, and end to end is the public function."
 ON_DEVICE = "Launch, copies to the device and back, device kernel and end to end"
 BREAK_EVEN = (
-    "Import, first call and k further calls on 1024 × 1024 elements: where two lines cross, the implementation with "
+    "Import, first call and k further calls on {input}: where two lines cross, the implementation with "
     "the dearer start has paid off: the difference of the starts over the difference of one call. "
     "The interval is the widest that the intervals of the two calls allow."
 )
@@ -42,7 +48,7 @@ def sections(content: Content, styles: Styles) -> Iterator[Section]:
     """The sections about costs."""
     ladders = starts.ladders(content.table)
     yield _ladder(ladders, content, styles)
-    yield _break_even(ladders, content.baseline, styles)
+    yield _break_even(ladders, content, styles)
     yield _scaling(content, styles)
     yield _accuracy(content, styles)
     yield _memory(content, styles)
@@ -50,33 +56,41 @@ def sections(content: Content, styles: Styles) -> Iterator[Section]:
 
 def _ladder(ladders: list[Ladder], content: Content, styles: Styles) -> Section:
     used = [rung for rung in RUNGS if any(rung[0] in one.rungs for one in ladders)]
+    steps: list[tuple[str, Callable[[Ladder], float]]] = []
+    for key, title, _ in used:
+        steps.append((title, lambda one, key=key: one.rungs.get(key, math.nan)))  # type: ignore[misc]
+        steps += [("of it compiling", lambda one: one.compiling)] if key == "warm" else []
+        steps += [("of it allocating", lambda one: one.allocating)] if key == "api" else []
     rows = [
         [
-            Item(f"{one.operation}.{one.implementation}"),
+            Item(f"{one.operation}.{one.implementation}" + (f", {one.run}" if content.several else "")),
             Item(one.dtype),
-            *(Item(text.seconds(one.rungs.get(key, math.nan)), one.rungs.get(key, math.nan)) for key, _, _ in used),
+            *(Item(text.seconds(seconds), seconds) for seconds in (step(one) for _, step in steps)),
         ]
         for one in ladders
     ]
-    columns = ["implementation", "dtype", *(title for _, title, _ in used)]
-    grid = Grid("ladder", "From import to a steady call", columns, rows, set(range(2, len(columns))))
+    columns = ["implementation", "dtype", *(title for title, _ in steps)]
+    grid = Grid("ladder", "From import to a steady call", columns, rows, set(range(2, len(columns))), DIFFERENCES)
     meanings = "; ".join(f"{title}: {meaning}" for _, title, meaning in used)
     section = Section("ladder", "The ladder of times", f"{LADDER}{meanings[:1].upper()}{meanings[1:]}.", grids=[grid])
     if ladders and not any(rung in one.rungs for one in ladders for rung in DEVICE_RUNGS):
         device = any(run.get("machine", "gpu") for run in content.runs)
-        section.points.append(f"{ON_DEVICE}: not measured{' in these runs' if device else ': no device'}.")
+        section.points.append(f"{ON_DEVICE}: not measured{' in these runs' if device else ': no device'}. {ON_CPU}")
     groups = grouped(ladders, lambda one: (one.run, one.operation, one.dtype))
     return panels(section, groups, lambda name, group: drawn.ladder(name, group, styles))
 
 
-def _break_even(ladders: list[Ladder], baseline: str | None, styles: Styles) -> Section:
-    section = Section("break-even", "When it pays off", BREAK_EVEN)
+def _break_even(ladders: list[Ladder], content: Content, styles: Styles) -> Section:
+    what = text.listed(list(dict.fromkeys(one.input for one in ladders)))
+    section = Section("break-even", "When it pays off", BREAK_EVEN.format(input=what))
     groups = []
     for group in grouped(ladders, lambda one: (one.run, one.operation, one.dtype)):
-        base = next((one for one in group if one.implementation == baseline), None)
+        base = next((one for one in group if one.implementation == content.baseline), None)
         if base is not None and math.isfinite(base.after(1, compiling=True)):
             groups.append([base, *(one for one in group if one is not base)])
-            section.points += [starts.sentence(one, base) for one in group if one is not base and "call" in one.rungs]
+            run = f"{base.run} – " if content.several else ""
+            others = [one for one in group if one is not base and "call" in one.rungs]
+            section.points += [f"{run}{starts.sentence(one, base)}" for one in others]
     for compiling in (True, False):
         panels(
             section,
@@ -90,9 +104,10 @@ def _break_even(ladders: list[Ladder], baseline: str | None, styles: Styles) -> 
 
 def _scaling(content: Content, styles: Styles) -> Section:
     found = scalings(content.table)
+    machines = len({one.machine for one in found})
     rows = [
         [
-            Item(f"{one.operation}.{one.implementation}"),
+            Item(f"{one.operation}.{one.implementation}" + (f", {one.machine}" if machines > 1 else "")),
             Item(one.input),
             Item(one.dtype),
             Item(str(step.threads), step.threads),

@@ -64,7 +64,7 @@ def sections(content: Content, styles: Styles) -> Iterator[Section]:
         lambda name, group: curves.time(name, group, styles, content.caches(group[0].run)),
         content.most_panels,
     )
-    yield _speedups(content)
+    yield _speedups(content, styles)
     yield panels(
         Section("profile", "Performance profile", PROFILE),
         [g for g in grouped((c for c in content.contests if c.ranked), lambda c: (c.run, c.operation)) if len(g) > 2],
@@ -117,7 +117,7 @@ def _winners(content: Content, styles: Styles) -> Section:
     return panels(section, groups, lambda name, group: winners.winners(name, group, styles), content.most_panels)
 
 
-def _speedups(content: Content) -> Section:
+def _speedups(content: Content, styles: Styles) -> Section:
     baseline = content.baseline
     if baseline is None:
         return Section("speedup", "Speed-up")
@@ -125,7 +125,7 @@ def _speedups(content: Content) -> Section:
         (c for c in content.contests if c.ranked and c.benchmark != "Shapes"), lambda c: (c.run, c.operation, c.dtype)
     )
     section = Section("speedup", f"Speed-up over {baseline}", SPEEDUP.format(baseline=baseline))
-    return panels(section, groups, lambda name, group: heat.speedup(name, group, baseline), content.most_panels)
+    return panels(section, groups, lambda name, group: heat.speedup(name, group, baseline, styles), content.most_panels)
 
 
 def _shares(content: Content) -> list[Grid]:

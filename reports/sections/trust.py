@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from .. import agreement, compare, grids, sources
+from .. import agreement, compare, grids, sources, text
 from ..content import Content
 from .section import Section
 
@@ -14,6 +14,9 @@ AGREEMENT = (
 )
 ABSENT = "What has no time above: unavailable here, not supported, failed, wrong or cut off."
 MEASUREMENTS = "One row per measurement. All of them, with every column, are in results.csv."
+NO_LINK = (
+    "neither does the package name a web address, nor was this measured in a clone with a remote that has the commit."
+)
 SOURCES = "What was measured: each implementation's file as it was when the run began, with its origin."
 
 
@@ -33,4 +36,14 @@ def sections(content: Content) -> Iterator[Section]:
     yield Section(
         "measurements", "Every measurement", MEASUREMENTS, grids=[grids.measurements(content.table, content.several)]
     )
-    yield Section("sources", "Sources", SOURCES, sources=sources.collect(content.runs))
+    found_sources = sources.collect(content.runs)
+    yield Section("sources", "Sources", f"{SOURCES}{_without_link(found_sources)}", sources=found_sources)
+
+
+def _without_link(found: Sequence[sources.Source]) -> str:
+    names = [source.name for source in found if source.link is None]
+    if not names:
+        return ""
+    if len(names) == len(found):
+        return f" None of them has a link: {NO_LINK}"
+    return f" {text.listed(names)} {'has' if len(names) == 1 else 'have'} no link: {NO_LINK}"

@@ -1,0 +1,214 @@
+"""Every number in the tables and sentences of a report, worked out here once more from the raw samples."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+
+import pytest
+
+from .data import BASELINE, CEILING, DTYPES, ITEMSIZE, NAMES, ORDERS, SIZES, THREADS, WORKLOADS
+from .expected import inputs, ladder, medians, middle, moved, near, ratio, tied, time, times
+from .page import said
+
+
+def test_the_answer_table(raw, found):
+    rows = found.tables.rows("answer")
+    assert len(rows) == 2 * len(WORKLOADS)
+    ties = 0
+    for row in rows:
+        operation, _, title = row["input"].words.partition(": ")
+        ran = times(raw, operation, title)
+        names = list(ran)
+        best = tied(ran)
+        ties += len(best) > 1
+        expected = best[0] if len(best) == 1 else "tie: " + " and ".join(best)
+        assert row["fastest"].words == expected
+        near(said(row["time of one call"].words), ran[names[0]])
+        near(said(row[f"over {BASELINE}"].words), ratio(ran[BASELINE], ran[names[0]]))
+        words = row["over the runner-up"].words
+        near(said(words), ratio(ran[names[1]], ran[names[0]]))
+        assert words.endswith(f"over {names[1]}")
+    assert 0 < ties < len(rows)
+
+
+def test_the_sentences_on_top(raw, found):
+    top = found.page[: found.page.index("<h2")]
+    for operation in DTYPES:
+        (words,) = re.findall(rf"<p>{operation}: (.*?)</p>", top)
+        groups = {}
+        for title in WORKLOADS:
+            ran = times(raw, operation, title)
+            groups.setdefault(tuple(tied(ran)), []).append(ran)
+        assert len(words.split("; ")) == len(groups)
+        for names, of in groups.items():
+            (part,) = [p for p in words.split("; ") if p.startswith(("tie: " if len(names) > 1 else "") + names[0])]
+            overs = [ratio(ran[BASELINE], next(iter(ran.values()))) for ran in of]
+            values = overs[0] if len(of) == 1 else (min(o[0] for o in overs), max(o[0] for o in overs))
+            bracket = part[part.index("(") + 1 :]
+            near(said(bracket.partition(" as fast as")[0]), values)
+            if len(names) == 1:
+                second = [ratio(*list(ran.values())[1::-1]) for ran in of]
+                values = second[0] if len(of) == 1 else (min(o[0] for o in second), max(o[0] for o in second))
+                near(said(bracket.partition(f"{BASELINE}, ")[2].partition(" as fast as")[0]), values)
+
+
+def test_the_tables_of_times_and_their_marks(raw, found):
+    for operation in DTYPES:
+        for row in found.tables.rows(f"times-{operation}"):
+            ran = times(raw, operation, row["input"].words)
+            best = tied(ran)
+            for name in NAMES:
+                cell = row[name]
+                if name not in ran:
+                    assert cell.words == "failed"
+                    continue
+                assert cell.number == pytest.approx(ran[name][0])
+                near(said(re.sub(r" \(.*", "", cell.words)), [ran[name][0]])
+                mark = ("best" if len(best) == 1 else "tie") if name in best else ""
+                assert cell.mark == f"number {mark}".strip()
+
+
+def test_the_map_of_the_fastest_and_its_probability(raw, found):
+    rows = found.tables.rows("winners")
+    assert len(rows) == sum(len(inputs(operation)) for operation in DTYPES)
+    certain = 0
+    for row in rows:
+        operation, _, title = row["input"].words.partition(": ")
+        benchmark, rest, (outer, n, inner) = inputs(operation)[title]
+        assert (int(row["n"].number), int(row["rows"].number)) == (n, outer * inner)
+        ran = times(raw, operation, title)
+        draws = list(itertools.product(*(medians(raw, operation, benchmark, (name, *rest)) for name in ran)))
+        wins = sum(draw[0] == min(draw) for draw in draws) / len(draws)  # the first of them has the least median
+        assert row["probability of the first"].number == pytest.approx(wins)
+        certain += wins == 1
+        assert row["fastest"].words == " and ".join(tied(ran))
+    assert 0 < certain < len(rows)
+
+
+def test_the_share_of_the_ceiling(raw, found):
+    rows = found.tables.rows("shares")
+    for operation, dtype in DTYPES.items():
+        mine = {(row["input"].words, row["implementation"].words): row for row in rows}
+        elements = 2**20 * ITEMSIZE[dtype] // ITEMSIZE[CEILING]
+        top = (
+            moved(operation, (1, elements, 1), 4)
+            / time(raw, operation, "Ceiling.time_call", ("ceiling", CEILING, elements))[0]
+        )
+        for n in SIZES:
+            for name, (value, _, _) in times(raw, operation, f"n = {n:,}").items():
+                row = mine[f"{operation}: n = {n:,}", name]
+                bandwidth = moved(operation, (2**20 // n, n, 1), ITEMSIZE[dtype]) / value
+                assert row["bandwidth"].number == pytest.approx(bandwidth)
+                assert row["ceiling"].number == pytest.approx(top)
+                assert row["share"].number == pytest.approx(bandwidth / top)
+                # Whole percents, of which 1 has the half of a percent.
+                assert said(row["share"].words) == pytest.approx([bandwidth / top], abs=5e-3)
+
+
+def test_every_measurement(raw, found):
+    rows = found.tables.rows("measurements")
+    assert len(rows) == len(raw.cells)
+    index = {}
+    for (operation, benchmark, params), value in raw.cells.items():
+        kind, _, method = benchmark.partition(".")
+        index.setdefault((operation, params[0], kind, method), []).append((params, value))
+    for row in rows:
+        statistic = row["statistic"].words
+        what = row["workload, order or cache"].words
+        method = {"time": "time_call", "peak_memory": "peakmem_call", "first_call": f"track_first_call_{what}"}.get(
+            statistic, f"track_{statistic}"
+        )
+        candidates = index[row["operation"].words, row["implementation"].words, row["benchmark"].words, method]
+        numbers = [said(row[name].words) for name in ("value", "low", "high")]
+        if row["status"].words != "ok":
+            assert numbers == [[], [], []]
+            continue
+        number = row["value"].number
+        matching = [v for _, v in candidates if isinstance(v, list) and middle(map(middle, v)) == pytest.approx(number)]
+        matching += [v for _, v in candidates if isinstance(v, int | float) and v == pytest.approx(number)]
+        (value,) = matching
+        if isinstance(value, list):
+            each = [middle(process) for process in value]
+            assert (row["low"].number, row["high"].number) == pytest.approx((min(each), max(each)))
+
+
+def test_orders(raw, found):
+    for row in found.tables.rows("orders-1"):
+        for name in NAMES:
+            value, base = (
+                time(raw, "argmax", "Orders.time_call", (name, "int8", o))[0] for o in (row["order"].words, "random")
+            )
+            assert row[name].number == pytest.approx(value)
+            near(said(row[name].words), [value] if row["order"].words == "random" else [value, value / base])
+    assert [row["order"].words for row in found.tables.rows("orders-1")] == list(ORDERS)
+
+
+def test_the_ladder(raw, found):
+    rows = found.tables.rows("ladder")
+    assert len(rows) == 2 * len(NAMES)
+    for row in rows:
+        one = ladder(raw, *row["implementation"].words.split("."))
+        expected = {
+            "import": one["load"],
+            "first call, compiling": one["first_call_cold"],
+            "first call, from cache": one["first_call_warm"],
+            "of it compiling": one["first_call_cold"] - one["first_call_warm"],
+            "steady call": one["call"][0],
+            "public function": one["api"],
+            "of it allocating": one["api"] - one["call"][0],
+        }
+        for title, value in expected.items():
+            assert row[title].number == pytest.approx(value), title
+            near(said(row[title].words), [value])
+
+
+def test_break_even(raw, found):
+    for operation in DTYPES:
+        base = ladder(raw, operation, BASELINE)
+        for name in set(NAMES) - {BASELINE}:
+            one = ladder(raw, operation, name)
+            (words,) = re.findall(rf"<li>{operation}\.{name} against {BASELINE}: (.*?)</li>", found.page)
+            gains = [base["call"][i] - one["call"][j] for i, j in ((0, 0), (2, 1), (1, 2))]
+            if gains[0] <= 0:
+                assert "never pays off" in words
+                continue
+            expected = []
+            for first in ("first_call_cold", "first_call_warm"):
+                cost = one["load"] + one[first] - base["load"] - base[first]
+                expected += [max(1, math.ceil(cost / gain)) for gain in gains]
+            numbers = [int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", words)]
+            assert numbers == expected, words
+
+
+def test_threads(raw, found):
+    rows = found.tables.rows("scaling")
+    assert len(rows) == 2 * 2 * len(THREADS)
+    for row in rows:
+        operation, name = row["implementation"].words.split(".")
+        alone, value = (
+            time(raw, operation, "Threads.time_call", (name, DTYPES[operation], 1024, k))[0]
+            for k in (THREADS[0], int(row["threads"].number))
+        )
+        assert row["time of one call"].number == pytest.approx(value)
+        assert row["times faster"].number == pytest.approx(alone / value)
+        assert row["efficiency"].number == pytest.approx(alone / value / (row["threads"].number / THREADS[0]))
+
+
+def test_accuracy_and_memory(raw, found):
+    for row in found.tables.rows("accuracy"):
+        for title, statistic in (("largest error (ulp)", "largest"), ("largest typical error (ulp)", "typical")):
+            benchmark = f"Accuracy.track_{statistic}_error"
+            worst = max(raw.cells["softmax", benchmark, (row["implementation"].words, "float32", n)] for n in SIZES)
+            assert row[title].number == pytest.approx(worst)
+            near(said(row[title].words), [worst])
+    rows = found.tables.rows("memory")
+    assert len(rows) == 2 * len(NAMES)
+    for row in rows:
+        operation, name = row["implementation"].words.split(".")
+        peak, arrays = (
+            raw.cells[operation, "Memory.peakmem_call", (k, DTYPES[operation])] for k in (name, "(arrays only)")
+        )
+        assert (row["peak of the process"].number, row["over the arrays alone"].number) == (peak, peak - arrays)
+        near(said(row["over the arrays alone"].words), [peak - arrays])
