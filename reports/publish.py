@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from . import asv_repository, files, runs
-from .asv_results import literal
+from .asv_results import joined, literal
 from .page import environment
 
 INDEX = "comparisons.html"
@@ -106,7 +106,7 @@ def _asv_publish(stored: Sequence[runs.Run], scratch: Path) -> Path:
             began = max((m.started or 0 for m in file.measurements), default=0)
             commits[file.commit] = max(commits.get(file.commit, 0), began)
         for name, benchmark in run.results.benchmarks.items():
-            benchmarks[name] = _joined(benchmarks[name], benchmark) if name in benchmarks else benchmark
+            benchmarks[name] = joined(benchmarks[name], benchmark) if name in benchmarks else benchmark
     files.write_json(results / "benchmarks.json", {**benchmarks, "version": 2})
     files.write_json(scratch / "commits.json", sorted(commits, key=lambda commit: commits[commit]))
     files.write_json(
@@ -130,14 +130,6 @@ def _asv_publish(stored: Sequence[runs.Run], scratch: Path) -> Path:
     if done.returncode or not (scratch / "html" / "index.json").exists():
         raise PublishFailed(f"asv publish failed: {_last(done.stderr or done.stdout)}")
     return scratch / "html"
-
-
-def _joined(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """A benchmark with the parameters of both: results of either then fit into it."""
-    if len(first.get("params", ())) != len(second.get("params", ())):
-        return second
-    pairs = zip(first["params"], second["params"], strict=True)
-    return second | {"params": [list(dict.fromkeys([*a, *b])) for a, b in pairs]}
 
 
 def presets(benchmarks: dict[str, dict[str, Any]]) -> list[Preset]:

@@ -90,7 +90,7 @@ def _figure(
             axes.plot(
                 [at[p.commit] for p in points], [p.ratio or math.nan for p in points],
                 color=drawn.color, marker=drawn.marker, linestyle=drawn.line, markersize=3,
-                label=_implementation(one),
+                label=", ".join(filter(None, [_implementation(one), one.version])),
             )  # fmt: skip
             for f in found:
                 if f.series is one and f.step.sure:

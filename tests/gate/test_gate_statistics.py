@@ -95,7 +95,7 @@ def test_status(found: list[verdicts.Verdict], status: int) -> None:
 
 
 def test_a_control_that_moved_casts_doubt_on_its_own_clock_and_not_on_large_changes() -> None:
-    control = Control(every(None)[0], "cpu", Change(0.04, 0.03, 0.05, 0.98, 7), moved=True)
+    control = Control(every()[0], "cpu", Change(0.04, 0.03, 0.05, 0.98, 7), moved=True)
     small, large, same = _result("slower", 0.05, 0.07), _result("slower", 0.5, 0.6), _result("unchanged")
     other = _result("slower", 0.05, 0.07)
     other.clock = "wall"
@@ -124,13 +124,13 @@ def test_instructions_decide_where_time_does_not_disagree(
 
 
 def test_benchmarks_are_chosen_by_part_of_a_name_and_by_pattern() -> None:
-    everything = every(None)
+    everything = every()
     assert len({b.id for b in everything}) == len(everything)
     assert {b.implementation for b in choose(everything, ["naive"])} == {"naive"}
     assert [b.name for b in choose(everything, ["argmax.*[int32,*"])] == [
         b.name for b in everything if b.operation == "argmax" and b.dtype == "int32"
     ]
-    assert every([("softmax", "theirs")])[0] == Benchmark("softmax", "theirs", "float32", (256, 1000, 1))
+    assert every([("softmax", "theirs")], in_tree=False)[0] == Benchmark("softmax", "theirs", "float32", (256, 1000, 1))
 
 
 def _entries(shift: float, spread: float, extra: float, count: int = 1680) -> list[dict[str, object]]:

@@ -14,7 +14,7 @@ from reports.gate.verdicts import Result, Rule
 
 
 def _outcome(results: list[Result]) -> Outcome:
-    base, head = (Version(role, role, None, Path(role), "copied", None) for role in ("base", "head"))
+    base, head = (Version(role, role, None, Path(role), "copied", ()) for role in ("base", "head"))
     return Outcome(base, head, Rule(), results, machine={"cpu": "a CPU"}, seconds={"timing": 1.0})
 
 
@@ -42,4 +42,4 @@ def test_a_run_that_measured_nothing_has_no_empty_table(tmp_path: Path, capsys: 
     said = capsys.readouterr().out
     assert "95% interval" not in said
     assert "not measured: softmax.b[x]: no GPU" in said
-    assert "error (1 not measured)" in said
+    assert "error: nothing could be compared (1 not measured)" in said
