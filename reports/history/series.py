@@ -112,7 +112,7 @@ def _anchor(file: ResultFile) -> float | None:
 
 
 def _versions(results: Results, history: History) -> dict[str, set[str]]:
-    """The versions of every benchmark; values of another version are another quantity, which is kept apart and named."""
+    """The versions of every benchmark. Values of another one are another quantity, which is kept apart and named."""
     by_name: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for file in results.files:
         for name, version in file.versions.items():
@@ -120,9 +120,7 @@ def _versions(results: Results, history: History) -> dict[str, set[str]]:
     for name, versions in sorted(by_name.items()):
         if len(versions) > 1:
             counts = ", ".join(f"version {v[:8]}: {count} files" for v, count in sorted(versions.items()))
-            history.oddities.append(
-                f"{name}: different benchmark versions are series of their own ({counts})"
-            )
+            history.oddities.append(f"{name}: different benchmark versions are series of their own ({counts})")
         current = str(results.benchmarks.get(name, {}).get("version", ""))
         if current and current not in versions:
             history.oddities.append(f"{name}: benchmarks.json has version {current[:8]}, which no result has")
