@@ -277,5 +277,7 @@ def _pip(words: Sequence[str], root: Path) -> None:
         env={**versions, **os.environ},
     )
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        raise SourceError(f"pip install {' '.join(words)} failed: {' '.join(lines[-3:]) or done.returncode}")
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        # pip says much else, such as how often it tried to reach an index.
+        errors = [line for line in lines if line.startswith("ERROR:")] or lines[-3:]
+        raise SourceError(f"pip install {' '.join(words)} failed: {' '.join(errors) or done.returncode}")

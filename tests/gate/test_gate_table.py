@@ -55,7 +55,7 @@ BENCHER = {
             "patternProperties": {
                 ".+": {
                     "type": "object",
-                    "properties": dict.fromkeys(("value", "lower_value", "upper_value"), {"type": "number"}),
+                    "properties": {key: {"type": "number"} for key in ("value", "lower_value", "upper_value")},
                     "required": ["value"],
                 }
             },
@@ -68,7 +68,7 @@ ACTION = {
     "items": {
         "type": "object",
         "properties": {
-            **dict.fromkeys(("name", "unit", "range", "extra"), {"type": "string"}),
+            **{key: {"type": "string"} for key in ("name", "unit", "range", "extra")},
             "value": {"type": "number"},
         },
         "required": ["name", "unit", "value"],

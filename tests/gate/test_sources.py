@@ -80,9 +80,8 @@ def test_a_file_that_only_head_has_is_measured(repository: Repository, tmp_path:
     fresh = repository.folder / "impls" / "kernels" / "softmax" / "fresh.py"
     fresh.write_text("")
     try:
-        base, head = (
-            sources.build(str(i), s, repository.folder, tmp_path / str(i)) for i, s in enumerate(("base", "."))
-        )
+        base = sources.build("base", "base", repository.folder, tmp_path / "base")
+        head = sources.build("head", ".", repository.folder, tmp_path / "head")
     finally:
         fresh.unlink()
     assert set(head.implementations) - set(base.implementations) == {("softmax", "fresh")}
