@@ -77,7 +77,7 @@ def publish(folders: Sequence[Path], output: Path, *, offline: bool = False) -> 
         page = (html / "index.html").read_text("utf-8")
         if offline:
             page = _local_libraries(page, html, Path(scratch))
-        (html / "index.html").write_text(_local_data(page, html), "utf-8")
+        (html / "index.html").write_text(local_data(page, html), "utf-8")
         benchmarks = json.loads((html / "index.json").read_text("utf-8"))["benchmarks"]
         index = environment().get_template("comparisons.html.j2").render(presets=presets(benchmarks), offline=offline)
         (html / INDEX).write_text(index, "utf-8")
@@ -155,8 +155,12 @@ def presets(benchmarks: dict[str, dict[str, Any]]) -> list[Preset]:
     return found
 
 
-def _local_data(page: str, html: Path) -> str:
-    """Put asv's data into a script, and asv's page in the way of reading it from there."""
+def local_data(page: str, html: Path) -> str:
+    """Put asv's data into a script, and asv's page in the way of reading it from there; the page to write.
+
+    Raises:
+        PublishFailed: the page is not the one that is known.
+    """
     data = {path.relative_to(html).as_posix(): path.read_text("utf-8") for path in sorted(html.rglob("*.json"))}
     script = (Path(__file__).parent / "templates" / _LOCAL).read_text("utf-8")
     # The copy is needed on disk only, but over HTTP it serves as well.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import asv_results, files
-from ..publish import Preset, presets
+from ..publish import Preset, PublishFailed, local_data, presets
 from . import page, steps
 from .run import CONFIGURATION, HistoryError, configuration, git
 from .series import History, read
@@ -100,6 +100,11 @@ def _graphs(repository: Path, results: Path, target: Path, history: History) -> 
             last = (done.stdout + done.stderr).strip().splitlines()[-1:]
             history.oddities.append(f"asv publish failed, so its graphs are missing: {' '.join(last)}")
             return []
+        index = folder / "html" / "index.html"
+        try:
+            files.write_text(index, local_data(index.read_text("utf-8"), folder / "html"))
+        except PublishFailed as error:
+            history.oddities.append(f"asv's graphs can be read over HTTP only: {error}")
         fresh = target.with_name(f".{target.name}-new")
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.copytree(folder / "html", fresh)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,10 @@ def test_publish_names_the_commit_of_the_step_on_both_machines(
     assert f"asv/index.html#{BENCHMARK}?x-axis=n" in page
     assert (output / "asv" / "index.html").is_file()
     assert page.count("<svg") == 4
+    assert "10^" not in page  # ticks are plain numbers: names that hold a $ are not read as formulas
+    assert len(re.findall(r">\+[78]\.\d%</text>", page)) == 4  # each step at its line
+    for machine in ("one", "two"):
+        assert f">{BENCHMARK}, 1024 on {machine}</text>" in page
     assert "4 steps" in capsys.readouterr().out
 
 
