@@ -19,6 +19,8 @@ from typing import Any, Literal
 
 Status = Literal["ok", "failed", "skipped"]
 FORMAT = 2
+BENCHMARKS = "benchmarks.json"
+NOTES = "maxbench"  # what `maxbench history` adds to a result file; asv ignores it
 _NEEDED = {"commit_hash", "env_name", "params", "results", "result_columns"}
 
 
@@ -48,7 +50,12 @@ class Measurement:
 
 @dataclass(frozen=True)
 class ResultFile:
-    """What one of asv's result files holds; ``versions`` are those of its benchmarks, by name."""
+    """What one of asv's result files holds.
+
+    Attributes:
+        versions: those of its benchmarks, by name.
+        grid: the grid that it was measured with, where ``maxbench history`` noted it.
+    """
 
     path: Path
     machine: str
@@ -58,6 +65,7 @@ class ResultFile:
     requirements: dict[str, str]
     measurements: tuple[Measurement, ...]
     versions: dict[str, str] = field(default_factory=dict)
+    grid: str | None = None
 
 
 @dataclass
@@ -78,16 +86,29 @@ def read(folder: Path) -> Results:
             data = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(data, dict):
                 raise ValueError(f"holds a {type(data).__name__}, not an object")
-            if path.parent == folder:
-                if path.name == "benchmarks.json":
-                    results.benchmarks = {k: v for k, v in data.items() if isinstance(v, dict)}
+            if path.name == BENCHMARKS:
+                # asv keeps one for all machines, `maxbench history` one for each, so that none writes another's files.
+                for name, about in data.items():
+                    if isinstance(about, dict):
+                        known = results.benchmarks.get(name)
+                        results.benchmarks[name] = about if known is None else joined(known, about)
+            elif path.parent == folder:
+                continue
             elif path.name == "machine.json":
                 results.machines[path.parent.name] = {str(k): str(v) for k, v in data.items()}
             else:
                 results.files.append(_file(path, data))
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             results.warnings.append(f"set aside {path}: {_reason(error)}")
     return results
+
+
+def joined(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """A benchmark with the parameters of both: results of either then fit into it."""
+    if len(first.get("params", ())) != len(second.get("params", ())):
+        return second
+    pairs = zip(first.get("params", ()), second.get("params", ()), strict=True)
+    return second | {"params": [list(dict.fromkeys([*a, *b])) for a, b in pairs]}
 
 
 def _reason(error: Exception) -> str:
@@ -96,6 +117,22 @@ def _reason(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "not a text file"
     return str(error) or type(error).__name__
+
+
+def read_file(path: Path) -> ResultFile:
+    """One result file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is damaged, or of another format.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(data, dict):
+            raise ValueError(f"holds a {type(data).__name__}, not an object")
+        return _file(path, data)
+    except (TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError(_reason(error)) from error
 
 
 def _file(path: Path, data: dict[str, Any]) -> ResultFile:
@@ -122,6 +159,7 @@ def _file(path: Path, data: dict[str, Any]) -> ResultFile:
         requirements={str(k): str(v) for k, v in (data.get("requirements") or {}).items()},
         measurements=tuple(found),
         versions=versions,
+        grid=(data.get(NOTES) or {}).get("grid"),
     )
 
 

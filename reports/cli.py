@@ -6,9 +6,8 @@ import argparse
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
-
-import impls
 
 # A subcommand's module has ``add_arguments(parser)`` and ``main(args) -> exit status``.
 COMMANDS = {
@@ -36,9 +35,20 @@ class UsageError(Exception):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand; returns the exit status.
 
-    0: fine; 1: the answer is bad (something is wrong or slower); 2: the command could not do its work; 130: stopped
-    by Ctrl-C.
+    0: fine; 1: the answer is bad (something is wrong or slower); 2: the command could not do its work, or has an error
+    of its own, which Python would end with the status that means a bad answer; 130: stopped by Ctrl-C.
     """
+    try:
+        return _run(argv)
+    except Exception:
+        traceback.print_exc()
+        print("maxbench: ended by an error of its own, or of the installed packages", file=sys.stderr)
+        return ERROR
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    import impls  # here, where a working tree that does not compile gets the right exit status
+
     words = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(
         prog="maxbench", description="Check, measure and compare softmax and argmax implementations."

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from . import asv_repository, files, runs
-from .asv_results import literal
+from .asv_results import joined, literal
 from .page import environment
 
 INDEX = "comparisons.html"
@@ -77,7 +77,7 @@ def publish(folders: Sequence[Path], output: Path, *, offline: bool = False) -> 
         page = (html / "index.html").read_text("utf-8")
         if offline:
             page = _local_libraries(page, html, Path(scratch))
-        (html / "index.html").write_text(_local_data(page, html), "utf-8")
+        (html / "index.html").write_text(local_data(page, html), "utf-8")
         benchmarks = json.loads((html / "index.json").read_text("utf-8"))["benchmarks"]
         index = environment().get_template("comparisons.html.j2").render(presets=presets(benchmarks), offline=offline)
         (html / INDEX).write_text(index, "utf-8")
@@ -106,7 +106,7 @@ def _asv_publish(stored: Sequence[runs.Run], scratch: Path) -> Path:
             began = max((m.started or 0 for m in file.measurements), default=0)
             commits[file.commit] = max(commits.get(file.commit, 0), began)
         for name, benchmark in run.results.benchmarks.items():
-            benchmarks[name] = _joined(benchmarks[name], benchmark) if name in benchmarks else benchmark
+            benchmarks[name] = joined(benchmarks[name], benchmark) if name in benchmarks else benchmark
     # asv's list shows every benchmark it knows, and fails to read the summary of one that was never measured.
     measured = {m.benchmark for run in stored for file in run.results.files for m in file.measurements}
     known = {name: benchmark for name, benchmark in benchmarks.items() if name in measured}
@@ -135,14 +135,6 @@ def _asv_publish(stored: Sequence[runs.Run], scratch: Path) -> Path:
     return scratch / "html"
 
 
-def _joined(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """A benchmark with the parameters of both: results of either then fit into it."""
-    if len(first.get("params", ())) != len(second.get("params", ())):
-        return second
-    pairs = zip(first["params"], second["params"], strict=True)
-    return second | {"params": [list(dict.fromkeys([*a, *b])) for a, b in pairs]}
-
-
 def presets(benchmarks: dict[str, dict[str, Any]]) -> list[Preset]:
     """For every benchmark that compares implementations: a link per set of its other parameters.
 
@@ -166,8 +158,12 @@ def presets(benchmarks: dict[str, dict[str, Any]]) -> list[Preset]:
     return found
 
 
-def _local_data(page: str, html: Path) -> str:
-    """Put asv's data into a script, and asv's page in the way of reading it from there."""
+def local_data(page: str, html: Path) -> str:
+    """Put asv's data into a script, and asv's page in the way of reading it from there; the page to write.
+
+    Raises:
+        PublishFailed: the page is not the one that is known.
+    """
     data = {path.relative_to(html).as_posix(): path.read_text("utf-8") for path in sorted(html.rglob("*.json"))}
     script = (Path(__file__).parent / "templates" / _LOCAL).read_text("utf-8")
     # The copy is needed on disk only, but over HTTP it serves as well.

@@ -157,3 +157,14 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
+
+
+def test_an_error_of_our_own_is_not_taken_for_a_bad_answer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Python ends with 1 after a traceback, which from the gate would mean a regression.
+    monkeypatch.setitem(sys.modules, "impls", None)
+    assert run("list") == 2
+    said = capsys.readouterr().err
+    assert "ModuleNotFoundError" in said
+    assert "an error of its own" in said

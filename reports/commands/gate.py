@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=120.0,
         metavar="SECONDS",
-        help="for all measuring after the build (default: 120)",
+        help="for all measuring after the build; checking head is never cut short (default: 120)",
     )
     how.add_argument("--output", type=Path, default=OUTPUT, metavar="DIR", help=f"for files (default: {OUTPUT})")
     how.add_argument("--allow-inconclusive", action="store_true", help="exit with 0 where it would be 3")
@@ -79,6 +79,9 @@ def main(args: argparse.Namespace) -> int:
     except (sources.SourceError, ValueError) as error:
         formats.write_error(str(error), options.base, options.head, args.output)
         raise UsageError(str(error)) from None
+    except Exception as error:  # a pull request must be told of our own faults as well
+        formats.write_error(f"{type(error).__name__}: {error}", options.base, options.head, args.output)
+        raise
     formats.write(outcome, args.output)
     table.show(outcome, args.output)
     return 0 if args.allow_inconclusive and outcome.status == INCONCLUSIVE else outcome.status
@@ -94,7 +97,7 @@ def _calibrate(args: argparse.Namespace) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="maxbench-gate-") as name, Bar() as bar:
             folder = Path(name)
-            repository = sources.repository(args.repository) if spec != sources.INSTALLED else args.repository
+            repository = sources.repository(args.repository) if spec != sources.INSTALLED else sources.PACKAGE.parent
             version = sources.build("base", spec, repository, folder / "base")
             calibration.measure(version, folder, record, args.budget, bar, args.only)
     except (sources.SourceError, ValueError) as error:

@@ -58,10 +58,11 @@ def _run(args: argparse.Namespace, repository: Path, results: Path) -> int:
     found = run.commits(repository, args.range)
     # Counted from the newest, which is always among them.
     chosen = found[::-1][:: args.every][::-1]
-    there = set() if args.again else run.measured(results, machine)
+    select = args.bench or run.DEFAULT
+    there = set() if args.again else run.measured(results, machine, run.expressions(select), grid.name())
     todo = [commit for commit in chosen if commit not in there]
     print(f"{len(chosen)} commits, {len(chosen) - len(todo)} of them measured before on {machine}", flush=True)
-    runner = run.Runner(repository, results, machine, args.bench or run.DEFAULT)
+    runner = run.Runner(repository, results, machine, select)
     failed = 0
     with Bar() as bar:
         for index, commit in enumerate(todo):

@@ -1,7 +1,7 @@
 """What the gate measures: a small static list of inputs for each implementation, and how to choose from it.
 
 The inputs fit the last-level cache and take milliseconds: a comparison needs many short samples, and one that waits
-for memory says less about code. Implementations come from here and from the plug-in, never from base's or head's
+for memory says less about code. Implementations come from here and from the files of both sides, never from one side's
 registry, so that one that is missing on a side is seen to be missing.
 """
 
@@ -11,7 +11,7 @@ import fnmatch
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bench import anchor, grid
+from bench import anchor, device_cells, grid
 
 Shape = tuple[int, int, int]
 
@@ -80,17 +80,28 @@ class Benchmark:
         }  # fmt: skip
 
 
-def every(plugins: Iterable[tuple[str, str]] | None) -> tuple[Benchmark, ...]:
-    """All benchmarks: of the in-tree implementations, or (not None) of a plug-in's instead."""
-    if plugins is None:
-        pairs = [(operation, name) for operation in _INPUTS for name in grid.IN_TREE]
-    else:
-        pairs = [(operation, name) for operation, name in plugins if operation in _INPUTS]
+def every(brought: Iterable[tuple[str, str]] = (), *, in_tree: bool = True) -> tuple[Benchmark, ...]:
+    """All benchmarks.
+
+    Args:
+        brought: (operation, name) of the implementations that base or head bring.
+        in_tree: whether they are maxbench itself: then those of the static list come first, and the libraries that
+            are there to be compared with are left out.
+    """
+    pairs = [(operation, name) for operation, name in brought if operation in _INPUTS]
+    if in_tree:
+        listed = [(operation, name) for operation in _INPUTS for name in grid.IN_TREE]
+        added = [(operation, name) for operation, name in pairs if name not in _libraries(operation)]
+        pairs = list(dict.fromkeys([*listed, *added]))
     return tuple(
         Benchmark(operation, name, dtype, shape)
         for operation, name in pairs
         for dtype, shape in (_SMALL if name == "naive" else _INPUTS)[operation]
     )
+
+
+def _libraries(operation: str) -> set[str]:
+    return {*grid.PEERS[operation], *device_cells.IMPLEMENTATIONS}
 
 
 def choose(benchmarks: Sequence[Benchmark], only: Sequence[str]) -> tuple[Benchmark, ...]:

@@ -42,7 +42,7 @@ def plan(index: int) -> list[Benchmark]:
     """What process number `index` measures of each class: identical pairs, the target slowdown, one other slowdown."""
     chosen: list[Benchmark] = []
     for name in CLASSES:
-        own = [b for b in every(None) if b.implementation == name]
+        own = [b for b in every() if b.implementation == name]
         long = [b for b in own if b.shape[0] >= _EXTRA_ROWS]
         # The first and the last long input of both operations: two dtypes each.
         ends = [some[i] for some in _by_operation(long) for i in (0, -1)]
@@ -69,7 +69,7 @@ def measure(
         SourceError: the version cannot be imported.
         ValueError: a pattern chooses nothing.
     """
-    chosen = set(choose(every(None), only))
+    chosen = set(choose(every(), only))
     head = sources.copy(version, "head")
     workers = Workers({"base": version, "head": head}, folder)
     identity = _identity()

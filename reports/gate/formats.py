@@ -12,7 +12,7 @@ from ..markdown import escaped
 from .instructions import BLIND_SPOTS
 from .run import Outcome
 from .statistics import Change, median_interval
-from .verdicts import Control, Result, Verdict
+from .verdicts import COMPARED, Control, Result, Verdict
 
 SCHEMA = 1
 JSON, MARKDOWN, ACTION, BENCHER = "gate.json", "gate.md", "github-action-benchmark.json", "bencher.json"
@@ -74,7 +74,10 @@ def ordered(results: Sequence[Result]) -> list[Result]:
 def headline(outcome: Outcome) -> str:
     """One sentence: what came of it, and the counts by verdict."""
     counts = [(verdict, sum(r.verdict == verdict for r in outcome.results)) for verdict in ORDER]
-    return f"{_STATUS[outcome.status]} ({', '.join(f'{count} {verdict}' for verdict, count in counts if count)})"
+    answer = _STATUS[outcome.status]
+    if not any(r.verdict in (*COMPARED, "failed", "wrong") for r in outcome.results):
+        answer = f"{answer}: nothing could be compared"
+    return f"{answer} ({', '.join(f'{count} {verdict}' for verdict, count in counts if count)})"
 
 
 def context(outcome: Outcome) -> list[str]:

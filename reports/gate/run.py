@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ class Options:
     repository: Path
     only: tuple[str, ...] = ()
     rule: Rule = field(default_factory=Rule)
-    seconds: float = 90.0
+    seconds: float = 120.0  # for everything after the build but agreement and the first look at starts
     timing: bool = True
     starts: bool = True
     instructions: bool = False
@@ -84,29 +84,47 @@ def compare(options: Options, folder: Path, bar: Bar) -> Outcome:
     base = sources.build("base", options.base, repository, folder / "base")
     head = sources.build("head", options.head, repository, folder / "head")
     again = sources.copy(base, "again")
-    everything = benchmarks.every(_plugins(base, head))
-    chosen = benchmarks.choose(everything, options.only)
+    chosen = benchmarks.choose(_benchmarks(base, head), options.only)
     outcome = Outcome(base, head, options.rule, machine=environment.machine(), versions=environment.versions())
     workers = Workers({"base": base, "head": head, "again": again}, folder)
     clock.part(outcome, "build")
+    deadline = time.monotonic() + options.seconds
+    looks, starts = _prepare(options, outcome, workers, chosen, folder, bar, deadline)
+    clock.part(outcome, "agreement and first calls" if options.timing else "agreement")
+    found = {b: result for seen in looks for b, result in seen.results.items()}
+    comparable = {b: by for seen in looks for b, by in seen.clocks.items()}
     if options.timing:
-        _time(options, outcome, workers, chosen, folder, bar)
+        session = Session(workers, bar, options.rule, deadline, options.seconds)
+        measured, outcome.controls = session.measure(comparable, _controls(workers, comparable))
+        found |= measured
+        clock.part(outcome, "timing")
     if options.instructions:
-        _count(outcome, workers, chosen, folder, bar)
+        _count(outcome, workers, comparable, found, folder, bar)
         clock.part(outcome, "instructions")
+    outcome.results = [found[b] for b in chosen] + starts
     if not workers.cpus:
         outcome.notes.append("this system cannot pin a process to a CPU, so cores of unequal speed add noise")
     return outcome
 
 
-def _time(
-    options: Options, outcome: Outcome, workers: Workers, chosen: Sequence[Benchmark], folder: Path, bar: Bar
-) -> None:
-    clock = _Clock()
+def _prepare(
+    options: Options,
+    outcome: Outcome,
+    workers: Workers,
+    chosen: Sequence[Benchmark],
+    folder: Path,
+    bar: Bar,
+    deadline: float,
+) -> tuple[list[Look], list[Result]]:
+    """Check head and measure the starts, implementation by implementation on all CPUs; what was seen of each."""
     by_name: dict[tuple[str, str], list[Benchmark]] = {}
     for b in chosen:
         by_name.setdefault((b.operation, b.implementation), []).append(b)
-    starts = Starts(workers, outcome.base, outcome.head, folder) if options.starts else None
+    starts = None
+    if options.timing and options.starts:
+        # Half of the time at most: the rest is for calls, which are more and count more.
+        starts = Starts(workers, outcome.base, outcome.head, folder, deadline=deadline - options.seconds / 2)
+    what = "checking head, first calls" if starts else "checking head"
     done = itertools.count(1)
 
     def prepare(some: list[Benchmark]) -> tuple[Look, list[Result]]:
@@ -116,60 +134,62 @@ def _time(
         disagrees = agreement.check(workers, outcome.head, some) if seen.runs else None
         if disagrees:
             seen, started = Look(results={b: Result(b.name, *disagrees) for b in some}), []
-        bar.show("checking head, first calls", next(done), len(by_name), None)
+        bar.show(what, next(done), len(by_name), None)
         return seen, started
 
-    bar.show("checking head, first calls", 0, len(by_name), None)
+    bar.show(what, 0, len(by_name), None)
     # The names begin with the simplest implementation; those that compile longest must not come last.
     names = list(dict.fromkeys(name for _, name in by_name))
     jobs = sorted(by_name, key=lambda job: -names.index(job[1]))
     prepared = dict(zip(jobs, workers.each(prepare, [by_name[job] for job in jobs]), strict=True))
-    looks = [seen for seen, _ in prepared.values()]
-    clocks = {b: by for seen in looks for b, by in seen.clocks.items()}
+    return [prepared[job][0] for job in by_name], [result for job in by_name for result in prepared[job][1]]
+
+
+def _controls(workers: Workers, clocks: Mapping[Benchmark, str]) -> dict[Benchmark, str]:
+    """The controls by their clock, compiled."""
     controls = look.controls(clocks)
     by_clock = [[b for b, by in controls.items() if by == used] for used in dict.fromkeys(controls.values())]
-    workers.each(lambda some: look.look(workers, some), by_clock)  # compiles them
-    clock.part(outcome, "agreement and first calls")
-    session = Session(workers, bar, options.rule, options.seconds)
-    measured, outcome.controls = session.measure(clocks, controls)
-    clock.part(outcome, "timing")
-    for seen in looks:
-        measured |= seen.results
-    outcome.results = [measured[b] for b in chosen] + [result for job in by_name for result in prepared[job][1]]
+    workers.each(lambda some: look.look(workers, some), by_clock)
+    return controls
 
 
-def _count(outcome: Outcome, workers: Workers, chosen: Sequence[Benchmark], folder: Path, bar: Bar) -> None:
+def _count(
+    outcome: Outcome,
+    workers: Workers,
+    comparable: Mapping[Benchmark, str],
+    found: dict[Benchmark, Result],
+    folder: Path,
+    bar: Bar,
+) -> None:
     """Count instructions, and let them decide where there are no times."""
     bar.show("counting instructions under valgrind", 0, 1, None)
-    timed = {result.name: result for result in outcome.results if result.kind == "time"}
+    timed = [b for b in comparable if b in found]
+    some = [b for b in comparable if b not in found or found[b].verdict in COMPARED]
+    why = "a GPU's instructions cannot be counted"
+    counts: dict[Benchmark, instructions.Count] = {}
     try:
-        counts = instructions.count(workers, [b for b in chosen if _sound(timed.get(b.name))], folder)
+        counts = instructions.count(workers, some, folder) if some else {}
     except instructions.CannotCount as error:
         outcome.notes.append(f"instructions were not counted: {error}")
-        counts = {}
-    for b in chosen:
+        why = f"instructions were not counted: {error}"
+    for b in comparable:
         if b in counts:
-            result = timed.get(b.name) or Result(b.name, "unchanged", kind="instructions")
-            instructions.judge(result, counts[b])
-        elif b.name not in timed:
-            result = Result(b.name, "not measured", "its instructions could not be counted", kind="instructions")
-        else:
-            continue
-        if b.name not in timed:
-            outcome.results.append(result)
+            found.setdefault(b, Result(b.name, "unchanged", kind="instructions"))
+            instructions.judge(found[b], counts[b])
+        elif b not in timed:
+            found[b] = Result(b.name, "not measured", why, kind="instructions")
 
 
-def _sound(result: Result | None) -> bool:
-    return result is None or result.verdict in COMPARED
+def _benchmarks(base: Version, head: Version) -> tuple[Benchmark, ...]:
+    """Everything that can be measured of the two.
 
-
-def _plugins(base: Version, head: Version) -> tuple[tuple[str, str], ...] | None:
-    """Implementations of the plug-in on either side; None where maxbench itself is compared."""
-    if (base.plugins is None) != (head.plugins is None):
+    Raises:
+        SourceError: one is maxbench itself and the other a plug-in.
+    """
+    if base.is_plugin != head.is_plugin:
         raise sources.SourceError("one of base and head is maxbench itself and the other is a plug-in")
-    if base.plugins is None or head.plugins is None:
-        return None
-    return tuple(dict.fromkeys([*base.plugins, *head.plugins]))
+    brought = dict.fromkeys([*base.implementations, *head.implementations])
+    return benchmarks.every(brought, in_tree=not base.is_plugin)
 
 
 class _Clock:

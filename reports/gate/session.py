@@ -22,12 +22,13 @@ class Session:
 
     Args:
         rule: when a change counts.
-        seconds: for timing; what is then still open is inconclusive.
+        deadline: on the monotonic clock; what is then still open is inconclusive.
+        seconds: the whole budget that ends then, for the progress.
     """
 
-    def __init__(self, workers: Workers, bar: Bar, rule: Rule, seconds: float) -> None:
+    def __init__(self, workers: Workers, bar: Bar, rule: Rule, deadline: float, seconds: float) -> None:
         self._workers, self._bar, self._rule = workers, bar, rule
-        self._seconds, self._deadline = seconds, time.monotonic() + seconds
+        self._deadline, self._seconds = deadline, seconds
         self._seeds = itertools.count()
         self._evidence: dict[Benchmark, Evidence] = {}
         self._clocks: dict[Benchmark, str] = {}
@@ -54,7 +55,8 @@ class Session:
     def _next(self) -> bool:
         """Spend time where the verdict is least certain; False when all are sure or the time is over.
 
-        First every benchmark's first look, then confirming what it flagged, then looking again at the noisy ones.
+        First every benchmark's first look, then confirming what it flagged, then looking again at the noisy ones, and
+        where the time is not enough for all of these, at those that may be slowest.
         """
         waiting = {b: evidence for b, evidence in self._evidence.items() if b not in self._crashes}
         unseen = [b for b, e in waiting.items() if len(e.screen) < self._rule.screen]
@@ -64,6 +66,8 @@ class Session:
             b for b, e in waiting.items()
             if b not in flagged and e.vague(self._rule) and len(e.screen) < EXTENDED * self._rule.screen
         ]  # fmt: skip
+        unconfirmed.sort(key=lambda b: -statistics.change(waiting[b].screen).value)
+        noisy.sort(key=lambda b: -statistics.change(waiting[b].screen).high)
         return (
             self._round("first look", unseen, confirm=False)
             or self._round("confirming", unconfirmed, confirm=True)
@@ -71,13 +75,12 @@ class Session:
         )
 
     def _round(self, what: str, benchmarks: Sequence[Benchmark], confirm: bool) -> bool:
-        """One more process for each clock in use, where there is time for it; whether there was for any."""
+        """One more process for each clock in use, of as many benchmarks as there is time for; whether there was any."""
         ran = False
         for clock in sorted({self._clocks[b] for b in benchmarks}):
-            some = [b for b in benchmarks if self._clocks[b] == clock]
             left = self._deadline - time.monotonic()
-            # An unknown cost is tried: only the first process tells it.
-            if left <= 0 or left < sum(self._cost.get(b.id, 0) for b in some) / 2:
+            some = self._affordable([b for b in benchmarks if self._clocks[b] == clock], left)
+            if not some:
                 continue
             ran = True
             self._bar.show(f"{what}: {len(some)} by {clock} clock", int(self._seconds - left), int(self._seconds), left)
@@ -89,6 +92,18 @@ class Session:
                 if quads := report.quads.get(b.id):
                     self._take(self._evidence[b], quads, confirm)
         return ran
+
+    def _affordable(self, benchmarks: Sequence[Benchmark], left: float) -> list[Benchmark]:
+        """The first of them, as many as half of the cost of is left: the rest of the last process may be late."""
+        some: list[Benchmark] = []
+        cost = 0.0
+        for b in benchmarks:
+            # An unknown cost is tried: only the first process tells it.
+            cost += self._cost.get(b.id, 0.0) / 2
+            if cost > left:
+                break
+            some.append(b)
+        return some
 
     def _take(self, evidence: Evidence, quads: list[list[float]], confirm: bool) -> None:
         (evidence.confirm if confirm else evidence.screen).append(statistics.log_ratio(quads))

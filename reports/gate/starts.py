@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import shutil
 import statistics as medians
+import time
 from pathlib import Path
 
 from .benchmarks import Benchmark
@@ -27,10 +28,17 @@ RULE = Rule(threshold=0.15, screen=1, confirm=5, floor=0.1)
 
 
 class Starts:
-    """Measures the starts of implementations in two versions."""
+    """Measures the starts of implementations in two versions.
 
-    def __init__(self, workers: Workers, base: Version, head: Version, folder: Path, rule: Rule = RULE) -> None:
+    Args:
+        deadline: on the monotonic clock; what was flagged and is not confirmed by then is inconclusive.
+    """
+
+    def __init__(
+        self, workers: Workers, base: Version, head: Version, folder: Path, *, deadline: float, rule: Rule = RULE
+    ) -> None:
         self._workers, self._sides, self._folder, self._rule = workers, (base, head), folder, rule
+        self._deadline = deadline
 
     def measure(self, b: Benchmark) -> list[Result]:
         """Results for the kinds of start of a benchmark's implementation; none where a side does not start or both are
@@ -43,6 +51,8 @@ class Starts:
         for index in range(self._rule.screen + self._rule.confirm):
             confirm = index >= self._rule.screen
             if confirm and not any(e.flagged(self._rule) for e in evidence.values()):
+                break
+            if confirm and time.monotonic() > self._deadline:
                 break
             order = self._sides if index % 2 == 0 else self._sides[::-1]
             samples = {}

@@ -96,7 +96,8 @@ def decide(evidence: Evidence, rule: Rule) -> tuple[Verdict, Change | None, str]
         return ("slower" if direction > 0 else "faster"), second, ""
     if evidence.vague(rule):
         return "inconclusive", first, f"too noisy: up to {first.high:+.1%} cannot be excluded"
-    return "unchanged", first, ""
+    small = rule.floor and rule.beyond(first) and f"{abs(evidence.difference):.2g} s, less than {rule.floor:g} s"
+    return "unchanged", first, small or ""
 
 
 @dataclass

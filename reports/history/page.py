@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from ..asv_results import literal
 from ..figures import canvas, style
@@ -90,17 +91,28 @@ def _figure(
             axes.plot(
                 [at[p.commit] for p in points], [p.ratio or math.nan for p in points],
                 color=drawn.color, marker=drawn.marker, linestyle=drawn.line, markersize=3,
-                label=_implementation(one),
+                label=", ".join(filter(None, [_implementation(one), one.version])),
             )  # fmt: skip
             for f in found:
                 if f.series is one and f.step.sure:
                     axes.axvline(at[f.step.after] - 0.5, color=drawn.color, linewidth=1, linestyle=":")
+                    axes.annotate(
+                        f"{f.step.size:+.1%}", (at[f.step.after] - 0.5, 1), xycoords=("data", "axes fraction"),
+                        xytext=(3, -12), textcoords="offset points", color=drawn.color,
+                    )  # fmt: skip
         axes.set_yscale("log")
+        ratios = [p.ratio for one in some for p in one.points if p.ratio]
+        spread = max(ratios) / min(ratios)
+        axes.yaxis.set_major_locator(
+            MaxNLocator(6) if spread < 5 else LogLocator(10, subs=(1,) if spread > 50 else (1, 2, 5), numticks=12)
+        )
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
         axes.grid(visible=True, axis="y")
         ticks = sorted({0, len(commits) // 2, len(commits) - 1})
         axes.set_xticks(ticks, [commits[i][:8] for i in ticks])
         axes.set_ylabel("time / anchor")
-        axes.set_title(heading, loc="left")
+        axes.set_title(f"{heading} on {machine}", loc="left")
         canvas.legend(drawing, *axes.get_legend_handles_labels())
 
     alt = f"{title}. {steps or 'No step.'}"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import asv_results, files
-from ..publish import Preset, presets
+from ..publish import Preset, PublishFailed, local_data, presets
 from . import page, steps
 from .run import CONFIGURATION, HistoryError, configuration, git
 from .series import History, read
@@ -38,7 +38,7 @@ def publish(repository: Path, results: Path, output: Path) -> Published:
         HistoryError: the folder holds no result.
         NoRuptures: ruptures is not installed.
     """
-    order = git(repository, "rev-list", "--reverse", "--all").split()
+    order = git(repository, "rev-list", "--reverse", "--topo-order", "--all").split()
     history = read(results, order)
     if not history.series:
         odd = f": {'; '.join(history.oddities)}" if history.oddities else ""
@@ -78,12 +78,12 @@ def _graphs(repository: Path, results: Path, target: Path, history: History) -> 
     """
     with tempfile.TemporaryDirectory(prefix="maxbench-publish-") as name:
         folder = Path(name)
-        good = {file.path for file in asv_results.read(results).files}
-        for path in [*sorted(good), *sorted(results.glob("*/machine.json")), results / "benchmarks.json"]:
-            if path.is_file():
-                copy = folder / "results" / path.relative_to(results)
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(path, copy)
+        stored = asv_results.read(results)
+        for path in [*(file.path for file in stored.files), *sorted(results.glob("*/machine.json"))]:
+            copy = folder / "results" / path.relative_to(results)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
+        files.write_json(folder / "results" / asv_results.BENCHMARKS, {**stored.benchmarks, "version": 2})
         settings = {
             **configuration(repository), "repo": str(repository), "results_dir": str(folder / "results"),
             "html_dir": str(folder / "html"), "env_dir": str(folder / "env"),
@@ -100,6 +100,11 @@ def _graphs(repository: Path, results: Path, target: Path, history: History) -> 
             last = (done.stdout + done.stderr).strip().splitlines()[-1:]
             history.oddities.append(f"asv publish failed, so its graphs are missing: {' '.join(last)}")
             return []
+        index = folder / "html" / "index.html"
+        try:
+            files.write_text(index, local_data(index.read_text("utf-8"), folder / "html"))
+        except PublishFailed as error:
+            history.oddities.append(f"asv's graphs can be read over HTTP only: {error}")
         fresh = target.with_name(f".{target.name}-new")
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.copytree(folder / "html", fresh)

@@ -7,19 +7,24 @@ measured into a folder of its own, and only what is whole is then moved to the s
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import json5
 
+from bench import grid
+
 from .. import asv_results, environment, files
+from ..asv_results import ResultFile
 from ..gate.processes import PASSIVE
 from .series import ANCHOR
 
@@ -76,13 +81,31 @@ def configuration(repository: Path) -> dict[str, Any]:
     return found
 
 
-def measured(results: Path, machine: str) -> set[str]:
-    """Commits of which a readable file of this machine holds more than the anchor."""
-    return {
-        file.commit
-        for file in asv_results.read(results).files
-        if file.machine == machine and any(m.benchmark != ANCHOR for m in file.measurements)
-    }
+def expressions(words: Sequence[str]) -> tuple[re.Pattern[str], ...]:
+    """Regular expressions of benchmarks.
+
+    Raises:
+        HistoryError: a word is none.
+    """
+    found = []
+    for word in words:
+        try:
+            found.append(re.compile(word))
+        except re.error as error:
+            raise HistoryError(f"{word!r} is no regular expression: {error}") from None
+    return tuple(found)
+
+
+def measured(results: Path, machine: str, select: Sequence[re.Pattern[str]], grid_name: str) -> set[str]:
+    """Commits of which this machine's readable files hold results for every expression, of this grid or the whole."""
+    seen: dict[str, set[str]] = defaultdict(set)
+    for file in asv_results.read(results).files:
+        # A file without a note is asv's own, in the grid that it takes by itself.
+        if file.machine == machine and (file.grid or "quick") in (grid_name, "full"):
+            for m in file.measurements:
+                cell = f"{m.benchmark}({', '.join(m.params)})"
+                seen[file.commit] |= {e.pattern for e in select if m.benchmark != ANCHOR and e.search(cell)}
+    return {commit for commit, found in seen.items() if found == {e.pattern for e in select}}
 
 
 class Runner:
@@ -181,9 +204,26 @@ class Runner:
         target = self._results / self._machine
         target.mkdir(parents=True, exist_ok=True)
         for file in found:
-            files.write_bytes(target / file.path.name, file.path.read_bytes())
+            content = json.loads(file.path.read_text("utf-8"))
+            content[asv_results.NOTES] = {"grid": grid.name()}
+            files.write_json(_place(target, file), content)
         files.write_bytes(target / "machine.json", (new / self._machine / "machine.json").read_bytes())
-        merge_benchmarks(self._results / "benchmarks.json", new / "benchmarks.json")
+        merge_benchmarks(target / asv_results.BENCHMARKS, new / asv_results.BENCHMARKS)
+
+
+def _place(folder: Path, new: ResultFile) -> Path:
+    """Where a result file goes: over one of the same commit and environment that holds nothing else, or beside it."""
+    held = {(m.benchmark, m.params) for m in new.measurements}
+    for path in itertools.chain(
+        [folder / new.path.name], (folder / f"{new.path.stem}-{n}.json" for n in itertools.count(2))
+    ):
+        try:
+            old = asv_results.read_file(path)
+        except (FileNotFoundError, ValueError):  # a damaged one is made anew
+            return path
+        if {(m.benchmark, m.params) for m in old.measurements} <= held:
+            return path
+    raise AssertionError("the count does not end")
 
 
 def merge_benchmarks(old: Path, new: Path) -> None:
@@ -191,4 +231,8 @@ def merge_benchmarks(old: Path, new: Path) -> None:
     known: Any = None
     with contextlib.suppress(OSError, ValueError):  # not there yet, or damaged: it is made of what asv finds
         known = json.loads(old.read_text("utf-8"))
-    files.write_json(old, {**(known if isinstance(known, dict) else {}), **json.loads(new.read_text("utf-8"))})
+    merged = dict(known) if isinstance(known, dict) else {}
+    for name, about in json.loads(new.read_text("utf-8")).items():
+        both = isinstance(about, dict) and isinstance(merged.get(name), dict)
+        merged[name] = asv_results.joined(merged[name], about) if both else about
+    files.write_json(old, merged)

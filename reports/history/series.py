@@ -9,35 +9,46 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import asv_results
-from ..asv_results import ResultFile
+from ..asv_results import Measurement, ResultFile, Results
 
 ANCHOR = "history.Anchor.time_anchor"
+Key = tuple[str, str, str, tuple[str, ...], str]  # machine, environment, benchmark, params, version
 
 
 @dataclass(frozen=True)
 class Point:
-    """One commit of a series: seconds, and seconds over those of the anchor in the same run (None without one)."""
+    """One commit of a series: seconds, and seconds over those of the anchor in the same run (None without one).
+
+    ``placed`` says whether the order of commits has it: where it belongs is not known of any other.
+    """
 
     commit: str
     date: float
     seconds: float
     ratio: float | None
+    placed: bool = True
 
 
 @dataclass(frozen=True)
 class Series:
-    """A benchmark with one set of parameters on one machine in one environment, in the order of its commits."""
+    """A benchmark with one set of parameters on one machine in one environment, in the order of its commits.
+
+    ``version`` tells apart what another version of the benchmark or of the anchor measured, which is another quantity;
+    it is empty where there is but one.
+    """
 
     machine: str
     environment: str
     benchmark: str
     params: tuple[str, ...]
+    version: str
     points: tuple[Point, ...]
 
     @property
     def name(self) -> str:
         """``softmax.Sweep.time_call('naive', 'float32', 1024)``."""
-        return f"{self.benchmark}({', '.join(self.params)})"
+        called = f"{self.benchmark}({', '.join(self.params)})"
+        return f"{called}, {self.version}" if self.version else called
 
 
 @dataclass
@@ -57,39 +68,42 @@ def read(folder: Path, order: Sequence[str] = ()) -> History:
     """
     results = asv_results.read(folder)
     history = History(oddities=list(results.warnings))
-    chosen = _one_for_each_commit(results.files, history)
     place = {commit: index for index, commit in enumerate(order)}
     if order:
-        strange = sorted({f.commit[:8] for f in chosen if f.commit not in place})
+        strange = sorted({f.commit[:8] for f in results.files if f.commit not in place})
         if strange:
-            history.oddities.append(f"not in this repository's history: commits {', '.join(strange)}")
-    points: dict[tuple[str, str, str, tuple[str, ...]], list[Point]] = defaultdict(list)
-    for file in sorted(chosen, key=lambda f: (place.get(f.commit, len(place)), f.date or 0.0)):
+            history.oddities.append(
+                f"not in this repository's history, so no steps are searched there: commits {', '.join(strange)}"
+            )
+    versions = _versions(results, history)
+    points: dict[Key, dict[str, Point]] = defaultdict(dict)
+    for file in sorted(results.files, key=lambda f: (place.get(f.commit, len(place)), f.date or 0.0, _started(f))):
         anchor = _anchor(file)
         if anchor is None:
             history.oddities.append(f"{file.path}: has no anchor, so its benchmarks have no ratio")
+        if file.machine != file.path.parent.name:
+            history.oddities.append(f"{file.path}: says it is of machine {file.machine!r}")
+        again = 0
         for m in file.measurements:
             if m.status == "ok" and m.benchmark != ANCHOR:
-                key = (file.machine, file.environment, m.benchmark, m.params)
-                points[key].append(Point(file.commit, file.date or 0.0, m.value, m.value / anchor if anchor else None))
-    _versions(results.benchmarks, chosen, history)
-    _parameters(chosen, history)
-    history.series = [Series(*key, tuple(some)) for key, some in sorted(points.items())]
+                series = points[file.machine, file.environment, m.benchmark, m.params, _version(file, m, versions)]
+                again += file.commit in series
+                series[file.commit] = Point(
+                    file.commit, file.date or 0.0, m.value, m.value / anchor if anchor else None,
+                    not order or file.commit in place,
+                )  # fmt: skip
+        if again:
+            history.oddities.append(
+                f"{file.path}: measures again {again} cells of the same machine, environment and commit as an older "
+                "file; the newer ones are used"
+            )
+    _parameters(results.files, history)
+    history.series = [Series(*key, tuple(some.values())) for key, some in sorted(points.items())]
     return history
 
 
-def _one_for_each_commit(files: Iterable[ResultFile], history: History) -> list[ResultFile]:
-    """A machine may hold a commit twice under one environment, in differently named files: the first is used."""
-    found: dict[tuple[str, str, str], ResultFile] = {}
-    for file in files:
-        first = found.setdefault((file.machine, file.environment, file.commit), file)
-        if first is not file:
-            history.oddities.append(
-                f"{file.path}: the same machine, environment and commit as {first.path.name}: not used"
-            )
-        if file.machine != file.path.parent.name:
-            history.oddities.append(f"{file.path}: says it is of machine {file.machine!r}")
-    return list(found.values())
+def _started(file: ResultFile) -> float:
+    return max((m.started or 0.0 for m in file.measurements), default=0.0)
 
 
 def _anchor(file: ResultFile) -> float | None:
@@ -97,19 +111,28 @@ def _anchor(file: ResultFile) -> float | None:
     return values[0] if values and math.isfinite(values[0]) else None
 
 
-def _versions(benchmarks: Mapping[str, Mapping[str, object]], files: Iterable[ResultFile], history: History) -> None:
-    """Values of another version of a benchmark than the newest are other quantities; both are kept, and named."""
+def _versions(results: Results, history: History) -> dict[str, set[str]]:
+    """The versions of every benchmark. Values of another one are another quantity, which is kept apart and named."""
     by_name: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for file in files:
+    for file in results.files:
         for name, version in file.versions.items():
             by_name[name][version] += 1
     for name, versions in sorted(by_name.items()):
         if len(versions) > 1:
             counts = ", ".join(f"version {v[:8]}: {count} files" for v, count in sorted(versions.items()))
-            history.oddities.append(f"{name}: results of different benchmark versions are in one series ({counts})")
-        current = str(benchmarks.get(name, {}).get("version", ""))
+            history.oddities.append(f"{name}: different benchmark versions are series of their own ({counts})")
+        current = str(results.benchmarks.get(name, {}).get("version", ""))
         if current and current not in versions:
             history.oddities.append(f"{name}: benchmarks.json has version {current[:8]}, which no result has")
+    return {name: set(versions) for name, versions in by_name.items()}
+
+
+def _version(file: ResultFile, m: Measurement, versions: Mapping[str, set[str]]) -> str:
+    """What tells apart values of different versions, of the benchmark or of the anchor they are divided by."""
+    said = ((m.benchmark, "version"), (ANCHOR, "anchor version"))
+    return ", ".join(
+        f"{word} {file.versions.get(name, 'unknown')[:8]}" for name, word in said if len(versions.get(name, ())) > 1
+    )
 
 
 def _parameters(files: Iterable[ResultFile], history: History) -> None:

@@ -66,7 +66,7 @@ def find(series: Series) -> list[Step]:
     Raises:
         NoRuptures: ruptures is not installed.
     """
-    points = [p for p in series.points if p.ratio is not None and p.ratio > 0]
+    points = [p for p in series.points if p.placed and p.ratio is not None and p.ratio > 0]
     values = [math.log(p.ratio) for p in points if p.ratio is not None]
     return steps(points, values)
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reports import cli
+from reports import asv_results, cli
 from reports.history import run, series, steps
-from reports.history.series import Point
+from reports.history.series import ANCHOR, Point
 from tests.history.conftest import BENCHMARK, NAMES, SIZE, SIZES, STEP, Folder, anchor, result_file, row
 
 
@@ -84,6 +85,10 @@ def test_publish_names_the_commit_of_the_step_on_both_machines(
     assert f"asv/index.html#{BENCHMARK}?x-axis=n" in page
     assert (output / "asv" / "index.html").is_file()
     assert page.count("<svg") == 4
+    assert "10^" not in page  # ticks are plain numbers: names that hold a $ are not read as formulas
+    assert len(re.findall(r">\+[78]\.\d%</text>", page)) == 4  # each step at its line
+    for machine in ("one", "two"):
+        assert f">{BENCHMARK}, 1024 on {machine}</text>" in page
     assert "4 steps" in capsys.readouterr().out
 
 
@@ -103,11 +108,35 @@ def test_odd_files_are_named_and_lose_nothing(folder: Folder) -> None:
     assert "parameter lists differ" in said
     by_key = {(s.machine, s.params): s for s in history.series}
     assert len(by_key[("one", (NAMES[0], SIZES[0]))].points) == len(folder.commits)
-    extended = by_key[("two", (NAMES[0], SIZES[0]))].points
-    assert len(extended) == len(folder.commits) + 1
-    assert (extended[-1].seconds, extended[-1].ratio) == (1.0, None)
+    kept = {s.version: s.points for s in history.series if (s.machine, s.params) == ("two", (NAMES[0], SIZES[0]))}
+    assert {version: len(points) for version, points in kept.items()} == {"version 1": 24, "version 2": 1}
+    assert [(p.seconds, p.ratio, p.placed) for p in kept["version 2"]] == [(1.0, None, False)]
     # Failed and skipped are no points.
     assert ("two", ("'naive'", "7")) not in by_key
+
+
+def test_another_version_of_a_benchmark_or_of_the_anchor_is_no_step(folder: Folder) -> None:
+    for index, commit in enumerate(folder.commits):
+        late, later = index >= 8, index >= 16
+        timed = row([2.0 if late else 1.0], [["'naive'"], ["32"]], "2" if late else "1")
+        folder.write("one", commit, {BENCHMARK: timed, ANCHOR: row([1.0 if later else 0.1], [["'x'"]], str(later))})
+    history = series.read(folder.results, folder.commits)
+    assert sorted(len(s.points) for s in history.series) == [8, 8, 8]
+    assert {s.name.partition("), ")[2] for s in history.series} == {
+        "version 1, anchor version False", "version 2, anchor version False", "version 2, anchor version True",
+    }  # fmt: skip
+    assert [steps.find(s) for s in history.series] == [[], [], []]
+
+
+def test_a_commit_measured_in_two_files_keeps_both_and_uses_the_newer(folder: Folder) -> None:
+    commit = folder.commits[0]
+    first = folder.write("one", commit, {BENCHMARK: row([1.0, 2.0], [["'naive'"], SIZES], "1"), ANCHOR: anchor(1.0)})
+    second = {BENCHMARK: row([3.0], [["'naive'"], SIZES[:1]], "1"), ANCHOR: anchor(1.0)}
+    second[BENCHMARK][3] += 1
+    (first.parent / f"{first.stem}-2.json").write_text(json.dumps(result_file("one", commit, second)))
+    history = series.read(folder.results, folder.commits)
+    assert {s.params[1]: [p.seconds for p in s.points] for s in history.series} == {SIZES[0]: [3.0], SIZES[1]: [2.0]}
+    assert "measures again 1 cells" in "".join(history.oddities)
 
 
 def test_publish_refuses_a_folder_without_results(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,6 +164,7 @@ def asv(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (target / f"{commit[:8]}-v.json").write_text(json.dumps(result_file("box", commit, found)))
         return 0, ""
 
+    monkeypatch.setenv("MAXBENCH_GRID", "quick")  # `--full` sets it for what the command starts
     monkeypatch.setattr(run.Runner, "_asv", instead)
     return asked
 
@@ -147,9 +177,8 @@ def test_a_run_goes_on_where_it_stopped_and_shares_its_folder(folder: Folder, as
     assert cli.main(["history", "run", chosen, *words]) == 1
     assert asv == folder.commits[19:]
     now = folder.content()
-    assert {name: now[name] for name in others if name != "benchmarks.json"} == {
-        name: content for name, content in others.items() if name != "benchmarks.json"
-    }
+    assert {name: now[name] for name in others} == others
+    assert {name.partition("/")[0] for name in now.keys() - others.keys()} == {"box"}
     asv.clear()
     # Only the commit that failed is tried again; a damaged file does not count as measured.
     (folder.results / "box" / f"{folder.commits[20][:8]}-v.json").write_text("{")
@@ -160,12 +189,32 @@ def test_a_run_goes_on_where_it_stopped_and_shares_its_folder(folder: Folder, as
     assert asv == []
     assert cli.main(["history", "run", chosen, *words, "--again", "--every", "2"]) == 1
     assert asv == [folder.commits[i] for i in (19, 21, 23)]
+    asv.clear()
+    # What was measured in other benchmarks, or in the small grid, is not all that is asked for.
+    for more in (["--bench", "Other", "--bench", "Sweep"], ["--full"]):
+        assert cli.main(["history", "run", "main", *words, *more]) == 0
+    assert asv == folder.commits[23:] * 2
+
+
+def test_other_benchmarks_of_a_commit_are_kept_beside_the_first(folder: Folder, tmp_path: Path) -> None:
+    target = folder.results / "one"
+    commit = folder.commits[0]
+    folder.write("one", commit, {BENCHMARK: row([1.0], [["'naive'"]], "1")})
+    name = f"{commit[:8]}-v.json"
+    new = tmp_path / "new" / "one"
+    new.mkdir(parents=True)
+    for benchmark, place in (("other", f"{commit[:8]}-v-2.json"), (BENCHMARK, name)):
+        content = result_file("one", commit, {benchmark: row([1.0], [["'naive'"]], "1")})
+        (new / name).write_text(json.dumps(content))
+        assert run._place(target, asv_results.read_file(new / name)) == target / place
 
 
 def test_unusable_ranges_and_repositories_are_named(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--repository", str(folder.repository), "--results", str(folder.results)]
     assert cli.main(["history", "run", "nonsense", *words]) == 2
     assert "nonsense" in capsys.readouterr().err
+    assert cli.main(["history", "run", "main", "--bench", "(", *words]) == 2
+    assert "'(' is no regular expression" in capsys.readouterr().err
     assert cli.main(["history", "run", "main..main", *words]) == 2
     assert "has no commits" in capsys.readouterr().err
     (folder.repository / "asv.conf.json").unlink()
