@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -38,6 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: fine; 1: the answer is bad (something is wrong or slower); 2: the command could not do its work, or has an error
     of its own, which Python would end with the status that means a bad answer; 130: stopped by Ctrl-C.
     """
+    if argv is None:
+        # A job that is cancelled must end what it started, and remove its temporary files, as after Ctrl-C.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return _run(argv)
     except Exception:

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=120.0,
         metavar="SECONDS",
-        help="for all measuring after the build; checking head is never cut short (default: 120)",
+        help="for all measuring after the build; head is always checked, timing gets half at least (default: 120)",
     )
     how.add_argument("--output", type=Path, default=OUTPUT, metavar="DIR", help=f"for files (default: {OUTPUT})")
     how.add_argument("--allow-inconclusive", action="store_true", help="exit with 0 where it would be 3")

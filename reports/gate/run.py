@@ -31,7 +31,7 @@ class Options:
     repository: Path
     only: tuple[str, ...] = ()
     rule: Rule = field(default_factory=Rule)
-    seconds: float = 120.0  # for everything after the build but agreement and the first look at starts
+    seconds: float = 120.0  # for everything after the build; timing gets at least half of it
     timing: bool = True
     starts: bool = True
     instructions: bool = False
@@ -94,8 +94,11 @@ def compare(options: Options, folder: Path, bar: Bar) -> Outcome:
     found = {b: result for seen in looks for b, result in seen.results.items()}
     comparable = {b: by for seen in looks for b, by in seen.clocks.items()}
     if options.timing:
+        controls = _controls(workers, comparable)
+        # Where checking head took long, at least half of the time is left for what the gate is there for.
+        deadline = max(deadline, time.monotonic() + options.seconds / 2)
         session = Session(workers, bar, options.rule, deadline, options.seconds)
-        measured, outcome.controls = session.measure(comparable, _controls(workers, comparable))
+        measured, outcome.controls = session.measure(comparable, controls)
         found |= measured
         clock.part(outcome, "timing")
     if options.instructions:
