@@ -29,7 +29,8 @@ def results() -> dict[str, subprocess.CompletedProcess[str]]:
 
 def _run(file: str) -> subprocess.CompletedProcess[str]:
     # Not -x: one run shows everything that is wrong.
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / "simulated" / file)]
+    options = ["-q", "-n", "0", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", *options, str(HERE / "simulated" / file)]
     environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
     return subprocess.run(
         command, cwd=HERE.parent.parent, env=environment, capture_output=True, text=True, timeout=400, check=False
