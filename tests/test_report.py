@@ -363,3 +363,17 @@ def test_what_is_shown_of_several_runs_names_the_run(tmp_path, monkeypatch):
             heads = [(row[0].words, row[1].words) for row in grid.rows]
             assert len(set(heads)) == len(heads) == 2 * len(SAMPLES), id
     assert len(set(parts["break-even"].points)) == len(parts["break-even"].points) > 0
+
+
+def test_a_heat_map_of_very_many_inputs_draws_some_and_says_so(tmp_path):
+    from reports.figures import Styles, heat
+
+    found = Results()
+    for name, n in itertools.product(("numpy_vectorized", "fast"), range(2, 203)):
+        found.add("softmax.Sweep.time_call", (name, "float32", n), SAMPLES[name])
+    contests = content.gather([found.write(tmp_path)]).contests
+    drawn = heat.speedup("h", contests, "numpy_vectorized", Styles(["numpy_vectorized", "fast"]))
+    assert drawn.title.endswith(f"({heat.ROWS} of 201 inputs)")
+    rows = re.findall(r">n = (\d+)<", drawn.svg)
+    assert len(rows) == len(set(rows)) == heat.ROWS
+    assert {"2", "202"} <= set(rows)

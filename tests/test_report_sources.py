@@ -13,7 +13,7 @@ import pytest
 import impls
 from impls.agreement import Finding
 from reports import environment, implementations, links, report, runs, sources
-from tests.report_data import COMMIT, IMPLEMENTATIONS, everything
+from tests.report_data import COMMIT, IMPLEMENTATIONS, Results, everything
 
 FILE = "impls/kernels/softmax/naive.py"
 
@@ -135,7 +135,7 @@ def test_a_run_notes_the_remote_only_once_it_has_the_commit(tmp_path: Path, monk
 
 def test_the_page_and_the_markdown_have_the_link_or_say_that_there_is_none(tmp_path: Path) -> None:
     listed = [{**IMPLEMENTATIONS[0], "file": FILE}, IMPLEMENTATIONS[1]]
-    found = everything()
+    found = Results().add("softmax.Sweep.time_call", ("naive", "float32", 2), [[1.0], [1.0]])
     found.write(tmp_path, side={"implementations": listed, "source": {"version": "0.1.0", **CLONE}})
     page = report.write([tmp_path], tmp_path).read_text("utf-8")
     address = f"{HUB}/blob/{COMMIT}/{FILE}"

@@ -77,7 +77,11 @@ def test_the_side_car_has_what_asv_does_not_record(done: Path) -> None:
     assert found["threads"]["numba"] == environment.usable_cpus()
     assert found["threads"]["layer"] in ("omp", "tbb", "workqueue")
     assert {"python", "numpy", "numba", "asv"} <= set(found["versions"])
-    assert set(found["source"]) == {"version", "commit", "branch", "dirty", "content"}
+    assert set(found["source"]) == {"version", "commit", "branch", "dirty", "repository", "content"}
+    (disturbance,) = found["disturbance"]
+    assert disturbance["seconds"] > 1
+    assert 0 <= disturbance["others"] < 1
+    assert disturbance["slower"] > 0
     assert found["array"]["shape"] == [1797, 10]
     assert found["array"]["dtype"] == "float32"
     assert {i["name"] for i in found["implementations"]} == {"naive", "numpy_vectorized"}

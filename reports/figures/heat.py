@@ -22,14 +22,18 @@ _COLORS = LinearSegmentedColormap.from_list(
 )
 _STRONGEST = math.log2(32)
 _SAME = "#d9d9d8"
+ROWS = 60  # more can neither be read nor drawn in a reasonable time
 
 
 def speedup(name: str, contests: Sequence[Contest], baseline: str, styles: style.Styles) -> canvas.Figure:
     """How many times faster than the baseline; its own column has the absolute times."""
     names = [baseline, *(key for key in shown(contests) if key != baseline)][:SHOWN]
-    first = contests[0]
+    first, every = contests[0], len(contests)
+    if every > ROWS:
+        contests = [contests[round(i * (every - 1) / (ROWS - 1))] for i in range(ROWS)]
     labels = [_label(contest) for contest in contests]
     title = f"{styles.heading(first.operation, first.dtype, run=first.run)}: how many times faster than {baseline}"
+    title += f" ({ROWS} of {every:,} inputs)" if every > ROWS else ""
     left, cell, top = 24 + 6.6 * max(map(len, labels)), 66, 86
 
     width, height = max(canvas.WIDTH, math.ceil(left + cell * len(names) + 40)), top + 22 * len(contests) + 8
