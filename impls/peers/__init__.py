@@ -11,8 +11,11 @@ GROWS = "the error of the sum of a row grows with n"
 DRIFTS = {f"{case}/float[36]*": GROWS for case in _LONG}
 
 
-def need(module: str) -> Any:
+def need(module: str, package: str = "maxbench[peers]") -> Any:
     """Import a library that is optional here.
+
+    Args:
+        package: what brings it.
 
     Raises:
         ImportError: it is not installed; says how to install it.
@@ -22,4 +25,4 @@ def need(module: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != module.partition(".")[0]:
             raise
-        raise ImportError(f"{module} is not installed; pip install 'maxbench[peers]' brings it") from None
+        raise ImportError(f"{module} is not installed; pip install '{package}' brings it") from None

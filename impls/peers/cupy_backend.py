@@ -9,7 +9,7 @@ import numpy as np
 
 from . import need
 
-cupy = need("cupy")
+cupy = need("cupy", "cupy-cuda13x")
 try:
     cupy.cuda.runtime.getDeviceCount()
 except cupy.cuda.runtime.CUDARuntimeError as error:

@@ -9,7 +9,7 @@ from ...peers import need
 from ...peers.cupy_backend import BACKEND
 from ...registry import implements
 
-special = need("cupyx.scipy.special")
+special = need("cupyx.scipy.special", "cupy-cuda13x")
 
 
 @implements(dtypes=FLOATS, backend=BACKEND, threads="many")
