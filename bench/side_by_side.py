@@ -34,8 +34,8 @@ from . import base, ceiling, grid, workloads
 
 OURS = "numba_parallel"
 CEILING = "ceiling"
-SAMPLE_SECONDS = 0.004
-SETTLE_SECONDS, WARM_SECONDS = 0.01, 0.03
+BATCH_SECONDS, BATCHES = 0.004, 5
+SETTLE_SECONDS, WARM_SECONDS = 0.05, 0.03
 SWEEP_ELEMENTS = 1 << 24  # the largest n; smaller ones have rows up to workloads.SWEEP_ELEMENTS
 STRIDED_INNER = 64
 CHECKED = 1 << 21  # elements; to check all that large inputs have would take longer than to time them
@@ -61,7 +61,7 @@ class Timing:
     ulp: float
     remark: str
     samples: tuple[float, ...] = ()
-    number: int = 1  # calls in a round
+    number: int = 1  # calls in a batch
 
 
 def cells(steps: int = 1) -> Iterator[tuple[str, tuple[int, int, int]]]:
@@ -144,36 +144,55 @@ def largest_error(x: np.ndarray, result: np.ndarray) -> float:
 
 @dataclass
 class _Samples:
-    """Seconds a call of each round, and how many calls a round made."""
+    """Seconds a call of each round, and how many calls a batch made."""
 
     number: int
     seconds: list[float]
 
 
 def _interleave(calls: dict[str, Callable[[], Any]], rounds: int, one_thread: bool) -> dict[str, _Samples]:
-    clock = time.process_time if one_thread else time.perf_counter
+    clock, settle = (time.process_time, 0.0) if one_thread else (time.perf_counter, SETTLE_SECONDS)
     times: dict[str, _Samples] = {}
     for name, call in calls.items():
-        call()
-        start = time.perf_counter()
-        call()
-        number = max(1, min(10000, round(SAMPLE_SECONDS / max(time.perf_counter() - start, 1e-7))))
-        times[name] = _Samples(number, [])
+        times[name] = _Samples(max(1, min(10000, round(BATCH_SECONDS / _warm(call, settle)))), [])
     for turn in range(rounds):
         for name in calls if turn % 2 else reversed(calls):
-            call = calls[name]
-            # The workers of a library spin for a while after its last call, on the cores that the next one needs; and
-            # its own have to be awake, with what the one before it has left in the caches gone.
-            time.sleep(SETTLE_SECONDS)
-            awake = time.perf_counter() + WARM_SECONDS
-            call()
-            while time.perf_counter() < awake:
-                call()
-            start = clock()
-            for _ in range(times[name].number):
-                call()
-            times[name].seconds.append((clock() - start) / times[name].number)
+            _warm(calls[name], settle)
+            times[name].seconds.append(_round(calls[name], times[name].number, clock))
     return times
+
+
+def _warm(call: Callable[[], Any], settle: float) -> float:
+    """Call for WARM_SECONDS, once at least; the shortest call in seconds.
+
+    The workers of a library spin for a while after its last call, on the cores that the next one needs; and its own
+    have to be awake, and spread over the cores, with what the one before it has left in the caches gone.
+    """
+    time.sleep(settle)
+    shortest, end = math.inf, time.perf_counter() + WARM_SECONDS
+    while True:
+        start = time.perf_counter()
+        call()
+        now = time.perf_counter()
+        shortest = min(shortest, now - start)
+        if now >= end:
+            return max(shortest, 1e-7)
+
+
+def _round(call: Callable[[], Any], number: int, clock: Callable[[], float]) -> float:
+    """Seconds a call: the median of BATCHES, or of as many as have begun in their time.
+
+    Where two workers meet on one core a call may last until the scheduler's slice is over, many times as long as
+    others: a mean would be made of that.
+    """
+    batches: list[float] = []
+    begun = time.perf_counter()
+    while len(batches) < BATCHES and (not batches or time.perf_counter() - begun < BATCHES * BATCH_SECONDS):
+        start = clock()
+        for _ in range(number):
+            call()
+        batches.append((clock() - start) / number)
+    return statistics.median(batches)
 
 
 def _quartiles(samples: Sequence[float]) -> tuple[float, float, float]:
