@@ -100,7 +100,8 @@ def load(*folders: str | Path) -> pd.DataFrame:
 def frame(stored: Sequence[runs.Run]) -> pd.DataFrame:
     """The same from runs that have been read."""
     rows = [row for run in stored for file in run.results.files for row in _rows(run, file)]
-    table = pd.DataFrame(rows, columns=NAMES)
+    with pd.option_context("mode.string_storage", "python"):  # Arrow's strings are slow to go through one by one
+        table = pd.DataFrame(rows, columns=NAMES)
     for name in ("n", "outer", "inner", "threads", "processes", "samples"):
         table[name] = pd.to_numeric(table[name], errors="coerce").astype("Int64")
     for name in ("value", "low", "high", "bandwidth"):

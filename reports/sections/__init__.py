@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..content import Content
 from ..figures import Styles
 from . import cost, speed, trust
-from .section import Section
+from .section import Section, draw
 
 __all__ = ["Section", "build"]
 
@@ -14,4 +14,6 @@ def build(content: Content) -> list[Section]:
     """The sections that have something to show."""
     styles = Styles(content.table["implementation"], content.names)
     found = [*speed.sections(content, styles), *cost.sections(content, styles), *trust.sections(content)]
-    return [section for section in found if section]
+    kept = [section for section in found if section]
+    draw(kept)
+    return kept

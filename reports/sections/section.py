@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -24,18 +25,21 @@ class Section:
         id, title: what the page links to, and the heading.
         intro: what is shown and what it means.
         figures, points, grids, sources: what is shown: figures, a list of sentences, tables, source files.
+        pending: figures that are still to be drawn; see `draw`.
     """
 
     id: str
     title: str
     intro: str = ""
     figures: list[Figure] = field(default_factory=list)
+    pending: list[Callable[[], Figure]] = field(default_factory=list)
     points: list[str] = field(default_factory=list)
     grids: list[Grid] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.figures or self.points or self.sources or any(grid.rows for grid in self.grids))
+        shown = self.figures or self.pending or self.points or self.sources
+        return bool(shown or any(grid.rows for grid in self.grids))
 
 
 def grouped(items: Iterable[T], key: Callable[[T], Hashable]) -> list[list[T]]:
@@ -50,13 +54,20 @@ def panels(
     section: Section, groups: Sequence[list[T]], draw: Callable[[str, list[T]], Figure], most: int = MOST_PANELS
 ) -> Section:
     """Add a figure for each of the first groups, named after the section; says so where there are more."""
-    start = len(section.figures)
-    section.figures += forked.each(
-        lambda index: draw(f"{section.id}-{start + index + 1}", groups[index]), min(most, len(groups))
-    )
+    for group in groups[:most]:
+        section.pending.append(functools.partial(draw, f"{section.id}-{len(section.pending) + 1}", group))
     rest = len(groups) - most
     if rest > 0:
         section.intro += (
             f" The first {text.plural(most, 'panel')} of {len(groups)} are drawn; the tables have the rest."
         )
     return section
+
+
+def draw(sections: Sequence[Section]) -> None:
+    """Draw the figures that are pending, those of all sections together: as many at a time as there are CPUs."""
+    pending = [(section, one) for section in sections for one in section.pending]
+    for (section, _), figure in zip(pending, forked.each(lambda i: pending[i][1](), len(pending)), strict=True):
+        section.figures.append(figure)
+    for section in sections:
+        section.pending.clear()
