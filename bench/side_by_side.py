@@ -292,6 +292,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def command(
+    number: int, output: Path, operations: Sequence[str], dtypes: Sequence[str], *, case: str, step: int, rounds: int
+) -> list[str]:
+    """The words that measure with a number of threads in a process of its own, options as of `main`."""
+    words = [sys.executable, "-m", "bench.side_by_side", "--threads", str(number), "--output", str(output)]
+    words += ["--operation", *operations, "--dtype", *dtypes, f"--case={case}"]
+    return [*words, "--step", str(step), "--rounds", str(rounds)]
+
+
 def _each(args: argparse.Namespace) -> int:
     found: list[Timing] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -306,11 +315,9 @@ def _each(args: argparse.Namespace) -> int:
 
 
 def _again(args: argparse.Namespace, number: int, output: Path, stdout: int | None = None) -> int:
-    command = [sys.executable, "-m", "bench.side_by_side", "--threads", str(number), "--output", str(output)]
-    command += ["--operation", *args.operation, "--dtype", *args.dtype, f"--case={args.case}"]
-    command += ["--step", str(args.step), "--rounds", str(args.rounds)]
+    words = command(number, output, args.operation, args.dtype, case=args.case, step=args.step, rounds=args.rounds)
     environment = {**os.environ, **dict.fromkeys(_VARIABLES, str(number))}
-    return subprocess.run(command, env=environment, stdout=stdout, check=False).returncode
+    return subprocess.run(words, env=environment, stdout=stdout, check=False).returncode
 
 
 if __name__ == "__main__":

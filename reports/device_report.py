@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
 import subprocess
@@ -16,11 +15,11 @@ from typing import Any
 
 from impls import registry
 
-from . import device_tasks, environment, files, implementations
+from . import device_tasks, environment, files, implementations, side_car
 from .device_results import Results
 from .device_session import Line, Process, Session, Worker
 from .disturbance import Watch
-from .runs import AGREEMENT, SCHEMA, SIDE_CAR
+from .runs import AGREEMENT, SIDE_CAR
 
 REPORT_SECONDS = 30.0  # kept for writing the report
 PROBE_SECONDS = 60.0
@@ -111,25 +110,14 @@ class Report:
         self.save()
 
     def _begin(self) -> dict[str, Any]:
-        threads = environment.usable_cpus()
+        plan = self.plan
+        begun = side_car.begin(plan.folder.name, plan.command, "device", environment.usable_cpus(), plan.machine)
         return {
-            "schema": SCHEMA,
-            "id": self.plan.folder.name,
-            "started": _now(),
-            "finished": None,
-            "state": "running",
-            "command": self.plan.command,
-            "grid": "device",
-            "simulated": self.plan.simulated,
+            **begun,
+            "simulated": plan.simulated,
             "device": self.device,
-            "machine": environment.machine(self.plan.machine),
-            "threads": environment.threads(threads),
-            "load_average": {"start": environment.load_average(), "end": None},
-            "versions": environment.versions(),
-            "source": environment.source(),
-            "array": None,
             "implementations": list(self._entries.values()),
-            "warnings": [SIMULATED] if self.plan.simulated else [],
+            "warnings": [SIMULATED] if plan.simulated else [],
         }
 
     def save(self) -> None:
@@ -214,12 +202,8 @@ class Report:
         self.save()
 
     def _finish(self, state: str) -> None:
-        self.side.update(state=state, finished=_now())
+        self.side.update(state=state, finished=side_car.now())
         self.side["load_average"]["end"] = environment.load_average()
         self.side["disturbance"] = [self._watch.found()]
         files.write_json(self.plan.folder / AGREEMENT, self.findings)
         self.save()
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

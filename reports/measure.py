@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import itertools
 import json
 import re
@@ -15,12 +14,12 @@ from bench import grid
 from impls import isolated, registry
 from impls.agreement import Finding
 
-from . import environment, files, implementations
+from . import environment, files, implementations, side_car
 from .asv_driver import Driver, cell_expression
 from .asv_results import read as read_results
 from .disturbance import Watch
 from .progress import Bar, Journal
-from .runs import AGREEMENT, JOURNAL, SCHEMA, SIDE_CAR
+from .runs import AGREEMENT, JOURNAL, SIDE_CAR
 
 # A quick run takes rounds until the next would end after this many seconds of measuring: with the check before it and
 # the report after it that makes three minutes on two cores. At least two rounds, for an interval.
@@ -108,22 +107,8 @@ class Measurement:
 
     def _begin(self) -> dict[str, Any]:
         plan = self.plan
-        side: dict[str, Any] = {
-            "schema": SCHEMA,
-            "id": plan.folder.name,
-            "started": _now(),
-            "finished": None,
-            "state": "running",
-            "command": plan.command,
-            "grid": "array" if plan.array else plan.grid,
-            "machine": environment.machine(plan.machine),
-            "threads": environment.threads(plan.threads),
-            "load_average": {"start": environment.load_average(), "end": None},
-            "versions": environment.versions(),
-            "source": environment.source(),
-            "array": plan.array,
-            "implementations": [],
-        }
+        grid_name = "array" if plan.array else plan.grid
+        side = side_car.begin(plan.folder.name, plan.command, grid_name, plan.threads, plan.machine, plan.array)
         side["warnings"] = environment.warnings(side)
         return side
 
@@ -178,7 +163,7 @@ class Measurement:
         self._finish("finished")
 
     def _finish(self, state: str) -> None:
-        self.side.update(state=state, finished=_now())
+        self.side.update(state=state, finished=side_car.now())
         self.side["load_average"]["end"] = environment.load_average()
         self.side.setdefault("disturbance", []).append(self._watch.found())  # one of each time it was gone on with
         self.save()
@@ -257,7 +242,3 @@ def _cells(benchmarks: dict[str, dict[str, Any]]) -> Iterator[tuple[str, ...]]:
     for name, benchmark in sorted(benchmarks.items()):
         for params in itertools.product(*benchmark["params"]):
             yield (name, *params)
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -3,8 +3,8 @@ of threads."""
 
 from __future__ import annotations
 
-import datetime
 import json
+import math
 import os
 import re
 import subprocess
@@ -15,13 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import impls
 from bench import side_by_side, workloads
 from bench.side_by_side import CEILING, Timing
 
-from . import asv_writing, environment, files, implementations
+from . import asv_writing, environment, files, implementations, side_car
 from .asv_writing import Params, Row
-from .runs import JOURNAL, SCHEMA, SIDE_CAR
+from .runs import JOURNAL, SIDE_CAR
 
 _DOC = "Seconds of one steady call on a preallocated output, all implementations in turn."
 # Benchmark -> the name of its last parameter.
@@ -84,16 +86,18 @@ def run(plan: Plan, seen: Callable[[str, int, int], None]) -> tuple[list[Path], 
                 finally:
                     if output.exists():
                         found[number].append(side_by_side.read(output))
-                        record(folders[number], {**sides[number], "state": state, "finished": _now()}, found[number])
+                        sides[number].update(state=state, finished=side_car.now())
+                        sides[number]["load_average"]["end"] = environment.load_average()
+                        record(folders[number], sides[number], found[number])
     kept = [number for number in plan.threads if found[number]]
     return [folders[n] for n in kept], [timing for n in kept for times in found[n] for timing in times]
 
 
 def _process(plan: Plan, number: int, output: Path) -> Iterable[str]:
     """One process; yields what it has measured, cell by cell."""
-    command = [sys.executable, "-m", "bench.side_by_side", "--threads", str(number), "--output", str(output)]
-    command += ["--operation", *plan.operations, "--dtype", *plan.dtypes, f"--case={plan.case}"]
-    command += ["--step", str(plan.step), "--rounds", str(plan.rounds)]
+    command = side_by_side.command(
+        number, output, plan.operations, plan.dtypes, case=plan.case, step=plan.step, rounds=plan.rounds
+    )
     variables = {**os.environ, **environment.thread_variables(number)}
     child = subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     last = "no message"
@@ -164,7 +168,7 @@ def _key(timing: Timing) -> tuple[str, Params]:
     """Benchmark, and parameters as asv writes them."""
     if timing.implementation == CEILING:
         # As `bench.ceiling`: by the number of float32 elements that take as many bytes.
-        size = timing.outer * timing.n * timing.inner * {"float16": 2, "float32": 4, "float64": 8}[timing.dtype] // 4
+        size = timing.outer * timing.n * timing.inner * np.dtype(timing.dtype).itemsize // 4
         return f"{timing.operation}.Ceiling", (repr(CEILING), repr("float32"), repr(size))
     if timing.case in workloads.WORKLOADS:
         benchmark, last = "Workloads", repr(timing.case)
@@ -178,35 +182,16 @@ def _errors(processes: Sequence[Sequence[Timing]]) -> dict[str, dict[Params, Row
     found: dict[Params, Row] = {}
     for timing in (t for times in processes for t in times):
         benchmark, params = _key(timing)
-        if benchmark == "softmax.Sweep" and timing.ulp == timing.ulp:
+        if benchmark == "softmax.Sweep" and not math.isnan(timing.ulp):
             found[params] = {"result": timing.ulp}
     return {"softmax.Accuracy.track_largest_error": found} if found else {}
 
 
 def _begin(plan: Plan, number: int) -> dict[str, Any]:
-    side: dict[str, Any] = {
-        "schema": SCHEMA,
-        "id": _name(number),
-        "started": _now(),
-        "finished": None,
-        "state": "running",
-        "command": plan.command,
-        "grid": "side by side",
-        "machine": environment.machine(plan.machine),
-        "threads": environment.threads(number),
-        "load_average": {"start": environment.load_average(), "end": None},
-        "versions": environment.versions(),
-        "source": environment.source(),
-        "array": None,
-        "implementations": [],
-    }
+    side = side_car.begin(_name(number), plan.command, "side by side", number, plan.machine)
     side["warnings"] = environment.warnings(side)
     return side
 
 
 def _name(number: int) -> str:
     return f"{number} thread{'s' if number > 1 else ''}".replace(" ", "-")
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

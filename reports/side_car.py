@@ -1,0 +1,46 @@
+"""The side-car of a run, `run.json`, as every command that measures begins it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import Any
+
+from . import environment
+from .runs import SCHEMA
+
+
+def begin(
+    name: str, command: Sequence[str], grid: str, threads: int, machine: str | None, array: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """What is known before anything is measured.
+
+    Args:
+        name: of the run.
+        command: the words of the command line.
+        grid: which inputs.
+        threads: CPU threads of every library.
+        machine: a name for the machine, None for its host name.
+        array: the user's own array.
+    """
+    return {
+        "schema": SCHEMA,
+        "id": name,
+        "started": now(),
+        "finished": None,
+        "state": "running",
+        "command": list(command),
+        "grid": grid,
+        "machine": environment.machine(machine),
+        "threads": environment.threads(threads),
+        "load_average": {"start": environment.load_average(), "end": None},
+        "versions": environment.versions(),
+        "source": environment.source(),
+        "array": array,
+        "implementations": [],
+    }
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
