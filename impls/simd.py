@@ -14,6 +14,7 @@ or bounds check.
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -22,12 +23,15 @@ from llvmlite import binding, ir
 from numba.core import cgutils, types
 from numba.core.datamodel import models
 from numba.core.imputils import lower_builtin
+from numba.core.registry import cpu_target
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, register_model
 
 VECTOR_BYTES = 64  # a cache line, an AVX-512 register, two of AVX2
 
 _I32 = ir.IntType(32)
+# By architecture, the letter that asks for a vector register in LLVM's inline assembly.
+_REGISTER_CONSTRAINTS = {"x86_64": "x"}
 
 
 class Vector(types.Type):
@@ -266,6 +270,38 @@ def spread(typing: Any, a: Any) -> Any:
     return a(a), codegen
 
 
+def _splats(like: Any, values: Any, keep: bool) -> Any:
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        constraint = _REGISTER_CONSTRAINTS.get(context.codegen()._tm.triple.split("-")[0])
+        vectors = []
+        for i in range(values.count):
+            scalar = context.cast(builder, builder.extract_value(args[1], i), values.dtype, like.element)
+            vector = _splat(builder, like, scalar)
+            if keep and constraint is not None and like.lanes * like.element.bitwidth <= 8 * _register_bytes():
+                opaque = ir.FunctionType(vector.type, [vector.type])
+                vector = builder.asm(opaque, "", f"={constraint},0", [vector], side_effect=False)
+            vectors.append(vector)
+        return context.make_tuple(builder, sig.return_type, vectors)
+
+    return types.UniTuple(like, values.count)(like, values), codegen
+
+
+@intrinsic
+def splats(typing: Any, like: Any, values: Any) -> Any:
+    """Of each value of a tuple of scalars a vector with it in every lane."""
+    return _splats(like, values, keep=False)
+
+
+@intrinsic
+def kept_splats(typing: Any, like: Any, values: Any) -> Any:
+    """As `splats`, of a register's width, as if the values were no constants.
+
+    LLVM loads constants in every turn of a loop when it runs out of registers, which takes longer than to keep most of
+    them and to read the others where they are used.
+    """
+    return _splats(like, values, keep=True)
+
+
 def _zeros(kind: Vector) -> Any:
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return _constant(kind, 0)
@@ -286,6 +322,30 @@ def zeros_f64(typing: Any) -> Any:
 
 
 @intrinsic
+def register_f32(typing: Any) -> Any:
+    """As `zeros_f32`, of the width of the processor's registers, from 32 bytes on."""
+    return _zeros(Vector(types.float32, _register_bytes() // 4))
+
+
+@intrinsic
+def register_f64(typing: Any) -> Any:
+    """As `zeros_f64`, of the width of the processor's registers, from 32 bytes on."""
+    return _zeros(Vector(types.float64, _register_bytes() // 8))
+
+
+@functools.cache
+def _register_bytes() -> int:
+    """Tried out, as in `_fuses`."""
+    source = """
+        define <16 x float> @probe(<16 x float> %a, <16 x float> %b) {
+            %r = fadd <16 x float> %a, %b
+            ret <16 x float> %r
+        }"""
+    assembly: str = cpu_target.target_context.codegen()._tm.emit_assembly(binding.parse_assembly(source))
+    return VECTOR_BYTES if "zmm" in assembly else VECTOR_BYTES // 2
+
+
+@intrinsic
 def lanes(typing: Any, vector: Any) -> Any:
     """The number of lanes of a vector."""
 
@@ -301,8 +361,8 @@ def lane_numbers(typing: Any, like: Any) -> Any:
 
     They are int64 for elements of 8 bytes, whose masks select them as they are, and int32 for all others.
     """
-    lanes = like.lanes if isinstance(like, Vector) else _lanes(like)
-    kind = Vector(types.int64 if lanes * 8 == VECTOR_BYTES else types.int32, lanes)
+    lanes, element = (like.lanes, like.element) if isinstance(like, Vector) else (_lanes(like), like.dtype)
+    kind = Vector(types.int64 if element.bitwidth == 64 else types.int32, lanes)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return ir.Constant(_vector_type(kind), list(range(lanes)))
@@ -438,6 +498,16 @@ def maximum(typing: Any, a: Any, b: Any) -> Any:
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return builder.select(_compare(builder, a, ">", *args), *args)
+
+    return a(a, a), codegen
+
+
+@intrinsic
+def minimum(typing: Any, a: Any, b: Any) -> Any:
+    """a where a < b, else b: one instruction. Of a NaN and a number the result is b, whichever that is."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.select(_compare(builder, a, "<", *args), *args)
 
     return a(a, a), codegen
 

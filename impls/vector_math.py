@@ -27,6 +27,8 @@ weight NaN. A NaN in x must be seen by the caller, when it looks for top: here i
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
@@ -34,6 +36,10 @@ from numba.extending import overload, register_jitable
 from . import simd
 
 SHIFT = {"float32": 26, "float64": 60}  # the last weight, at the lower end, is then still a normal number
+
+# How far above the number that weights are relative to x may lie: sums of 2**31 of them and their reciprocals are then
+# normal numbers still, and the weights of x - top >= _LOWEST are what they would be relative to top, times a power of 2.
+REACH = {"float32": 40.0, "float64": 500.0}
 
 _LOG2_E = 1.4426950408889634
 _LN_2 = 0.6931471805599453
@@ -45,11 +51,11 @@ _S_ROUND = np.float32(1.5 * 2**23 + SHIFT["float32"])
 _S_LN_2 = np.float32(-_LN_2)
 _S_LOWEST = np.float32(-104)
 _S_LIMIT = np.float32(256)  # from twice -_S_LOWEST on, x - top is exact where it is above _S_LOWEST
-_S_1 = np.float32(0.9999996192)
-_S_2 = np.float32(0.4999888907)
-_S_3 = np.float32(0.1666757535)
-_S_4 = np.float32(0.04191562606)
-_S_5 = np.float32(0.008297618497)
+# log2 e, -ln 2, and the polynomial's coefficients from the highest.
+_S_CONSTANTS = (
+    *(float(_S_LOG2_E), float(_S_LN_2)),
+    *(0.008297618497, 0.04191562606, 0.1666757535, 0.4999888907, 0.9999996192, 1.0),
+)
 
 # float64: ln 2 in two constants, the first short enough that k times it is exact; degree 10, error 0.96 eps.
 _D_HALF = 1.5 * 2**52
@@ -58,16 +64,33 @@ _D_LN_2_HIGH = -float.fromhex("0x1.62e42fee00000p-1")
 _D_LN_2_LOW = -float.fromhex("0x1.a39ef35793c76p-33")
 _D_LOWEST = -746.0
 _D_LIMIT = 2048.0
-_D_1 = 1.000000000000006409
-_D_2 = 0.4999999999999727010
-_D_3 = 0.1666666666655730769
-_D_4 = 0.04166666666843308139
-_D_5 = 0.008333333384818806602
-_D_6 = 0.001388888849796310620
-_D_7 = 0.0001984117118840192057
-_D_8 = 0.00002480191835319772559
-_D_9 = 2.763985031300072252e-6
-_D_10 = 2.748837345611028471e-7
+# log2 e, -ln 2 high and low, and the polynomial's coefficients from the highest.
+_D_CONSTANTS = (
+    *(_LOG2_E, _D_LN_2_HIGH, _D_LN_2_LOW),
+    *(2.748837345611028471e-7, 2.763985031300072252e-6, 0.00002480191835319772559, 0.0001984117118840192057),
+    *(0.001388888849796310620, 0.008333333384818806602, 0.04166666666843308139, 0.1666666666655730769),
+    *(0.4999999999999727010, 1.000000000000006409, 1.0),
+)
+
+
+def _constants(like):
+    """What `weights` multiplies by and adds, as vectors of the type of `like`."""
+
+
+@overload(_constants)
+def _constants_overload(like):
+    values = _D_CONSTANTS if like.element is types.float64 else _S_CONSTANTS
+    return lambda like: simd.splats(like, values)
+
+
+def _kept(like):
+    """`_constants` that stay in registers."""
+
+
+@overload(_kept)
+def _kept_overload(like):
+    values = _D_CONSTANTS if like.element is types.float64 else _S_CONSTANTS
+    return lambda like: simd.kept_splats(like, values)
 
 
 @register_jitable
@@ -78,7 +101,7 @@ def _origin(top, limit, lowest, log2_e, half, shifted):
     base = simd.select(near, simd.splat(top, 0), top)
     rest = top - base  # NaN for infinities
     k = simd.fma(rest, simd.splat(top, log2_e), simd.splat(top, half)) - simd.splat(top, half)
-    return base, rest + simd.splat(top, lowest), simd.splat(top, shifted) - k
+    return base, rest + simd.splat(top, lowest), simd.splat(top, shifted) - k, _constants(top)
 
 
 def origin(top):
@@ -100,8 +123,8 @@ def _origin_overload(top):
 @register_jitable
 def origin_of_row(top):
     """`origin` of a vector with the same maximum in every lane."""
-    base, lowest, rounding = origin(top)
-    return simd.spread(base), simd.spread(lowest), simd.spread(rounding)
+    base, lowest, rounding, constants = origin(top)
+    return simd.spread(base), simd.spread(lowest), simd.spread(rounding), constants
 
 
 @register_jitable
@@ -111,29 +134,63 @@ def is_near(start):
 
 
 @register_jitable
-def near(start):
-    """An origin without its base."""
-    return None, start[1], start[2]
+def from_guess(start, guess):
+    """An origin without its base, for x that may lie above guess: `is_sound` of their sum then tells how far."""
+    return None, start[1], start[2], _kept(guess), guess + simd.splat(guess, reach(guess) + 1)
 
 
-def _from_base(x, base):
-    """x - base, or x without a base."""
+def reach(like):
+    """How far above a guess x may lie."""
+    raise NotImplementedError("reach works in compiled functions")
 
 
-@overload(_from_base, inline="always")
-def _from_base_overload(x, base):
-    return (lambda x, base: x) if base is types.none else (lambda x, base: x - base)
+@overload(reach)
+def _reach(like):
+    limit = REACH[str(like.element)]
+    return lambda like: limit
 
 
-def is_sharp(total, like):
-    """Whether one weight may make up the whole of a sum, so that only a `quotient` with one rounding is surely 1."""
-    raise NotImplementedError("is_sharp works in compiled functions")
+def is_sound(total, like):
+    """Whether no x of a sum of weights `from_guess` was NaN, or too far above the guess."""
+    raise NotImplementedError("is_sound works in compiled functions")
 
 
-@overload(is_sharp)
-def _is_sharp(total, like):
-    limit = 1.5 * 2.0 ** SHIFT[str(like.element)]
+@overload(is_sound)
+def _is_sound(total, like):
+    name = str(like.element)
+    limit = math.exp(REACH[name]) * 2.0 ** SHIFT[name]
     return lambda total, like: total < limit
+
+
+def _distance(x, start):
+    """x - base, where there is one, not below the lower end nor, from a guess, above the upper, where NaN goes too."""
+
+
+@overload(_distance, inline="always")
+def _distance_overload(x, start):
+    if len(start) == 5:
+        return lambda x, start: simd.minimum(simd.maximum(start[1], x), start[4])
+    return lambda x, start: simd.maximum(x - start[0], start[1])
+
+
+def ratio(top, base):
+    """The power of 2 that divides weights relative to the vector base into those relative to top.
+
+    0 where there is none: where one of them is subtracted, or top is out of the reach of base.
+    """
+    raise NotImplementedError("ratio works on simd vectors in compiled functions")
+
+
+@overload(ratio)
+def _ratio(top, base):
+    def power(top, base):
+        start, end = origin(base), origin(top)
+        largest = simd.reduce_max(top)
+        if simd.reduce_max(start[0]) != 0 or simd.reduce_max(end[0]) != 0 or largest > simd.reduce_max(base) + reach(base):
+            return 0.0
+        return 2.0 ** np.float64(simd.reduce_max(start[2] - end[2]))
+
+    return power
 
 
 def excess(top):
@@ -146,7 +203,7 @@ def _excess(top):
     if top.element is types.float64:
 
         def excess64(top):
-            base, _, shifted = origin(top)
+            base, _, shifted, _ = origin(top)
             k = simd.splat(top, _D_ROUND) - shifted
             r = simd.fma(k, simd.splat(top, _D_LN_2_HIGH), top - base)
             return simd.reduce_max(simd.fma(k, simd.splat(top, _D_LN_2_LOW), r))
@@ -154,7 +211,7 @@ def _excess(top):
         return excess64
 
     def excess32(top):
-        base, _, shifted = origin(top)
+        base, _, shifted, _ = origin(top)
         k = simd.reduce_max(simd.splat(top, _S_ROUND) - shifted)
         return np.float64(simd.reduce_max(top - base)) + np.float64(k) * np.float64(_S_LN_2)
 
@@ -174,36 +231,34 @@ def _weights(x, start):
 
 
 def _weights32(x, start):
-    base, lowest, rounding = start
-    d = simd.maximum(_from_base(x, base), lowest)
-    shifted = simd.fma(d, simd.splat(d, _S_LOG2_E), rounding)
+    d, rounding, c = _distance(x, start), start[2], start[3]
+    shifted = simd.fma(d, c[0], rounding)
     k = shifted - rounding
-    r = simd.fma(k, simd.splat(d, _S_LN_2), d)
-    p = simd.fma(r, simd.splat(d, _S_5), simd.splat(d, _S_4))
-    p = simd.fma(r, p, simd.splat(d, _S_3))
-    p = simd.fma(r, p, simd.splat(d, _S_2))
-    p = simd.fma(r, p, simd.splat(d, _S_1))
-    p = simd.fma(r, p, simd.splat(d, np.float32(1)))
+    r = simd.fma(k, c[1], d)
+    p = simd.fma(r, c[2], c[3])
+    p = simd.fma(r, p, c[4])
+    p = simd.fma(r, p, c[5])
+    p = simd.fma(r, p, c[6])
+    p = simd.fma(r, p, c[7])
     return simd.from_bits(simd.bits(p) + simd.shift_left(simd.bits(shifted), 23))
 
 
 def _weights64(x, start):
-    base, lowest, rounding = start
-    d = simd.maximum(_from_base(x, base), lowest)
-    shifted = simd.fma(d, simd.splat(d, _LOG2_E), rounding)
+    d, rounding, c = _distance(x, start), start[2], start[3]
+    shifted = simd.fma(d, c[0], rounding)
     k = shifted - rounding
-    r = simd.fma(k, simd.splat(d, _D_LN_2_HIGH), d)
-    r = simd.fma(k, simd.splat(d, _D_LN_2_LOW), r)
-    p = simd.fma(r, simd.splat(d, _D_10), simd.splat(d, _D_9))
-    p = simd.fma(r, p, simd.splat(d, _D_8))
-    p = simd.fma(r, p, simd.splat(d, _D_7))
-    p = simd.fma(r, p, simd.splat(d, _D_6))
-    p = simd.fma(r, p, simd.splat(d, _D_5))
-    p = simd.fma(r, p, simd.splat(d, _D_4))
-    p = simd.fma(r, p, simd.splat(d, _D_3))
-    p = simd.fma(r, p, simd.splat(d, _D_2))
-    p = simd.fma(r, p, simd.splat(d, _D_1))
-    p = simd.fma(r, p, simd.splat(d, 1.0))
+    r = simd.fma(k, c[1], d)
+    r = simd.fma(k, c[2], r)
+    p = simd.fma(r, c[3], c[4])
+    p = simd.fma(r, p, c[5])
+    p = simd.fma(r, p, c[6])
+    p = simd.fma(r, p, c[7])
+    p = simd.fma(r, p, c[8])
+    p = simd.fma(r, p, c[9])
+    p = simd.fma(r, p, c[10])
+    p = simd.fma(r, p, c[11])
+    p = simd.fma(r, p, c[12])
+    p = simd.fma(r, p, c[13])
     return simd.from_bits(simd.bits(p) + simd.shift_left(simd.bits(shifted), 52))
 
 
@@ -247,12 +302,6 @@ def quotient(weight, factor):
     """weight * factor, factor being a `reciprocal`: with one rounding, so that total * reciprocal(total) is 1."""
     high, low = factor
     return simd.fma(weight, high, weight * low)
-
-
-@register_jitable
-def quick_quotient(weight, factor):
-    """As `quotient`, in one instruction less and with two roundings."""
-    return weight * factor[0]
 
 
 # float16 as int16 bits: Numba has no float16 arithmetic on a CPU, and LLVM would call a library routine per

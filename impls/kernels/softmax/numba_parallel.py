@@ -19,14 +19,14 @@ from ...registry import implements
 from ...threads import in_parallel
 from ...vector_math import (
     excess,
+    from_guess,
     from_half,
     is_near,
-    is_sharp,
-    near,
+    is_sound,
     origin,
     origin_of_row,
-    quick_quotient,
     quotient,
+    ratio,
     reciprocal,
     to_half,
     weights,
@@ -36,10 +36,9 @@ from ...views import plain
 # Bytes from which a call is shared out among threads. Measured with two, AMD Zen 3, rows of 8, 64 and 1024, inner 1 and
 # 64: 6 to 38% faster in float32 and 23 to 43% in float64; at half of it 17% slower to 13% faster in float32.
 PARALLEL = 1 << 16
-# Columns from which float32 results bypass the caches. Measured beyond them, AMD Zen 3, one and two threads: up to 5
-# times slower in rows of 128, within 10% at 4096, up to 20% faster from 16384 on with two threads. In float64 up to 10%
-# slower below 2^20 columns and no better with two threads above.
-STREAM = 1 << 14
+STREAM = True
+FETCH = 1024
+LONG = 2
 LEAST = 16  # columns that a row needs to be worked on by itself
 # Vectors of columns below which rows are transposed, so that each lane has a row of its own. Measured on one thread
 # with 2^20 elements, AMD Zen 3: as fast as rows of their own at about 90 columns of float32 and 32 of float64.
@@ -50,8 +49,6 @@ PIECE = 1 << 13  # columns of a piece
 # the weights of the row below: each waits for a number that a whole row's vectors lead to. Measured on one thread, AMD
 # Zen 3, float32: 13% faster at 128 columns, 8% at 256, 3% at 1000, no difference at 2048.
 AHEAD = 2048
-# Columns below which no branch on the data is taken to save an instruction: within 2% of 0 from 96 to 1000 columns.
-SHARP = 512
 BLOCK = 16  # vectors added up before their sum is added to others
 TILE = 1 << 15  # bytes of weights that a strided tile may keep
 TILE_VECTORS = 8
@@ -66,8 +63,8 @@ def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
     a, b = plain(x), plain(out)
     threads = numba.get_num_threads() if x.nbytes >= PARALLEL else 1
     lanes = 8 if x.itemsize == 8 else 16
-    # Stores that bypass the caches pay off once these could not hold the result anyway, and in long runs only.
-    streaming = 2 * x.nbytes >= last_level() and x.itemsize == 4 and n >= STREAM
+    # Stores that bypass the caches pay off once these could not hold the result anyway.
+    streaming = STREAM and 2 * x.nbytes >= last_level() and x.itemsize > 2
     if inner > 1:
         if inner < lanes and n > TILE // 64 and lanes % inner == 0:
             if not (threads > 1 and in_parallel(narrow_parallel, a, b, threads)):
@@ -88,12 +85,11 @@ def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
     elif n < LEAST or (n < SHORT * lanes and outer >= lanes):
         if not (threads > 1 and in_parallel(short_parallel, a, b, threads)):
             short(a, b, 0, outer)
-    elif n * x.itemsize * (1 if x.itemsize == 8 else 4) >= last_level() or (threads > outer and n >= SPLIT):
-        # Rows that do not stay in the last cache beside their results: weights are computed twice instead of stored,
-        # which takes longer in float64. Measured on one thread with 32 MiB of cache: 21% less time at 2^21 columns of
-        # float32; in float64 7% more there and 4% less at 2^22.
-        if not (threads > 1 and in_parallel(long_parallel, a, b, streaming, threads)):
-            long(a, b, streaming)
+    elif n * x.itemsize * LONG >= last_level() or (threads > outer and n >= SPLIT):
+        # Rows that do not stay in the last cache beside their results: weights are computed twice instead of stored.
+        keep = x.itemsize > 2 and 2 * n * x.itemsize < last_level()
+        if not (threads > 1 and in_parallel(long_parallel, a, b, keep, streaming, threads)):
+            long(a, b, keep, streaming)
     elif not (threads > 1 and outer > 1 and in_parallel(rows_parallel, a, b, streaming, threads)):
         rows(a, b, streaming, 0, outer)
     return out
@@ -139,6 +135,17 @@ def _zero_overload(x):
     if x.dtype is numba.types.float64:
         return lambda x: simd.zeros_f64()
     return lambda x: simd.zeros_f32()
+
+
+def _register(x):
+    """As `_zero`, of the width of the processor's registers."""
+
+
+@overload(_register)
+def _register_overload(x):
+    if x.dtype is numba.types.float64:
+        return lambda x: simd.register_f64()
+    return lambda x: simd.register_f32()
 
 
 def _scratch(x, size):
@@ -228,125 +235,166 @@ def _has_nan(x, n, zero):
 
 
 @register_jitable
-def _weigh(x, n, top, buffer, keep, ahead):
-    """Weights of x[:n] relative to top into buffer, if they are to be kept; returns their sum.
+def _guess(x, n, zero):
+    """A number that the maximum of x[:n] is probably not far above, in every lane, and its origin."""
+    w = simd.lanes(zero)
+    # Of both ends, since masks often leave one of them at -inf.
+    guess = simd.splat(zero, simd.reduce_max(simd.maximum(_get(x, 0, zero), _get(x, n - w, zero))))
+    return guess, origin_of_row(guess)
 
-    Meanwhile x[ahead : ahead + n] is fetched.
-    """
-    start = origin_of_row(top)
+
+@register_jitable
+def _weigh(x, n, guess, buffer, keep):
+    """Weights of x[:n] into buffer, if they are to be kept; returns what they are relative to, and their sum."""
+    base, start = guess[0], (simd.spread(guess[1][0]), simd.spread(guess[1][1]), simd.spread(guess[1][2]), guess[1][3])
     if is_near(start):
-        return _weigh_from(x, n, top, near(start), buffer, keep, ahead)
-    return _weigh_from(x, n, top, start, buffer, keep, ahead)
+        total = _weigh_from(x, n, from_guess(start, base), buffer, keep, base)
+        if is_sound(total, base):
+            return base, total
+    base = _maximum(x, n, base)
+    return base, _weigh_from(x, n, origin_of_row(base), buffer, keep, base)
 
 
 @numba.njit(error_model="numpy")
-def _weigh_from(x, n, top, start, buffer, keep, ahead):
-    w = simd.lanes(top)
-    zero = simd.splat(top, 0)
+def _weigh_from(x, n, start, buffer, keep, base):
+    w = simd.lanes(base)
+    zero = simd.splat(base, 0)
     total = lost = 0.0
     j = 0
-    while j + w <= n:
-        # Sums of BLOCK vectors are added up by lane, BLOCK of them; a sum over lanes stops the pipeline.
-        stop = min(n - w, j + (BLOCK * BLOCK - 1) * w)
+    while j + 2 * w <= n:
+        # Sums of BLOCK pairs of vectors are added up by lane, BLOCK of them; a sum over lanes stops the pipeline.
+        stop = min(n - 2 * w, j + (BLOCK * BLOCK - 1) * 2 * w)
         blocks = zero
         while j <= stop:
-            end = min(stop, j + (BLOCK - 1) * w)
+            end = min(stop, j + (BLOCK - 1) * 2 * w)
             partial = zero
-            # One vector at a time: two would need more than the 16 registers of AVX2.
             while j <= end:
-                simd.prefetch(x, j + ahead)  # a row that has to come from further away than this one
-                e = weights(_get(x, j, top), start)
+                simd.prefetch(x, j + FETCH)
+                # One after the other: what both need at a time fits 16 registers.
+                e = weights(_get(x, j, base), start)
                 if keep:
                     simd.store(buffer, j, e)
-                partial = partial + e
-                j += w
+                f = weights(_get(x, j + w, base), start)
+                if keep:
+                    simd.store(buffer, j + w, f)
+                partial = partial + (e + f)
+                j += 2 * w
             blocks = blocks + partial
         total, lost = _add(total, lost, np.float64(simd.reduce_add(blocks)))
-    if j < n:
-        # The last vector begins within the one before it; what both hold counts once.
-        e = weights(_get(x, n - w, top), start)
+    while j < n:
+        # The last vector may begin within the one before it; what both hold counts once.
+        at = min(j, n - w)
+        e = weights(_get(x, at, base), start)
         if keep:
-            simd.store(buffer, n - w, e)
-        total, lost = _add(total, lost, np.float64(simd.reduce_add(_rest(e, w - (n - j)))))
+            simd.store(buffer, at, e)
+        total, lost = _add(total, lost, np.float64(simd.reduce_add(_rest(e, j - at))))
+        j += w
     return total
 
 
 @numba.njit(error_model="numpy")
-def _scale(buffer, n, factor, out, zero, sharp):
+def _scale(buffer, n, factor, out, zero):
     """Out of the weights the quotients; buffer may be out."""
     w = simd.lanes(zero)
     last = quotient(simd.load_as(buffer, n - w, zero), factor)
     j = 0
-    if sharp:
-        while j + w <= n:
-            _put(out, j, quotient(simd.load_as(buffer, j, zero), factor))
-            j += w
     while j + w <= n:
-        _put(out, j, quick_quotient(simd.load_as(buffer, j, zero), factor))
+        _put(out, j, quotient(simd.load_as(buffer, j, zero), factor))
         j += w
     _put(out, n - w, last)
 
 
 @register_jitable
-def _to_boundary(out, w):
-    """Elements from out on to where a vector of w may be streamed."""
-    return -simd.address(out) % simd.VECTOR_BYTES * w // simd.VECTOR_BYTES
+def _before(out, w):
+    """Elements between the line that out begins in, of w elements, and out."""
+    return simd.address(out) % simd.VECTOR_BYTES * w // simd.VECTOR_BYTES
 
 
 @numba.njit(error_model="numpy")
-def _scale_streaming(buffer, n, factor, out, zero):
-    """As `_scale`, past the caches; buffer is not out."""
+def _scale_streaming(buffer, n, factor, out, zero, line, first, last):
+    """As `_scale`, past the caches; buffer is not out.
+
+    A line that two rows share waits in `line`, with a vector's room before it, until it is whole: ordinary stores to a
+    line that is also streamed fetch it, which made rows of 128 columns 5 times slower. Only the first and the last row
+    of a share of the work store so.
+    """
     w = simd.lanes(zero)
-    j = _to_boundary(out, w)
-    # Ordinary stores to a line that is also streamed would fetch it after all, so only where lines are shared.
-    if j > 0:
-        simd.store(out, 0, quotient(simd.load_as(buffer, 0, zero), factor))
+    before = _before(out, w)
+    j = 0
+    if before > 0:
+        head = quotient(simd.load_as(buffer, 0, zero), factor)
+        if first:
+            simd.store(out, 0, head)
+        else:
+            simd.store(line, before, head)
+            simd.stream(out, -before, simd.load_as(line, 0, zero))
+        j = w - before
     while j + w <= n:
         simd.stream(out, j, quotient(simd.load_as(buffer, j, zero), factor))
         j += w
     if j < n:
-        simd.store(out, n - w, quotient(simd.load_as(buffer, n - w, zero), factor))
+        tail = quotient(simd.load_as(buffer, n - w, zero), factor)
+        if last:
+            simd.store(out, n - w, tail)
+        else:
+            simd.store(line, n - j - w, tail)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def rows(x, out, streaming, first, end):
     """Rows first to end of x (outer, n, 1), n at least one vector."""
     n = x.shape[1]
-    spare = _scratch(x, 2 * n if n <= AHEAD else n if streaming or x.itemsize == 2 else 0)
-    x, out, scratch = simd.data(x), simd.data(out), simd.data(spare)
-    zero = _zero(x)
-    if n <= AHEAD:
-        if first < end:
-            _rows_ahead(x, out, scratch, n, first, end, zero)
+    ahead = n <= AHEAD
+    apart = ahead or streaming or x.itemsize == 2  # weights wait in scratch and not in out
+    spare = _scratch(x, (n if ahead else 0) + (n if apart else 0) + 48)
+    x, out, work = simd.data(x), simd.data(out), simd.data(spare)
+    zero, register = _zero(x), _register(x)
+    if first >= end:
         return spare.size
+    line, scratch = simd.offset(work, 16), simd.offset(work, 48)
+    factor = zero, zero
+    guess = _guess(simd.offset(x, first * n), n, register)
     for i in range(first, end):
         a, b = simd.offset(x, i * n), simd.offset(out, i * n)
-        top = _maximum(a, n, zero)
-        if streaming:
-            total = _weigh(a, n, top, scratch, True, n)
-            _scale_streaming(scratch, n, reciprocal(total, zero), b, zero)
+        below = _guess(simd.offset(a, n), n, register) if i + 1 < end else guess
+        if ahead:
+            total = _weigh(a, n, guess, simd.offset(scratch, i % 2 * n), True)[1]
+            if i > first:
+                c = simd.offset(b, -n)
+                buffer = simd.offset(scratch, (i - 1) % 2 * n)
+                if streaming:
+                    _stream(buffer, n, factor, c, zero, line, i - 1 == first, False)
+                else:
+                    _scale(buffer, n, factor, c, zero)
+            factor = reciprocal(total, zero)
+        elif streaming:
+            total = _weigh(a, n, guess, scratch, True)[1]
+            _stream(scratch, n, reciprocal(total, zero), b, zero, line, i == first, i == end - 1)
         else:
             buffer = _buffer(b, scratch)
-            total = _weigh(a, n, top, buffer, True, n)
-            _scale(buffer, n, reciprocal(total, zero), b, zero, n < SHARP or is_sharp(total, zero))
+            total = _weigh(a, n, guess, buffer, True)[1]
+            _scale(buffer, n, reciprocal(total, zero), b, zero)
+        guess = below
+    if ahead:
+        c, buffer = simd.offset(out, (end - 1) * n), simd.offset(scratch, (end - 1) % 2 * n)
+        if streaming:
+            _stream(buffer, n, factor, c, zero, line, first == end - 1, True)
+        else:
+            _scale(buffer, n, factor, c, zero)
     return spare.size  # keeps it alive
 
 
-@numba.njit(error_model="numpy")
-def _rows_ahead(x, out, scratch, n, first, end, zero):
-    """Rows first to end, at least one: each step of a row next to other steps of its neighbours."""
-    top = _maximum(simd.offset(x, first * n), n, zero)
-    factor, sharp = reciprocal(1.0, zero), True
-    for i in range(first, end):
-        a, b = simd.offset(x, i * n), simd.offset(out, i * n)
-        below = _maximum(simd.offset(a, n), n, zero) if i + 1 < end else top
-        total = _weigh(a, n, top, _buffer(b, simd.offset(scratch, i % 2 * n)), True, 2 * n)
-        if i > first:
-            c = simd.offset(b, -n)
-            _scale(_buffer(c, simd.offset(scratch, (i - 1) % 2 * n)), n, factor, c, zero, sharp)
-        factor, sharp, top = reciprocal(total, zero), n < SHARP or is_sharp(total, zero), below
-    c = simd.offset(out, (end - 1) * n)
-    _scale(_buffer(c, simd.offset(scratch, (end - 1) % 2 * n)), n, factor, c, zero, sharp)
+def _stream(buffer, n, factor, out, zero, line, first, last):
+    """`_scale_streaming`, where out has elements of the type that is computed in."""
+
+
+@overload(_stream)
+def _stream_overload(buffer, n, factor, out, zero, line, first, last):
+    if out.dtype is numba.types.int16:
+        return lambda buffer, n, factor, out, zero, line, first, last: _scale(buffer, n, factor, out, zero)
+    return lambda buffer, n, factor, out, zero, line, first, last: _scale_streaming(
+        buffer, n, factor, out, zero, line, first, last
+    )
 
 
 @numba.njit(cache=True, parallel=True)
@@ -357,22 +405,22 @@ def rows_parallel(x, out, streaming, threads):
         rows(x, out, streaming, t * outer // threads, (t + 1) * outer // threads)
 
 
-# Long rows, in pieces: a piece knows its maximum and the sum of its weights relative to it.
+# Long rows, in pieces: a piece knows the sum of its weights and the number that they are relative to.
 
 
 @numba.njit(error_model="numpy")
-def _piece(x, n, zero):
-    """(maximum, sum of weights relative to it) of x[:n]."""
-    top = _maximum(x, n, zero)
-    # Where all are -inf the difference would be NaN, which is the whole row's affair.
-    base = simd.select(simd.equal(top, simd.splat(top, -np.inf)), zero, top)
-    total = _weigh(x, n, base, x, False, n)
-    return np.float64(simd.reduce_max(top)), total * math.exp(-excess(base))
+def _piece(x, n, buffer, keep, zero):
+    """(base, sum of weights relative to it) of x[:n], -inf where all are; weights to buffer if they are to be kept."""
+    base, total = _weigh(x, n, _guess(x, n, zero), buffer, keep)
+    # Where all are -inf the difference is NaN, which is the whole row's affair.
+    if simd.reduce_max(base) == -np.inf:
+        return -np.inf, 0.0
+    return np.float64(simd.reduce_max(base)), total * math.exp(-excess(base))
 
 
 @numba.njit(error_model="numpy")
 def _combine(tops, totals):
-    """(maximum, sum of weights relative to it) of a row from those of its pieces."""
+    """(largest base, sum of weights relative to it) of a row from those of its pieces."""
     top = -np.inf
     for p in range(tops.size):
         top = max(top, tops[p])
@@ -386,19 +434,21 @@ def _combine(tops, totals):
 
 @numba.njit(error_model="numpy")
 def _quotients(x, n, out, top, total, streaming):
-    """Softmax of x[:n] from its row's maximum, a vector, and its sum."""
+    """Softmax of x[:n] from its row's base, a vector, and its sum."""
     w = simd.lanes(top)
     start = origin_of_row(top)
     factor = reciprocal(total * math.exp(excess(top)), top)
     j = 0
     if streaming:
-        j = _to_boundary(out, w)
+        j = -_before(out, w) % w
         if j > 0:
             _put(out, 0, quotient(weights(_get(x, 0, top), start), factor))
         while j + w <= n:
+            simd.prefetch(x, j - FETCH)
             simd.stream(out, j, quotient(weights(_get(x, j, top), start), factor))
             j += w
     while j + w <= n:
+        simd.prefetch(x, j - FETCH)
         _put(out, j, quotient(weights(_get(x, j, top), start), factor))
         j += w
     if j < n:
@@ -406,65 +456,68 @@ def _quotients(x, n, out, top, total, streaming):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def long(x, out, streaming):
-    """Rows of x (outer, n, 1) too long for a core's cache: x is read twice, weights are computed twice."""
-    outer, n, _ = x.shape
-    x, out = simd.data(x), simd.data(out)
-    zero = _zero(x)
-    pieces = n // PIECE
-    tops, totals = np.empty(pieces), np.empty(pieces)
-    for i in range(outer):
-        for p in range(pieces):
-            a, b = p * n // pieces, (p + 1) * n // pieces
-            tops[p], totals[p] = _piece(simd.offset(x, i * n + a), b - a, zero)
-        top, total = _combine(tops, totals)
-        high = simd.splat(zero, top)
-        # Backwards: the end of the row is still in the caches.
-        for q in range(pieces):
-            p = pieces - 1 - q
-            a, b = p * n // pieces, (p + 1) * n // pieces
-            _quotients(simd.offset(x, i * n + a), b - a, simd.offset(out, i * n + a), high, total, streaming)
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def long_sums(x, tops, totals, first, end):
-    """Maxima and sums of pieces first to end, numbered through all rows."""
+def long_sums(x, out, keep, tops, totals, first, end):
+    """Bases and sums of pieces first to end, numbered through all rows."""
     n, pieces = x.shape[1], tops.shape[1]
-    x = simd.data(x)
-    zero = _zero(x)
+    spare = _scratch(x, 0)
+    x, out, nowhere = simd.data(x), simd.data(out), simd.data(spare)
+    register = _register(x)
     for task in range(first, end):
         i, p = task // pieces, task % pieces
         a, b = p * n // pieces, (p + 1) * n // pieces
-        tops[i, p], totals[i, p] = _piece(simd.offset(x, i * n + a), b - a, zero)
+        row, to = simd.offset(x, i * n + a), simd.offset(out, i * n + a)
+        tops[i, p], totals[i, p] = _piece(row, b - a, _buffer(to, nowhere), keep, register)
+    return spare.size  # keeps it alive
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def long_quotients(x, out, streaming, tops, totals, first, end):
-    """Results of pieces first to end, backwards; the first of tops and totals are those of the row."""
+def long_quotients(x, out, keep, streaming, tops, high, total, first, end):
+    """Results of pieces first to end, backwards: the end of a row is still in the caches."""
     n, pieces = x.shape[1], tops.shape[1]
-    x, out = simd.data(x), simd.data(out)
+    spare = _scratch(x, 0)
+    x, out, nowhere = simd.data(x), simd.data(out), simd.data(spare)
     zero = _zero(x)
     for back in range(end - first):
         task = end - 1 - back
         i, p = task // pieces, task % pieces
         a, b = p * n // pieces, (p + 1) * n // pieces
-        high, total = simd.splat(zero, tops[i, 0]), totals[i, 0]
-        _quotients(simd.offset(x, i * n + a), b - a, simd.offset(out, i * n + a), high, total, streaming)
+        row, to = simd.offset(x, i * n + a), simd.offset(out, i * n + a)
+        top = simd.splat(zero, high[i])
+        power = ratio(top, simd.splat(zero, tops[i, p])) if keep else 0.0
+        if power > 0:
+            _scale(_buffer(to, nowhere), b - a, reciprocal(total[i] * math.exp(excess(top)) * power, zero), to, zero)
+        else:
+            _quotients(row, b - a, to, top, total[i], streaming)
+    return spare.size  # keeps it alive
 
 
-@numba.njit(cache=True, parallel=True, error_model="numpy")
-def long_parallel(x, out, streaming, threads):
-    """As `long`; the pieces of all rows are shared out, and each row's maximum and sum put together between."""
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def long(x, out, keep, streaming):
+    """Rows of x (outer, n, 1), n large; weights wait in out or, if they are not to be kept, are computed twice."""
     outer, n, _ = x.shape
     pieces = n // PIECE
     tops, totals = np.empty((outer, pieces)), np.empty((outer, pieces))
+    high, total = np.empty(outer), np.empty(outer)
+    for i in range(outer):
+        long_sums(x, out, keep, tops, totals, i * pieces, (i + 1) * pieces)
+        high[i], total[i] = _combine(tops[i], totals[i])
+        long_quotients(x, out, keep, streaming, tops, high, total, i * pieces, (i + 1) * pieces)
+
+
+@numba.njit(cache=True, parallel=True, error_model="numpy")
+def long_parallel(x, out, keep, streaming, threads):
+    """As `long`; the pieces of all rows are shared out, and each row's base and sum put together between."""
+    outer, n, _ = x.shape
+    pieces = n // PIECE
+    tops, totals = np.empty((outer, pieces)), np.empty((outer, pieces))
+    high, total = np.empty(outer), np.empty(outer)
     tasks = outer * pieces
     for t in numba.prange(threads):
-        long_sums(x, tops, totals, t * tasks // threads, (t + 1) * tasks // threads)
+        long_sums(x, out, keep, tops, totals, t * tasks // threads, (t + 1) * tasks // threads)
     for i in range(outer):
-        tops[i, 0], totals[i, 0] = _combine(tops[i], totals[i])
+        high[i], total[i] = _combine(tops[i], totals[i])
     for t in numba.prange(threads):
-        long_quotients(x, out, streaming, tops, totals, t * tasks // threads, (t + 1) * tasks // threads)
+        long_quotients(x, out, keep, streaming, tops, high, total, t * tasks // threads, (t + 1) * tasks // threads)
 
 
 # Tiles of columns: each lane has a row of its own.
