@@ -104,6 +104,17 @@ def _origin(top, limit, lowest, log2_e, half, shifted):
     return base, rest + simd.splat(top, lowest), simd.splat(top, shifted) - k, _constants(top)
 
 
+def _limit(like):
+    """From which distance from 0 on a maximum is subtracted."""
+
+
+@overload(_limit)
+def _limit_overload(like):
+    limit = _D_LIMIT if like.element is types.float64 else _S_LIMIT
+    none = type(limit)(0)
+    return lambda like: limit if simd.fused(like) else none
+
+
 def origin(top):
     """What `weights` subtracts, lane by lane, for a vector of maxima: base, lower end of x - base, rounding number."""
     raise NotImplementedError("origin works on simd vectors in compiled functions")
@@ -114,10 +125,8 @@ def _origin_overload(top):
     if not isinstance(top, simd.Vector):
         return None
     if top.element is types.float64:
-        return lambda top: _origin(top, _D_LIMIT if simd.fused(top) else 0.0, _D_LOWEST, _LOG2_E, _D_HALF, _D_ROUND)
-    return lambda top: _origin(
-        top, _S_LIMIT if simd.fused(top) else np.float32(0), _S_LOWEST, _S_LOG2_E, _S_HALF, _S_ROUND
-    )
+        return lambda top: _origin(top, _limit(top), _D_LOWEST, _LOG2_E, _D_HALF, _D_ROUND)
+    return lambda top: _origin(top, _limit(top), _S_LOWEST, _S_LOG2_E, _S_HALF, _S_ROUND)
 
 
 @register_jitable
@@ -127,16 +136,48 @@ def origin_of_row(top):
     return simd.spread(base), simd.spread(lowest), simd.spread(rounding), constants
 
 
-@register_jitable
-def is_near(start):
-    """Whether the base of an `origin_of_row` is 0, so that `near` of it does the same in one instruction less."""
-    return simd.reduce_max(start[0]) == 0
+def is_near(guess, like):
+    """Whether `from_guess` serves for the scalar guess: `origin` would subtract nothing from x."""
+    raise NotImplementedError("is_near works in compiled functions")
+
+
+@overload(is_near)
+def _is_near(guess, like):
+    def compare(guess, like):
+        limit = _limit(like)
+        return -limit < guess and guess < limit
+
+    return compare
 
 
 @register_jitable
-def from_guess(start, guess):
-    """An origin without its base, for x that may lie above guess: `is_sound` of their sum then tells how far."""
-    return None, start[1], start[2], _kept(guess), guess + simd.splat(guess, reach(guess) + 1)
+def kept(start):
+    """An origin for a long loop, in vectors of a register's width."""
+    return start[0], start[1], start[2], _kept(start[1])
+
+
+def from_guess(guess, like):
+    """The `origin` of a scalar guess at a maximum, for vectors such as `like` whose x may lie above it.
+
+    `is_sound` of the sum of the weights tells whether they lay too far above, or one was NaN.
+    """
+    raise NotImplementedError("from_guess works in compiled functions")
+
+
+@overload(from_guess)
+def _from_guess(guess, like):
+    lowest, half, shifted = (
+        (_D_LOWEST, _D_HALF, _D_ROUND) if like.element is types.float64 else (_S_LOWEST, _S_HALF, _S_ROUND)
+    )
+    above = REACH[str(like.element)] + 1
+
+    def start(guess, like):
+        top, constants = simd.splat(like, guess), _kept(like)
+        k = simd.fma(top, constants[0], simd.splat(like, half)) - simd.splat(like, half)
+        lower, upper = top + simd.splat(like, lowest), top + simd.splat(like, above)
+        return None, lower, simd.splat(like, shifted) - k, constants, upper
+
+    return start
 
 
 def reach(like):
@@ -249,16 +290,11 @@ def _weights64(x, start):
     k = shifted - rounding
     r = simd.fma(k, c[1], d)
     r = simd.fma(k, c[2], r)
-    p = simd.fma(r, c[3], c[4])
-    p = simd.fma(r, p, c[5])
-    p = simd.fma(r, p, c[6])
-    p = simd.fma(r, p, c[7])
-    p = simd.fma(r, p, c[8])
-    p = simd.fma(r, p, c[9])
-    p = simd.fma(r, p, c[10])
-    p = simd.fma(r, p, c[11])
-    p = simd.fma(r, p, c[12])
-    p = simd.fma(r, p, c[13])
+    # Even and odd powers apart: a chain of ten would be waited for.
+    r2 = r * r
+    even = simd.fma(r2, simd.fma(r2, simd.fma(r2, simd.fma(r2, c[4], c[6]), c[8]), c[10]), c[12])
+    odd = simd.fma(r2, simd.fma(r2, simd.fma(r2, simd.fma(r2, c[3], c[5]), c[7]), c[9]), c[11])
+    p = simd.fma(r, simd.fma(r, odd, even), c[13])
     return simd.from_bits(simd.bits(p) + simd.shift_left(simd.bits(shifted), 52))
 
 

@@ -23,6 +23,7 @@ from ...vector_math import (
     from_half,
     is_near,
     is_sound,
+    kept,
     origin,
     origin_of_row,
     quotient,
@@ -36,9 +37,8 @@ from ...views import plain
 # Bytes from which a call is shared out among threads. Measured with two, AMD Zen 3, rows of 8, 64 and 1024, inner 1 and
 # 64: 6 to 38% faster in float32 and 23 to 43% in float64; at half of it 17% slower to 13% faster in float32.
 PARALLEL = 1 << 16
-STREAM = True
 FETCH = 1024
-LONG = 2
+APART = 1 << 11
 LEAST = 16  # columns that a row needs to be worked on by itself
 # Vectors of columns below which rows are transposed, so that each lane has a row of its own. Measured on one thread
 # with 2^20 elements, AMD Zen 3: as fast as rows of their own at about 90 columns of float32 and 32 of float64.
@@ -63,8 +63,6 @@ def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
     a, b = plain(x), plain(out)
     threads = numba.get_num_threads() if x.nbytes >= PARALLEL else 1
     lanes = 8 if x.itemsize == 8 else 16
-    # Stores that bypass the caches pay off once these could not hold the result anyway.
-    streaming = STREAM and 2 * x.nbytes >= last_level() and x.itemsize > 2
     if inner > 1:
         if inner < lanes and n > TILE // 64 and lanes % inner == 0:
             if not (threads > 1 and in_parallel(narrow_parallel, a, b, threads)):
@@ -85,13 +83,16 @@ def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
     elif n < LEAST or (n < SHORT * lanes and outer >= lanes):
         if not (threads > 1 and in_parallel(short_parallel, a, b, threads)):
             short(a, b, 0, outer)
-    elif n * x.itemsize * LONG >= last_level() or (threads > outer and n >= SPLIT):
-        # Rows that do not stay in the last cache beside their results: weights are computed twice instead of stored.
-        keep = x.itemsize > 2 and 2 * n * x.itemsize < last_level()
-        if not (threads > 1 and in_parallel(long_parallel, a, b, keep, streaming, threads)):
-            long(a, b, keep, streaming)
-    elif not (threads > 1 and outer > 1 and in_parallel(rows_parallel, a, b, streaming, threads)):
-        rows(a, b, streaming, 0, outer)
+    else:
+        row, cache = n * x.itemsize, last_level()
+        # Stores that bypass the caches pay off once these could not hold the result anyway, and hold a row's weights.
+        streaming = x.itemsize > 2 and 2 * x.nbytes >= cache and 4 * threads * row <= cache
+        if threads > outer and n >= SPLIT:
+            keep = x.itemsize > 2 and (x.itemsize == 8 or 2 * row <= cache)
+            if in_parallel(long_parallel, a, b, keep, threads):
+                return out
+        if not (threads > 1 and outer > 1 and in_parallel(rows_parallel, a, b, streaming, threads)):
+            rows(a, b, streaming, 0, outer)
     return out
 
 
@@ -124,6 +125,17 @@ def _put_overload(out, i, p):
     if out.dtype is numba.types.int16:
         return lambda out, i, p: simd.store(out, i, to_half(p, out))
     return lambda out, i, p: simd.store(out, i, p)
+
+
+def _put_past(out, i, p):
+    """As `_put`, past the caches if out is of the type that p is computed in, and out[i] begins a register."""
+
+
+@overload(_put_past, inline="always")
+def _put_past_overload(out, i, p):
+    if out.dtype is numba.types.int16:
+        return lambda out, i, p: _put(out, i, p)
+    return lambda out, i, p: simd.stream(out, i, p)
 
 
 def _zero(x):
@@ -236,29 +248,26 @@ def _has_nan(x, n, zero):
 
 @register_jitable
 def _guess(x, n, zero):
-    """A number that the maximum of x[:n] is probably not far above, in every lane, and its origin."""
-    w = simd.lanes(zero)
+    """A number that the maximum of x[:n] is at least, and probably not far above."""
     # Of both ends, since masks often leave one of them at -inf.
-    guess = simd.splat(zero, simd.reduce_max(simd.maximum(_get(x, 0, zero), _get(x, n - w, zero))))
-    return guess, origin_of_row(guess)
+    return simd.reduce_max(simd.maximum(_get(x, 0, zero), _get(x, n - simd.lanes(zero), zero)))
 
 
 @register_jitable
-def _weigh(x, n, guess, buffer, keep):
+def _weigh(x, n, guess, buffer, keep, zero):
     """Weights of x[:n] into buffer, if they are to be kept; returns what they are relative to, and their sum."""
-    base, start = guess[0], (simd.spread(guess[1][0]), simd.spread(guess[1][1]), simd.spread(guess[1][2]), guess[1][3])
-    if is_near(start):
-        total = _weigh_from(x, n, from_guess(start, base), buffer, keep, base)
-        if is_sound(total, base):
-            return base, total
-    base = _maximum(x, n, base)
-    return base, _weigh_from(x, n, origin_of_row(base), buffer, keep, base)
+    if is_near(guess, zero):
+        total = _weigh_from(x, n, from_guess(guess, zero), buffer, keep, zero)
+        if is_sound(total, zero):
+            return guess, total
+    top = _maximum(x, n, zero)
+    return simd.reduce_max(top), _weigh_from(x, n, origin_of_row(top), buffer, keep, zero)
 
 
 @numba.njit(error_model="numpy")
-def _weigh_from(x, n, start, buffer, keep, base):
-    w = simd.lanes(base)
-    zero = simd.splat(base, 0)
+def _weigh_from(x, n, start, buffer, keep, zero):
+    """The sum of the weights of x[:n], which go to buffer if they are to be kept."""
+    w = simd.lanes(zero)
     total = lost = 0.0
     j = 0
     while j + 2 * w <= n:
@@ -271,10 +280,10 @@ def _weigh_from(x, n, start, buffer, keep, base):
             while j <= end:
                 simd.prefetch(x, j + FETCH)
                 # One after the other: what both need at a time fits 16 registers.
-                e = weights(_get(x, j, base), start)
+                e = weights(_get(x, j, zero), start)
                 if keep:
                     simd.store(buffer, j, e)
-                f = weights(_get(x, j + w, base), start)
+                f = weights(_get(x, j + w, zero), start)
                 if keep:
                     simd.store(buffer, j + w, f)
                 partial = partial + (e + f)
@@ -284,7 +293,7 @@ def _weigh_from(x, n, start, buffer, keep, base):
     while j < n:
         # The last vector may begin within the one before it; what both hold counts once.
         at = min(j, n - w)
-        e = weights(_get(x, at, base), start)
+        e = weights(_get(x, at, zero), start)
         if keep:
             simd.store(buffer, at, e)
         total, lost = _add(total, lost, np.float64(simd.reduce_add(_rest(e, j - at))))
@@ -304,10 +313,14 @@ def _scale(buffer, n, factor, out, zero):
     _put(out, n - w, last)
 
 
-@register_jitable
-def _before(out, w):
-    """Elements between the line that out begins in, of w elements, and out."""
-    return simd.address(out) % simd.VECTOR_BYTES * w // simd.VECTOR_BYTES
+def _before(out, like):
+    """Elements of the type of `like` between the line that out begins in and out."""
+
+
+@overload(_before)
+def _before_overload(out, like):
+    size = like.element.bitwidth // 8
+    return lambda out, like: simd.address(out) % simd.VECTOR_BYTES // size
 
 
 @numba.njit(error_model="numpy")
@@ -319,7 +332,7 @@ def _scale_streaming(buffer, n, factor, out, zero, line, first, last):
     of a share of the work store so.
     """
     w = simd.lanes(zero)
-    before = _before(out, w)
+    before = _before(out, zero)
     j = 0
     if before > 0:
         head = quotient(simd.load_as(buffer, 0, zero), factor)
@@ -340,61 +353,60 @@ def _scale_streaming(buffer, n, factor, out, zero, line, first, last):
             simd.store(line, n - j - w, tail)
 
 
+def _waiting(out, scratch, n, i, apart):
+    """Where the weights of row i wait for their sum: in out, or apart from it in scratch, which has room for two rows."""
+
+
+@overload(_waiting)
+def _waiting_overload(out, scratch, n, i, apart):
+    if out.dtype is numba.types.int16:
+        return lambda out, scratch, n, i, apart: simd.offset(scratch, i % 2 * n if n <= AHEAD else 0)
+    return lambda out, scratch, n, i, apart: simd.offset(scratch, i % 2 * n if n <= AHEAD else 0) if apart else simd.offset(out, i * n)
+
+
+def _finish(out, scratch, n, i, factor, zero, line, apart, streaming, first, end):
+    """Quotients of row i, one of rows first to end."""
+
+
+@overload(_finish)
+def _finish_overload(out, scratch, n, i, factor, zero, line, apart, streaming, first, end):
+    def ordinary(out, scratch, n, i, factor, zero, line, apart, streaming, first, end):
+        _scale(_waiting(out, scratch, n, i, apart), n, factor, simd.offset(out, i * n), zero)
+
+    def either(out, scratch, n, i, factor, zero, line, apart, streaming, first, end):
+        buffer, to = _waiting(out, scratch, n, i, apart), simd.offset(out, i * n)
+        if streaming:
+            _scale_streaming(buffer, n, factor, to, zero, line, i == first, i == end - 1)
+        else:
+            _scale(buffer, n, factor, to, zero)
+
+    return ordinary if out.dtype is numba.types.int16 else either
+
+
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def rows(x, out, streaming, first, end):
     """Rows first to end of x (outer, n, 1), n at least one vector."""
     n = x.shape[1]
-    ahead = n <= AHEAD
-    apart = ahead or streaming or x.itemsize == 2  # weights wait in scratch and not in out
-    spare = _scratch(x, (n if ahead else 0) + (n if apart else 0) + 48)
-    x, out, work = simd.data(x), simd.data(out), simd.data(spare)
-    zero, register = _zero(x), _register(x)
+    apart = streaming or x.itemsize == 2 or n * x.itemsize <= APART
+    spare = _scratch(x, 48 + (0 if not apart else 2 * n if n <= AHEAD else n))
     if first >= end:
         return spare.size
+    x, out, work = simd.data(x), simd.data(out), simd.data(spare)
+    zero, register = _zero(x), _register(x)
     line, scratch = simd.offset(work, 16), simd.offset(work, 48)
-    factor = zero, zero
     guess = _guess(simd.offset(x, first * n), n, register)
+    factor = zero, zero
     for i in range(first, end):
-        a, b = simd.offset(x, i * n), simd.offset(out, i * n)
+        a = simd.offset(x, i * n)
         below = _guess(simd.offset(a, n), n, register) if i + 1 < end else guess
-        if ahead:
-            total = _weigh(a, n, guess, simd.offset(scratch, i % 2 * n), True)[1]
-            if i > first:
-                c = simd.offset(b, -n)
-                buffer = simd.offset(scratch, (i - 1) % 2 * n)
-                if streaming:
-                    _stream(buffer, n, factor, c, zero, line, i - 1 == first, False)
-                else:
-                    _scale(buffer, n, factor, c, zero)
-            factor = reciprocal(total, zero)
-        elif streaming:
-            total = _weigh(a, n, guess, scratch, True)[1]
-            _stream(scratch, n, reciprocal(total, zero), b, zero, line, i == first, i == end - 1)
-        else:
-            buffer = _buffer(b, scratch)
-            total = _weigh(a, n, guess, buffer, True)[1]
-            _scale(buffer, n, reciprocal(total, zero), b, zero)
+        total = _weigh(a, n, guess, _waiting(out, scratch, n, i, apart), True, register)[1]
+        if n <= AHEAD and i > first:
+            _finish(out, scratch, n, i - 1, factor, zero, line, apart, streaming, first, end)
+        factor = reciprocal(total, zero)
+        if n > AHEAD or i == end - 1:
+            _finish(out, scratch, n, i, factor, zero, line, apart, streaming, first, end)
         guess = below
-    if ahead:
-        c, buffer = simd.offset(out, (end - 1) * n), simd.offset(scratch, (end - 1) % 2 * n)
-        if streaming:
-            _stream(buffer, n, factor, c, zero, line, first == end - 1, True)
-        else:
-            _scale(buffer, n, factor, c, zero)
     return spare.size  # keeps it alive
-
-
-def _stream(buffer, n, factor, out, zero, line, first, last):
-    """`_scale_streaming`, where out has elements of the type that is computed in."""
-
-
-@overload(_stream)
-def _stream_overload(buffer, n, factor, out, zero, line, first, last):
-    if out.dtype is numba.types.int16:
-        return lambda buffer, n, factor, out, zero, line, first, last: _scale(buffer, n, factor, out, zero)
-    return lambda buffer, n, factor, out, zero, line, first, last: _scale_streaming(
-        buffer, n, factor, out, zero, line, first, last
-    )
 
 
 @numba.njit(cache=True, parallel=True)
@@ -411,11 +423,11 @@ def rows_parallel(x, out, streaming, threads):
 @numba.njit(error_model="numpy")
 def _piece(x, n, buffer, keep, zero):
     """(base, sum of weights relative to it) of x[:n], -inf where all are; weights to buffer if they are to be kept."""
-    base, total = _weigh(x, n, _guess(x, n, zero), buffer, keep)
+    base, total = _weigh(x, n, _guess(x, n, zero), buffer, keep, zero)
     # Where all are -inf the difference is NaN, which is the whole row's affair.
-    if simd.reduce_max(base) == -np.inf:
+    if base == -np.inf:
         return -np.inf, 0.0
-    return np.float64(simd.reduce_max(base)), total * math.exp(-excess(base))
+    return np.float64(base), total * math.exp(-excess(simd.splat(zero, base)))
 
 
 @numba.njit(error_model="numpy")
@@ -433,26 +445,30 @@ def _combine(tops, totals):
 
 
 @numba.njit(error_model="numpy")
-def _quotients(x, n, out, top, total, streaming):
-    """Softmax of x[:n] from its row's base, a vector, and its sum."""
+def _quotients(x, n, out, top, total):
+    """Softmax of x[:n] from its row's base, a vector, and its sum, past the caches where out is of float32."""
     w = simd.lanes(top)
-    start = origin_of_row(top)
+    start = kept(origin_of_row(top))
     factor = reciprocal(total * math.exp(excess(top)), top)
+    begin = -_before(out, top) % (2 * w)  # as registers are at least half a line
     j = 0
-    if streaming:
-        j = -_before(out, w) % w
-        if j > 0:
-            _put(out, 0, quotient(weights(_get(x, 0, top), start), factor))
-        while j + w <= n:
-            simd.prefetch(x, j - FETCH)
-            simd.stream(out, j, quotient(weights(_get(x, j, top), start), factor))
-            j += w
-    while j + w <= n:
-        simd.prefetch(x, j - FETCH)
+    while j < begin:
         _put(out, j, quotient(weights(_get(x, j, top), start), factor))
         j += w
-    if j < n:
-        _put(out, n - w, quotient(weights(_get(x, n - w, top), start), factor))
+    j = begin
+    while j + 2 * w <= n:
+        # The piece after this one lies before it.
+        simd.prefetch(x, j + FETCH if j + FETCH < n else j + FETCH - 2 * n)
+        p = quotient(weights(_get(x, j, top), start), factor)
+        q = quotient(weights(_get(x, j + w, top), start), factor)
+        # Together: a line whose halves are stored at different times may be written twice.
+        _put_past(out, j, p)
+        _put_past(out, j + w, q)
+        j += 2 * w
+    while j < n:
+        j = min(j, n - w)
+        _put(out, j, quotient(weights(_get(x, j, top), start), factor))
+        j += w
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -471,12 +487,12 @@ def long_sums(x, out, keep, tops, totals, first, end):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def long_quotients(x, out, keep, streaming, tops, high, total, first, end):
+def long_quotients(x, out, keep, tops, high, total, first, end):
     """Results of pieces first to end, backwards: the end of a row is still in the caches."""
     n, pieces = x.shape[1], tops.shape[1]
     spare = _scratch(x, 0)
     x, out, nowhere = simd.data(x), simd.data(out), simd.data(spare)
-    zero = _zero(x)
+    zero, register = _zero(x), _register(x)
     for back in range(end - first):
         task = end - 1 - back
         i, p = task // pieces, task % pieces
@@ -487,26 +503,16 @@ def long_quotients(x, out, keep, streaming, tops, high, total, first, end):
         if power > 0:
             _scale(_buffer(to, nowhere), b - a, reciprocal(total[i] * math.exp(excess(top)) * power, zero), to, zero)
         else:
-            _quotients(row, b - a, to, top, total[i], streaming)
+            _quotients(row, b - a, to, simd.splat(register, high[i]), total[i])
     return spare.size  # keeps it alive
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def long(x, out, keep, streaming):
-    """Rows of x (outer, n, 1), n large; weights wait in out or, if they are not to be kept, are computed twice."""
-    outer, n, _ = x.shape
-    pieces = n // PIECE
-    tops, totals = np.empty((outer, pieces)), np.empty((outer, pieces))
-    high, total = np.empty(outer), np.empty(outer)
-    for i in range(outer):
-        long_sums(x, out, keep, tops, totals, i * pieces, (i + 1) * pieces)
-        high[i], total[i] = _combine(tops[i], totals[i])
-        long_quotients(x, out, keep, streaming, tops, high, total, i * pieces, (i + 1) * pieces)
-
-
 @numba.njit(cache=True, parallel=True, error_model="numpy")
-def long_parallel(x, out, keep, streaming, threads):
-    """As `long`; the pieces of all rows are shared out, and each row's base and sum put together between."""
+def long_parallel(x, out, keep, threads):
+    """Rows of x (outer, n, 1), the pieces of all of them shared out, and put together between.
+
+    Weights wait in out or, if they are not to be kept, are computed twice.
+    """
     outer, n, _ = x.shape
     pieces = n // PIECE
     tops, totals = np.empty((outer, pieces)), np.empty((outer, pieces))
@@ -517,7 +523,7 @@ def long_parallel(x, out, keep, streaming, threads):
     for i in range(outer):
         high[i], total[i] = _combine(tops[i], totals[i])
     for t in numba.prange(threads):
-        long_quotients(x, out, keep, streaming, tops, high, total, t * tasks // threads, (t + 1) * tasks // threads)
+        long_quotients(x, out, keep, tops, high, total, t * tasks // threads, (t + 1) * tasks // threads)
 
 
 # Tiles of columns: each lane has a row of its own.
