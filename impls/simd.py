@@ -322,27 +322,23 @@ def zeros_f64(typing: Any) -> Any:
 
 
 @intrinsic
-def register_f32(typing: Any) -> Any:
-    """As `zeros_f32`, of the width of the processor's registers, from 32 bytes on."""
-    return _zeros(Vector(types.float32, _register_bytes() // 4))
-
-
-@intrinsic
-def register_f64(typing: Any) -> Any:
-    """As `zeros_f64`, of the width of the processor's registers, from 32 bytes on."""
-    return _zeros(Vector(types.float64, _register_bytes() // 8))
+def register(typing: Any, like: Any) -> Any:
+    """Zeros of the type of the elements of `like` (a vector or a pointer), a register full of them or 32 bytes."""
+    element = like.element if isinstance(like, Vector) else like.dtype
+    kind = Vector(element, max(VECTOR_BYTES // 2, _register_bytes()) // (element.bitwidth // 8))
+    return kind(like), _zeros(kind)[1]
 
 
 @functools.cache
 def _register_bytes() -> int:
-    """Tried out, as in `_fuses`."""
+    """The bytes of a register of the processor that is compiled for; tried out, as in `_fuses`."""
     source = """
         define <16 x float> @probe(<16 x float> %a, <16 x float> %b) {
             %r = fadd <16 x float> %a, %b
             ret <16 x float> %r
         }"""
     assembly: str = cpu_target.target_context.codegen()._tm.emit_assembly(binding.parse_assembly(source))
-    return VECTOR_BYTES if "zmm" in assembly else VECTOR_BYTES // 2
+    return 64 if "zmm" in assembly else 32 if "ymm" in assembly else 16
 
 
 @intrinsic

@@ -18,7 +18,7 @@ compiler free to reassociate would cancel that, hence no fast-math flag anywhere
 Error of the ratio of two weights against exp of the difference d of their x, relative, in units of eps(dtype), for
 d in [-104, 0] (float32) or [-746, 0] (float64):
     float32:  2.5 + 0.03 |d|
-    float64:  3.5
+    float64:  3
 with an FMA instruction; without one the rounding of x - top adds to it, which no test bounds.
 The part in |d| is ln 2 held in one float32. x further below top is taken as top - 104 or - 746, where weights / (a
 sum of at least 2**(SHIFT - 1)) round to 0, so that -inf gives exactly 0. A top that is infinite or NaN makes every

@@ -56,9 +56,11 @@ PROCESSORS = ("haswell", "generic")
 def for_other_processors(tmp_path_factory):
     """What is found with the code for each of them, compiled at the same time."""
 
+    # Not in the threads: the first call makes the folder above.
+    folders = {processor: str(tmp_path_factory.mktemp(processor)) for processor in PROCESSORS}
+
     def run(processor):
-        folder = str(tmp_path_factory.mktemp(processor))
-        environment = {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": folder}
+        environment = {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": folders[processor]}
         return check("float32", *contract.OPERATIONS, **environment)
 
     with ThreadPoolExecutor(2) as pool:

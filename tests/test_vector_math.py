@@ -19,14 +19,23 @@ def every_weight(x, top, out):
 
 
 @numba.njit
-def every_weight_of_row(x, top, out):
+def every_weight_from_guess(x, guess, out):
+    """Returns whether the guess was near, and whether the sum of the weights is sound."""
     a, b = simd.data(x), simd.data(out)
-    w = simd.VECTOR_BYTES // x.itemsize
-    start = vector_math.origin_of_row(simd.splat(a, top))
-    if not vector_math.is_near(start):  # pytest rewrites assertions into what Numba does not take
-        raise ValueError
-    for i in range(0, x.size, w):
-        simd.store(b, i, vector_math.weights(simd.load(a, i), vector_math.near(start)))
+    like = simd.register(a)
+    total = like
+    start = vector_math.from_guess(guess, like)
+    for i in range(0, x.size, simd.lanes(like)):
+        weight = vector_math.weights(simd.load_as(a, i, like), start)
+        simd.store(b, i, weight)
+        total = total + weight
+    return vector_math.is_near(guess, like), vector_math.is_sound(np.float64(simd.reduce_add(total)), like)
+
+
+@numba.njit
+def ratio(like, top, base):
+    vector = simd.splat(simd.data(like), 0)
+    return vector_math.ratio(simd.splat(vector, top), simd.splat(vector, base))
 
 
 @numba.njit
@@ -59,6 +68,7 @@ def to_half(p, out):
 
 TOPS = [0.0, 0.3, -0.34, 12.3, -100.7, 255.9, -255.9, 300.7, -3000.2, 1e6]  # on both sides of the limits
 LOWEST = {"float32": -104, "float64": -746}
+BOUND = {"float32": 2.5, "float64": 3}
 
 
 def wider(dtype: np.dtype) -> type:
@@ -86,7 +96,7 @@ def test_bound_of_a_ratio_of_weights(top, dtype):
     rng = np.random.default_rng(4)
     uniform = rng.uniform(LOWEST[dtype], 0, 1 << 17)
     near = -np.ldexp(rng.uniform(1, 2, 1 << 14), rng.integers(-120, 7, 1 << 14))
-    assert errors(top, np.concatenate([uniform, near]), dtype).max() <= 2.5
+    assert errors(top, np.concatenate([uniform, near]), dtype).max() <= BOUND[dtype]
 
 
 def test_float32_at_every_exponent():
@@ -127,12 +137,50 @@ def test_a_nan_of_any_payload_as_top(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_near_rows_have_the_same_weights(dtype):
+@pytest.mark.parametrize("below", [0, 0.3, 7, 30])
+def test_weights_from_a_guess_are_those_from_the_maximum_times_a_power_of_2(below, dtype):
     x = np.random.default_rng(5).uniform(-90, 10, 1 << 12).astype(dtype)
     expected, out = np.empty_like(x), np.empty_like(x)
     every_weight(x, x.max(), expected)
-    every_weight_of_row(x, x.max(), out)
-    np.testing.assert_array_equal(out, expected)
+    guess = dtype(x.max() - below)
+    assert every_weight_from_guess(x, guess, out) == (True, True)
+    np.testing.assert_array_equal(out / dtype(ratio(x, x.max(), guess)), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("value", [np.nan, -np.nan, np.inf, "reach", 1e30])
+def test_the_sum_tells_of_a_nan_and_of_what_lies_too_far_above_a_guess(value, dtype):
+    reach = vector_math.REACH[np.dtype(dtype).name]
+    for place in (0, 7, 63):
+        x = np.zeros(64, dtype)
+        x[place] = reach + 0.5 if value == "reach" else value
+        assert every_weight_from_guess(x, dtype(0), np.empty_like(x)) == (True, False)
+    x[place] = reach - 1
+    assert every_weight_from_guess(x, dtype(0), np.empty_like(x)) == (True, True)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_nan_of_any_payload_beside_a_guess(dtype):
+    for payload in range(1, 600, 7):
+        x = np.zeros(64, dtype)
+        x[5] = (np.array([np.nan], dtype).view(f"i{x.itemsize}") | payload).view(dtype)[0]
+        assert every_weight_from_guess(x, dtype(0), np.empty_like(x)) == (True, False)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_guesses_that_origin_would_subtract_are_not_near(dtype):
+    x = np.zeros(64, dtype)
+    for guess in (np.nan, np.inf, -np.inf, 1e6, -1e6):
+        assert not every_weight_from_guess(x, dtype(guess), np.empty_like(x))[0]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_no_power_of_2_where_one_is_subtracted_or_out_of_reach(dtype):
+    x = np.zeros(64, dtype)
+    reach = vector_math.REACH[np.dtype(dtype).name]
+    assert ratio(x, 0, 0) == 1
+    assert ratio(x, 1e6, 0) == ratio(x, 1e6, 1e6) == ratio(x, 0, -1e6) == ratio(x, reach + 1, 0) == 0
+    assert ratio(x, reach, 0) == 2.0 ** round(reach / np.log(2))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

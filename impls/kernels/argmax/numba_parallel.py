@@ -11,6 +11,7 @@ import numpy as np
 from numba.extending import overload, register_jitable
 
 from ... import simd
+from ...caches import last_level
 from ...contract import DTYPES
 from ...registry import implements
 from ...threads import in_parallel
@@ -23,6 +24,9 @@ from ...views import plain
 # faster in rows of 8 and 64, 17% slower to level in rows of 1024; at half of it 36% slower to 11% faster.
 PARALLEL = 1 << 18
 PIECE = 1 << 17  # bytes of a piece of a long row
+FETCH = 32
+AHEAD = 128
+BATCH = 64
 BLOCK = 4  # vectors whose maximum is taken before it is compared with the best so far
 TILE_VECTORS = 128  # vectors of the inner axis that are searched together
 FEW = 16  # rows up to which a strided maximum and its position stay in registers
@@ -51,17 +55,21 @@ def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
             strided(a, winners, half, 0, tasks)
         if parts > 1:
             merge(a, winners, b, half)
+    elif x.itemsize >= 4 and lanes // 2 <= n <= (64 if x.dtype.kind == "f" or x.itemsize == 4 else 32):
+        if not (threads > 1 and in_parallel(few_parallel, a, b, threads)):
+            few(a, b, 0, outer)
     elif n < lanes or (n < SHORT * lanes and x.itemsize > 1):
         if not (threads > 1 and in_parallel(short_parallel, a, b, half, threads)):
             short(a, b, half, 0, outer)
-    elif threads > 1 and outer < 4 * threads and n * x.itemsize >= 2 * PIECE:
-        winners = np.empty((outer, n * x.itemsize // PIECE, 1), np.int64)
-        if in_parallel(pieces_parallel, a, half, winners, threads):
-            merge(a, winners, b, half)
-        else:
-            rows(a, b, half, 0, outer)
-    elif not (threads > 1 and outer > 1 and in_parallel(rows_parallel, a, b, half, threads)):
-        rows(a, b, half, 0, outer)
+    else:
+        ahead = FETCH * lanes if nbytes <= last_level() else 0
+        if threads > 1 and outer < 4 * threads and n * x.itemsize >= 2 * PIECE:
+            winners = np.empty((outer, n * x.itemsize // PIECE, 1), np.int64)
+            if in_parallel(pieces_parallel, a, half, ahead, winners, threads):
+                merge(a, winners, b, half)
+                return out
+        if not (threads > 1 and outer > 1 and in_parallel(rows_parallel, a, b, half, ahead, threads)):
+            rows(a, b, half, ahead, 0, outer)
     return out
 
 
@@ -114,8 +122,8 @@ def _better(value, top):
 
 
 @numba.njit(error_model="numpy")
-def _row(x, n, half):
-    """The position of the first maximum in x[:n], n at least one vector."""
+def _row(x, n, half, ahead):
+    """The position of the first maximum in x[:n], n at least one vector; what lies `ahead` is fetched meanwhile."""
     w = simd.lanes(_get(x, 0, half))
     if n < 2 * BLOCK * w:
         return _short_row(x, n, half)
@@ -128,6 +136,8 @@ def _row(x, n, half):
     blocks = n // (BLOCK * w)
     for block in range(blocks):
         j = block * BLOCK * w
+        for k in range(BLOCK):
+            simd.prefetch(x, j + k * w + ahead)
         a, b = _get(x, j, half), _get(x, j + w, half)
         nan = nan + simd.widened(simd.unordered(a, b), best)
         top = simd.maximum(a, b)
@@ -188,39 +198,39 @@ def _first_nan(x, n):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def rows(x, out, half, first, end):
+def rows(x, out, half, ahead, first, end):
     """Rows first to end of x (outer, n, 1), n at least one vector."""
     n = x.shape[1]
     x, out = simd.data(x), simd.data(out)
     for i in range(first, end):
-        simd.put(out, i, _row(simd.offset(x, i * n), n, half))
+        simd.put(out, i, _row(simd.offset(x, i * n), n, half, ahead))
 
 
 @numba.njit(cache=True, parallel=True)
-def rows_parallel(x, out, half, threads):
+def rows_parallel(x, out, half, ahead, threads):
     """Rows in one contiguous share a thread."""
     outer = x.shape[0]
     for t in numba.prange(threads):
-        rows(x, out, half, t * outer // threads, (t + 1) * outer // threads)
+        rows(x, out, half, ahead, t * outer // threads, (t + 1) * outer // threads)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def pieces(x, half, winners, first, end):
+def pieces(x, half, ahead, winners, first, end):
     """Positions of the maxima of pieces first to end, numbered through all rows, into winners (outer, pieces, 1)."""
     n, count = x.shape[1], winners.shape[1]
     x = simd.data(x)
     for task in range(first, end):
         i, p = task // count, task % count
         a, b = p * n // count, (p + 1) * n // count
-        winners[i, p, 0] = a + _row(simd.offset(x, i * n + a), b - a, half)
+        winners[i, p, 0] = a + _row(simd.offset(x, i * n + a), b - a, half, ahead)
 
 
 @numba.njit(cache=True, parallel=True)
-def pieces_parallel(x, half, winners, threads):
+def pieces_parallel(x, half, ahead, winners, threads):
     """Pieces in one contiguous share a thread."""
     tasks = winners.shape[0] * winners.shape[1]
     for t in numba.prange(threads):
-        pieces(x, half, winners, t * tasks // threads, (t + 1) * tasks // threads)
+        pieces(x, half, ahead, winners, t * tasks // threads, (t + 1) * tasks // threads)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -284,6 +294,10 @@ def _tile(x, n, stride, width, best, where, half):
         while k < width:
             at = min(k, width - w)
             top, place = simd.load(best, at), simd.load_as(where, at, lane)
+            if width == stride:
+                # Elsewhere the next rows begin in other pages, whose addresses cost more than is won.
+                for ahead in range(8, 12):
+                    simd.prefetch(row, ahead * stride + at)
             a, b = _get(row, at, half), _get(row, stride + at, half)
             nan = nan + simd.widened(simd.unordered(a, b), a)
             place = simd.select(simd.greater(a, top), simd.splat(lane, j), place)
@@ -434,6 +448,91 @@ def _column(x, n, half):
         if _better(value, top):
             best, top = j, value
     return best
+
+
+# Short rows of a few registers: all at once, and the bits of the lanes that have the maximum.
+
+
+@register_jitable
+def _has(v, top, at):
+    """The lanes of v that equal top, as bits from bit `at` on."""
+    return simd.mask_bits(simd.equal(v, top)) << np.uint64(at)
+
+
+def _rows_of(registers):
+    """A function as `few`, for rows of up to a number of registers that is known when it is compiled."""
+
+    @numba.njit(error_model="numpy")
+    def rows(x, out, n, first, end):
+        like = simd.register(x)
+        w = simd.lanes(like)
+        last = n - w
+        for begin in range(first, end, BATCH):
+            stop = min(end, begin + BATCH)
+            seen = like
+            for i in range(begin, stop):
+                row = simd.offset(x, i * n)
+                simd.prefetch(row, AHEAD * w)
+                # The last register begins within the one before it: what both hold is found twice in one place.
+                top = some = simd.load_as(row, last, like)
+                for k in range(registers - 1):
+                    v = simd.load_as(row, min(k * w, last), like)
+                    top, some = simd.maximum(v, top), some + v
+                seen = seen + some
+                top = simd.splat(top, simd.reduce_max(top))
+                bits = _has(simd.load_as(row, last, like), top, last)
+                for k in range(registers - 1):
+                    at = min(k * w, last)
+                    bits |= _has(simd.load_as(row, at, like), top, at)
+                simd.put(out, i, simd.lowest_bit(bits))
+            # A sum of all is NaN if one is; also of two infinities, where nothing is lost but time.
+            if simd.some(simd.unordered(seen, seen)):
+                for i in range(begin, stop):
+                    simd.put(out, i, _column(simd.offset(x, i * n), n, None))
+
+    return rows
+
+
+_2, _3, _4, _5, _6, _7, _8 = (_rows_of(registers) for registers in range(2, 9))
+_10, _12, _14, _16 = (_rows_of(registers) for registers in range(10, 17, 2))
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def few(x, out, first, end):
+    """Rows first to end of x (outer, n, 1), n from one register to 64."""
+    n = x.shape[1]
+    x, out = simd.data(x), simd.data(out)
+    w = simd.lanes(simd.register(x))
+    if n <= 2 * w:
+        _2(x, out, n, first, end)
+    elif n <= 3 * w:
+        _3(x, out, n, first, end)
+    elif n <= 4 * w:
+        _4(x, out, n, first, end)
+    elif n <= 5 * w:
+        _5(x, out, n, first, end)
+    elif n <= 6 * w:
+        _6(x, out, n, first, end)
+    elif n <= 7 * w:
+        _7(x, out, n, first, end)
+    elif n <= 8 * w:
+        _8(x, out, n, first, end)
+    elif n <= 10 * w:
+        _10(x, out, n, first, end)
+    elif n <= 12 * w:
+        _12(x, out, n, first, end)
+    elif n <= 14 * w:
+        _14(x, out, n, first, end)
+    else:
+        _16(x, out, n, first, end)
+
+
+@numba.njit(cache=True, parallel=True)
+def few_parallel(x, out, threads):
+    """Rows in one contiguous share a thread."""
+    outer = x.shape[0]
+    for t in numba.prange(threads):
+        few(x, out, t * outer // threads, (t + 1) * outer // threads)
 
 
 # Short rows: as many of them as a vector has lanes are transposed into a tile.

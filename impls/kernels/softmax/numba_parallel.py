@@ -149,17 +149,6 @@ def _zero_overload(x):
     return lambda x: simd.zeros_f32()
 
 
-def _register(x):
-    """As `_zero`, of the width of the processor's registers."""
-
-
-@overload(_register)
-def _register_overload(x):
-    if x.dtype is numba.types.float64:
-        return lambda x: simd.register_f64()
-    return lambda x: simd.register_f32()
-
-
 def _scratch(x, size):
     """An uninitialised array of the type that x is computed in."""
 
@@ -392,7 +381,7 @@ def rows(x, out, streaming, first, end):
     if first >= end:
         return spare.size
     x, out, work = simd.data(x), simd.data(out), simd.data(spare)
-    zero, register = _zero(x), _register(x)
+    zero, register = _zero(x), simd.register(_zero(x))
     line, scratch = simd.offset(work, 16), simd.offset(work, 48)
     guess = _guess(simd.offset(x, first * n), n, register)
     factor = zero, zero
@@ -477,7 +466,7 @@ def long_sums(x, out, keep, tops, totals, first, end):
     n, pieces = x.shape[1], tops.shape[1]
     spare = _scratch(x, 0)
     x, out, nowhere = simd.data(x), simd.data(out), simd.data(spare)
-    register = _register(x)
+    register = simd.register(_zero(x))
     for task in range(first, end):
         i, p = task // pieces, task % pieces
         a, b = p * n // pieces, (p + 1) * n // pieces
@@ -492,7 +481,7 @@ def long_quotients(x, out, keep, tops, high, total, first, end):
     n, pieces = x.shape[1], tops.shape[1]
     spare = _scratch(x, 0)
     x, out, nowhere = simd.data(x), simd.data(out), simd.data(spare)
-    zero, register = _zero(x), _register(x)
+    zero, register = _zero(x), simd.register(_zero(x))
     for back in range(end - first):
         task = end - 1 - back
         i, p = task // pieces, task % pieces
