@@ -639,6 +639,17 @@ def some(typing: Any, mask: Any) -> Any:
 
 
 @intrinsic
+def every(typing: Any, mask: Any) -> Any:
+    """Whether all lanes of a mask are set."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        word = ir.IntType(mask.lanes)
+        return builder.icmp_unsigned("==", builder.bitcast(args[0], word), ir.Constant(word, -1))
+
+    return types.boolean(mask), codegen
+
+
+@intrinsic
 def mask_bits(typing: Any, mask: Any) -> Any:
     """A mask as an unsigned 64-bit integer: bit i is lane i."""
 

@@ -137,17 +137,26 @@ def origin_of_row(top):
 
 
 def is_near(guess, like):
-    """Whether `from_guess` serves for the scalar guess: `origin` would subtract nothing from x."""
+    """Whether `from_guess` serves for a guess, or for every lane of it: `origin` would subtract nothing from x."""
     raise NotImplementedError("is_near works in compiled functions")
 
 
 @overload(is_near)
 def _is_near(guess, like):
-    def compare(guess, like):
+    if isinstance(guess, simd.Vector):
+
+        def every(guess, like):
+            limit = _limit(like)
+            below = simd.greater(simd.splat(guess, limit), guess)
+            return simd.every(below & simd.greater(guess, simd.splat(guess, -limit)))
+
+        return every
+
+    def scalar(guess, like):
         limit = _limit(like)
         return -limit < guess and guess < limit
 
-    return compare
+    return scalar
 
 
 @register_jitable
@@ -156,8 +165,19 @@ def kept(start):
     return start[0], start[1], start[2], _kept(start[1])
 
 
+def _in_lanes(guess, like):
+    """A vector of a guess."""
+
+
+@overload(_in_lanes)
+def _in_lanes_overload(guess, like):
+    if isinstance(guess, simd.Vector):
+        return lambda guess, like: guess
+    return lambda guess, like: simd.splat(like, guess)
+
+
 def from_guess(guess, like):
-    """The `origin` of a scalar guess at a maximum, for vectors such as `like` whose x may lie above it.
+    """The `origin` of a guess at a maximum, a scalar or lane by lane, for vectors such as `like` of x also above it.
 
     `is_sound` of the sum of the weights tells whether they lay too far above, or one was NaN.
     """
@@ -172,7 +192,7 @@ def _from_guess(guess, like):
     above = REACH[str(like.element)] + 1
 
     def start(guess, like):
-        top, constants = simd.splat(like, guess), _kept(like)
+        top, constants = _in_lanes(guess, like), _kept(like)
         k = simd.fma(top, constants[0], simd.splat(like, half)) - simd.splat(like, half)
         lower, upper = top + simd.splat(like, lowest), top + simd.splat(like, above)
         return None, lower, simd.splat(like, shifted) - k, constants, upper
@@ -192,7 +212,7 @@ def _reach(like):
 
 
 def is_sound(total, like):
-    """Whether no x of a sum of weights `from_guess` was NaN, or too far above the guess."""
+    """Whether no x of a sum of weights `from_guess`, or of one of its lanes, was NaN or too far above the guess."""
     raise NotImplementedError("is_sound works in compiled functions")
 
 
@@ -200,6 +220,8 @@ def is_sound(total, like):
 def _is_sound(total, like):
     name = str(like.element)
     limit = math.exp(REACH[name]) * 2.0 ** SHIFT[name]
+    if isinstance(total, simd.Vector):
+        return lambda total, like: simd.every(simd.greater(simd.splat(total, limit), total))
     return lambda total, like: total < limit
 
 
@@ -299,7 +321,7 @@ def _weights64(x, start):
 
 
 def reciprocal(total, like):
-    """1 / total, a float64 vector or scalar, as a high and a low vector of the type of `like`."""
+    """1 / total as a high and a low vector of the type of `like`; total is of float64 or, a vector, of that type."""
     raise NotImplementedError("reciprocal works in compiled functions")
 
 
@@ -314,16 +336,16 @@ def _reciprocal(total, like):
             return simd.splat(like, high), simd.splat(like, 1 / total - np.float64(high))
 
         return reciprocal_scalar
-    if like.element is types.float64:
+    if like.element == total.element:
 
-        def reciprocal64(total, like):
+        def same(total, like):
             one = simd.splat(total, 1)
             high = one / total
             if not simd.fused(total):
                 return high, simd.splat(total, 0)
             return high, simd.fma(simd.splat(total, 0) - high, total, one) * high
 
-        return reciprocal64
+        return same
 
     def reciprocal32(total, like):
         exact = simd.splat(total, 1) / total

@@ -77,6 +77,8 @@ def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
         # Weights that take more than a core's nearest cache wait in the rows of out; float16 has no room for them.
         direct = vectors < TILE_VECTORS and x.itemsize > 2 and inner >= lanes
         tile = (TILE_VECTORS if direct else max(1, vectors)) * lanes
+        if outer < threads:
+            tile = min(tile, max(1, inner * outer // threads // lanes) * lanes)
         tasks = outer * _tiles(inner, lanes, tile)
         if not (threads > 1 and tasks > 1 and in_parallel(strided_parallel, a, b, tile, direct, tasks, threads)):
             strided(a, b, tile, direct, 0, tasks)
@@ -535,6 +537,44 @@ def _highest(x, n, stride, top):
     return high
 
 
+def _start(top, guessed):
+    """The origin of tops, which are those of their columns or, where `guessed` is not None, guesses at them."""
+
+
+@overload(_start)
+def _start_overload(top, guessed):
+    if guessed is numba.types.none:
+        return lambda top, guessed: origin(top)
+    return lambda top, guessed: from_guess(top, top)
+
+
+@numba.njit(error_model="numpy")
+def _weigh_tile(x, n, stride, width, tops, totals, buffer, step, guessed):
+    """Weights down `width` columns of x relative to tops; their sums to totals[:width], of float64."""
+    zero = _zero(x)
+    wide = simd.convert(zero, simd.zeros_f64())
+    w = simd.lanes(zero)
+    ahead = BLOCK * stride if width == stride else width  # in the same rows, if the next ones are in other pages
+    for k in range(0, width, w):
+        simd.store(totals, k, wide)
+        simd.store(totals, width + k, wide)
+    # Some rows at a time, so that memory is read in the order in which it lies.
+    for j in range(0, n, BLOCK):
+        end = min(n, j + BLOCK)
+        for k in range(0, width, w):
+            start = _start(simd.load_as(tops, k, zero), guessed)
+            partial = zero
+            for i in range(j, end):
+                simd.prefetch(x, i * stride + k + ahead)
+                e = weights(_get(x, i * stride + k, zero), start)
+                simd.store(buffer, i * step + k, e)
+                partial = partial + e
+            total, lost = simd.load_as(totals, k, wide), simd.load_as(totals, width + k, wide)
+            total, lost = _add(total, lost, simd.convert(partial, wide))
+            simd.store(totals, k, total)
+            simd.store(totals, width + k, lost)
+
+
 @numba.njit(error_model="numpy")
 def _tile(x, n, stride, width, sums, totals, buffer, step):
     """Weights down `width` columns of x, whose rows lie `stride` apart, into rows of buffer `step` apart.
@@ -544,45 +584,27 @@ def _tile(x, n, stride, width, sums, totals, buffer, step):
     zero = _zero(x)
     wide = simd.convert(zero, simd.zeros_f64())
     w = simd.lanes(zero)
-    k = 0
-    while k < width:
-        simd.store(sums, width + k, simd.splat(zero, -np.inf))
-        simd.store(totals, k, wide)
-        simd.store(totals, width + k, wide)
-        k += w
-    # Some rows at a time, so that memory is read in the order in which it lies.
-    j = 0
-    while j < n:
-        end = min(n, j + BLOCK)
-        k = 0
-        while k < width:
-            top = _highest(simd.offset(x, j * stride + k), end - j, stride, simd.load_as(sums, width + k, zero))
-            simd.store(sums, width + k, top)
-            k += w
-        j = end
-    j = 0
-    while j < n:
-        end = min(n, j + BLOCK)
-        k = 0
-        while k < width:
-            start = origin(simd.load_as(sums, width + k, zero))
-            partial = zero
-            for i in range(j, end):
-                e = weights(_get(x, i * stride + k, zero), start)
-                simd.store(buffer, i * step + k, e)
-                partial = partial + e
-            total, lost = simd.load_as(totals, k, wide), simd.load_as(totals, width + k, wide)
-            total, lost = _add(total, lost, simd.convert(partial, wide))
-            simd.store(totals, k, total)
-            simd.store(totals, width + k, lost)
-            k += w
-        j = end
-    k = 0
-    while k < width:
+    sound = True
+    for k in range(0, width, w):
+        guess = simd.maximum(_get(x, k, zero), _get(x, (n - 1) * stride + k, zero))
+        simd.store(sums, k, guess)
+        sound = sound and is_near(guess, zero)
+    if sound:
+        _weigh_tile(x, n, stride, width, sums, totals, buffer, step, True)
+        for k in range(0, width, w):
+            sound = sound and is_sound(simd.convert(simd.load_as(totals, k, wide), zero), zero)
+    if not sound:
+        for k in range(0, width, w):
+            simd.store(sums, k, simd.splat(zero, -np.inf))
+        for j in range(0, n, BLOCK):
+            for k in range(0, width, w):
+                row = simd.offset(x, j * stride + k)
+                simd.store(sums, k, _highest(row, min(n - j, BLOCK), stride, simd.load_as(sums, k, zero)))
+        _weigh_tile(x, n, stride, width, sums, totals, buffer, step, None)
+    for k in range(0, width, w):
         high, low = reciprocal(simd.load_as(totals, k, wide), zero)
         simd.store(sums, k, high)
         simd.store(sums, width + k, low)
-        k += w
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -769,24 +791,30 @@ def narrow_parallel(x, out, threads):
 
 
 @register_jitable
-def _lanes(x, n, buffer, zero):
-    """`_tile` for one vector of columns and few rows, with everything in registers; returns the factors."""
+def _weigh_lanes(x, n, start, buffer, zero):
+    """Weights of n vectors of x into buffer; returns their sums."""
     w = simd.lanes(zero)
-    top = _highest(x, n, w, simd.splat(zero, -np.inf))
-    start = origin(top)
-    wide = simd.convert(zero, simd.zeros_f64())
-    total = wide
-    j = 0
-    while j < n:
-        end = min(n, j + BLOCK)
+    total = zero
+    for j in range(0, n, BLOCK):
         partial = zero
-        for i in range(j, end):
+        for i in range(j, min(n, j + BLOCK)):
             e = weights(_get(x, i * w, zero), start)
             simd.store(buffer, i * w, e)
             partial = partial + e
-        total = total + simd.convert(partial, wide)
-        j = end
-    return reciprocal(total, zero)
+        total = total + partial
+    return total
+
+
+@register_jitable
+def _lanes(x, n, buffer, zero):
+    """As `_weigh_lanes`; returns the reciprocals of the sums. For few vectors: all that is added up has the type of x."""
+    guess = simd.maximum(_get(x, 0, zero), _get(x, (n - 1) * simd.lanes(zero), zero))
+    if is_near(guess, zero):
+        total = _weigh_lanes(x, n, from_guess(guess, zero), buffer, zero)
+        if is_sound(total, zero):
+            return reciprocal(total, zero)
+    top = _highest(x, n, simd.lanes(zero), simd.splat(zero, -np.inf))
+    return reciprocal(_weigh_lanes(x, n, origin(top), buffer, zero), zero)
 
 
 @register_jitable
