@@ -321,12 +321,22 @@ def zeros_f64(typing: Any) -> Any:
     return _zeros(Vector(types.float64, VECTOR_BYTES // 8))
 
 
+def _zeros_like(like: Any, size: int) -> Any:
+    element = like.element if isinstance(like, Vector) else like.dtype
+    kind = Vector(element, size // (element.bitwidth // 8))
+    return kind(like), _zeros(kind)[1]
+
+
 @intrinsic
 def register(typing: Any, like: Any) -> Any:
     """Zeros of the type of the elements of `like` (a vector or a pointer), a register full of them or 32 bytes."""
-    element = like.element if isinstance(like, Vector) else like.dtype
-    kind = Vector(element, max(VECTOR_BYTES // 2, _register_bytes()) // (element.bitwidth // 8))
-    return kind(like), _zeros(kind)[1]
+    return _zeros_like(like, max(VECTOR_BYTES // 2, _register_bytes()))
+
+
+@intrinsic
+def half_line(typing: Any, like: Any) -> Any:
+    """32 bytes of zeros of the type of the elements of `like` (a vector or a pointer)."""
+    return _zeros_like(like, VECTOR_BYTES // 2)
 
 
 @functools.cache

@@ -23,6 +23,9 @@ with an FMA instruction; without one the rounding of x - top adds to it, which n
 The part in |d| is ln 2 held in one float32. x further below top is taken as top - 104 or - 746, where weights / (a
 sum of at least 2**(SHIFT - 1)) round to 0, so that -inf gives exactly 0. A top that is infinite or NaN makes every
 weight NaN. A NaN in x must be seen by the caller, when it looks for top: here it is lost.
+
+Where top is not known, `weights(x, from_guess(guess))` are the same times a power of 2, as long as top is at least the
+guess and at most REACH above it. x beyond that and NaN become so large a weight that `is_sound` of the sum is false.
 """
 
 from __future__ import annotations
@@ -37,8 +40,8 @@ from . import simd
 
 SHIFT = {"float32": 26, "float64": 60}  # the last weight, at the lower end, is then still a normal number
 
-# How far above the number that weights are relative to x may lie: sums of 2**31 of them and their reciprocals are then
-# normal numbers still, and the weights of x - top >= _LOWEST are what they would be relative to top, times a power of 2.
+# How far x may lie above the number that weights are relative to: sums of 2**31 of them and their reciprocals are normal
+# numbers still, and weights of x - top >= _LOWEST are what they would be relative to top, times a power of 2.
 REACH = {"float32": 40.0, "float64": 500.0}
 
 _LOG2_E = 1.4426950408889634
@@ -249,7 +252,11 @@ def _ratio(top, base):
     def power(top, base):
         start, end = origin(base), origin(top)
         largest = simd.reduce_max(top)
-        if simd.reduce_max(start[0]) != 0 or simd.reduce_max(end[0]) != 0 or largest > simd.reduce_max(base) + reach(base):
+        if (
+            simd.reduce_max(start[0]) != 0
+            or simd.reduce_max(end[0]) != 0
+            or largest > simd.reduce_max(base) + reach(base)
+        ):
             return 0.0
         return 2.0 ** np.float64(simd.reduce_max(start[2] - end[2]))
 

@@ -17,20 +17,23 @@ from ...registry import implements
 from ...threads import in_parallel
 from ...views import plain
 
-# Measured side by side with other values, one thread, float32 and float64, AMD Zen 3 with AVX2: BLOCK (4, 8),
-# TILE_VECTORS (16 to 128), FEW (4 to 64), NEAR (0 to 64 KiB), and SHORT, where transposed rows and rows of their own
-# take equally long. PIECE is not measured.
-# Bytes from which a call is shared out among threads. Measured with two, float32 and float64, inner 1 and 64: 4 to 41%
-# faster in rows of 8 and 64, 17% slower to level in rows of 1024; at half of it 36% slower to 11% faster.
-PARALLEL = 1 << 18
+# What is said to be measured was so side by side with other values, on an AMD Zen 3 with AVX2, as were on one thread
+# BLOCK (4, 8), TILE_VECTORS (16 to 128), DOWN (4 to 64) and NEAR (0 to 64 KiB). PIECE is not measured.
+# Bytes from which a call is shared out among threads. With two, float32, inner 1 and 64: 4 to 26% faster in rows of 8,
+# 64 and 1024, but 19% slower in one x[i] of 1024 x 64; at half of it 26% slower to 9% faster.
+PARALLEL = 1 << 19
 PIECE = 1 << 17  # bytes of a piece of a long row
+# Vectors ahead of those at work that are fetched, up to the size of the last cache: up to 20% faster; beyond it what
+# the processor fetches by itself is up to 18% faster.
 FETCH = 32
-AHEAD = 128
-BATCH = 64
+FETCH_FEW = 128  # the same for rows of up to 64, in registers: up to 1.7 times faster at 8 columns of float64
+FETCH_ROWS = 8  # the same for strided rows: up to 1.6 times faster in float64, 1.16 times in float32
+BATCH = 64  # rows of up to 64 that are looked through for a NaN at a time
 BLOCK = 4  # vectors whose maximum is taken before it is compared with the best so far
 TILE_VECTORS = 128  # vectors of the inner axis that are searched together
-FEW = 16  # rows up to which a strided maximum and its position stay in registers
+DOWN = 16  # rows up to which a strided maximum and its position stay in registers
 NEAR = 1 << 14  # bytes of strided rows up to which they do so for more rows: then the cache holds them all
+FEW, FEW_WIDE = 64, 32  # columns of rows that are searched in registers; of integers of 8 bytes, for lack of a maximum
 SHORT = 3  # vectors of columns below which rows are transposed, so that each lane has a row of its own
 
 
@@ -55,7 +58,7 @@ def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
             strided(a, winners, half, 0, tasks)
         if parts > 1:
             merge(a, winners, b, half)
-    elif x.itemsize >= 4 and lanes // 2 <= n <= (64 if x.dtype.kind == "f" or x.itemsize == 4 else 32):
+    elif x.itemsize >= 4 and lanes // 2 <= n <= (FEW_WIDE if x.itemsize == 8 and x.dtype.kind in "iu" else FEW):
         if not (threads > 1 and in_parallel(few_parallel, a, b, threads)):
             few(a, b, 0, outer)
     elif n < lanes or (n < SHORT * lanes and x.itemsize > 1):
@@ -296,7 +299,7 @@ def _tile(x, n, stride, width, best, where, half):
             top, place = simd.load(best, at), simd.load_as(where, at, lane)
             if width == stride:
                 # Elsewhere the next rows begin in other pages, whose addresses cost more than is won.
-                for ahead in range(8, 12):
+                for ahead in range(FETCH_ROWS, FETCH_ROWS + 4):
                     simd.prefetch(row, ahead * stride + at)
             a, b = _get(row, at, half), _get(row, stride + at, half)
             nan = nan + simd.widened(simd.unordered(a, b), a)
@@ -398,7 +401,7 @@ def strided(x, winners, half, first, end):
     parts = winners.shape[1]
     w = simd.VECTOR_BYTES // x.itemsize
     tile = TILE_VECTORS * w
-    down = parts == 1 and (n <= FEW or n * inner * x.itemsize <= NEAR)
+    down = parts == 1 and (n <= DOWN or n * inner * x.itemsize <= NEAR)
     tops = np.empty(tile, x.dtype)
     positions = _positions(x, tile)
     x, winners, best = simd.data(x), simd.data(winners), simd.data(tops)
@@ -450,7 +453,7 @@ def _column(x, n, half):
     return best
 
 
-# Short rows of a few registers: all at once, and the bits of the lanes that have the maximum.
+# Short rows, as some vectors of half a line each: all at once, and the bits of the lanes that have the maximum.
 
 
 @register_jitable
@@ -459,12 +462,12 @@ def _has(v, top, at):
     return simd.mask_bits(simd.equal(v, top)) << np.uint64(at)
 
 
-def _rows_of(registers):
-    """A function as `few`, for rows of up to a number of registers that is known when it is compiled."""
+def _rows_of(vectors):
+    """A function as `few`, for rows of up to a number of vectors that is known when it is compiled."""
 
     @numba.njit(error_model="numpy")
     def rows(x, out, n, first, end):
-        like = simd.register(x)
+        like = simd.half_line(x)
         w = simd.lanes(like)
         last = n - w
         for begin in range(first, end, BATCH):
@@ -472,16 +475,16 @@ def _rows_of(registers):
             seen = like
             for i in range(begin, stop):
                 row = simd.offset(x, i * n)
-                simd.prefetch(row, AHEAD * w)
-                # The last register begins within the one before it: what both hold is found twice in one place.
+                simd.prefetch(row, FETCH_FEW * w)
+                # The last vector begins within the one before it: what both hold is found twice in one place.
                 top = some = simd.load_as(row, last, like)
-                for k in range(registers - 1):
+                for k in range(vectors - 1):
                     v = simd.load_as(row, min(k * w, last), like)
                     top, some = simd.maximum(v, top), some + v
                 seen = seen + some
                 top = simd.splat(top, simd.reduce_max(top))
                 bits = _has(simd.load_as(row, last, like), top, last)
-                for k in range(registers - 1):
+                for k in range(vectors - 1):
                     at = min(k * w, last)
                     bits |= _has(simd.load_as(row, at, like), top, at)
                 simd.put(out, i, simd.lowest_bit(bits))
@@ -493,16 +496,16 @@ def _rows_of(registers):
     return rows
 
 
-_2, _3, _4, _5, _6, _7, _8 = (_rows_of(registers) for registers in range(2, 9))
-_10, _12, _14, _16 = (_rows_of(registers) for registers in range(10, 17, 2))
+_2, _3, _4, _5, _6, _7, _8 = (_rows_of(vectors) for vectors in range(2, 9))
+_10, _12, _14, _16 = (_rows_of(vectors) for vectors in range(10, 17, 2))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def few(x, out, first, end):
-    """Rows first to end of x (outer, n, 1), n from one register to 64."""
+    """Rows first to end of x (outer, n, 1), n from half a line to FEW."""
     n = x.shape[1]
     x, out = simd.data(x), simd.data(out)
-    w = simd.lanes(simd.register(x))
+    w = simd.lanes(simd.half_line(x))
     if n <= 2 * w:
         _2(x, out, n, first, end)
     elif n <= 3 * w:

@@ -1,8 +1,10 @@
 """Softmax in Numba on all CPU cores: SIMD vectors within a thread, prange over shares of the work.
 
 Every regime is a function over a range of tasks, for one thread, and a parallel one that gives each thread a share.
-Within a regime a row (or a tile of rows) passes three times through a core's cache: maximum, weights and their sum,
-quotients. Sums go on in float64 after at most BLOCK additions in the type of x, so that errors do not grow with n.
+A row (or a tile of rows) passes twice through a core's cache: weights and their sum, quotients. Weights are relative to
+a guess at the maximum, from the row's first and last elements, for which the sum shows whether it served; if not, the
+maximum is sought and the weights are computed again. A guess changes weights by a power of 2, which cancels. Sums go on
+in float64 after a fixed number of additions in the type of x, so that errors do not grow with n.
 """
 
 from __future__ import annotations
@@ -34,24 +36,28 @@ from ...vector_math import (
 )
 from ...views import plain
 
-# Bytes from which a call is shared out among threads. Measured with two, AMD Zen 3, rows of 8, 64 and 1024, inner 1 and
-# 64: 6 to 38% faster in float32 and 23 to 43% in float64; at half of it 17% slower to 13% faster in float32.
-PARALLEL = 1 << 16
+# What is said to be measured was so side by side with other values, on an AMD Zen 3 with 32 MiB of last cache.
+# Bytes from which a call is shared out among threads. With two, float32, rows of 8, 64 and 1024, inner 1 and 64: 3 to
+# 37% faster, but for one x[i] of 1024 x 64, which is one task; at half of it level to 32% slower.
+PARALLEL = 1 << 17
+# Elements ahead of those at work that are fetched: up to 2.4 times faster beyond the caches, up to 33% within.
 FETCH = 1024
+# Bytes of a row up to which its weights wait apart from out. One thread: 12 to 22% faster at 96 to 256 columns of
+# float32, level at 512; 5 to 12% faster at 96 and 128 of float64, level at 256, and at 512 to 2000 16 to 23% slower.
 APART = 1 << 11
 LEAST = 16  # columns that a row needs to be worked on by itself
-# Vectors of columns below which rows are transposed, so that each lane has a row of its own. Measured on one thread
-# with 2^20 elements, AMD Zen 3: as fast as rows of their own at about 90 columns of float32 and 32 of float64.
-SHORT = 5
+# Columns below which rows are transposed, so that each lane has a row of its own, of float64 and of others. Rows of
+# their own are as fast at 64 to 96 columns of float32, and in float64 13% faster at 32.
+SHORT_WIDE, SHORT = 32, 80
 SPLIT = 1 << 16  # columns from which a row is shared out among threads that would have none
 PIECE = 1 << 13  # columns of a piece
-# Columns up to which a row's maximum is sought before the row above it is weighed, and its quotients are computed after
-# the weights of the row below: each waits for a number that a whole row's vectors lead to. Measured on one thread, AMD
-# Zen 3, float32: 13% faster at 128 columns, 8% at 256, 3% at 1000, no difference at 2048.
+# Columns up to which a row's quotients are computed after the weights of the row below: they wait for the row's sum.
+# One thread: 12 to 14% faster at 80 to 128 columns of float32, 10% at 256, 3% at 1000; in float64 9% at 64, 2% at 128.
 AHEAD = 2048
-BLOCK = 16  # vectors added up before their sum is added to others
+BLOCK = 16  # vectors, or pairs of them, added up before their sum is added to others
 TILE = 1 << 15  # bytes of weights that a strided tile may keep
 TILE_VECTORS = 8
+NEAR = 1024  # columns between strided rows up to which the rows below are fetched, and beyond which the next tile is
 
 
 @implements(dtypes=("float16", "float32", "float64"), threads="many")
@@ -77,19 +83,19 @@ def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
         # Weights that take more than a core's nearest cache wait in the rows of out; float16 has no room for them.
         direct = vectors < TILE_VECTORS and x.itemsize > 2 and inner >= lanes
         tile = (TILE_VECTORS if direct else max(1, vectors)) * lanes
-        if outer < threads:
-            tile = min(tile, max(1, inner * outer // threads // lanes) * lanes)
         tasks = outer * _tiles(inner, lanes, tile)
         if not (threads > 1 and tasks > 1 and in_parallel(strided_parallel, a, b, tile, direct, tasks, threads)):
             strided(a, b, tile, direct, 0, tasks)
-    elif n < LEAST or (n < SHORT * lanes and outer >= lanes):
+    elif n < LEAST or (n < (SHORT_WIDE if x.itemsize == 8 else SHORT) and outer >= lanes):
         if not (threads > 1 and in_parallel(short_parallel, a, b, threads)):
             short(a, b, 0, outer)
     else:
         row, cache = n * x.itemsize, last_level()
-        # Stores that bypass the caches pay off once these could not hold the result anyway, and hold a row's weights.
+        # Stores that bypass the caches pay off once these could not hold the result anyway, but hold a row's weights:
+        # up to 1.5 times faster in float32 and 1.3 times in float64 beyond the caches, and up to 45% slower within.
         streaming = x.itemsize > 2 and 2 * x.nbytes >= cache and 4 * threads * row <= cache
         if threads > outer and n >= SPLIT:
+            # Weights computed twice: 30% faster at 2^24 columns of float32, 20% slower at 2^22; in float64 15% slower.
             keep = x.itemsize > 2 and (x.itemsize == 8 or 2 * row <= cache)
             if in_parallel(long_parallel, a, b, keep, threads):
                 return out
@@ -344,15 +350,27 @@ def _scale_streaming(buffer, n, factor, out, zero, line, first, last):
             simd.store(line, n - j - w, tail)
 
 
+@register_jitable
+def _clear_of(x, scratch, zero):
+    """The first line from scratch on, within 4096 bytes, that no load from x shortly after a store to it waits for.
+
+    A load waits for stores before it to an address that is the same modulo 4096: up to 20% of the time of long rows.
+    """
+    apart = (simd.address(x) + 1536) // simd.VECTOR_BYTES * simd.VECTOR_BYTES - simd.address(scratch)
+    return simd.offset(scratch, apart % 4096 * simd.lanes(zero) // simd.VECTOR_BYTES)
+
+
 def _waiting(out, scratch, n, i, apart):
-    """Where the weights of row i wait for their sum: in out, or apart from it in scratch, which has room for two rows."""
+    """Where the weights of row i wait for their sum: in out, or apart from it in scratch, with room for two rows."""
 
 
 @overload(_waiting)
 def _waiting_overload(out, scratch, n, i, apart):
     if out.dtype is numba.types.int16:
         return lambda out, scratch, n, i, apart: simd.offset(scratch, i % 2 * n if n <= AHEAD else 0)
-    return lambda out, scratch, n, i, apart: simd.offset(scratch, i % 2 * n if n <= AHEAD else 0) if apart else simd.offset(out, i * n)
+    return lambda out, scratch, n, i, apart: (
+        simd.offset(scratch, i % 2 * n if n <= AHEAD else 0) if apart else simd.offset(out, i * n)
+    )
 
 
 def _finish(out, scratch, n, i, factor, zero, line, apart, streaming, first, end):
@@ -379,12 +397,13 @@ def rows(x, out, streaming, first, end):
     """Rows first to end of x (outer, n, 1), n at least one vector."""
     n = x.shape[1]
     apart = streaming or x.itemsize == 2 or n * x.itemsize <= APART
-    spare = _scratch(x, 48 + (0 if not apart else 2 * n if n <= AHEAD else n))
+    spare = _scratch(x, 1024 + 48 + (0 if not apart else 2 * n if n <= AHEAD else n))
     if first >= end:
         return spare.size
     x, out, work = simd.data(x), simd.data(out), simd.data(spare)
     zero, register = _zero(x), simd.register(_zero(x))
-    line, scratch = simd.offset(work, 16), simd.offset(work, 48)
+    line = simd.offset(work, 16)
+    scratch = _clear_of(x, simd.offset(work, 48), zero)
     guess = _guess(simd.offset(x, first * n), n, register)
     factor = zero, zero
     for i in range(first, end):
@@ -554,7 +573,7 @@ def _weigh_tile(x, n, stride, width, tops, totals, buffer, step, guessed):
     zero = _zero(x)
     wide = simd.convert(zero, simd.zeros_f64())
     w = simd.lanes(zero)
-    ahead = BLOCK * stride if width == stride else width  # in the same rows, if the next ones are in other pages
+    ahead = BLOCK * stride if stride <= NEAR else width  # the next rows, or where these lie far apart the next tile
     for k in range(0, width, w):
         simd.store(totals, k, wide)
         simd.store(totals, width + k, wide)
@@ -807,7 +826,7 @@ def _weigh_lanes(x, n, start, buffer, zero):
 
 @register_jitable
 def _lanes(x, n, buffer, zero):
-    """As `_weigh_lanes`; returns the reciprocals of the sums. For few vectors: all that is added up has the type of x."""
+    """As `_weigh_lanes`; returns the reciprocals of the sums. For few vectors: all is added up in the type of x."""
     guess = simd.maximum(_get(x, 0, zero), _get(x, (n - 1) * simd.lanes(zero), zero))
     if is_near(guess, zero):
         total = _weigh_lanes(x, n, from_guess(guess, zero), buffer, zero)
