@@ -40,8 +40,8 @@ from . import simd
 
 SHIFT = {"float32": 26, "float64": 60}  # the last weight, at the lower end, is then still a normal number
 
-# How far x may lie above the number that weights are relative to: sums of 2**31 of them and their reciprocals are normal
-# numbers still, and weights of x - top >= _LOWEST are what they would be relative to top, times a power of 2.
+# How far x may lie above the number that weights are relative to: sums of 2**31 of them and their reciprocals are
+# normal numbers still, and weights of x - top >= _LOWEST are what they would be relative to top, times a power of 2.
 REACH = {"float32": 40.0, "float64": 500.0}
 
 _LOG2_E = 1.4426950408889634
