@@ -4,8 +4,9 @@
 implementations in turn, round after round, so that a disturbance meets all of them; asv, which gives each its own
 processes, measures steadier times but compares less well. It writes a CSV file and prints a Markdown table.
 
-One thread is timed by the CPU clock of the process, more by the wall clock. A number of threads is a process of its
-own, because libraries read theirs once. A result that the contract rejects is timed all the same and marked.
+One thread is timed by the CPU clock of the process, more by the wall clock. The number of threads is that of the
+environment, from which libraries read theirs once; ``maxbench side-by-side`` starts a process for each number. A result
+that the contract rejects is timed all the same and marked.
 """
 
 from __future__ import annotations
@@ -13,10 +14,8 @@ from __future__ import annotations
 import argparse
 import csv
 import math
-import os
 import re
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -39,7 +38,6 @@ SETTLE_SECONDS, WARM_SECONDS = 0.05, 0.03
 SWEEP_ELEMENTS = 1 << 24  # the largest n; smaller ones have rows up to workloads.SWEEP_ELEMENTS
 STRIDED_INNER = 64
 CHECKED = 1 << 21  # elements; to check all that large inputs have would take longer than to time them
-_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -270,16 +268,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=Path("side_by_side.csv"), help="the CSV file (%(default)s)")
     parser.add_argument("--operation", nargs="+", choices=list(contract.OPERATIONS), default=list(contract.OPERATIONS))
     parser.add_argument("--dtype", nargs="+", choices=contract.FLOATS, default=["float32", "float64"])
-    parser.add_argument("--threads", nargs="+", type=int, default=sorted({1, threads.count()}))
     parser.add_argument("--case", default="", help="only cells whose name matches this expression")
     parser.add_argument("--step", type=int, default=1, help="every so many-th power of two (%(default)s)")
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args(argv)
-    if len(args.threads) > 1:
-        return _each(args)
-    if threads.count() != args.threads[0]:
-        # Libraries take their number of threads from the environment, before they are loaded.
-        return _again(args, args.threads[0], args.output)
     found: list[Timing] = []
     for operation in args.operation:
         for dtype in args.dtype:
@@ -293,31 +285,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def command(
-    number: int, output: Path, operations: Sequence[str], dtypes: Sequence[str], *, case: str, step: int, rounds: int
+    output: Path, operations: Sequence[str], dtypes: Sequence[str], *, case: str, step: int, rounds: int
 ) -> list[str]:
-    """The words that measure with a number of threads in a process of its own, options as of `main`."""
-    words = [sys.executable, "-m", "bench.side_by_side", "--threads", str(number), "--output", str(output)]
+    """The words that measure in a process of its own, options as of `main`."""
+    words = [sys.executable, "-m", "bench.side_by_side", "--output", str(output)]
     words += ["--operation", *operations, "--dtype", *dtypes, f"--case={case}"]
     return [*words, "--step", str(step), "--rounds", str(rounds)]
-
-
-def _each(args: argparse.Namespace) -> int:
-    found: list[Timing] = []
-    with tempfile.TemporaryDirectory() as folder:
-        for number in args.threads:
-            part = Path(folder) / f"{number}.csv"
-            if status := _again(args, number, part, subprocess.DEVNULL):
-                return status
-            found += read(part)
-    write(args.output, found)
-    print("\n".join(table(found)))
-    return 0
-
-
-def _again(args: argparse.Namespace, number: int, output: Path, stdout: int | None = None) -> int:
-    words = command(number, output, args.operation, args.dtype, case=args.case, step=args.step, rounds=args.rounds)
-    environment = {**os.environ, **dict.fromkeys(_VARIABLES, str(number))}
-    return subprocess.run(words, env=environment, stdout=stdout, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def run(plan: Plan, seen: Callable[[str, int, int], None]) -> tuple[list[Path], 
 def _process(plan: Plan, number: int, output: Path) -> Iterable[str]:
     """One process; yields what it has measured, cell by cell."""
     command = side_by_side.command(
-        number, output, plan.operations, plan.dtypes, case=plan.case, step=plan.step, rounds=plan.rounds
+        output, plan.operations, plan.dtypes, case=plan.case, step=plan.step, rounds=plan.rounds
     )
     variables = {**os.environ, **environment.thread_variables(number)}
     child = subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)

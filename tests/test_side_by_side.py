@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,8 @@ import pytest
 
 from bench import side_by_side
 from bench.side_by_side import CEILING, OURS, Timing
+
+ROOT = Path(__file__).parent.parent
 
 
 def timing(implementation: str, seconds: float, **more: object) -> Timing:
@@ -24,7 +28,7 @@ def timing(implementation: str, seconds: float, **more: object) -> Timing:
 def test_a_command_measures_every_chosen_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "times.csv"
     arguments = ["--output", str(output), "--dtype", "float32", "--case", r"^n = 2\^4", "--rounds", "3"]
-    assert side_by_side.main([*arguments, "--threads", str(side_by_side.threads.count())]) == 0
+    assert side_by_side.main(arguments) == 0
     found = side_by_side.read(output)
     cells = {(t.operation, t.case) for t in found}
     assert cells == {(o, c) for o in ("softmax", "argmax") for c in ("n = 2^4", "n = 2^4, strided")}
@@ -41,15 +45,13 @@ def test_a_command_measures_every_chosen_cell(tmp_path: Path, capsys: pytest.Cap
     assert capsys.readouterr().out.count("| n = 2^4") == 4
 
 
-def test_other_numbers_of_threads_get_processes_of_their_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(Path(__file__).parent.parent)
+def test_the_number_of_threads_is_that_of_the_environment(tmp_path: Path) -> None:
     output = tmp_path / "times.csv"
-    arguments = ["--output", str(output), "--operation", "argmax", "--dtype", "float32", "--case", r"^n = 2\^4$"]
-    assert side_by_side.main([*arguments, "--rounds", "1", "--threads", "1", "2"]) == 0
-    assert {t.threads for t in side_by_side.read(output)} == {1, 2}
-    assert "### argmax, float32, 2 threads" in capsys.readouterr().out
+    words = side_by_side.command(output, ["argmax"], ["float32"], case=r"^n = 2\^4$", step=1, rounds=1)
+    environment = {**os.environ, "NUMBA_NUM_THREADS": "2"}
+    done = subprocess.run(words, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {t.threads for t in side_by_side.read(output)} == {2}
+    assert "### argmax, float32, 2 threads" in done.stdout
 
 
 def test_the_table_shows_wins_and_losses() -> None:

@@ -298,16 +298,34 @@ def _weigh_from(x, n, start, buffer, keep, zero):
     return total
 
 
-@numba.njit(error_model="numpy")
-def _scale(buffer, n, factor, out, zero):
-    """Out of the weights the quotients; buffer may be out."""
-    w = simd.lanes(zero)
-    last = quotient(simd.load_as(buffer, n - w, zero), factor)
-    j = 0
-    while j + w <= n:
-        _put(out, j, quotient(simd.load_as(buffer, j, zero), factor))
-        j += w
-    _put(out, n - w, last)
+def _part(weight, factor):
+    """`quotient` where the sum was put together from sums of pieces: rounded so often that it may come out above 1."""
+
+
+@overload(_part, inline="always")
+def _part_overload(weight, factor):
+    if weight.element is numba.types.float64:
+        return lambda weight, factor: simd.minimum(simd.splat(weight, 1), quotient(weight, factor))  # NaN stays NaN
+    return lambda weight, factor: quotient(weight, factor)
+
+
+def _scaling(by):
+    """A function that turns weights into results."""
+
+    @numba.njit(error_model="numpy")
+    def scale(buffer, n, factor, out, zero):
+        w = simd.lanes(zero)
+        last = by(simd.load_as(buffer, n - w, zero), factor)  # at once, since buffer may be out
+        j = 0
+        while j + w <= n:
+            _put(out, j, by(simd.load_as(buffer, j, zero), factor))
+            j += w
+        _put(out, n - w, last)
+
+    return scale
+
+
+_scale, _scale_piece = _scaling(quotient), _scaling(_part)
 
 
 def _before(out, like):
@@ -463,21 +481,21 @@ def _quotients(x, n, out, top, total):
     begin = -_before(out, top) % (2 * w)  # as registers are at least half a line
     j = 0
     while j < begin:
-        _put(out, j, quotient(weights(_get(x, j, top), start), factor))
+        _put(out, j, _part(weights(_get(x, j, top), start), factor))
         j += w
     j = begin
     while j + 2 * w <= n:
         # The piece after this one lies before it.
         simd.prefetch(x, j + FETCH if j + FETCH < n else j + FETCH - 2 * n)
-        p = quotient(weights(_get(x, j, top), start), factor)
-        q = quotient(weights(_get(x, j + w, top), start), factor)
+        p = _part(weights(_get(x, j, top), start), factor)
+        q = _part(weights(_get(x, j + w, top), start), factor)
         # Together: a line whose halves are stored at different times may be written twice.
         _put_past(out, j, p)
         _put_past(out, j + w, q)
         j += 2 * w
     while j < n:
         j = min(j, n - w)
-        _put(out, j, quotient(weights(_get(x, j, top), start), factor))
+        _put(out, j, _part(weights(_get(x, j, top), start), factor))
         j += w
 
 
@@ -511,7 +529,9 @@ def long_quotients(x, out, keep, tops, high, total, first, end):
         top = simd.splat(zero, high[i])
         power = ratio(top, simd.splat(zero, tops[i, p])) if keep else 0.0
         if power > 0:
-            _scale(_buffer(to, nowhere), b - a, reciprocal(total[i] * math.exp(excess(top)) * power, zero), to, zero)
+            _scale_piece(
+                _buffer(to, nowhere), b - a, reciprocal(total[i] * math.exp(excess(top)) * power, zero), to, zero
+            )
         else:
             _quotients(row, b - a, to, simd.splat(register, high[i]), total[i])
     return spare.size  # keeps it alive
@@ -774,9 +794,9 @@ def narrow_quotients(x, out, high, sums, first, end):
         factor = reciprocal(simd.load_as(sums, i * w, wide), zero)
         a, b = simd.offset(x, i * n * inner), simd.offset(out, i * n * inner)
         if p == pieces - 1:
-            _put(b, n * inner - w, quotient(weights(_get(a, n * inner - w, zero), start), factor))
+            _put(b, n * inner - w, _part(weights(_get(a, n * inner - w, zero), start), factor))
         for j in range(p * vectors // pieces, (p + 1) * vectors // pieces):
-            _put(b, j * w, quotient(weights(_get(a, j * w, zero), start), factor))
+            _put(b, j * w, _part(weights(_get(a, j * w, zero), start), factor))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
