@@ -1,4 +1,4 @@
-"""The regimes of `numba_parallel` where they take another way: guesses that fail, lines that rows share, long pieces."""
+"""The regimes of `numba_parallel` where they take another way: guesses that fail, lines that rows share, pieces."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from impls import agreement, contract
 
 softmax = import_module("impls.kernels.softmax.numba_parallel")
 
-# Short rows, rows up to AHEAD and beyond, few and many strided rows, few long columns, a whole number of vectors or not.
+# Short rows, rows up to AHEAD and beyond, few and many strided rows, few long columns; whole vectors or not.
 SHAPES = [(40, 10, 1), (17, 33, 1), (5, 100, 1), (3, 1001, 1), (3, 3000, 1), (2, 21, 70), (1, 700, 64), (2, 1003, 2)]
 
 
