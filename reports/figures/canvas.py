@@ -113,7 +113,8 @@ def draw(
         )
         drawing.set_dpi(2 * DOTS)
         canvas.print_png(png, metadata={"Software": None, "Description": alt})  # type: ignore[no-untyped-call]
-    return Figure(name, title, alt, svg.getvalue(), png.getvalue(), _inline(svg.getvalue(), name, alt), width)
+    text = _MARGIN.sub("\n", svg.getvalue())
+    return Figure(name, title, alt, text, png.getvalue(), _inline(text, name, alt), width)
 
 
 def cut(heading: str, most: int = 40) -> str:
@@ -141,6 +142,7 @@ def legend(drawing: Drawing, handles: Iterable[Any], names: Iterable[str]) -> No
 
 
 _DROPPED = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>|<title>.*?</title>", re.DOTALL)
+_MARGIN = re.compile(" *\\n *")  # a twentieth of a figure
 _SIZE = re.compile(r'(<svg[^>]*?) width="[^"]*"| height="[\d.]+pt"')
 
 
