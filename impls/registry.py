@@ -173,14 +173,19 @@ def load(operation: str, name: str) -> Implementation:
     return _load(operation, name)
 
 
+_DEFAULTS = ("numba_parallel", "numpy_vectorized")
+
+
 def default(operation: str, dtype: str, size: int) -> Implementation:
     """The implementation used when none is named: the fastest host one that loads and takes x.
 
     Raises:
         Unavailable: none does.
     """
+    if (first := _of_any_size(operation, dtype)) is not None:
+        return first
     reasons = []
-    for name in ("numba_parallel", "numpy_vectorized"):
+    for name in _DEFAULTS:
         try:
             implementation = _load(operation, name)
         except Unavailable as error:
@@ -190,6 +195,17 @@ def default(operation: str, dtype: str, size: int) -> Implementation:
             return implementation
         reasons.append(f"{operation}.{name}: {refusal}")
     raise Unavailable("; ".join(reasons))
+
+
+@functools.cache
+def _of_any_size(operation: str, dtype: str) -> Implementation | None:
+    """The first choice if it takes x of this dtype whatever its size: found out once, as small calls feel it."""
+    try:
+        implementation = _load(operation, _DEFAULTS[0])
+    except Unavailable:
+        return None
+    kernel = implementation.kernel
+    return implementation if kernel.largest is None and dtype in kernel.dtypes else None
 
 
 @functools.cache

@@ -35,7 +35,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     def forget() -> None:
         for module in installed:
             sys.modules.pop(module, None)
-        for cached in (registry._catalogue, registry._load, registry._attempt):
+        for cached in (registry._catalogue, registry._load, registry._attempt, registry._of_any_size):
             cached.cache_clear()
 
     def add(modules: Mapping[str, str], points: Mapping[str, str]) -> Path:
