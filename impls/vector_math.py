@@ -86,12 +86,12 @@ def _constants_overload(like):
     return lambda like: simd.splats(like, values)
 
 
-def _kept(like):
+def _kept_constants(like):
     """`_constants` that stay in registers."""
 
 
-@overload(_kept)
-def _kept_overload(like):
+@overload(_kept_constants)
+def _kept_constants_overload(like):
     values = _D_CONSTANTS if like.element is types.float64 else _S_CONSTANTS
     return lambda like: simd.kept_splats(like, values)
 
@@ -162,10 +162,16 @@ def _is_near(guess, like):
     return scalar
 
 
-@register_jitable
 def kept(start):
-    """An origin for a long loop, in vectors of a register's width."""
-    return start[0], start[1], start[2], _kept(start[1])
+    """An origin, of a guess or not, for a long loop over vectors of a register's width."""
+    raise NotImplementedError("kept works in compiled functions")
+
+
+@overload(kept)
+def _kept_overload(start):
+    if len(start) == 5:
+        return lambda start: (start[0], start[1], start[2], _kept_constants(start[1]), start[4])
+    return lambda start: (start[0], start[1], start[2], _kept_constants(start[1]))
 
 
 def _in_lanes(guess, like):
@@ -195,7 +201,7 @@ def _from_guess(guess, like):
     above = REACH[str(like.element)] + 1
 
     def start(guess, like):
-        top, constants = _in_lanes(guess, like), _kept(like)
+        top, constants = _in_lanes(guess, like), _constants(like)
         k = simd.fma(top, constants[0], simd.splat(like, half)) - simd.splat(like, half)
         lower, upper = top + simd.splat(like, lowest), top + simd.splat(like, above)
         return None, lower, simd.splat(like, shifted) - k, constants, upper

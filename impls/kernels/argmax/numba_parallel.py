@@ -478,11 +478,11 @@ def _rows_of(vectors):
                 row = simd.offset(x, i * n)
                 simd.prefetch(row, FETCH_FEW * w)
                 # The last vector begins within the one before it: what both hold is found twice in one place.
-                top = some = simd.load_as(row, last, like)
+                top = total = simd.load_as(row, last, like)
                 for k in range(vectors - 1):
                     v = simd.load_as(row, min(k * w, last), like)
-                    top, some = simd.maximum(v, top), some + v
-                seen = seen + some
+                    top, total = simd.maximum(v, top), total + v
+                seen = seen + total
                 top = simd.splat(top, simd.reduce_max(top))
                 bits = _has(simd.load_as(row, last, like), top, last)
                 for k in range(vectors - 1):
@@ -497,8 +497,24 @@ def _rows_of(vectors):
     return rows
 
 
-_2, _3, _4, _5, _6, _7, _8 = (_rows_of(vectors) for vectors in range(2, 9))
-_10, _12, _14, _16 = (_rows_of(vectors) for vectors in range(10, 17, 2))
+def _rows_of_least(vectors, *more):
+    """The function of `_rows_of` for the least of several numbers of vectors that hold a row; the last holds any."""
+    these = _rows_of(vectors)
+    if not more:
+        return these
+    others = _rows_of_least(*more)
+
+    @register_jitable
+    def choose(x, out, n, first, end):
+        if n <= vectors * simd.lanes(simd.half_line(x)):
+            these(x, out, n, first, end)
+        else:
+            others(x, out, n, first, end)
+
+    return choose
+
+
+_rows_of_few = _rows_of_least(2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -506,29 +522,7 @@ def few(x, out, first, end):
     """Rows first to end of x (outer, n, 1), n from half a line to FEW."""
     n = x.shape[1]
     x, out = simd.data(x), simd.data(out)
-    w = simd.lanes(simd.half_line(x))
-    if n <= 2 * w:
-        _2(x, out, n, first, end)
-    elif n <= 3 * w:
-        _3(x, out, n, first, end)
-    elif n <= 4 * w:
-        _4(x, out, n, first, end)
-    elif n <= 5 * w:
-        _5(x, out, n, first, end)
-    elif n <= 6 * w:
-        _6(x, out, n, first, end)
-    elif n <= 7 * w:
-        _7(x, out, n, first, end)
-    elif n <= 8 * w:
-        _8(x, out, n, first, end)
-    elif n <= 10 * w:
-        _10(x, out, n, first, end)
-    elif n <= 12 * w:
-        _12(x, out, n, first, end)
-    elif n <= 14 * w:
-        _14(x, out, n, first, end)
-    else:
-        _16(x, out, n, first, end)
+    _rows_of_few(x, out, n, first, end)
 
 
 @numba.njit(cache=True, parallel=True)

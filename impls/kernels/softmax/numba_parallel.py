@@ -136,7 +136,7 @@ def _put_overload(out, i, p):
 
 
 def _put_past(out, i, p):
-    """As `_put`, past the caches if out is of the type that p is computed in, and out[i] begins a register."""
+    """As `_put`, past the caches if out is of the type that p is computed in; out[i] must begin a register."""
 
 
 @overload(_put_past, inline="always")
@@ -254,7 +254,7 @@ def _guess(x, n, zero):
 def _weigh(x, n, guess, buffer, keep, zero):
     """Weights of x[:n] into buffer, if they are to be kept; returns what they are relative to, and their sum."""
     if is_near(guess, zero):
-        total = _weigh_from(x, n, from_guess(guess, zero), buffer, keep, zero)
+        total = _weigh_from(x, n, kept(from_guess(guess, zero)), buffer, keep, zero)
         if is_sound(total, zero):
             return guess, total
     top = _maximum(x, n, zero)
@@ -415,7 +415,8 @@ def rows(x, out, streaming, first, end):
     """Rows first to end of x (outer, n, 1), n at least one vector."""
     n = x.shape[1]
     apart = streaming or x.itemsize == 2 or n * x.itemsize <= APART
-    spare = _scratch(x, 1024 + 48 + (0 if not apart else 2 * n if n <= AHEAD else n))
+    # A line with a vector's room on both sides, what `_clear_of` may leave out, and the rows.
+    spare = _scratch(x, 48 + 1024 + (0 if not apart else 2 * n if n <= AHEAD else n))
     if first >= end:
         return spare.size
     x, out, work = simd.data(x), simd.data(out), simd.data(spare)
@@ -474,7 +475,7 @@ def _combine(tops, totals):
 
 @numba.njit(error_model="numpy")
 def _quotients(x, n, out, top, total):
-    """Softmax of x[:n] from its row's base, a vector, and its sum, past the caches where out is of float32."""
+    """Softmax of x[:n] from its row's base, a vector, and its sum; past the caches, but for float16."""
     w = simd.lanes(top)
     start = kept(origin_of_row(top))
     factor = reciprocal(total * math.exp(excess(top)), top)
@@ -801,7 +802,7 @@ def narrow_quotients(x, out, high, sums, first, end):
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def narrow(x, out):
-    """x (outer, n, inner), n large, inner a divisor of the number of lanes: x is read twice, as in `long`."""
+    """x (outer, n, inner), n large, inner a divisor of the number of lanes: weights are computed twice."""
     outer, _, inner = x.shape
     w, pieces = simd.lanes(_zero(x)), _vectors(x)[1]
     tops = np.empty((outer, inner, (pieces + 1) * (w // inner)))
