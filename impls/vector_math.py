@@ -76,22 +76,22 @@ _D_CONSTANTS = (
 )
 
 
-def _constants(like):
+def constants_of(like):
     """What `weights` multiplies by and adds, as vectors of the type of `like`."""
 
 
-@overload(_constants)
-def _constants_overload(like):
+@overload(constants_of)
+def _constants_of(like):
     values = _D_CONSTANTS if like.element is types.float64 else _S_CONSTANTS
     return lambda like: simd.splats(like, values)
 
 
+def kept_constants(like):
+    """`constants_of` that stay in registers."""
+
+
+@overload(kept_constants)
 def _kept_constants(like):
-    """`_constants` that stay in registers."""
-
-
-@overload(_kept_constants)
-def _kept_constants_overload(like):
     values = _D_CONSTANTS if like.element is types.float64 else _S_CONSTANTS
     return lambda like: simd.kept_splats(like, values)
 
@@ -104,7 +104,7 @@ def _origin(top, limit, lowest, log2_e, half, shifted):
     base = simd.select(near, simd.splat(top, 0), top)
     rest = top - base  # NaN for infinities
     k = simd.fma(rest, simd.splat(top, log2_e), simd.splat(top, half)) - simd.splat(top, half)
-    return base, rest + simd.splat(top, lowest), simd.splat(top, shifted) - k, _constants(top)
+    return base, rest + simd.splat(top, lowest), simd.splat(top, shifted) - k, constants_of(top)
 
 
 def _limit(like):
@@ -170,8 +170,8 @@ def kept(start):
 @overload(kept)
 def _kept_overload(start):
     if len(start) == 5:
-        return lambda start: (start[0], start[1], start[2], _kept_constants(start[1]), start[4])
-    return lambda start: (start[0], start[1], start[2], _kept_constants(start[1]))
+        return lambda start: (start[0], start[1], start[2], kept_constants(start[1]), start[4])
+    return lambda start: (start[0], start[1], start[2], kept_constants(start[1]))
 
 
 def _in_lanes(guess, like):
@@ -201,7 +201,7 @@ def _from_guess(guess, like):
     above = REACH[str(like.element)] + 1
 
     def start(guess, like):
-        top, constants = _in_lanes(guess, like), _constants(like)
+        top, constants = _in_lanes(guess, like), constants_of(like)
         k = simd.fma(top, constants[0], simd.splat(like, half)) - simd.splat(like, half)
         lower, upper = top + simd.splat(like, lowest), top + simd.splat(like, above)
         return None, lower, simd.splat(like, shifted) - k, constants, upper

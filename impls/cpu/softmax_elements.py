@@ -1,0 +1,144 @@
+"""Elements of softmax's arrays as vectors, whatever their type, and what all ways to go through them share.
+
+x is read as vectors of float32 or float64; float16, whose arrays come as int16, is converted in registers.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numba.extending import overload, register_jitable
+
+from .. import simd
+from ..vector_math import from_half, quotient, to_half
+
+BLOCK = 16  # vectors, or pairs of them, added up before their sum is added to others
+
+
+def read(x, i, like):
+    """The vector of the type of `like` from x[i] on."""
+
+
+@overload(read, inline="always")
+def _read(x, i, like):
+    if x.dtype is numba.types.int16:
+        return lambda x, i, like: from_half(simd.load_as(x, i, like))
+    return lambda x, i, like: simd.load_as(x, i, like)
+
+
+def write(out, i, p):
+    """Store a vector of results from out[i] on."""
+
+
+@overload(write, inline="always")
+def _write(out, i, p):
+    if out.dtype is numba.types.int16:
+        return lambda out, i, p: simd.store(out, i, to_half(p, out))
+    return lambda out, i, p: simd.store(out, i, p)
+
+
+def write_past(out, i, p):
+    """As `_put`, past the caches if out is of the type that p is computed in; out[i] must begin a register."""
+
+
+@overload(write_past, inline="always")
+def _write_past(out, i, p):
+    if out.dtype is numba.types.int16:
+        return lambda out, i, p: write(out, i, p)
+    return lambda out, i, p: simd.stream(out, i, p)
+
+
+def zero_like(x):
+    """A vector of zeros of the type that x is computed in."""
+
+
+@overload(zero_like)
+def _zero_like(x):
+    if x.dtype is numba.types.float64:
+        return lambda x: simd.zeros_f64()
+    return lambda x: simd.zeros_f32()
+
+
+def scratch_like(x, size):
+    """An uninitialised array of the type that x is computed in."""
+
+
+@overload(scratch_like)
+def _scratch_like(x, size):
+    kind = np.float64 if x.dtype is numba.types.float64 else np.float32
+    return lambda x, size: np.empty(size, kind)
+
+
+def buffer_of(out, scratch):
+    """Where a row's weights wait for their sum: in the row of out, or for float16 in the scratch row."""
+
+
+@overload(buffer_of)
+def _buffer_of(out, scratch):
+    if out.dtype is numba.types.int16:
+        return lambda out, scratch: scratch
+    return lambda out, scratch: out
+
+
+def either_of(out, scratch, direct):
+    """out, if it is asked for and can hold weights, or else scratch."""
+
+
+@overload(either_of)
+def _either_of(out, scratch, direct):
+    if out.dtype is numba.types.int16:
+        return lambda out, scratch, direct: scratch
+    return lambda out, scratch, direct: out if direct else scratch
+
+
+@register_jitable
+def rest(vector, count):
+    """The vector with its first `count` lanes set to 0."""
+    lane = simd.lane_numbers(vector)
+    return simd.select(simd.greater(simd.splat(lane, count), lane), simd.splat(vector, 0), vector)
+
+
+@register_jitable
+def add(total, lost, term):
+    """Kahan's sum: float64 too drifts over the blocks of a long row."""
+    term = term - lost
+    grown = total + term
+    return grown, (grown - total) - term
+
+
+def before(out, like):
+    """Elements of the type of `like` between the line that out begins in and out."""
+
+
+@overload(before)
+def _before(out, like):
+    size = like.element.bitwidth // 8
+    return lambda out, like: simd.address(out) % simd.VECTOR_BYTES // size
+
+
+def part(weight, factor):
+    """`quotient` where the sum was put together from sums of pieces: rounded so often that it may come out above 1."""
+
+
+@overload(part, inline="always")
+def _part(weight, factor):
+    if weight.element is numba.types.float64:
+        return lambda weight, factor: simd.minimum(simd.splat(weight, 1), quotient(weight, factor))  # NaN stays NaN
+    return lambda weight, factor: quotient(weight, factor)
+
+
+@register_jitable
+def highest(x, n, stride, top):
+    """The largest of top and n vectors of x, `stride` apart, lane by lane; NaN where one is NaN."""
+    # As in `_maximum`, a sum of all shows whether there can be a NaN.
+    total, high = simd.splat(top, 0), top
+    for i in range(n):
+        v = read(x, i * stride, top)
+        total = total + v
+        high = simd.maximum(v, high)
+    if simd.some(simd.unordered(total, total)):
+        high = top
+        for i in range(n):
+            v = read(x, i * stride, top)
+            high = simd.select(simd.beats(v, high), v, high)
+    return high

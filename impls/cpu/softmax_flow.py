@@ -1,0 +1,99 @@
+"""Results in the order of memory, mostly past the caches, where every column has a sum of its own.
+
+A table has a row of columns of x[i] (n, inner) for each of: reciprocals of sums, high and low; and where weights are
+computed from scores: bases, lower ends, rounding numbers (see `vector_math.origin`). Columns follow each other in a
+circle, so the first ones of a row stand again behind its last.
+"""
+
+from __future__ import annotations
+
+import numba
+from numba.extending import register_jitable
+
+from .. import simd
+from ..vector_math import constants_of, kept_constants, quotient, weights
+from .softmax_elements import before, part, read, write, write_past
+
+FETCH = 1024  # elements ahead of those at work that are fetched
+SPARE = 32  # columns that stand again behind the last one, two registers of any processor
+
+
+@register_jitable
+def wrap(row, inner, zero):
+    """Repeat the first columns of a table's row behind its last; inner at least one vector."""
+    w = simd.lanes(zero)
+    for k in range(0, SPARE, w):
+        simd.store(row, inner + k, simd.load_as(row, k, zero))
+
+
+# Results of source[i] on in columns from c on, of weights or of scores.
+
+
+@register_jitable
+def _from_weights(source, i, table, c, size, constants, like):
+    factor = simd.load_as(table, c, like), simd.load_as(table, size + c, like)
+    return quotient(simd.load_as(source, i, like), factor)
+
+
+@register_jitable
+def _from_sums_of_pieces(source, i, table, c, size, constants, like):
+    factor = simd.load_as(table, c, like), simd.load_as(table, size + c, like)
+    return part(simd.load_as(source, i, like), factor)
+
+
+@register_jitable
+def _from_scores(source, i, table, c, size, constants, like):
+    factor = simd.load_as(table, c, like), simd.load_as(table, size + c, like)
+    base, lower = simd.load_as(table, 2 * size + c, like), simd.load_as(table, 3 * size + c, like)
+    start = base, lower, simd.load_as(table, 4 * size + c, like), constants
+    return part(weights(read(source, i, like), start), factor)
+
+
+def _flowing(result, put, fetched):
+    """A function that computes results and stores them by `put`; `fetched`: its source is brought into the caches."""
+
+    @numba.njit(error_model="numpy")
+    def edge(source, out, count, begin, end, table, size, inner, at, zero, line):
+        # In a vector that may begin before the edge and, where all are fewer, end behind what is asked for.
+        first = max(0, min(begin, count - simd.lanes(zero)))
+        p = result(source, first, table, (at + first) % inner, size, constants_of(zero), zero)
+        write(line, 0, p)
+        for k in range(begin, end):
+            simd.put(out, k, simd.get(line, k - first))
+
+    @numba.njit(error_model="numpy")
+    def flow(source, out, count, table, size, inner, at, zero, line):
+        """Results of `count` elements of source, the first in column `at`, into out.
+
+        Lines that are not wholly out's are written by elements: an ordinary store to a line that is also written past
+        the caches fetches it. Fewer elements than a vector has lanes need one that may be read.
+        """
+        register = simd.register(zero)
+        w = simd.lanes(register)
+        constants = kept_constants(register)
+        j = min(count, -before(out, zero) % simd.lanes(zero))
+        if j > 0:
+            edge(source, out, count, 0, j, table, size, inner, at, zero, line)
+        c, step = (at + j) % inner, 2 * w % inner
+        while j + 2 * w <= count:
+            if fetched:
+                simd.prefetch(source, j + FETCH)
+            p = result(source, j, table, c, size, constants, register)
+            q = result(source, j + w, table, c + w, size, constants, register)
+            put(out, j, p)
+            put(out, j + w, q)
+            j += 2 * w
+            c += step
+            if c >= inner:
+                c -= inner
+        while j < count:
+            end = min(count, j + simd.lanes(zero))
+            edge(source, out, count, j, end, table, size, inner, at, zero, line)
+            j = end
+
+    return flow
+
+
+flow_weights = _flowing(_from_weights, write_past, False)
+flow_scores = _flowing(_from_scores, write_past, True)
+flow_in_place = _flowing(_from_sums_of_pieces, write, False)

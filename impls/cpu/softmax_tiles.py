@@ -1,0 +1,197 @@
+"""Softmax over a strided axis, in tiles of columns: each lane has a column of its own."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numba.extending import overload, register_jitable
+
+from .. import simd
+from ..vector_math import from_guess, is_near, is_sound, origin, quotient, reciprocal, weights
+from .softmax_elements import BLOCK, add, before, either_of, highest, read, scratch_like, write, zero_like
+from .softmax_flow import SPARE, flow_weights, wrap
+
+NEAR = 1024  # columns between strided rows up to which the rows below are fetched, and beyond which the next tile is
+
+
+@register_jitable
+def tiles_of(inner, lanes, tile):
+    """Tiles of `tile` columns that inner makes; what is left beyond whole vectors goes with the last."""
+    return max(1, -(-(inner // lanes * lanes) // tile))
+
+
+def start_of(top, guessed):
+    """The origin of tops, which are those of their columns or, where `guessed` is not None, guesses at them."""
+    raise NotImplementedError("start_of works in compiled functions")
+
+
+@overload(start_of)
+def _start_of(top, guessed):
+    if guessed is numba.types.none:
+        return lambda top, guessed: origin(top)
+    return lambda top, guessed: from_guess(top, top)
+
+
+def _hold(buffer, i, vector):
+    """Store a vector from buffer[i] on, if there is a buffer."""
+
+
+@overload(_hold, inline="always")
+def _hold_overload(buffer, i, vector):
+    if buffer is numba.types.none:
+        return lambda buffer, i, vector: None
+    return lambda buffer, i, vector: simd.store(buffer, i, vector)
+
+
+@numba.njit(error_model="numpy")
+def weigh_columns(x, n, stride, begin, width, last, tops, totals, lost, buffer, step, guessed, ahead):
+    """Weights down columns begin to begin + width of x relative to tops; their sums, of float64, to totals.
+
+    By vectors, none of which begins beyond column `last`. tops, totals and lost, what rounding took from these, begin
+    with the first vector of columns, buffer with the first column. Memory is fetched `ahead` elements ahead.
+    """
+    zero = zero_like(x)
+    wide = simd.convert(zero, simd.zeros_f64())
+    w = simd.lanes(zero)
+    for k in range(0, width, w):
+        simd.store(totals, k, wide)
+        simd.store(lost, k, wide)
+    # Some rows at a time, so that memory is read in the order in which it lies.
+    for j in range(0, n, BLOCK):
+        end = min(n, j + BLOCK)
+        for k in range(0, width, w):
+            start = start_of(simd.load_as(tops, k, zero), guessed)
+            at = min(begin + k, last)
+            partial = zero
+            for i in range(j, end):
+                simd.prefetch(x, i * stride + at + ahead)
+                e = weights(read(x, i * stride + at, zero), start)
+                _hold(buffer, i * step + at, e)
+                partial = partial + e
+            total, rest = simd.load_as(totals, k, wide), simd.load_as(lost, k, wide)
+            total, rest = add(total, rest, simd.convert(partial, wide))
+            simd.store(totals, k, total)
+            simd.store(lost, k, rest)
+
+
+@numba.njit(error_model="numpy")
+def highest_columns(x, n, stride, begin, width, last, tops):
+    """The maxima of columns begin to begin + width of x, as for `weigh_columns`, into tops."""
+    zero = zero_like(x)
+    w = simd.lanes(zero)
+    for k in range(0, width, w):
+        simd.store(tops, k, simd.splat(zero, -np.inf))
+    for j in range(0, n, BLOCK):
+        for k in range(0, width, w):
+            part = simd.offset(x, j * stride + min(begin + k, last))
+            simd.store(tops, k, highest(part, min(n - j, BLOCK), stride, simd.load_as(tops, k, zero)))
+
+
+@numba.njit(error_model="numpy")
+def _tile(x, n, stride, width, tops, totals, buffer, step, table, size):
+    """Weights down `width` columns of x, at least one vector, whose rows lie `stride` apart.
+
+    They go into rows of buffer `step` apart, the reciprocals of their sums, by column, to table[:width] and
+    table[size : size + width], high and low.
+    """
+    zero = zero_like(x)
+    wide = simd.convert(zero, simd.zeros_f64())
+    w = simd.lanes(zero)
+    last, lost = width - w, simd.offset(totals, size)
+    ahead = BLOCK * stride if stride <= NEAR else width  # the next rows, or where these lie far apart the next tile
+    sound = True
+    for k in range(0, width, w):
+        at = min(k, last)
+        guess = simd.maximum(read(x, at, zero), read(x, (n - 1) * stride + at, zero))
+        simd.store(tops, k, guess)
+        sound = sound and is_near(guess, zero)
+    if sound:
+        weigh_columns(x, n, stride, 0, width, last, tops, totals, lost, buffer, step, True, ahead)
+        for k in range(0, width, w):
+            sound = sound and is_sound(simd.convert(simd.load_as(totals, k, wide), zero), zero)
+    if not sound:
+        highest_columns(x, n, stride, 0, width, last, tops)
+        weigh_columns(x, n, stride, 0, width, last, tops, totals, lost, buffer, step, None, ahead)
+    for k in range(0, width, w):
+        high, low = reciprocal(simd.load_as(totals, k, wide), zero)
+        simd.store(table, min(k, last), high)
+        simd.store(table, size + min(k, last), low)
+
+
+@register_jitable
+def _scale(buffer, n, step, width, table, size, out, inner, zero):
+    """Results of a tile's weights into the rows of out, which may be where they are."""
+    w = simd.lanes(zero)
+    last = width - w
+    for j in range(n):
+        row, to = simd.offset(buffer, j * step), simd.offset(out, j * inner)
+        # At once, since it may share columns with the vector before it.
+        factor = simd.load_as(table, last, zero), simd.load_as(table, size + last, zero)
+        end = quotient(simd.load_as(row, last, zero), factor)
+        c = 0
+        while c < last:
+            factor = simd.load_as(table, c, zero), simd.load_as(table, size + c, zero)
+            write(to, c, quotient(simd.load_as(row, c, zero), factor))
+            c += w
+        write(to, last, end)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def strided(x, out, tile, direct, streaming, first, end):
+    """Tiles first to end of x (outer, n, inner): a tile is up to `tile` columns of the inner axis, or somewhat more.
+
+    Weights wait in out if `direct`; results go past the caches if `streaming`. Not both; neither where inner is less
+    than a vector.
+    """
+    _, n, inner = x.shape
+    w = simd.VECTOR_BYTES // 8 if x.itemsize == 8 else 16
+    size = (w if inner < w else tile) + 2 * w + SPARE
+    work = scratch_like(x, 3 * size + (0 if direct else n * (w if inner < w else tile + 2 * w) + w))
+    wide = np.empty(2 * size, np.float64)
+    padded_x, padded_out = np.zeros(n * w if inner < w else 0, x.dtype), np.empty(n * w if inner < w else 0, x.dtype)
+    edges = np.empty(16, x.dtype)
+    x, out, tops, totals, line = simd.data(x), simd.data(out), simd.data(work), simd.data(wide), simd.data(edges)
+    narrow_x, narrow_out = simd.data(padded_x), simd.data(padded_out)
+    zero = zero_like(x)
+    table, scratch = simd.offset(tops, size), simd.offset(tops, 3 * size)
+    tiles = tiles_of(inner, w, tile)
+    # Tiles begin with a line of out, so that only those at an end share one. Other rows' lines begin elsewhere if
+    # inner is not a whole number of lines.
+    lead = -before(out, zero) % w if streaming else 0
+    for task in range(first, end):
+        begin, t = task // tiles * n * inner, task % tiles
+        if inner < w:
+            for j in range(n):
+                for c in range(inner):
+                    simd.put(narrow_x, j * w + c, simd.get(x, begin + j * inner + c))
+            _tile(narrow_x, n, w, w, tops, totals, scratch, w, table, size)
+            _scale(scratch, n, w, w, table, size, narrow_out, w, zero)
+            for j in range(n):
+                for c in range(inner):
+                    simd.put(out, begin + j * inner + c, simd.get(narrow_out, j * w + c))
+            continue
+        k, stop = t * tile + (lead if t > 0 else 0), inner if t == tiles - 1 else (t + 1) * tile + lead
+        at = min(k, stop - w)
+        width = stop - at
+        step = inner if direct or tiles == 1 else tile + 2 * w
+        row, to = simd.offset(x, begin + at), simd.offset(out, begin + at)
+        buffer = either_of(to, scratch, direct)
+        _tile(row, n, inner, width, tops, totals, buffer, step, table, size)
+        if not streaming:
+            _scale(buffer, n, step, width, table, size, to, inner, zero)
+        elif tiles == 1:
+            wrap(table, inner, zero)
+            wrap(simd.offset(table, size), inner, zero)
+            flow_weights(scratch, to, n * inner, table, size, inner, 0, zero, line)
+        else:
+            for j in range(n):
+                source, place = simd.offset(scratch, j * step + k - at), simd.offset(to, j * inner + k - at)
+                flow_weights(source, place, stop - k, simd.offset(table, k - at), size, 2 * size, 0, zero, line)
+    return work.size + wide.size + padded_x.size + padded_out.size + edges.size  # keeps them alive
+
+
+@numba.njit(cache=True, parallel=True)
+def strided_parallel(x, out, tile, direct, streaming, tasks, threads):
+    """Tiles in one contiguous share a thread."""
+    for t in numba.prange(threads):
+        strided(x, out, tile, direct, streaming, t * tasks // threads, (t + 1) * tasks // threads)
