@@ -9,6 +9,8 @@ import pytest
 
 import impls
 from impls import agreement, contract
+from impls.cpu.softmax_tiles import tiles_of
+from impls.views import plain
 
 softmax = import_module("impls.kernels.softmax.numba_parallel")
 
@@ -51,8 +53,7 @@ def test_results_past_the_caches_are_those_within(dtype, n):
         softmax.rows(x, out, True, 4, 7)
         softmax.rows(x, out, True, 0, 4)
         np.testing.assert_array_equal(out, expected)
-        assert (frame[:begin] == 7).all()
-        assert (frame[begin + x.size :] == 7).all()
+        assert unharmed(frame, begin, x.size)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -73,6 +74,70 @@ def test_long_rows_in_pieces(place, keep, dtype):
     x[0, 5] = np.nan
     softmax.long_parallel(x, out, keep, 2)
     assert contract.SOFTMAX.verify(x, out) is None
+
+
+def places(x):
+    """Arrays for the result, a part of a larger one, at several places in a line, and that one."""
+    for place in (0, 3, 32 // x.itemsize):
+        frame = np.full(x.size + 128, 7, x.dtype)
+        begin = -frame.ctypes.data % 64 // x.itemsize + place
+        yield frame[begin : begin + x.size].reshape(x.shape), frame, begin
+
+
+def unharmed(frame, begin, size):
+    return (frame[:begin] == 7).all() and (frame[begin + size :] == 7).all()
+
+
+def planted(shape, dtype, plant):
+    """Scores of which some columns' ends say nothing about them."""
+    x = (np.random.default_rng(0).standard_normal(shape) * 3).astype(dtype)
+    if plant == "masked":
+        x[0, 0] = x[0, -1] = -np.inf
+    elif plant == "special":
+        x[-1, 2, 1], x[0, 3, -1] = np.nan, np.inf
+        x[0, :, 0] = -np.inf
+    elif plant == "far":
+        x[0, -2] = 90
+        x[0, 3, 0] = -700
+    return x
+
+
+PLANTS = ["none", "masked", "special", "far"]
+
+
+# Fewer columns than a vector has lanes, whose rows it holds or not, and more, in whole vectors or not, more than WIDE.
+@pytest.mark.parametrize("shape", [(2, 900, 3), (1, 3001, 8), (2, 700, 15), (3, 300, 17), (2, 300, 64), (1, 100, 1100)])
+@pytest.mark.parametrize("dtype", contract.FLOATS)
+@pytest.mark.parametrize("plant", PLANTS)
+def test_columns_in_pieces(plant, dtype, shape):
+    x = planted(shape, dtype, plant)
+    for keep, pieces in ((True, 1), (False, 4), (False, 1), (True, 4)):
+        for out, frame, begin in places(x):
+            a, b = plain(x), plain(out)
+            if pieces == 1:
+                softmax.columns(a, b, keep, 0, shape[0])
+            else:
+                softmax.columns_parallel(a, b, keep, pieces)
+            assert contract.SOFTMAX.verify(x, out) is None
+            assert unharmed(frame, begin, x.size)
+
+
+# One tile and several, rows that are whole lines or not, a last tile of less than a vector beyond the first line.
+@pytest.mark.parametrize("shape", [(3, 21, 528), (2, 100, 64), (9, 7, 19), (3, 7, 16), (2, 256, 37), (3, 5, 144)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("plant", PLANTS)
+def test_tiles_of_columns(plant, dtype, shape):
+    """Past the caches, within them, with weights in the result; shared out between two."""
+    x = planted(shape, dtype, plant)
+    lanes = 8 if dtype == "float64" else 16
+    tasks = shape[0] * tiles_of(shape[2], lanes, 8 * lanes)
+    for direct, streaming in ((False, True), (False, False), (True, False)):
+        for out, frame, begin in places(x):
+            a, b = plain(x), plain(out)
+            softmax.strided(a, b, 8 * lanes, direct, streaming, tasks // 2, tasks)
+            softmax.strided(a, b, 8 * lanes, direct, streaming, 0, tasks // 2)
+            assert contract.SOFTMAX.verify(x, out) is None
+            assert unharmed(frame, begin, x.size)
 
 
 # From fewer columns than half a line has to more than are searched in registers.
@@ -111,3 +176,13 @@ def test_no_probability_is_above_one(dtype, shape):
             for keep in (True, False):
                 softmax.long_parallel(x, out, keep, 2)
                 assert out.max() <= 1
+
+
+@pytest.mark.parametrize("dtype", contract.FLOATS)
+@pytest.mark.parametrize("plant", [0, 30, 45, 1000, -1000, np.inf, -np.inf, np.nan])
+def test_softmax_of_two_columns(plant, dtype):
+    kernel = impls.load("softmax", "numba_parallel").kernel
+    x = np.random.default_rng(0).standard_normal((77, 2, 1)).astype(dtype)
+    x[5, 0] = x[70, 1] = x[75, 0] = plant
+    x[20] = plant
+    assert agreement.run_checked(contract.SOFTMAX, kernel, x) is None

@@ -16,7 +16,7 @@ from numba.extending import overload, register_jitable
 
 from .. import simd
 from ..vector_math import from_guess, is_near, is_sound, origin, reciprocal
-from .softmax_elements import add, before, read, scratch_like, write, zero_like
+from .softmax_elements import add, into_line, read, scratch_like, zero_like
 from .softmax_flow import SPARE, flow_in_place, flow_scores
 from .softmax_tiles import NEAR, highest_columns, weigh_columns
 
@@ -283,8 +283,8 @@ def column_results(x, out, keep, table, pieces, first, end):
         row, to = simd.offset(simd.data(x), i * elements), simd.offset(simd.data(out), i * elements)
         # A chunk begins with a line of out.
         a, b = p * elements // chunks, (p + 1) * elements // chunks
-        a += 0 if p == 0 else -before(simd.offset(to, a), zero) % w
-        b += 0 if p == chunks - 1 else -before(simd.offset(to, b), zero) % w
+        a += 0 if p == 0 else -into_line(simd.offset(to, a), zero) % w
+        b += 0 if p == chunks - 1 else -into_line(simd.offset(to, b), zero) % w
         source, place = simd.offset(row, a), simd.offset(to, a)
         _flow(source, place, keep, b - a, simd.data(table[i]), size, inner, a % inner, zero, line)
     return edges.size  # keeps it alive

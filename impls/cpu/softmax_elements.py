@@ -13,6 +13,9 @@ from .. import simd
 from ..vector_math import from_half, quotient, to_half
 
 BLOCK = 16  # vectors, or pairs of them, added up before their sum is added to others
+# Elements ahead of those at work that are fetched. Measured side by side with other values, on an AMD Zen 3: rows up to
+# 2.4 times faster beyond the caches, up to 33% within.
+FETCH = 1024
 
 
 def read(x, i, like):
@@ -106,12 +109,12 @@ def add(total, lost, term):
     return grown, (grown - total) - term
 
 
-def before(out, like):
+def into_line(out, like):
     """Elements of the type of `like` between the line that out begins in and out."""
 
 
-@overload(before)
-def _before(out, like):
+@overload(into_line)
+def _into_line(out, like):
     size = like.element.bitwidth // 8
     return lambda out, like: simd.address(out) % simd.VECTOR_BYTES // size
 

@@ -12,9 +12,8 @@ from numba.extending import register_jitable
 
 from .. import simd
 from ..vector_math import constants_of, kept_constants, quotient, weights
-from .softmax_elements import before, part, read, write, write_past
+from .softmax_elements import FETCH, into_line, part, read, write, write_past
 
-FETCH = 1024  # elements ahead of those at work that are fetched
 SPARE = 32  # columns that stand again behind the last one, two registers of any processor
 
 
@@ -71,7 +70,7 @@ def _flowing(result, put, fetched):
         register = simd.register(zero)
         w = simd.lanes(register)
         constants = kept_constants(register)
-        j = min(count, -before(out, zero) % simd.lanes(zero))
+        j = min(count, -into_line(out, zero) % simd.lanes(zero))
         if j > 0:
             edge(source, out, count, 0, j, table, size, inner, at, zero, line)
         c, step = (at + j) % inner, 2 * w % inner

@@ -9,8 +9,8 @@ import numpy as np
 
 from .. import simd
 from ..vector_math import excess, kept, origin_of_row, ratio, reciprocal, weights
-from .softmax_elements import add, before, buffer_of, part, read, scratch_like, write, write_past, zero_like
-from .softmax_rows import guess_at, weigh, scale_piece
+from .softmax_elements import FETCH, add, buffer_of, into_line, part, read, scratch_like, write, write_past, zero_like
+from .softmax_rows import guess_at, scale_piece, weigh
 
 PIECE = 1 << 13  # columns of a piece
 
@@ -45,7 +45,7 @@ def _quotients(x, n, out, top, total):
     w = simd.lanes(top)
     start = kept(origin_of_row(top))
     factor = reciprocal(total * math.exp(excess(top)), top)
-    begin = -before(out, top) % (2 * w)  # as registers are at least half a line
+    begin = -into_line(out, top) % (2 * w)  # as registers are at least half a line
     j = 0
     while j < begin:
         write(out, j, part(weights(read(x, j, top), start), factor))

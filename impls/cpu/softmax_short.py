@@ -11,7 +11,6 @@ from ..vector_math import from_guess, is_near, is_sound, origin, quotient, recip
 from .softmax_elements import BLOCK, highest, read, scratch_like, write, zero_like
 
 
-
 @register_jitable
 def _weigh_lanes(x, n, start, buffer, zero):
     """Weights of n vectors of x into buffer; returns their sums."""
@@ -50,6 +49,35 @@ def _turned(x, start, step):
     )
 
 
+@register_jitable
+def _pair(a, b, start):
+    """Weights of two scores in every lane and their sum."""
+    e, f = weights(a, start), weights(b, start)
+    return e, f, e + f
+
+
+@register_jitable
+def _pairs(x, out, first, end, zero):
+    """As many of rows first to end of two columns as fill vectors; returns the row after them."""
+    w = simd.lanes(zero)
+    i = first
+    while i + w <= end:
+        a, b = simd.deinterleave(read(x, 2 * i, zero), read(x, 2 * i + w, zero))
+        top = simd.maximum(a, b)
+        sound = is_near(top, zero)
+        if sound:
+            e, f, total = _pair(a, b, from_guess(top, zero))
+            sound = is_sound(total, zero)
+        if not sound:
+            e, f, total = _pair(a, b, origin(simd.select(simd.beats(a, b), a, b)))
+        factor = reciprocal(total, zero)
+        p, q = simd.interleave(quotient(e, factor), quotient(f, factor))
+        write(out, 2 * i, p)
+        write(out, 2 * i + w, q)
+        i += w
+    return i
+
+
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def short(x, out, first, end):
     """Rows first to end of x (outer, n, 1), n small."""
@@ -60,7 +88,7 @@ def short(x, out, first, end):
     turned_x, turned_out = simd.data(padded_x), simd.data(padded_out)
     zero = zero_like(x)
     w = simd.lanes(zero)
-    i = first
+    i = _pairs(x, out, first, end, zero) if n == 2 else first
     while i < end:
         count = min(w, end - i)
         if count == w and n >= 4:
@@ -78,10 +106,6 @@ def short(x, out, first, end):
                     if j == n - 4:
                         break
                     j = min(j + 4, n - 4)
-        elif count == w and n == 2:
-            p, q = simd.deinterleave(simd.load_as(x, i * n, zero), simd.load_as(x, i * n + w, zero))
-            simd.store(turned_x, 0, p)
-            simd.store(turned_x, w, q)
         else:
             for r in range(count):
                 for j in range(n):
@@ -102,10 +126,6 @@ def short(x, out, first, end):
                     if j == n - 4:
                         break
                     j = min(j + 4, n - 4)
-        elif count == w and n == 2:
-            p, q = simd.interleave(simd.load_as(turned_out, 0, zero), simd.load_as(turned_out, w, zero))
-            simd.store(out, i * n, p)
-            simd.store(out, i * n + w, q)
         else:
             for r in range(count):
                 for j in range(n):

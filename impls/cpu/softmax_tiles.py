@@ -8,7 +8,7 @@ from numba.extending import overload, register_jitable
 
 from .. import simd
 from ..vector_math import from_guess, is_near, is_sound, origin, quotient, reciprocal, weights
-from .softmax_elements import BLOCK, add, before, either_of, highest, read, scratch_like, write, zero_like
+from .softmax_elements import BLOCK, add, either_of, highest, into_line, read, scratch_like, write, zero_like
 from .softmax_flow import SPARE, flow_weights, wrap
 
 NEAR = 1024  # columns between strided rows up to which the rows below are fetched, and beyond which the next tile is
@@ -157,7 +157,7 @@ def strided(x, out, tile, direct, streaming, first, end):
     tiles = tiles_of(inner, w, tile)
     # Tiles begin with a line of out, so that only those at an end share one. Other rows' lines begin elsewhere if
     # inner is not a whole number of lines.
-    lead = -before(out, zero) % w if streaming else 0
+    lead = -into_line(out, zero) % w if streaming else 0
     for task in range(first, end):
         begin, t = task // tiles * n * inner, task % tiles
         if inner < w:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...caches import last_level
 from ...cpu.softmax_columns import columns, columns_parallel
-from ...cpu.softmax_pieces import long_parallel
+from ...cpu.softmax_pieces import PIECE, long_parallel
 from ...cpu.softmax_rows import rows, rows_parallel
 from ...cpu.softmax_short import short, short_parallel
 from ...cpu.softmax_tiles import strided, strided_parallel, tiles_of
@@ -34,7 +34,6 @@ SPLIT = 1 << 16  # columns from which a row is shared out among threads that wou
 TILE = 1 << 15  # bytes of weights that a strided tile may keep, and if these go past the caches
 TILE_STREAMING = 1 << 18
 TILE_VECTORS = 8
-PIECE = 1 << 13
 
 
 @implements(dtypes=("float16", "float32", "float64"), threads="many")
@@ -87,5 +86,7 @@ def _strided(x: np.ndarray, out: np.ndarray, threads: int, lanes: int) -> None:
         direct = vectors < TILE_VECTORS and x.itemsize > 2 and inner >= lanes
         tile = (TILE_VECTORS if direct else max(1, vectors)) * lanes
         tasks = outer * tiles_of(inner, lanes, tile)
-    if not (threads > 1 and tasks > 1 and in_parallel(strided_parallel, x, out, tile, direct, streaming, tasks, threads)):
+    if not (
+        threads > 1 and tasks > 1 and in_parallel(strided_parallel, x, out, tile, direct, streaming, tasks, threads)
+    ):
         strided(x, out, tile, direct, streaming, 0, tasks)
