@@ -188,7 +188,8 @@ def _in_lanes_overload(guess, like):
 def from_guess(guess, like):
     """The `origin` of a guess at a maximum, a scalar or lane by lane, for vectors such as `like` of x also above it.
 
-    `is_sound` of the sum of the weights tells whether they lay too far above, or one was NaN.
+    `is_sound` of the sum of the weights tells whether they lay too far above, or one was NaN. If it was, the upper end,
+    the last of five, may be left out (None) when they are computed again.
     """
     raise NotImplementedError("from_guess works in compiled functions")
 
@@ -235,11 +236,13 @@ def _is_sound(total, like):
 
 
 def _distance(x, start):
-    """x - base, where there is one, not below the lower end nor, from a guess, above the upper, where NaN goes too."""
+    """x - base, if there is one, not below the lower end nor above the upper, if there is one, where NaN goes too."""
 
 
 @overload(_distance, inline="always")
 def _distance_overload(x, start):
+    if len(start) == 5 and start[4] is types.none:
+        return lambda x, start: simd.maximum(start[1], x)
     if len(start) == 5:
         return lambda x, start: simd.minimum(simd.maximum(start[1], x), start[4])
     return lambda x, start: simd.maximum(x - start[0], start[1])

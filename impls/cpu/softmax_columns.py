@@ -1,9 +1,10 @@
 """Softmax over a strided axis in two passes over memory: sums down the columns, then results.
 
 For columns whose weights no core's cache holds, and for few columns whose lengths are shared out among threads. All
-pieces of a column are relative to the same number, so that their sums need no scaling. x[i] (n, inner) is summed as
-rows of whole vectors: those of x or, if these are shorter than a vector, several of them; what is then left over at the
-end makes one more, filled up. Columns are numbered through such a row, and folded afterwards.
+pieces of a column are relative to the same guess at its maximum, so that their sums need no scaling; if it does not
+serve, the caller is told. x[i] (n, inner) is summed as rows of whole vectors: those of x or, if these are shorter than
+a vector, several of them; what is then left over at the end makes one more, filled up. Places are numbered through such
+a row, and folded into columns afterwards.
 """
 
 from __future__ import annotations
@@ -15,32 +16,34 @@ import numpy as np
 from numba.extending import overload, register_jitable
 
 from .. import simd
-from ..vector_math import from_guess, is_near, is_sound, origin, reciprocal
-from .softmax_elements import add, into_line, read, scratch_like, zero_like
+from ..threads import in_parallel
+from ..vector_math import from_guess, is_near, is_sound, reciprocal
+from .softmax_elements import BLOCK, add, into_line, read, scratch_like, zero_like
 from .softmax_flow import SPARE, flow_in_place, flow_scores
-from .softmax_tiles import NEAR, highest_columns, weigh_columns
+from .softmax_tiles import NEAR, clear, weigh_columns
 
+GUESSES = 16  # rows, spread over all, from which the guess at a column's maximum is taken
 WIDE = 1024  # columns that are summed at a time: what they need stays in a core's nearest cache
+BATCH = 1 << 22  # bytes of several x[i] that are summed before their results are computed
 CHUNK = 1 << 14  # elements of results that are computed forwards; chunks follow each other backwards
 
 
 @register_jitable
-def _span(x):
-    """Columns of the rows that x is summed in, a whole number of vectors if its own are shorter than one."""
-    inner, w = x.shape[2], simd.lanes(zero_like(x))
+def _span(inner, w):
+    """Elements of the rows that x[i] is summed in, a whole number of vectors of w if its own are shorter than one."""
     return inner if inner >= w else inner * w // math.gcd(inner, w)
 
 
 @register_jitable
-def _room(span, w):
-    """Columns of that many vectors as span needs, the last of which may begin within the one before it."""
-    return -(-span // w) * w
+def _whole(size, w):
+    """size, or so much more that it is a whole number of vectors; the last of size begins within the one before it."""
+    return -(-size // w) * w
 
 
 @register_jitable
 def _column(k, span, w):
     """The column of place k in vectors of which the last ends with the last column."""
-    return k if k < span // w * w else k - _room(span, w) + span
+    return k if k < span // w * w else k - _whole(span, w) + span
 
 
 def _filling(x):
@@ -54,28 +57,28 @@ def _filling_overload(x):
     return lambda x: -np.inf
 
 
-def _sums(x, n, span, begin, width, tops, totals, lost, out, keep, guessed, ahead):
-    """`weigh_columns` of n rows of `span` columns, with weights to out if they are to be kept."""
+def _weigh(x, n, span, begin, width, tops, totals, lost, out, keep, ahead):
+    """`weigh_columns` of n rows of `span` elements, with weights to out if they are to be kept."""
 
 
-@overload(_sums)
-def _sums_overload(x, n, span, begin, width, tops, totals, lost, out, keep, guessed, ahead):
-    def kept(x, n, span, begin, width, tops, totals, lost, out, keep, guessed, ahead):
+@overload(_weigh)
+def _weigh_overload(x, n, span, begin, width, tops, totals, lost, out, keep, ahead):
+    def kept(x, n, span, begin, width, tops, totals, lost, out, keep, ahead):
         last = span - simd.lanes(zero_like(x))
-        weigh_columns(x, n, span, begin, width, last, tops, totals, lost, out, span, guessed, ahead)
+        weigh_columns(x, n, span, begin, width, last, tops, totals, lost, out, span, True, ahead)
 
-    def lost_again(x, n, span, begin, width, tops, totals, lost, out, keep, guessed, ahead):
+    def again(x, n, span, begin, width, tops, totals, lost, out, keep, ahead):
         last = span - simd.lanes(zero_like(x))
-        weigh_columns(x, n, span, begin, width, last, tops, totals, lost, None, span, guessed, ahead)
+        weigh_columns(x, n, span, begin, width, last, tops, totals, lost, None, span, True, ahead)
 
-    def either(x, n, span, begin, width, tops, totals, lost, out, keep, guessed, ahead):
+    def either(x, n, span, begin, width, tops, totals, lost, out, keep, ahead):
         last = span - simd.lanes(zero_like(x))
         if keep:
-            weigh_columns(x, n, span, begin, width, last, tops, totals, lost, out, span, guessed, ahead)
+            weigh_columns(x, n, span, begin, width, last, tops, totals, lost, out, span, True, ahead)
         else:
-            weigh_columns(x, n, span, begin, width, last, tops, totals, lost, None, span, guessed, ahead)
+            weigh_columns(x, n, span, begin, width, last, tops, totals, lost, None, span, True, ahead)
 
-    return {64: kept, 16: lost_again}.get(x.dtype.bitwidth, either)
+    return {64: kept, 16: again}.get(x.dtype.bitwidth, either)
 
 
 def _flow(x, out, keep, count, table, size, inner, at, zero, line):
@@ -87,7 +90,7 @@ def _flow_overload(x, out, keep, count, table, size, inner, at, zero, line):
     def kept(x, out, keep, count, table, size, inner, at, zero, line):
         flow_in_place(out, out, count, table, size, inner, at, zero, line)
 
-    def lost(x, out, keep, count, table, size, inner, at, zero, line):
+    def again(x, out, keep, count, table, size, inner, at, zero, line):
         flow_scores(x, out, count, table, size, inner, at, zero, line)
 
     def either(x, out, keep, count, table, size, inner, at, zero, line):
@@ -96,175 +99,108 @@ def _flow_overload(x, out, keep, count, table, size, inner, at, zero, line):
         else:
             flow_scores(x, out, count, table, size, inner, at, zero, line)
 
-    return {64: kept, 16: lost}.get(x.dtype.bitwidth, either)
-
-
-def _table_of(top, guessed):
-    """base, lower end and rounding number of tops, which may be guesses at them."""
-
-
-@overload(_table_of)
-def _table_of_overload(top, guessed):
-    if guessed is numba.types.none:
-
-        def exact(top, guessed):
-            start = origin(top)
-            return start[0], start[1], start[2]
-
-        return exact
-
-    def near(top, guessed):
-        start = from_guess(top, top)
-        return simd.splat(top, 0), start[1], start[2]
-
-    return near
-
-
-@numba.njit(error_model="numpy")
-def _guesses(x, i, tops):
-    """Numbers that the maxima of x[i] are at least, by place; whether all serve."""
-    _, n, inner = x.shape
-    span, zero = _span(x), zero_like(x)
-    w = simd.lanes(zero)
-    numbers = scratch_like(x, 2 * w)
-    a = simd.offset(simd.data(x), i * n * inner)
-    to, ends = simd.data(tops), simd.data(numbers)
-    if inner < w:
-        simd.store(ends, 0, read(a, 0, zero))
-        simd.store(ends, w, read(a, n * inner - w, zero))
-        for k in range(span):
-            tops[k] = max(numbers[k % inner], numbers[2 * w - inner + k % inner])
-    sound = True
-    for k in range(0, span, w):
-        at = min(k, span - w)
-        if inner >= w:
-            simd.store(to, k, simd.maximum(read(a, at, zero), read(a, (n - 1) * inner + at, zero)))
-        sound = sound and is_near(simd.load_as(to, k, zero), zero)
-    return sound
-
-
-@register_jitable
-def _share(x, p, pieces):
-    """The first and the last but one row of piece p, in elements a row, and the elements left over behind all rows."""
-    elements, span = x.shape[1] * x.shape[2], _span(x)
-    rows = elements // span
-    return p * rows // pieces, (p + 1) * rows // pieces, elements - rows * span
+    return {64: kept, 16: again}.get(x.dtype.bitwidth, either)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def column_tops(x, found, first, end):
-    """Maxima of pieces first to end, numbered through all x[i], by place, to found (outer, pieces, places)."""
-    pieces = found.shape[1]
-    span, zero = _span(x), zero_like(x)
+def column_guesses(x, tops, totals):
+    """Guesses at the maxima of all columns, by place, to tops (outer, places); no sums yet in totals."""
+    outer, n, inner = x.shape
+    zero = zero_like(x)
     w = simd.lanes(zero)
-    padded = np.full(span, _filling(x), x.dtype)
-    more = scratch_like(x, _room(span, w))
-    for task in range(first, end):
-        i, p = task // pieces, task % pieces
-        a, b, rest = _share(x, p, pieces)
-        row = simd.offset(simd.data(x), i * x.shape[1] * x.shape[2] + a * span)
-        to = simd.data(found[i, p])
-        for k in range(0, _room(span, w), WIDE):
-            width = min(WIDE, _room(span, w) - k)
-            highest_columns(row, b - a, span, k, width, span - w, simd.offset(to, k))
-        if p == pieces - 1 and rest > 0:
-            end_of_x = (i + 1) * x.shape[1] * x.shape[2]
-            for k in range(rest):
-                padded[k] = simd.get(simd.data(x), end_of_x - rest + k)
-            highest_columns(simd.data(padded), 1, span, 0, span, span - w, simd.data(more))
-            for k in range(span):
-                if more[k] > found[i, p, k] or more[k] != more[k]:
-                    found[i, p, k] = more[k]
+    span = _span(inner, w)
+    places = _whole(span, w)
+    first = scratch_like(x, w)  # in a row shorter than a vector, which may begin before it
+    for i in range(outer):
+        row, to = simd.offset(simd.data(x), i * n * inner), simd.data(tops[i])
+        for k in range(0, places, w):
+            simd.store(to, k, simd.splat(zero, -np.inf))
+        for g in range(GUESSES):
+            begin = g * (n - 1) // (GUESSES - 1) * inner
+            if inner < w:
+                at = min(begin, n * inner - w)
+                simd.store(simd.data(first), 0, read(row, at, zero))
+                for k in range(inner):
+                    tops[i, k] = max(tops[i, k], first[k + begin - at])
+            else:
+                for k in range(0, places, w):
+                    v = read(row, begin + min(k, inner - w), zero)
+                    simd.store(to, k, simd.maximum(v, simd.load_as(to, k, zero)))
+        for k in range(inner, places if inner < w else 0):
+            tops[i, k] = tops[i, k % inner]
+        for p in range(totals.shape[1]):
+            clear(simd.data(totals[i, p, 0]), simd.data(totals[i, p, 1]), places, zero)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def column_sums(x, out, keep, tops, guessed, totals, first, end):
+def column_sums(x, out, keep, tops, totals, first, end):
     """Sums of pieces first to end, numbered through all x[i], by place, to totals (outer, pieces, 2, places).
 
     Weights go to out if they are to be kept.
     """
-    keep = x.itemsize == 8 or (keep and x.itemsize == 4)
-    pieces = totals.shape[1]
-    span, zero = _span(x), zero_like(x)
-    w = simd.lanes(zero)
-    room = _room(span, w)
-    padded, filled = np.full(span, _filling(x), x.dtype), np.empty(span, x.dtype)
-    more = np.empty(2 * room)
+    _, n, inner = x.shape
+    pieces, places = totals.shape[1], totals.shape[3]
+    zero = zero_like(x)
+    span = _span(inner, simd.lanes(zero))
+    rows, rest = n * inner // span, n * inner % span
+    padded, weights = np.full(span, _filling(x), x.dtype), np.empty(span, x.dtype)
     # The next rows or, where these lie far apart, what the same ones have next.
-    ahead = 16 * span if span <= NEAR else 8 * w
+    ahead = BLOCK * span if span <= NEAR else 8 * simd.lanes(zero)
     for task in range(first, end):
         i, p = task // pieces, task % pieces
-        a, b, rest = _share(x, p, pieces)
-        begin = i * x.shape[1] * x.shape[2] + a * span
-        row, to = simd.offset(simd.data(x), begin), simd.offset(simd.data(out), begin)
+        a, b = p * rows // pieces, (p + 1) * rows // pieces
         high, total, lost = simd.data(tops[i]), simd.data(totals[i, p, 0]), simd.data(totals[i, p, 1])
-        for k in range(0, room, WIDE):
-            u, v, q = simd.offset(high, k), simd.offset(total, k), simd.offset(lost, k)
-            _sums(row, b - a, span, k, min(WIDE, room - k), u, v, q, to, keep, guessed, ahead)
-        if p == pieces - 1 and rest > 0:
-            end_of_x = (i + 1) * x.shape[1] * x.shape[2]
-            for k in range(rest):
-                padded[k] = simd.get(simd.data(x), end_of_x - rest + k)
-            u, v = simd.data(more), simd.offset(simd.data(more), room)
-            _sums(simd.data(padded), 1, span, 0, span, high, u, v, simd.data(filled), keep, guessed, 0)
-            if keep:
+        begin, leftover = i * n * inner + a * span, (i + 1) * n * inner - rest
+        row, to, count = simd.offset(simd.data(x), begin), simd.offset(simd.data(out), begin), b - a
+        extra = p == pieces - 1 and rest > 0
+        for turn in range(2 if extra else 1):
+            if turn == 1:
                 for k in range(rest):
-                    simd.put(simd.data(out), end_of_x - rest + k, filled[k])
-            for k in range(span):
-                totals[i, p, 0, k] += more[k]
-
-
-@numba.njit(error_model="numpy")
-def _fold_tops(x, found, tops):
-    """The maxima of whole columns out of those of pieces, by place; NaN where one is."""
-    inner, span, w = x.shape[2], _span(x), simd.lanes(zero_like(x))
-    column = np.empty(inner, tops.dtype)
-    for i in range(found.shape[0]):
-        column[:] = -np.inf
-        for p in range(found.shape[1]):
-            for k in range(found.shape[2]):
-                c = _column(k, span, w) % inner
-                if found[i, p, k] > column[c] or found[i, p, k] != found[i, p, k]:
-                    column[c] = found[i, p, k]
-        for k in range(found.shape[2]):
-            tops[i, k] = column[_column(k, span, w) % inner]
+                    padded[k] = simd.get(simd.data(x), leftover + k)
+                row, to, count = simd.data(padded), simd.data(weights), 1
+            for k in range(0, places, WIDE):
+                u, v, q = simd.offset(high, k), simd.offset(total, k), simd.offset(lost, k)
+                _weigh(row, count, span, k, min(WIDE, places - k), u, v, q, to, keep, ahead)
+        if extra and (keep or x.itemsize == 8):
+            for k in range(rest):
+                simd.put(simd.data(out), leftover + k, weights[k])
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def column_table(x, tops, guessed, totals, table):
-    """The table of `flow_scores`, (outer, 5, places), from the sums of pieces; whether all sums are sound."""
-    inner, span, zero = x.shape[2], _span(x), zero_like(x)
+def column_table(x, tops, totals, table, sound):
+    """The table of `flow_scores`, (outer, 5, places), from the sums of pieces; whether they are sound."""
+    inner, zero = x.shape[2], zero_like(x)
     wide = simd.convert(zero, simd.zeros_f64())
     w = simd.lanes(zero)
-    size = table.shape[2]
-    sums, column = np.empty(size), np.empty((2, inner))
-    high = scratch_like(x, size)
-    sound = True
+    span = _span(inner, w)
+    size, whole = table.shape[2], span // w * w
+    column, sums = np.empty((2, inner)), np.empty(size)
+    tops_of_columns = scratch_like(x, size)
     for i in range(totals.shape[0]):
         column[:] = 0
         for p in range(totals.shape[1]):
             for k in range(totals.shape[3]):
                 c = _column(k, span, w)
-                # The last vector's columns that the one before it has too are summed once.
-                if k == c or c >= span // w * w:
+                # Columns of the last vector that the one before it has too are summed once.
+                if k == c or c >= whole:
                     column[0, c % inner], column[1, c % inner] = add(
                         column[0, c % inner], column[1, c % inner], totals[i, p, 0, k]
                     )
         for k in range(size):
             c = k % inner
             sums[k] = column[0, c]
-            high[k] = tops[i, c if c < span // w * w else c + _room(span, w) - span]
-            sound = sound and is_sound(sums[k], zero)
+            tops_of_columns[k] = tops[i, c if c < whole else c + _whole(span, w) - span]
+            sound[i] = sound[i] and is_sound(sums[k], zero)
         to = simd.data(table[i])
         for k in range(0, size, w):
-            base, lower, rounding = _table_of(simd.load_as(simd.data(high), k, zero), guessed)
+            top = simd.load_as(simd.data(tops_of_columns), k, zero)
+            sound[i] = sound[i] and is_near(top, zero)
+            start = from_guess(top, zero)
             factor = reciprocal(simd.load_as(simd.data(sums), k, wide), zero)
             simd.store(to, k, factor[0])
             simd.store(to, size + k, factor[1])
-            simd.store(to, 2 * size + k, base)
-            simd.store(to, 3 * size + k, lower)
-            simd.store(to, 4 * size + k, rounding)
-    return sound
+            simd.store(to, 2 * size + k, start[1])
+            simd.store(to, 3 * size + k, start[2])
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -290,61 +226,51 @@ def column_results(x, out, keep, table, pieces, first, end):
     return edges.size  # keeps it alive
 
 
-@register_jitable
-def _buffers(x, pieces):
-    """Arrays for tops, totals and the table."""
-    outer, _, inner = x.shape
-    w = simd.lanes(zero_like(x))
-    places = _room(_span(x), w)
-    tops, table = scratch_like(x, (outer, places)), scratch_like(x, (outer, 5, _room(inner + SPARE, w)))
-    return tops, np.empty((outer, pieces, 2, places)), table
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def columns(x, out, keep, first, end):
-    """x[first:end] of x (outer, n, inner), one after the other; n * inner at least a few vectors.
-
-    Weights wait in out if they are to be kept (float64's always, float16's never), or are computed again.
-    """
-    tops, totals, table = _buffers(x[:1], 1)
-    for i in range(first, end):
-        a, b = x[i : i + 1], out[i : i + 1]
-        sound = _guesses(x, i, tops[0])
-        if sound:
-            column_sums(a, b, keep, tops, True, totals, 0, 1)
-            sound = column_table(a, tops, True, totals, table)
-        if not sound:
-            found = scratch_like(x, (1, 1, tops.shape[1]))
-            column_tops(a, found, 0, 1)
-            _fold_tops(a, found, tops)
-            column_sums(a, b, keep, tops, None, totals, 0, 1)
-            column_table(a, tops, None, totals, table)
-        column_results(a, b, keep, table, 1, 0, 1)
-
-
-@numba.njit(cache=True, parallel=True, error_model="numpy")
-def columns_parallel(x, out, keep, threads):
-    """As `columns`: a thread has some x[i] or, if these are fewer, a piece of each."""
-    outer = x.shape[0]
-    if outer >= threads:
-        for t in numba.prange(threads):
-            columns(x, out, keep, t * outer // threads, (t + 1) * outer // threads)
-        return
-    tops, totals, table = _buffers(x, threads)
-    sound = True
-    for i in range(outer):
-        sound = _guesses(x, i, tops[i]) and sound
-    if sound:
-        for t in numba.prange(threads):
-            column_sums(x, out, keep, tops, True, totals, t * outer, (t + 1) * outer)
-        sound = column_table(x, tops, True, totals, table)
-    if not sound:
-        found = scratch_like(x, (outer, threads, tops.shape[1]))
-        for t in numba.prange(threads):
-            column_tops(x, found, t * outer, (t + 1) * outer)
-        _fold_tops(x, found, tops)
-        for t in numba.prange(threads):
-            column_sums(x, out, keep, tops, None, totals, t * outer, (t + 1) * outer)
-        column_table(x, tops, None, totals, table)
+@numba.njit(cache=True, parallel=True)
+def sums_parallel(x, out, keep, tops, totals, threads):
+    """`column_sums` of all pieces, in one contiguous share a thread."""
+    tasks = totals.shape[0] * totals.shape[1]
     for t in numba.prange(threads):
-        column_results(x, out, keep, table, threads, t * outer, (t + 1) * outer)
+        column_sums(x, out, keep, tops, totals, t * tasks // threads, (t + 1) * tasks // threads)
+
+
+@numba.njit(cache=True, parallel=True)
+def results_parallel(x, out, keep, table, pieces, threads):
+    """`column_results` of all pieces, in one contiguous share a thread."""
+    tasks = table.shape[0] * pieces
+    for t in numba.prange(threads):
+        column_results(x, out, keep, table, pieces, t * tasks // threads, (t + 1) * tasks // threads)
+
+
+def columns(x: np.ndarray, out: np.ndarray, keep: bool, threads: int) -> np.ndarray:
+    """Softmax over axis 1 of x (outer, n, inner) into out.
+
+    Args:
+        x: float32 or float64, or float16 as int16, contiguous; of n * inner at least 16 lines a thread.
+        out: as x.
+        keep: whether weights wait in out (float64's always do, float16's never) or are computed again.
+        threads: to share out the work among.
+
+    Returns:
+        Of each x[i] whether guesses at its maxima served; where not, out[i] is not valid.
+    """
+    sound = np.ones(len(x), np.bool_)
+    # Few enough that what is read for sums is still in the caches for results.
+    batch = max(1, BATCH // x[0].nbytes)
+    for i in range(0, len(x), batch):
+        _batch(x[i : i + batch], out[i : i + batch], keep, threads, sound[i : i + batch])
+    return sound
+
+
+def _batch(x: np.ndarray, out: np.ndarray, keep: bool, threads: int, sound: np.ndarray) -> None:
+    outer, _, inner = x.shape
+    lanes, kind = (8, np.float64) if x.itemsize == 8 else (16, np.float32)
+    places, pieces = _whole(_span(inner, lanes), lanes), 1 if outer >= 4 * threads else threads
+    tops, totals = np.empty((outer, places), kind), np.empty((outer, pieces, 2, places))
+    table = np.empty((outer, 4, _whole(inner + SPARE, lanes)), kind)
+    column_guesses(x, tops, totals)
+    if not (threads > 1 and in_parallel(sums_parallel, x, out, keep, tops, totals, threads)):
+        column_sums(x, out, keep, tops, totals, 0, outer * pieces)
+    column_table(x, tops, totals, table, sound)
+    if not (threads > 1 and in_parallel(results_parallel, x, out, keep, table, pieces, threads)):
+        column_results(x, out, keep, table, pieces, 0, outer * pieces)

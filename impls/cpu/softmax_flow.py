@@ -1,8 +1,8 @@
 """Results in the order of memory, mostly past the caches, where every column has a sum of its own.
 
 A table has a row of columns of x[i] (n, inner) for each of: reciprocals of sums, high and low; and where weights are
-computed from scores: bases, lower ends, rounding numbers (see `vector_math.origin`). Columns follow each other in a
-circle, so the first ones of a row stand again behind its last.
+computed from scores: lower ends and rounding numbers, as `vector_math.from_guess` has them. Columns follow each other
+in a circle, so the first ones of a row stand again behind its last.
 """
 
 from __future__ import annotations
@@ -43,9 +43,8 @@ def _from_sums_of_pieces(source, i, table, c, size, constants, like):
 @register_jitable
 def _from_scores(source, i, table, c, size, constants, like):
     factor = simd.load_as(table, c, like), simd.load_as(table, size + c, like)
-    base, lower = simd.load_as(table, 2 * size + c, like), simd.load_as(table, 3 * size + c, like)
-    start = base, lower, simd.load_as(table, 4 * size + c, like), constants
-    return part(weights(read(source, i, like), start), factor)
+    lower, rounding = simd.load_as(table, 2 * size + c, like), simd.load_as(table, 3 * size + c, like)
+    return part(weights(read(source, i, like), (None, lower, rounding, constants, None)), factor)
 
 
 def _flowing(result, put, fetched):

@@ -45,7 +45,7 @@ def _hold_overload(buffer, i, vector):
 
 @numba.njit(error_model="numpy")
 def weigh_columns(x, n, stride, begin, width, last, tops, totals, lost, buffer, step, guessed, ahead):
-    """Weights down columns begin to begin + width of x relative to tops; their sums, of float64, to totals.
+    """Weights down columns begin to begin + width of x relative to tops; their sums are added to totals, of float64.
 
     By vectors, none of which begins beyond column `last`. tops, totals and lost, what rounding took from these, begin
     with the first vector of columns, buffer with the first column. Memory is fetched `ahead` elements ahead.
@@ -53,9 +53,6 @@ def weigh_columns(x, n, stride, begin, width, last, tops, totals, lost, buffer, 
     zero = zero_like(x)
     wide = simd.convert(zero, simd.zeros_f64())
     w = simd.lanes(zero)
-    for k in range(0, width, w):
-        simd.store(totals, k, wide)
-        simd.store(lost, k, wide)
     # Some rows at a time, so that memory is read in the order in which it lies.
     for j in range(0, n, BLOCK):
         end = min(n, j + BLOCK)
@@ -74,17 +71,13 @@ def weigh_columns(x, n, stride, begin, width, last, tops, totals, lost, buffer, 
             simd.store(lost, k, rest)
 
 
-@numba.njit(error_model="numpy")
-def highest_columns(x, n, stride, begin, width, last, tops):
-    """The maxima of columns begin to begin + width of x, as for `weigh_columns`, into tops."""
-    zero = zero_like(x)
-    w = simd.lanes(zero)
-    for k in range(0, width, w):
-        simd.store(tops, k, simd.splat(zero, -np.inf))
-    for j in range(0, n, BLOCK):
-        for k in range(0, width, w):
-            part = simd.offset(x, j * stride + min(begin + k, last))
-            simd.store(tops, k, highest(part, min(n - j, BLOCK), stride, simd.load_as(tops, k, zero)))
+@register_jitable
+def clear(totals, lost, width, like):
+    """Set the sums of `width` columns, of vectors such as `like`, to 0."""
+    wide = simd.convert(like, simd.zeros_f64())
+    for k in range(0, width, simd.lanes(like)):
+        simd.store(totals, k, wide)
+        simd.store(lost, k, wide)
 
 
 @numba.njit(error_model="numpy")
@@ -106,11 +99,18 @@ def _tile(x, n, stride, width, tops, totals, buffer, step, table, size):
         simd.store(tops, k, guess)
         sound = sound and is_near(guess, zero)
     if sound:
+        clear(totals, lost, width, zero)
         weigh_columns(x, n, stride, 0, width, last, tops, totals, lost, buffer, step, True, ahead)
         for k in range(0, width, w):
             sound = sound and is_sound(simd.convert(simd.load_as(totals, k, wide), zero), zero)
     if not sound:
-        highest_columns(x, n, stride, 0, width, last, tops)
+        for k in range(0, width, w):
+            simd.store(tops, k, simd.splat(zero, -np.inf))
+        for j in range(0, n, BLOCK):
+            for k in range(0, width, w):
+                part = simd.offset(x, j * stride + min(k, last))
+                simd.store(tops, k, highest(part, min(n - j, BLOCK), stride, simd.load_as(tops, k, zero)))
+        clear(totals, lost, width, zero)
         weigh_columns(x, n, stride, 0, width, last, tops, totals, lost, buffer, step, None, ahead)
     for k in range(0, width, w):
         high, low = reciprocal(simd.load_as(totals, k, wide), zero)
@@ -160,33 +160,34 @@ def strided(x, out, tile, direct, streaming, first, end):
     lead = -into_line(out, zero) % w if streaming else 0
     for task in range(first, end):
         begin, t = task // tiles * n * inner, task % tiles
+        k, stop = t * tile + (lead if t > 0 else 0), inner if t == tiles - 1 else (t + 1) * tile + lead
+        at = min(k, stop - w)
+        row, to, stride, width = simd.offset(x, begin + at), simd.offset(out, begin + at), inner, stop - at
+        if inner < w:
+            row, to, stride, width = narrow_x, narrow_out, w, w
+            for j in range(n):
+                for c in range(inner):
+                    simd.put(row, j * w + c, simd.get(x, begin + j * inner + c))
+        step = stride if direct or tiles == 1 else tile + 2 * w
+        buffer = either_of(to, scratch, direct)
+        _tile(row, n, stride, width, tops, totals, buffer, step, table, size)
+        if streaming:
+            # All rows at once where they follow each other.
+            whole = tiles == 1
+            if whole:
+                wrap(table, inner, zero)
+                wrap(simd.offset(table, size), inner, zero)
+            count, circle = n * inner if whole else stop - k, inner if whole else 2 * size
+            part = simd.offset(table, k - at)
+            for j in range(1 if whole else n):
+                source, place = simd.offset(scratch, j * step + k - at), simd.offset(to, j * inner + k - at)
+                flow_weights(source, place, count, part, size, circle, 0, zero, line)
+        else:
+            _scale(buffer, n, step, width, table, size, to, stride, zero)
         if inner < w:
             for j in range(n):
                 for c in range(inner):
-                    simd.put(narrow_x, j * w + c, simd.get(x, begin + j * inner + c))
-            _tile(narrow_x, n, w, w, tops, totals, scratch, w, table, size)
-            _scale(scratch, n, w, w, table, size, narrow_out, w, zero)
-            for j in range(n):
-                for c in range(inner):
-                    simd.put(out, begin + j * inner + c, simd.get(narrow_out, j * w + c))
-            continue
-        k, stop = t * tile + (lead if t > 0 else 0), inner if t == tiles - 1 else (t + 1) * tile + lead
-        at = min(k, stop - w)
-        width = stop - at
-        step = inner if direct or tiles == 1 else tile + 2 * w
-        row, to = simd.offset(x, begin + at), simd.offset(out, begin + at)
-        buffer = either_of(to, scratch, direct)
-        _tile(row, n, inner, width, tops, totals, buffer, step, table, size)
-        if not streaming:
-            _scale(buffer, n, step, width, table, size, to, inner, zero)
-        elif tiles == 1:
-            wrap(table, inner, zero)
-            wrap(simd.offset(table, size), inner, zero)
-            flow_weights(scratch, to, n * inner, table, size, inner, 0, zero, line)
-        else:
-            for j in range(n):
-                source, place = simd.offset(scratch, j * step + k - at), simd.offset(to, j * inner + k - at)
-                flow_weights(source, place, stop - k, simd.offset(table, k - at), size, 2 * size, 0, zero, line)
+                    simd.put(out, begin + j * inner + c, simd.get(to, j * w + c))
     return work.size + wide.size + padded_x.size + padded_out.size + edges.size  # keeps them alive
 
 

@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from ...caches import last_level
-from ...cpu.softmax_columns import columns, columns_parallel
+from ...cpu.softmax_columns import columns
 from ...cpu.softmax_pieces import PIECE, long_parallel
 from ...cpu.softmax_rows import rows, rows_parallel
 from ...cpu.softmax_short import short, short_parallel
@@ -75,9 +75,7 @@ def _strided(x: np.ndarray, out: np.ndarray, threads: int, lanes: int) -> None:
     tasks = outer * tiles_of(inner, lanes, tile)
     few = threads > tasks and n * inner >= threads * PIECE
     if few or (inner < lanes and n > TILE // 64) or (streaming and kept > TILE_STREAMING):
-        keep = 2 * x.nbytes < last_level()
-        if not (threads > 1 and in_parallel(columns_parallel, x, out, keep, threads)):
-            columns(x, out, keep, 0, outer)
+        _columns(x, out, threads)
         return
     direct = False
     if not streaming:
@@ -90,3 +88,13 @@ def _strided(x: np.ndarray, out: np.ndarray, threads: int, lanes: int) -> None:
         threads > 1 and tasks > 1 and in_parallel(strided_parallel, x, out, tile, direct, streaming, tasks, threads)
     ):
         strided(x, out, tile, direct, streaming, 0, tasks)
+
+
+def _columns(x: np.ndarray, out: np.ndarray, threads: int) -> None:
+    """As `_strided`, for long columns."""
+    # Kept weights: 1.5 times faster by two threads if x and out are in the caches; in float32 10% slower if not.
+    sound = columns(x, out, 2 * x.nbytes < last_level(), threads)
+    for i in np.flatnonzero(~sound):
+        # Guesses at the maxima did not serve.
+        rows_of_x = np.ascontiguousarray(x[i].T)[:, :, None]
+        out[i] = run(rows_of_x, np.empty_like(rows_of_x))[:, :, 0].T
