@@ -242,7 +242,7 @@ def _distance(x, start):
 @overload(_distance, inline="always")
 def _distance_overload(x, start):
     if len(start) == 5 and start[4] is types.none:
-        return lambda x, start: simd.maximum(start[1], x)
+        return lambda x, start: simd.maximum(x, start[1])
     if len(start) == 5:
         return lambda x, start: simd.minimum(simd.maximum(start[1], x), start[4])
     return lambda x, start: simd.maximum(x - start[0], start[1])

@@ -16,7 +16,6 @@ import numpy as np
 from numba.extending import overload, register_jitable
 
 from .. import simd
-from ..threads import in_parallel
 from ..vector_math import from_guess, is_near, is_sound, reciprocal
 from .softmax_elements import BLOCK, add, into_line, read, scratch_like, zero_like
 from .softmax_flow import SPARE, flow_in_place, flow_scores
@@ -24,7 +23,6 @@ from .softmax_tiles import NEAR, clear, weigh_columns
 
 GUESSES = 16  # rows, spread over all, from which the guess at a column's maximum is taken
 WIDE = 1024  # columns that are summed at a time: what they need stays in a core's nearest cache
-BATCH = 1 << 22  # bytes of several x[i] that are summed before their results are computed
 CHUNK = 1 << 14  # elements of results that are computed forwards; chunks follow each other backwards
 
 
@@ -102,8 +100,8 @@ def _flow_overload(x, out, keep, count, table, size, inner, at, zero, line):
     return {64: kept, 16: again}.get(x.dtype.bitwidth, either)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def column_guesses(x, tops, totals):
+@numba.njit(error_model="numpy")
+def _guesses(x, tops, totals):
     """Guesses at the maxima of all columns, by place, to tops (outer, places); no sums yet in totals."""
     outer, n, inner = x.shape
     zero = zero_like(x)
@@ -132,8 +130,8 @@ def column_guesses(x, tops, totals):
             clear(simd.data(totals[i, p, 0]), simd.data(totals[i, p, 1]), places, zero)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def column_sums(x, out, keep, tops, totals, first, end):
+@numba.njit(error_model="numpy")
+def _sums(x, out, keep, tops, totals, first, end):
     """Sums of pieces first to end, numbered through all x[i], by place, to totals (outer, pieces, 2, places).
 
     Weights go to out if they are to be kept.
@@ -166,8 +164,8 @@ def column_sums(x, out, keep, tops, totals, first, end):
                 simd.put(simd.data(out), leftover + k, weights[k])
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def column_table(x, tops, totals, table, sound):
+@numba.njit(error_model="numpy")
+def _table(x, tops, totals, table, sound):
     """The table of `flow_scores`, (outer, 5, places), from the sums of pieces; whether they are sound."""
     inner, zero = x.shape[2], zero_like(x)
     wide = simd.convert(zero, simd.zeros_f64())
@@ -203,8 +201,8 @@ def column_table(x, tops, totals, table, sound):
             simd.store(to, 3 * size + k, start[2])
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def column_results(x, out, keep, table, pieces, first, end):
+@numba.njit(error_model="numpy")
+def _results(x, out, keep, table, pieces, first, end):
     """Results of pieces first to end, backwards: the end of x is still in the caches."""
     _, n, inner = x.shape
     elements, size = n * inner, table.shape[2]
@@ -226,51 +224,47 @@ def column_results(x, out, keep, table, pieces, first, end):
     return edges.size  # keeps it alive
 
 
-@numba.njit(cache=True, parallel=True)
-def sums_parallel(x, out, keep, tops, totals, threads):
-    """`column_sums` of all pieces, in one contiguous share a thread."""
-    tasks = totals.shape[0] * totals.shape[1]
-    for t in numba.prange(threads):
-        column_sums(x, out, keep, tops, totals, t * tasks // threads, (t + 1) * tasks // threads)
+@register_jitable
+def _buffers(x, outer, pieces):
+    """Arrays for tops, totals and the table."""
+    inner, w = x.shape[2], simd.lanes(zero_like(x))
+    places = _whole(_span(inner, w), w)
+    tops, table = scratch_like(x, (outer, places)), scratch_like(x, (outer, 4, _whole(inner + SPARE, w)))
+    return tops, np.empty((outer, pieces, 2, places)), table
 
 
-@numba.njit(cache=True, parallel=True)
-def results_parallel(x, out, keep, table, pieces, threads):
-    """`column_results` of all pieces, in one contiguous share a thread."""
-    tasks = table.shape[0] * pieces
-    for t in numba.prange(threads):
-        column_results(x, out, keep, table, pieces, t * tasks // threads, (t + 1) * tasks // threads)
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def columns(x, out, keep, sound, first, end):
+    """x[first:end] of x (outer, n, inner), one after the other; n * inner at least 16 lines.
 
-
-def columns(x: np.ndarray, out: np.ndarray, keep: bool, threads: int) -> np.ndarray:
-    """Softmax over axis 1 of x (outer, n, inner) into out.
-
-    Args:
-        x: float32 or float64, or float16 as int16, contiguous; of n * inner at least 16 lines a thread.
-        out: as x.
-        keep: whether weights wait in out (float64's always do, float16's never) or are computed again.
-        threads: to share out the work among.
-
-    Returns:
-        Of each x[i] whether guesses at its maxima served; where not, out[i] is not valid.
+    Weights wait in out if they are to be kept (float64's always, float16's never), or are computed again. sound[i] is
+    left False where guesses at the maxima do not serve; out[i] is then not valid.
     """
-    sound = np.ones(len(x), np.bool_)
-    # Few enough that what is read for sums is still in the caches for results.
-    batch = max(1, BATCH // x[0].nbytes)
-    for i in range(0, len(x), batch):
-        _batch(x[i : i + batch], out[i : i + batch], keep, threads, sound[i : i + batch])
-    return sound
+    tops, totals, table = _buffers(x, 1, 1)
+    for i in range(first, end):
+        a, b = x[i : i + 1], out[i : i + 1]
+        _guesses(a, tops, totals)
+        _sums(a, b, keep, tops, totals, 0, 1)
+        _table(a, tops, totals, table, sound[i : i + 1])
+        _results(a, b, keep, table, 1, 0, 1)
 
 
-def _batch(x: np.ndarray, out: np.ndarray, keep: bool, threads: int, sound: np.ndarray) -> None:
-    outer, _, inner = x.shape
-    lanes, kind = (8, np.float64) if x.itemsize == 8 else (16, np.float32)
-    places, pieces = _whole(_span(inner, lanes), lanes), 1 if outer >= 4 * threads else threads
-    tops, totals = np.empty((outer, places), kind), np.empty((outer, pieces, 2, places))
-    table = np.empty((outer, 4, _whole(inner + SPARE, lanes)), kind)
-    column_guesses(x, tops, totals)
-    if not (threads > 1 and in_parallel(sums_parallel, x, out, keep, tops, totals, threads)):
-        column_sums(x, out, keep, tops, totals, 0, outer * pieces)
-    column_table(x, tops, totals, table, sound)
-    if not (threads > 1 and in_parallel(results_parallel, x, out, keep, table, pieces, threads)):
-        column_results(x, out, keep, table, pieces, 0, outer * pieces)
+@numba.njit(cache=True, parallel=True)
+def columns_parallel(x, out, keep, sound, threads):
+    """As `columns`, in one contiguous share a thread."""
+    outer = x.shape[0]
+    for t in numba.prange(threads):
+        columns(x, out, keep, sound, t * outer // threads, (t + 1) * outer // threads)
+
+
+@numba.njit(cache=True, parallel=True)
+def columns_split(x, out, keep, sound, threads):
+    """As `columns`: a thread has a piece of each x[i]; n * inner at least 16 lines for each."""
+    outer = x.shape[0]
+    tops, totals, table = _buffers(x, outer, threads)
+    _guesses(x, tops, totals)
+    for t in numba.prange(threads):
+        _sums(x, out, keep, tops, totals, t * outer, (t + 1) * outer)
+    _table(x, tops, totals, table, sound)
+    for t in numba.prange(threads):
+        _results(x, out, keep, table, threads, t * outer, (t + 1) * outer)
