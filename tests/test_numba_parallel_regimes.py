@@ -191,11 +191,14 @@ def test_no_probability_is_above_one(dtype, shape):
                 assert out.max() <= 1
 
 
+@pytest.mark.parametrize("shape", [(77, 2, 1), (3, 2, 37), (2, 2, 300), (5, 2, 7)])
 @pytest.mark.parametrize("dtype", contract.FLOATS)
 @pytest.mark.parametrize("plant", [0, 30, 45, 1000, -1000, np.inf, -np.inf, np.nan])
-def test_softmax_of_two_columns(plant, dtype):
+def test_softmax_of_two_scores(plant, dtype, shape):
     kernel = impls.load("softmax", "numba_parallel").kernel
-    x = np.random.default_rng(0).standard_normal((77, 2, 1)).astype(dtype)
-    x[5, 0] = x[70, 1] = x[75, 0] = plant
-    x[20] = plant
+    x = np.random.default_rng(0).standard_normal(shape).astype(dtype)
+    pairs = x.transpose(0, 2, 1).reshape(-1, 2)
+    pairs[5, 0] = pairs[-7, 1] = pairs[-2, 0] = plant
+    pairs[20] = plant
+    x = np.ascontiguousarray(pairs.reshape(shape[0], shape[2], 2).transpose(0, 2, 1))
     assert agreement.run_checked(contract.SOFTMAX, kernel, x) is None

@@ -166,7 +166,7 @@ def _sums(x, out, keep, tops, totals, first, end):
 
 @numba.njit(error_model="numpy")
 def _table(x, tops, totals, table, sound):
-    """The table of `flow_scores`, (outer, 5, places), from the sums of pieces; whether they are sound."""
+    """The table of `flow_scores`, (outer, 4, columns), from the sums of pieces; whether they are sound, to sound."""
     inner, zero = x.shape[2], zero_like(x)
     wide = simd.convert(zero, simd.zeros_f64())
     w = simd.lanes(zero)

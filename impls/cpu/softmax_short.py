@@ -50,10 +50,24 @@ def _turned(x, start, step):
 
 
 @register_jitable
-def _pair(a, b, start):
+def _weigh_pair(a, b, start):
     """Weights of two scores in every lane and their sum."""
     e, f = weights(a, start), weights(b, start)
     return e, f, e + f
+
+
+@register_jitable
+def pair(a, b):
+    """Softmax of two scores in every lane."""
+    top = simd.maximum(a, b)
+    sound = is_near(top, top)
+    if sound:
+        e, f, total = _weigh_pair(a, b, from_guess(top, top))
+        sound = is_sound(total, top)
+    if not sound:
+        e, f, total = _weigh_pair(a, b, origin(simd.select(simd.beats(a, b), a, b)))
+    factor = reciprocal(total, top)
+    return quotient(e, factor), quotient(f, factor)
 
 
 @register_jitable
@@ -62,16 +76,7 @@ def _pairs(x, out, first, end, zero):
     w = simd.lanes(zero)
     i = first
     while i + w <= end:
-        a, b = simd.deinterleave(read(x, 2 * i, zero), read(x, 2 * i + w, zero))
-        top = simd.maximum(a, b)
-        sound = is_near(top, zero)
-        if sound:
-            e, f, total = _pair(a, b, from_guess(top, zero))
-            sound = is_sound(total, zero)
-        if not sound:
-            e, f, total = _pair(a, b, origin(simd.select(simd.beats(a, b), a, b)))
-        factor = reciprocal(total, zero)
-        p, q = simd.interleave(quotient(e, factor), quotient(f, factor))
+        p, q = simd.interleave(*pair(*simd.deinterleave(read(x, 2 * i, zero), read(x, 2 * i + w, zero))))
         write(out, 2 * i, p)
         write(out, 2 * i + w, q)
         i += w

