@@ -246,7 +246,8 @@ def columns(x, out, keep, sound, first, end):
         _guesses(a, tops, totals)
         _sums(a, b, keep, tops, totals, 0, 1)
         _table(a, tops, totals, table, sound[i : i + 1])
-        _results(a, b, keep, table, 1, 0, 1)
+        if sound[i]:
+            _results(a, b, keep, table, 1, 0, 1)
 
 
 @numba.njit(cache=True, parallel=True)

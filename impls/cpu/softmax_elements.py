@@ -41,7 +41,7 @@ def _write(out, i, p):
 
 
 def write_past(out, i, p):
-    """As `_put`, past the caches if out is of the type that p is computed in; out[i] must begin a register."""
+    """As `write`, past the caches if out is of the type that p is computed in; out[i] must begin a register."""
 
 
 @overload(write_past, inline="always")
@@ -133,7 +133,7 @@ def _part(weight, factor):
 @register_jitable
 def highest(x, n, stride, top):
     """The largest of top and n vectors of x, `stride` apart, lane by lane; NaN where one is NaN."""
-    # As in `_maximum`, a sum of all shows whether there can be a NaN.
+    # A sum of all costs less than a comparison of each, and shows whether there can be a NaN.
     total, high = simd.splat(top, 0), top
     for i in range(n):
         v = read(x, i * stride, top)

@@ -21,13 +21,12 @@ def tiles_of(inner, lanes, tile):
     return max(1, -(-(inner // lanes * lanes) // tile))
 
 
-def start_of(top, guessed):
+def _start(top, guessed):
     """The origin of tops, which are those of their columns or, where `guessed` is not None, guesses at them."""
-    raise NotImplementedError("start_of works in compiled functions")
 
 
-@overload(start_of)
-def _start_of(top, guessed):
+@overload(_start)
+def _start_overload(top, guessed):
     if guessed is numba.types.none:
         return lambda top, guessed: origin(top)
     return lambda top, guessed: from_guess(top, top)
@@ -58,7 +57,7 @@ def weigh_columns(x, n, stride, begin, width, last, tops, totals, lost, buffer, 
     for j in range(0, n, BLOCK):
         end = min(n, j + BLOCK)
         for k in range(0, width, w):
-            start = start_of(simd.load_as(tops, k, zero), guessed)
+            start = _start(simd.load_as(tops, k, zero), guessed)
             at = min(begin + k, last)
             partial = zero
             for i in range(j, end):

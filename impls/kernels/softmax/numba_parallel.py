@@ -32,8 +32,8 @@ LEAST = 16  # columns that a row needs to be worked on by itself
 # float64 13% faster at 32.
 SHORT_WIDE, SHORT = 32, 64
 SPLIT = 1 << 16  # columns from which a row is shared out among threads that would have none
-TILE = 1 << 15  # bytes of weights that a strided tile may keep, and if these go past the caches
-TILE_STREAMING = 1 << 18
+TILE = 1 << 15  # bytes of weights that a strided tile may keep
+TILE_STREAMING = 1 << 18  # the same where results go past the caches
 TILE_VECTORS = 8
 
 
@@ -95,7 +95,9 @@ def _columns(x: np.ndarray, out: np.ndarray, threads: int) -> None:
     """As `_strided`, for long columns."""
     # Kept weights: 1.5 times faster by two threads if x and out are in the caches; in float32 10% slower if not.
     keep, sound = 2 * x.nbytes < last_level(), np.ones(len(x), np.bool_)
-    shared = columns_parallel if len(x) >= threads else columns_split
+    # A piece of less than a vector would be read beyond its end.
+    split = len(x) < threads and x[0].size >= threads * PIECE
+    shared = columns_split if split else columns_parallel
     if not (threads > 1 and in_parallel(shared, x, out, keep, sound, threads)):
         columns(x, out, keep, sound, 0, len(x))
     for i in np.flatnonzero(~sound):
