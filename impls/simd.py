@@ -277,7 +277,7 @@ def _splats(like: Any, values: Any, keep: bool) -> Any:
         for i in range(values.count):
             scalar = context.cast(builder, builder.extract_value(args[1], i), values.dtype, like.element)
             vector = _splat(builder, like, scalar)
-            if keep and constraint is not None and like.lanes * like.element.bitwidth <= 8 * _register_bytes():
+            if keep and constraint is not None and like.lanes * like.element.bitwidth <= 8 * register_bytes():
                 opaque = ir.FunctionType(vector.type, [vector.type])
                 vector = builder.asm(opaque, "", f"={constraint},0", [vector], side_effect=False)
             vectors.append(vector)
@@ -330,7 +330,7 @@ def _zeros_like(like: Any, size: int) -> Any:
 @intrinsic
 def register(typing: Any, like: Any) -> Any:
     """Zeros of the type of the elements of `like` (a vector or a pointer), a register full of them or 32 bytes."""
-    return _zeros_like(like, max(VECTOR_BYTES // 2, _register_bytes()))
+    return _zeros_like(like, max(VECTOR_BYTES // 2, register_bytes()))
 
 
 @intrinsic
@@ -340,7 +340,7 @@ def half_line(typing: Any, like: Any) -> Any:
 
 
 @functools.cache
-def _register_bytes() -> int:
+def register_bytes() -> int:
     """The bytes of a register of the processor that is compiled for; tried out, as in `_fuses`."""
     source = """
         define <16 x float> @probe(<16 x float> %a, <16 x float> %b) {

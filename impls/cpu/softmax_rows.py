@@ -8,7 +8,8 @@ from numba.extending import overload, register_jitable
 
 from .. import simd
 from ..vector_math import from_guess, is_near, is_sound, kept, origin_of_row, quotient, reciprocal, weights
-from .softmax_elements import BLOCK, FETCH, add, into_line, part, read, rest, scratch_like, write, zero_like
+from .softmax_elements import BLOCK, FETCH, add, part, read, rest, scratch_like, write, zero_like
+from .softmax_past import begin_past, end_past
 
 # Measured side by side with other values, on an AMD Zen 3.
 # Bytes of a row up to which its weights wait apart from out. One thread: 12 to 22% faster at 96 to 256 columns of
@@ -17,6 +18,7 @@ APART = 1 << 11
 # Columns up to which a row's quotients are computed after the weights of the row below: they wait for the row's sum.
 # One thread: 12 to 14% faster at 80 to 128 columns of float32, 10% at 256, 3% at 1000; in float64 9% at 64, 2% at 128.
 AHEAD = 2048
+FETCH_OUT = 256  # elements ahead of those at work that are fetched where results will be; 64 to 1024 are as good
 
 
 @numba.njit(error_model="numpy")
@@ -66,19 +68,60 @@ def guess_at(x, n, zero):
 def weigh(x, n, guess, buffer, keep, zero):
     """Weights of x[:n] into buffer, if they are to be kept; returns what they are relative to, and their sum."""
     if is_near(guess, zero):
-        total = _weigh_from(x, n, kept(from_guess(guess, zero)), buffer, keep, zero)
+        total = weigh_from(x, n, kept(from_guess(guess, zero)), buffer, keep, None, zero)
         if is_sound(total, zero):
             return guess, total
+    return weigh_exactly(x, n, buffer, keep, zero)
+
+
+@register_jitable
+def weigh_exactly(x, n, buffer, keep, zero):
+    """As `weigh`, relative to the maximum."""
     top = _maximum(x, n, zero)
-    return simd.reduce_max(top), _weigh_from(x, n, origin_of_row(top), buffer, keep, zero)
+    return simd.reduce_max(top), weigh_from(x, n, origin_of_row(top), buffer, keep, None, zero)
+
+
+def _move(other, j, zero):
+    """Turn two vectors of weights of another row, if there is one, into results: see `weigh_from`."""
+
+
+@overload(_move, inline="always")
+def _move_overload(other, j, zero):
+    def ordinary(other, j, zero):
+        source, factor, to, _, _ = other
+        w = simd.lanes(zero)
+        # 4 to 10% faster in the last cache of an Emerald Rapids.
+        simd.prefetch(to, j + FETCH_OUT)
+        simd.prefetch(to, j + FETCH_OUT + w)
+        simd.store(to, j, quotient(simd.load_as(source, j, zero), factor))
+        simd.store(to, j + w, quotient(simd.load_as(source, j + w, zero), factor))
+
+    def past(other, j, zero):
+        source, factor, to, _, _ = other
+        w = simd.lanes(zero)
+        simd.stream(to, j, quotient(simd.load_as(source, j, zero), factor))
+        simd.stream(to, j + w, quotient(simd.load_as(source, j + w, zero), factor))
+
+    if other is numba.types.none:
+        return lambda other, j, zero: None
+    return ordinary if other[4] is numba.types.none else past
+
+
+def _room(other, n):
+    """Elements of x[:n] beside which there are some of another row."""
+
+
+@overload(_room)
+def _room_overload(other, n):
+    if other is numba.types.none:
+        return lambda other, n: 0
+    return lambda other, n: min(n, other[3])
 
 
 @numba.njit(error_model="numpy")
-def _weigh_from(x, n, start, buffer, keep, zero):
-    """The sum of the weights of x[:n], which go to buffer if they are to be kept."""
+def _weigh_pairs(x, j, n, start, buffer, keep, other, total, lost, zero):
+    """As `weigh_from`, for pairs of vectors of x[j:n]; returns where they end, the sum and what rounding took."""
     w = simd.lanes(zero)
-    total = lost = 0.0
-    j = 0
     while j + 2 * w <= n:
         # Sums of BLOCK pairs of vectors are added up by lane, BLOCK of them; a sum over lanes stops the pipeline.
         stop = min(n - 2 * w, j + (BLOCK * BLOCK - 1) * 2 * w)
@@ -88,6 +131,7 @@ def _weigh_from(x, n, start, buffer, keep, zero):
             partial = zero
             while j <= end:
                 simd.prefetch(x, j + FETCH)
+                _move(other, j, zero)
                 # One after the other: what both need at a time fits 16 registers.
                 e = weights(read(x, j, zero), start)
                 if keep:
@@ -99,6 +143,19 @@ def _weigh_from(x, n, start, buffer, keep, zero):
                 j += 2 * w
             blocks = blocks + partial
         total, lost = add(total, lost, np.float64(simd.reduce_add(blocks)))
+    return j, total, lost
+
+
+@numba.njit(error_model="numpy")
+def weigh_from(x, n, start, buffer, keep, other, zero):
+    """The sum of the weights of x[:n], which go to buffer if they are to be kept.
+
+    other is None or (weights, factor, results, count, past) of another row: as many pairs of vectors of it as x has,
+    and no more than `count` elements, become results meanwhile, past the caches if `past` is not None.
+    """
+    w = simd.lanes(zero)
+    j, total, lost = _weigh_pairs(x, 0, _room(other, n), start, buffer, keep, other, 0.0, 0.0, zero)
+    j, total, lost = _weigh_pairs(x, j, n, start, buffer, keep, None, total, lost, zero)
     while j < n:
         # The last vector may begin within the one before it; what both hold counts once.
         at = min(j, n - w)
@@ -129,38 +186,8 @@ def _scaling(by):
 scale, scale_piece = _scaling(quotient), _scaling(part)
 
 
-@numba.njit(error_model="numpy")
-def _scale_streaming(buffer, n, factor, out, zero, line, first, last):
-    """As `_scale`, past the caches; buffer is not out.
-
-    A line that two rows share waits in `line`, with a vector's room before it, until it is whole: ordinary stores to a
-    line that is also streamed fetch it, which made rows of 128 columns 5 times slower. Only the first and the last row
-    of a share of the work store so.
-    """
-    w = simd.lanes(zero)
-    before = into_line(out, zero)
-    j = 0
-    if before > 0:
-        head = quotient(simd.load_as(buffer, 0, zero), factor)
-        if first:
-            simd.store(out, 0, head)
-        else:
-            simd.store(line, before, head)
-            simd.stream(out, -before, simd.load_as(line, 0, zero))
-        j = w - before
-    while j + w <= n:
-        simd.stream(out, j, quotient(simd.load_as(buffer, j, zero), factor))
-        j += w
-    if j < n:
-        tail = quotient(simd.load_as(buffer, n - w, zero), factor)
-        if last:
-            simd.store(out, n - w, tail)
-        else:
-            simd.store(line, n - j - w, tail)
-
-
 @register_jitable
-def _clear_of(x, scratch, zero):
+def clear_of(x, scratch, zero):
     """The first line from scratch on, within 4096 bytes, that no load from x shortly after a store to it waits for.
 
     A load waits for stores before it to an address that is the same modulo 4096: up to 20% of the time of long rows.
@@ -194,7 +221,8 @@ def _finish_overload(out, scratch, n, i, factor, zero, line, apart, streaming, f
     def either(out, scratch, n, i, factor, zero, line, apart, streaming, first, end):
         buffer, to = _waiting(out, scratch, n, i, apart), simd.offset(out, i * n)
         if streaming:
-            _scale_streaming(buffer, n, factor, to, zero, line, i == first, i == end - 1)
+            j = begin_past(buffer, factor, to, line, i == first, zero)
+            end_past(buffer, j, n, factor, to, line, i == end - 1, zero)
         else:
             scale(buffer, n, factor, to, zero)
 
@@ -206,14 +234,14 @@ def rows(x, out, streaming, first, end):
     """Rows first to end of x (outer, n, 1), n at least one vector."""
     n = x.shape[1]
     apart = streaming or x.itemsize == 2 or n * x.itemsize <= APART
-    # A line with a vector's room on both sides, what `_clear_of` may leave out, and the rows.
+    # A line with a vector's room on both sides, what `clear_of` may leave out, and the rows.
     spare = scratch_like(x, 48 + 1024 + (0 if not apart else 2 * n if n <= AHEAD else n))
     if first >= end:
         return spare.size
     x, out, work = simd.data(x), simd.data(out), simd.data(spare)
     zero, register = zero_like(x), simd.register(zero_like(x))
     line = simd.offset(work, 16)
-    scratch = _clear_of(x, simd.offset(work, 48), zero)
+    scratch = clear_of(x, simd.offset(work, 48), zero)
     guess = guess_at(simd.offset(x, first * n), n, register)
     factor = zero, zero
     for i in range(first, end):
