@@ -270,6 +270,16 @@ def spread(typing: Any, a: Any) -> Any:
     return a(a), codegen
 
 
+@intrinsic
+def first(typing: Any, a: Any) -> Any:
+    """The first lane."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.extract_element(args[0], ir.Constant(_I32, 0))
+
+    return a.element(a), codegen
+
+
 def _splats(like: Any, values: Any, keep: bool) -> Any:
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         constraint = _REGISTER_CONSTRAINTS.get(context.codegen()._tm.triple.split("-")[0])

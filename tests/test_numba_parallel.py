@@ -108,10 +108,15 @@ def test_read_only_input_is_neither_copied_nor_compiled_for(operation):
     rule = contract.OPERATIONS[operation]
     x = np.random.default_rng(0).standard_normal((4, 100, 1)).astype("float32")
     implementation.kernel.run(x, rule.allocate(x))
-    compiled = len(module.rows.signatures)
+
+    def signatures() -> int:
+        return sum(len(f.signatures) for f in vars(module).values() if hasattr(f, "signatures"))
+
+    compiled = signatures()
+    assert compiled > 0
     x.flags.writeable = False
     assert rule.verify(x, implementation.kernel.run(x, rule.allocate(x))) is None
-    assert len(module.rows.signatures) == compiled
+    assert signatures() == compiled
 
 
 @pytest.mark.parametrize("shape", [(40, 7, 1), (9, 50, 1), (3, 5, 37), (3, 600, 3), (3, 601, 4), (1, 70003, 1)])

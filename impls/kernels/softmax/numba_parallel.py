@@ -9,13 +9,13 @@ in float64 after a fixed number of additions in the type of x, so that errors do
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from ... import simd
 from ...caches import last_level, second_level
 from ...cpu.softmax_beside import beside, beside_parallel
 from ...cpu.softmax_columns import columns, columns_parallel, columns_split
+from ...cpu.softmax_few import MOST, few, few_parallel
 from ...cpu.softmax_pieces import PIECE, long_parallel
 from ...cpu.softmax_rows import rows, rows_parallel
 from ...cpu.softmax_short import short, short_parallel
@@ -34,11 +34,13 @@ LEAST = 16  # columns that a row needs to be worked on by itself
 # float64 13% faster at 32.
 SHORT_WIDE, SHORT = 32, 64
 SPLIT = 1 << 16  # columns from which a row is shared out among threads that would have none
-# Whether rows two of which and their weights fit a core's second cache are computed beside each other: where there are
-# 32 registers. On an Emerald Rapids 1.02 to 1.34 times faster within its last cache and 1.04 to 1.6 beyond its second,
-# but 0.68 to 0.9 times as fast for rows longer than that; in code for AVX2 0.84 to 1.1 there. On an AMD Zen 3 0.9 to
-# 0.96 times as fast beyond the caches.
-BESIDE = simd.register_bytes() == simd.VECTOR_BYTES
+# Whether registers are as long as a line: there are 32 of them then. Measured on an Intel Emerald Rapids (AVX-512):
+# - Rows of a few vectors that stay in registers: 1.2 to 1.5 times faster than the ways below at 32 to 96 columns of
+#   float32 and 16 to 64 of float64, level at 24 and 12; past the caches 1.1 to 1.5 times. Of 8 vectors 7% faster.
+# - Rows two of which fit a core's second cache with their weights, computed beside each other: 1.02 to 1.34 times as
+#   fast within its last cache, 1.04 to 1.9 beyond; longer ones would be 10 to 30% slower. In code for AVX2 there 0.84
+#   to 1.1 times as fast within, and on an AMD Zen 3 0.9 to 0.96 beyond.
+LONG = simd.register_bytes() == simd.VECTOR_BYTES
 TILE = 1 << 15  # bytes of weights that a strided tile may keep
 TILE_STREAMING = 1 << 18  # the same where results go past the caches
 TILE_VECTORS = 8
@@ -55,26 +57,40 @@ def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
     lanes = 8 if x.itemsize == 8 else 16
     if inner > 1:
         _strided(a, b, threads, lanes)
+    elif LONG and x.itemsize > 2 and (16 if lanes == 8 else 25) <= n <= MOST * lanes:
+        past = True if _streams(x) and n % lanes == 0 and b.ctypes.data % simd.VECTOR_BYTES == 0 else None
+        if not (threads > 1 and in_parallel(few_parallel, a, b, past, threads)):
+            few(a, b, past, 0, outer)
     elif n < LEAST or (n < (SHORT_WIDE if x.itemsize == 8 else SHORT) and outer >= lanes):
         if not (threads > 1 and in_parallel(short_parallel, a, b, threads)):
             short(a, b, 0, outer)
     else:
-        row, cache = n * x.itemsize, last_level()
-        # Stores that bypass the caches pay off once these could not hold the result anyway, but hold a row's weights:
-        # up to 1.5 times faster in float32 and 1.3 times in float64 beyond the caches, and up to 45% slower within.
-        streaming = x.itemsize > 2 and 2 * x.nbytes >= cache and 4 * threads * row <= cache
-        if threads > outer and n >= SPLIT:
-            # Weights computed twice: 30% faster at 2^24 columns of float32, 20% slower at 2^22; in float64 15% slower.
-            keep = x.itemsize > 2 and (x.itemsize == 8 or 2 * row <= cache)
-            if in_parallel(long_parallel, a, b, keep, threads):
-                return out
-        if BESIDE and x.itemsize > 2 and 6 * row <= second_level():
-            serial, shared, past = beside, beside_parallel, streaming or None
-        else:
-            serial, shared, past = rows, rows_parallel, streaming
-        if not (threads > 1 and outer > 1 and in_parallel(shared, a, b, past, threads)):
-            serial(a, b, past, 0, outer)
+        _rows(a, b, threads)
     return out
+
+
+def _streams(x: np.ndarray) -> bool:
+    """Whether results go past the caches, which could not hold x and them anyway: see `caches`."""
+    return x.itemsize > 2 and 2 * x.nbytes >= last_level()
+
+
+def _rows(x: np.ndarray, out: np.ndarray, threads: int) -> None:
+    """Softmax of rows that are worked on by themselves, of views as `plain` makes them."""
+    outer, n, _ = x.shape
+    row, cache = n * x.itemsize, last_level()
+    if threads > outer and n >= SPLIT:
+        # Weights computed twice: 30% faster at 2^24 columns of float32, 20% slower at 2^22; in float64 15% slower.
+        keep = x.itemsize > 2 and (x.itemsize == 8 or 2 * row <= cache)
+        if in_parallel(long_parallel, x, out, keep, threads):
+            return
+    # Stores past the caches need these to hold a row's weights: up to 1.5 times faster in float32 and 1.3 times in
+    # float64 beyond the caches, and up to 45% slower within.
+    past = _streams(x) and 4 * threads * row <= cache
+    serial, shared = rows, rows_parallel
+    if LONG and x.itemsize > 2 and 6 * row <= second_level():
+        serial, shared, past = beside, beside_parallel, past or None
+    if not (threads > 1 and outer > 1 and in_parallel(shared, x, out, past, threads)):
+        serial(x, out, past, 0, outer)
 
 
 def _strided(x: np.ndarray, out: np.ndarray, threads: int, lanes: int) -> None:
@@ -82,11 +98,11 @@ def _strided(x: np.ndarray, out: np.ndarray, threads: int, lanes: int) -> None:
     outer, n, inner = x.shape
     tile = TILE_VECTORS * lanes
     size = 8 if lanes == 8 else 4
-    streaming = x.itemsize > 2 and inner >= lanes and 2 * x.nbytes >= last_level()
+    streaming = inner >= lanes and _streams(x)
     kept = n * min(inner, tile) * size
     tasks = outer * tiles_of(inner, lanes, tile)
-    few = threads > tasks and n * inner >= threads * PIECE
-    if few or (inner < lanes and n > TILE // 64) or (streaming and kept > TILE_STREAMING):
+    few_tasks = threads > tasks and n * inner >= threads * PIECE
+    if few_tasks or (inner < lanes and n > TILE // 64) or (streaming and kept > TILE_STREAMING):
         _columns(x, out, threads)
         return
     direct = False

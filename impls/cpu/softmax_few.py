@@ -1,0 +1,176 @@
+"""Softmax of rows of a few vectors, all of which stay in registers."""
+
+from __future__ import annotations
+
+import numba
+from numba.extending import overload, register_jitable
+
+from .. import simd
+from ..vector_math import from_guess, is_near, is_sound, kept, quotient, reciprocal, weights
+from .softmax_elements import FETCH, read, rest, scratch_like, zero_like
+from .softmax_rows import FETCH_OUT, guess_at, scale, weigh
+
+MOST = 8  # vectors
+
+# Functions that are made for a number of vectors, which lie in a tuple: indices in it have to be constants.
+
+
+def _weights_of(vectors):
+    """A function that computes the weights of a row; the last vector may begin within the one before it."""
+    if vectors == 1:
+        return register_jitable(lambda row, last, start, zero: (weights(read(row, last, zero), start),))
+    others = _weights_of(vectors - 1)
+
+    @register_jitable
+    def weigh_row(row, last, start, zero):
+        before = min((vectors - 2) * simd.lanes(zero), last)
+        return (*others(row, before, start, zero), weights(read(row, last, zero), start))
+
+    return weigh_row
+
+
+def _sum_of(vectors, first=0):
+    """A function that adds up vectors of a tuple from one on, in pairs, without what the last of all shares."""
+    if vectors == 1:
+        return register_jitable(lambda e: e[first])
+    half = vectors // 2
+    left, right = _sum_of(half, first), _sum_of(vectors - half, first + half)
+    return register_jitable(lambda e: left(e) + right(e))
+
+
+def _results_of(vectors):
+    """A function that stores the results of a row."""
+    here = vectors - 1
+    if vectors == 1:
+
+        @register_jitable
+        def store(e, out, last, factor, past, zero):
+            _put(out, last, quotient(e[here], factor), past)
+
+        return store
+    others = _results_of(vectors - 1)
+
+    @register_jitable
+    def store_row(e, out, last, factor, past, zero):
+        others(e, out, min((vectors - 2) * simd.lanes(zero), last), factor, past, zero)
+        _put(out, last, quotient(e[here], factor), past)
+
+    return store_row
+
+
+def _put(out, i, vector, past):
+    """Store a vector from out[i] on, past the caches unless `past` is None; then out[i] must begin a register."""
+
+
+@overload(_put, inline="always")
+def _put_overload(out, i, vector, past):
+    if past is numba.types.none:
+        return lambda out, i, vector, past: simd.store(out, i, vector)
+    return lambda out, i, vector, past: simd.stream(out, i, vector)
+
+
+def _fetch(out, i, past):
+    """Ask for the line of out[i], unless results go past the caches."""
+
+
+@overload(_fetch, inline="always")
+def _fetch_overload(out, i, past):
+    if past is numba.types.none:
+        return lambda out, i, past: simd.prefetch(out, i)
+    return lambda out, i, past: None
+
+
+@register_jitable
+def _factor(total, zero):
+    """The `reciprocal` of a sum in the type of x, by a vector no longer than has to be: the row waits for it."""
+    half = simd.half_line(zero)
+    high, low = reciprocal(simd.splat(half, total), half)
+    return simd.splat(zero, simd.first(high)), simd.splat(zero, simd.first(low))
+
+
+def _rows_of(vectors):
+    """A function for rows first to end of so many vectors; returns the first whose guess at a maximum did not serve.
+
+    Without a branch that goes on otherwise: what it calls would have constants wait in memory.
+    """
+    weigh_row, store_row = _weights_of(vectors), _results_of(vectors)
+    all_but_last = _sum_of(vectors - 1)
+    end_of_row = vectors - 1
+
+    @register_jitable
+    def weighed(row, n, guess, zero):
+        """The weights of a row, their sum, and whether the guess served."""
+        w = simd.lanes(zero)
+        e = weigh_row(row, n - w, kept(from_guess(guess, zero)), zero)
+        total = simd.reduce_add(all_but_last(e) + rest(e[end_of_row], vectors * w - n))
+        return e, total, is_near(guess, zero) and is_sound(total, zero)
+
+    @numba.njit(error_model="numpy")
+    def rows(x, out, n, past, first, end, zero):
+        w = simd.lanes(zero)
+        below = guess_at(simd.offset(x, min(first + 1, end - 1) * n), n, zero)
+        e, total, sound = weighed(simd.offset(x, first * n), n, guess_at(simd.offset(x, first * n), n, zero), zero)
+        if not sound:
+            return first
+        for i in range(first + 1, end):
+            row, to = simd.offset(x, i * n), simd.offset(out, (i - 1) * n)
+            for k in range(vectors):
+                simd.prefetch(row, k * w + FETCH)
+                _fetch(to, k * w + FETCH_OUT, past)
+            guess, below = below, guess_at(simd.offset(x, min(i + 1, end - 1) * n), n, zero)
+            f, next_total, sound = weighed(row, n, guess, zero)
+            store_row(e, to, n - w, _factor(total, zero), past, zero)
+            if not sound:
+                return i
+            e, total = f, next_total
+        store_row(e, simd.offset(out, (end - 1) * n), n - w, _factor(total, zero), past, zero)
+        return end
+
+    return rows
+
+
+def _rows_of_least(vectors):
+    """The function of `_rows_of` for the least number of vectors, from `vectors` to MOST, that holds a row."""
+    these = _rows_of(vectors)
+    if vectors == MOST:
+        return these
+    others = _rows_of_least(vectors + 1)
+
+    @register_jitable
+    def choose(x, out, n, past, first, end, zero):
+        if n <= vectors * simd.lanes(zero):
+            return these(x, out, n, past, first, end, zero)
+        return others(x, out, n, past, first, end, zero)
+
+    return choose
+
+
+_rows_of_few = _rows_of_least(2)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def few(x, out, past, first, end):
+    """Rows first to end of x (outer, n, 1) of float32 or float64, n from a vector and an element to MOST vectors.
+
+    Results go past the caches if `past` is True, for which n must be whole vectors and out begin a line. It is None if
+    not, as each way is compiled by itself.
+    """
+    n = x.shape[1]
+    spare = scratch_like(x, n)
+    x, out, scratch = simd.data(x), simd.data(out), simd.data(spare)
+    zero = simd.register(zero_like(x))
+    i = _rows_of_few(x, out, n, past, first, end, zero) if first < end else end
+    while i < end:
+        row = simd.offset(x, i * n)
+        total = weigh(row, n, guess_at(row, n, zero), scratch, True, zero)[1]
+        scale(scratch, n, reciprocal(total, zero), simd.offset(out, i * n), zero)
+        i = _rows_of_few(x, out, n, past, i + 1, end, zero) if i + 1 < end else end
+    return spare.size  # keeps it alive
+
+
+@numba.njit(cache=True, parallel=True)
+def few_parallel(x, out, past, threads):
+    """Rows in one contiguous share a thread."""
+    outer = x.shape[0]
+    for t in numba.prange(threads):
+        few(x, out, past, t * outer // threads, (t + 1) * outer // threads)
