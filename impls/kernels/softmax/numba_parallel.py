@@ -78,19 +78,30 @@ def _rows(x: np.ndarray, out: np.ndarray, threads: int) -> None:
     """Softmax of rows that are worked on by themselves, of views as `plain` makes them."""
     outer, n, _ = x.shape
     row, cache = n * x.itemsize, last_level()
-    if threads > outer and n >= SPLIT:
-        # Weights computed twice: 30% faster at 2^24 columns of float32, 20% slower at 2^22; in float64 15% slower.
-        keep = x.itemsize > 2 and (x.itemsize == 8 or 2 * row <= cache)
-        if in_parallel(long_parallel, x, out, keep, threads):
-            return
+    twice = _weighs_twice(x.itemsize, row, cache)
+    long = n >= SPLIT and (threads > outer or (LONG and twice and x.itemsize > 2))
+    if long and in_parallel(long_parallel, x, out, not twice, threads):
+        return
     # Stores past the caches need these to hold a row's weights: up to 1.5 times faster in float32 and 1.3 times in
     # float64 beyond the caches, and up to 45% slower within.
     past = _streams(x) and 4 * threads * row <= cache
     serial, shared = rows, rows_parallel
-    if LONG and x.itemsize > 2 and 6 * row <= second_level():
+    if LONG and x.itemsize > 2 and 5 * row <= second_level():
         serial, shared, past = beside, beside_parallel, past or None
     if not (threads > 1 and outer > 1 and in_parallel(shared, x, out, past, threads)):
         serial(x, out, past, 0, outer)
+
+
+def _weighs_twice(itemsize: int, row: int, cache: int) -> bool:
+    """Whether the weights of rows of so many bytes are computed twice, as memory would be slower than that."""
+    # float32: with two threads, two rows as long as the cache, 30% faster; 20% slower if both fit. float64: 15% slower.
+    # With long registers, one thread and two: float32 1.17 to 1.36 times as fast at half of the cache counted on and at
+    # all of it; float64 0.91 to 1.04 at half, 1.07 to 1.16 at all and twice of it.
+    if itemsize == 2:
+        return True  # out has no room for them
+    if itemsize == 8:
+        return LONG and row >= cache
+    return (4 if LONG else 2) * row > cache
 
 
 def _strided(x: np.ndarray, out: np.ndarray, threads: int, lanes: int) -> None:
