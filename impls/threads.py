@@ -36,8 +36,14 @@ def numbas() -> int:
 
         number = int(numba.get_num_threads())  # which starts the threads; then there is a function that only asks
         _numbas = getattr(parallel, "_get_num_threads", numba.get_num_threads)
+        if numba.config.NUMBA_NUM_THREADS == 1:
+            _numbas = _one
         return number
     return int(_numbas())
+
+
+def _one() -> int:
+    return 1
 
 
 def in_parallel(function: Callable[..., Any], *args: Any) -> bool:

@@ -48,7 +48,7 @@ def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
     if nbytes == 0:
         return out
     a, b = plain(x), plain(out)
-    half = True if x.dtype == np.float16 else None
+    half = True if x.dtype.char == "e" else None
     threads = numbas() if nbytes >= PARALLEL else 1
     lanes = simd.VECTOR_BYTES // x.itemsize
     if inner > 1:
