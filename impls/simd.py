@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import binding, ir
-from numba.core import cgutils, types
+from numba.core import cgutils, errors, types
 from numba.core.datamodel import models
 from numba.core.imputils import lower_builtin
 from numba.core.registry import cpu_target
@@ -711,6 +711,20 @@ def interleave(typing: Any, a: Any, b: Any) -> Any:
     """Lanes of a and b in turn, as two vectors: what `deinterleave` undoes."""
     mixed = [lane + source * a.lanes for lane in range(a.lanes) for source in (0, 1)]
     return _shuffled(a, mixed[: a.lanes], mixed[a.lanes :])
+
+
+@intrinsic(prefer_literal=True)
+def swap(typing: Any, a: Any, distance: Any) -> Any:
+    """The lanes of a, of which each has changed places with that at its number xor `distance`, a constant."""
+    count = distance.literal_value if isinstance(distance, types.IntegerLiteral) else None
+    if count is None:
+        raise errors.RequireLiteralValue("swap takes a constant distance")
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        lanes = ir.Constant(ir.VectorType(_I32, a.lanes), [lane ^ count for lane in range(a.lanes)])
+        return builder.shuffle_vector(args[0], args[0], lanes)
+
+    return a(a, distance), codegen
 
 
 @intrinsic

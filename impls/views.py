@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 
 # By the character of a dtype, which costs less to look up than the dtype.
-_BITS = {np.dtype(np.float16).char: np.dtype(np.int16), np.dtype(np.bool_).char: np.dtype(np.uint8)}
+_BITS: dict[str, np.dtype] = {
+    np.dtype(np.float16).char: np.dtype(np.int16),
+    np.dtype(np.bool_).char: np.dtype(np.uint8),
+}
 
 
 class _Writable:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import numba
 import numpy as np
 import pytest
 
@@ -140,6 +141,15 @@ def test_threads_are_counted(monkeypatch):
         threads.count()
     monkeypatch.delenv("NUMBA_NUM_THREADS")
     assert threads.count() >= 1
+
+
+def test_the_number_of_threads_is_numbas():
+    assert threads.numbas() == threads.numbas() == numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        assert threads.numbas() == 1
+    finally:
+        numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
 
 
 @pytest.mark.skipif(threads.count() < 2, reason="one thread has nothing to race with")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numba
-from numba.extending import overload, register_jitable
+from numba.extending import register_jitable
 
 from .. import simd
 from ..vector_math import from_guess, is_near, is_sound, kept, quotient, reciprocal, weights
 from .softmax_elements import FETCH, read, rest, scratch_like, zero_like
-from .softmax_rows import FETCH_OUT, guess_at, scale, weigh
+from .softmax_past import fetch, put
+from .softmax_rows import guess_at, scale, weigh
 
 MOST = 8  # vectors
 
@@ -45,7 +46,7 @@ def _results_of(vectors):
 
         @register_jitable
         def store(e, out, last, factor, past, zero):
-            _put(out, last, quotient(e[here], factor), past)
+            put(out, last, quotient(e[here], factor), past)
 
         return store
     others = _results_of(vectors - 1)
@@ -53,31 +54,9 @@ def _results_of(vectors):
     @register_jitable
     def store_row(e, out, last, factor, past, zero):
         others(e, out, min((vectors - 2) * simd.lanes(zero), last), factor, past, zero)
-        _put(out, last, quotient(e[here], factor), past)
+        put(out, last, quotient(e[here], factor), past)
 
     return store_row
-
-
-def _put(out, i, vector, past):
-    """Store a vector from out[i] on, past the caches unless `past` is None; then out[i] must begin a register."""
-
-
-@overload(_put, inline="always")
-def _put_overload(out, i, vector, past):
-    if past is numba.types.none:
-        return lambda out, i, vector, past: simd.store(out, i, vector)
-    return lambda out, i, vector, past: simd.stream(out, i, vector)
-
-
-def _fetch(out, i, past):
-    """Ask for the line of out[i], unless results go past the caches."""
-
-
-@overload(_fetch, inline="always")
-def _fetch_overload(out, i, past):
-    if past is numba.types.none:
-        return lambda out, i, past: simd.prefetch(out, i)
-    return lambda out, i, past: None
 
 
 @register_jitable
@@ -116,7 +95,7 @@ def _rows_of(vectors):
             row, to = simd.offset(x, i * n), simd.offset(out, (i - 1) * n)
             for k in range(vectors):
                 simd.prefetch(row, k * w + FETCH)
-                _fetch(to, k * w + FETCH_OUT, past)
+                fetch(to, k * w, past)
             guess, below = below, guess_at(simd.offset(x, min(i + 1, end - 1) * n), n, zero)
             f, next_total, sound = weighed(row, n, guess, zero)
             store_row(e, to, n - w, _factor(total, zero), past, zero)

@@ -9,7 +9,7 @@ from numba.extending import overload, register_jitable
 from .. import simd
 from ..vector_math import from_guess, is_near, is_sound, kept, origin_of_row, quotient, reciprocal, weights
 from .softmax_elements import BLOCK, FETCH, add, part, read, rest, scratch_like, write, zero_like
-from .softmax_past import begin_past, end_past
+from .softmax_past import begin_past, end_past, fetch, put
 
 # Measured side by side with other values, on an AMD Zen 3.
 # Bytes of a row up to which its weights wait apart from out. One thread: 12 to 22% faster at 96 to 256 columns of
@@ -18,7 +18,6 @@ APART = 1 << 11
 # Columns up to which a row's quotients are computed after the weights of the row below: they wait for the row's sum.
 # One thread: 12 to 14% faster at 80 to 128 columns of float32, 10% at 256, 3% at 1000; in float64 9% at 64, 2% at 128.
 AHEAD = 2048
-FETCH_OUT = 256  # elements ahead of those at work that are fetched where results will be; 64 to 1024 are as good
 
 
 @numba.njit(error_model="numpy")
@@ -87,24 +86,15 @@ def _move(other, j, zero):
 
 @overload(_move, inline="always")
 def _move_overload(other, j, zero):
-    def ordinary(other, j, zero):
-        source, factor, to, _, _ = other
+    def move(other, j, zero):
+        source, factor, to, _, past = other
         w = simd.lanes(zero)
-        # 4 to 10% faster in the last cache of an Emerald Rapids.
-        simd.prefetch(to, j + FETCH_OUT)
-        simd.prefetch(to, j + FETCH_OUT + w)
-        simd.store(to, j, quotient(simd.load_as(source, j, zero), factor))
-        simd.store(to, j + w, quotient(simd.load_as(source, j + w, zero), factor))
+        fetch(to, j, past)
+        fetch(to, j + w, past)
+        put(to, j, quotient(simd.load_as(source, j, zero), factor), past)
+        put(to, j + w, quotient(simd.load_as(source, j + w, zero), factor), past)
 
-    def past(other, j, zero):
-        source, factor, to, _, _ = other
-        w = simd.lanes(zero)
-        simd.stream(to, j, quotient(simd.load_as(source, j, zero), factor))
-        simd.stream(to, j + w, quotient(simd.load_as(source, j + w, zero), factor))
-
-    if other is numba.types.none:
-        return lambda other, j, zero: None
-    return ordinary if other[4] is numba.types.none else past
+    return (lambda other, j, zero: None) if other is numba.types.none else move
 
 
 def _room(other, n):
