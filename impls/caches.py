@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-import os
 from pathlib import Path
+
+from . import threads
 
 _ROOT = Path("/sys/devices/system/cpu/cpu0/cache")
 _USUAL = {2: 512 << 10, 3: 32 << 20}
@@ -18,9 +19,7 @@ _SHARE = 32 << 20
 @functools.cache
 def last_level(root: Path = _ROOT) -> int:
     """Bytes of the last cache that this process can count on; 32 MiB where the system does not say."""
-    sizes = _sizes(root)
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(max(sizes.values(), default=_USUAL[3]), _SHARE * cpus)
+    return min(max(_sizes(root).values(), default=_USUAL[3]), _SHARE * threads.cpus())
 
 
 @functools.cache

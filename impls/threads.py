@@ -11,6 +11,11 @@ _parallel = threading.Lock()
 _numbas: Callable[[], int] | None = None
 
 
+def cpus() -> int:
+    """The CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def count() -> int:
     """The CPU threads that an implementation may use: NUMBA_NUM_THREADS where it is set, else the usable CPUs.
 
@@ -21,7 +26,7 @@ def count() -> int:
     """
     given = os.environ.get("NUMBA_NUM_THREADS")
     if given is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return cpus()
     if not given.isdecimal() or int(given) < 1:
         raise ValueError(f"NUMBA_NUM_THREADS={given!r}: accepted is a positive integer")
     return int(given)
@@ -35,15 +40,10 @@ def numbas() -> int:
         from numba.np.ufunc import parallel
 
         number = int(numba.get_num_threads())  # which starts the threads; then there is a function that only asks
-        _numbas = getattr(parallel, "_get_num_threads", numba.get_num_threads)
-        if numba.config.NUMBA_NUM_THREADS == 1:
-            _numbas = _one
+        asking = getattr(parallel, "_get_num_threads", numba.get_num_threads)
+        _numbas = (lambda: 1) if numba.config.NUMBA_NUM_THREADS == 1 else asking
         return number
     return int(_numbas())
-
-
-def _one() -> int:
-    return 1
 
 
 def in_parallel(function: Callable[..., Any], *args: Any) -> bool:

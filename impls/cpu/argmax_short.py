@@ -13,6 +13,22 @@ from .argmax_elements import column, get
 FETCH = 128
 BATCH = 64  # rows that are looked through for a NaN at a time
 
+
+@register_jitable
+def _one_by_one(x, out, n, first, end):
+    """Rows first to end of n columns, element by element."""
+    for i in range(first, end):
+        simd.put(out, i, column(simd.offset(x, i * n), n, None))
+
+
+@register_jitable
+def _again_if_nan(seen, x, out, n, first, end):
+    """Rows first to end anew if one of the sums that were `seen` in them is NaN."""
+    # A sum of all is NaN if one is; also of two infinities, where nothing is lost but time.
+    if simd.some(simd.unordered(seen, seen)):
+        _one_by_one(x, out, n, first, end)
+
+
 # Rows of some vectors of half a line each: all at once, and the bits of the lanes that have the maximum.
 
 
@@ -48,10 +64,7 @@ def _rows_of(vectors):
                     at = min(k * w, last)
                     bits |= _has(simd.load_as(row, at, like), top, at)
                 simd.put(out, i, simd.lowest_bit(bits))
-            # A sum of all is NaN if one is; also of two infinities, where nothing is lost but time.
-            if simd.some(simd.unordered(seen, seen)):
-                for i in range(begin, stop):
-                    simd.put(out, i, column(simd.offset(x, i * n), n, None))
+            _again_if_nan(seen, x, out, n, begin, stop)
 
     return rows
 
@@ -114,12 +127,8 @@ def fours(x, out, first, end):
             simd.put(out, i + 1, simd.lowest_bit(bits >> np.uint64(4)))
             simd.put(out, i + 2, simd.lowest_bit(bits >> np.uint64(8)))
             simd.put(out, i + 3, simd.lowest_bit(bits >> np.uint64(12)))
-        # As in `few`.
-        if simd.some(simd.unordered(seen, seen)):
-            for i in range(begin, stop):
-                simd.put(out, i, column(simd.offset(x, i * 4), 4, None))
-    for i in range(whole, end):
-        simd.put(out, i, column(simd.offset(x, i * 4), 4, None))
+        _again_if_nan(seen, x, out, 4, begin, stop)
+    _one_by_one(x, out, 4, whole, end)
 
 
 @numba.njit(cache=True, parallel=True)

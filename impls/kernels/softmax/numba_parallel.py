@@ -35,11 +35,12 @@ LEAST = 16  # columns that a row needs to be worked on by itself
 SHORT_WIDE, SHORT = 32, 64
 SPLIT = 1 << 16  # columns from which a row is shared out among threads that would have none
 # Whether registers are as long as a line: there are 32 of them then. Measured on an Intel Emerald Rapids (AVX-512):
-# - Rows of a few vectors that stay in registers: 1.2 to 1.5 times faster than the ways below at 32 to 96 columns of
-#   float32 and 16 to 64 of float64, level at 24 and 12; past the caches 1.1 to 1.5 times. Of 8 vectors 7% faster.
-# - Rows two of which fit a core's second cache with their weights, computed beside each other: 1.02 to 1.34 times as
-#   fast within its last cache, 1.04 to 1.9 beyond; longer ones would be 10 to 30% slower. In code for AVX2 there 0.84
-#   to 1.1 times as fast within, and on an AMD Zen 3 0.9 to 0.96 beyond.
+# - Rows of a few vectors that stay in registers: 1.2 to 1.5 times as fast as the ways below at 32 to 96 columns of
+#   float32, 1.08 to 1.25 times at 16 to 64 of float64; level at 24 of float32, 20% slower at 12 of float64. Past the
+#   caches 1.17 to 1.5 times.
+# - Rows two of which fit a core's second cache with their weights, computed beside each other: level to 1.34 times as
+#   fast within its last cache, 1.02 to 1.44 past the caches; longer ones would be 10 to 30% slower. In code for AVX2
+#   there 0.84 to 1.1 times as fast within, and on an AMD Zen 3 0.9 to 0.96 past the caches.
 LONG = simd.register_bytes() == simd.VECTOR_BYTES
 TILE = 1 << 15  # bytes of weights that a strided tile may keep
 TILE_STREAMING = 1 << 18  # the same where results go past the caches
