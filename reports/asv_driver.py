@@ -100,13 +100,15 @@ class Driver:
         )
         self.stop_file.unlink(missing_ok=True)
 
-    def discover(self, select: Sequence[str]) -> dict[str, dict[str, Any]]:
+    def discover(self, select: Sequence[str], tick: Callable[[], None]) -> dict[str, dict[str, Any]]:
         """The benchmarks that asv finds and whose names match one of these expressions, by name.
+
+        What `tick`, called every POLL_SECONDS, raises ends asv.
 
         Raises:
             AsvFailed: asv could not import the benchmarks.
         """
-        code = self._wait(self._start(["run", "--bench", "just-discover", *self._where()]), lambda: None)
+        code = _wait(self._start(["run", "--bench", "just-discover", *self._where()]), tick)
         try:
             found = json.loads((self.results / "benchmarks.json").read_text("utf-8"))
         except (OSError, ValueError):
@@ -120,8 +122,8 @@ class Driver:
     def round(self, select: Sequence[str], tick: Callable[[], None]) -> None:
         """Measure every selected cell once more and save; `tick` is called every POLL_SECONDS.
 
-        A KeyboardInterrupt that `tick` (or Python) raises ends asv in order where nothing has been saved yet, so that
-        this round's figures so far are kept, and at once where they have.
+        A KeyboardInterrupt that `tick` raises ends asv in order where nothing has been saved yet, so that this round's
+        figures so far are kept, and at once where something has: then this round's are dropped.
 
         Raises:
             AsvFailed: nothing was saved.
@@ -134,15 +136,14 @@ class Driver:
             options.append("--append-samples")
         process = self._start(["run", *words, *self._where(), *options])
         try:
-            code = self._wait(process, tick)
+            code = _wait(process, tick, kill_on_interrupt=bool(before))
         except KeyboardInterrupt:
             if before:
-                _kill(process)
                 for path, content in backup.items():
                     files.write_bytes(path, content)
             else:
                 self.stop_file.touch()
-                self._wait(process, lambda: None)
+                _wait(process, lambda: None)
             raise
         # 2: some benchmarks failed, which the results say.
         if code not in (0, 2) or not self._saved():
@@ -183,21 +184,21 @@ class Driver:
                 start_new_session=True,
             )
 
-    def _wait(self, process: subprocess.Popen[bytes], tick: Callable[[], None]) -> int:
-        try:
-            while process.poll() is None:
-                tick()
-                time.sleep(POLL_SECONDS)
-        except KeyboardInterrupt:
-            raise
-        except BaseException:
-            _kill(process)
-            raise
-        return process.returncode
-
     def _failure(self, code: int) -> str:
         tail = self.log.read_text("utf-8", errors="replace").split("\n$ asv ")[-1].strip().splitlines()[-12:]
         return "\n".join([f"asv ended with status {code} and saved no results. It printed last:", *tail])
+
+
+def _wait(process: subprocess.Popen[bytes], tick: Callable[[], None], *, kill_on_interrupt: bool = True) -> int:
+    try:
+        while process.poll() is None:
+            tick()
+            time.sleep(POLL_SECONDS)
+    except BaseException as error:
+        if kill_on_interrupt or not isinstance(error, KeyboardInterrupt):
+            _kill(process)
+        raise
+    return process.returncode
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -18,6 +18,7 @@ from . import environment, files, implementations, side_car
 from .asv_driver import Driver, cell_expression
 from .asv_results import read as read_results
 from .disturbance import Watch
+from .interrupts import Interrupts
 from .progress import Bar, Journal
 from .runs import AGREEMENT, JOURNAL, SIDE_CAR
 
@@ -145,22 +146,26 @@ class Measurement:
         self.driver.variables = self.plan.variables(names)
         self.side["warnings"] += set_aside_unreadable(self.driver.results)
         self.driver.prepare(self.side["machine"])
-        benchmarks = self.driver.discover(self._selection())
-        everything = list(_cells(benchmarks))
-        timed = [cell for cell in everything if re.search(_TIMED, cell[0])]
-        one = 0.0  # seconds of a round of timings
         try:
-            while self.rounds_done < self._rounds(one):
-                cells = self._missing(everything) if self.rounds_done == 0 else timed
-                ticker = _Ticker(self, cells, timed)
-                self.driver.round(self._expressions(everything, cells), ticker)
-                one = ticker.one_round
-                self.rounds_done = self.side["rounds"] = self.rounds_done + 1
-                self.save()
+            with Interrupts() as interrupts:
+                self._take_rounds(self.driver.discover(self._selection(), interrupts.point), interrupts)
         except KeyboardInterrupt:
             self._finish("interrupted")
             raise
         self._finish("finished")
+
+    def _take_rounds(self, benchmarks: dict[str, dict[str, Any]], interrupts: Interrupts) -> None:
+        everything = list(_cells(benchmarks))
+        timed = [cell for cell in everything if re.search(_TIMED, cell[0])]
+        one = 0.0  # seconds of a round of timings
+        while self.rounds_done < self._rounds(one):
+            interrupts.point()
+            cells = self._missing(everything) if self.rounds_done == 0 else timed
+            ticker = _Ticker(self, cells, timed, interrupts)
+            self.driver.round(self._expressions(everything, cells), ticker)
+            one = ticker.one_round
+            self.rounds_done = self.side["rounds"] = self.rounds_done + 1
+            self.save()
 
     def _finish(self, state: str) -> None:
         self.side.update(state=state, finished=side_car.now())
@@ -198,10 +203,13 @@ class Measurement:
 
 
 class _Ticker:
-    """Shows how far a round is, and how long it and those after it will take."""
+    """Shows how far a round is, and how long it and those after it will take; lets an interruption through."""
 
-    def __init__(self, run: Measurement, cells: list[tuple[str, ...]], timed: list[tuple[str, ...]]) -> None:
+    def __init__(
+        self, run: Measurement, cells: list[tuple[str, ...]], timed: list[tuple[str, ...]], interrupts: Interrupts
+    ) -> None:
         self._run = run
+        self._interrupts = interrupts
         self._journal = Journal(run.plan.folder / JOURNAL)
         self._cells, self._timed = ([(n.rpartition(".")[0], *params) for n, *params in some] for some in (cells, timed))
 
@@ -211,6 +219,7 @@ class _Ticker:
         return self._journal.seconds(self._timed) or 0.0
 
     def __call__(self) -> None:
+        self._interrupts.point()
         done = self._journal.read()
         left = self._journal.seconds(self._cells[done:])
         rounds = self._run._rounds(self.one_round)

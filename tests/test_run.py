@@ -192,6 +192,52 @@ def _interrupt_and_go_on(when: int, tmp_path: Path) -> None:
     assert lines() > before
 
 
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="sends itself SIGINT")
+@pytest.mark.parametrize("where", ["discovering", "starting", "counting"])
+def test_an_interruption_between_two_steps_leaves_no_process_and_counts_no_round_twice(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C as the process of the second round is made, or as its figures are there and not counted yet."""
+    folder = tmp_path / "run"
+    started: list[subprocess.Popen[bytes]] = []
+    popen, take = subprocess.Popen, asv_driver.Driver.round
+    rounds = 0
+
+    def interrupt() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def start(*args: Any, **options: Any) -> subprocess.Popen[bytes]:
+        process = popen(*args, **options)
+        if "asv" not in args[0]:
+            return process
+        started.append(process)
+        if (where, len(started)) in {("discovering", 1), ("starting", 3)}:
+            interrupt()
+        return process
+
+    def one(self: asv_driver.Driver, *args: Any) -> None:
+        nonlocal rounds
+        take(self, *args)
+        rounds += 1
+        if (where, rounds) == ("counting", 2):
+            interrupt()
+
+    monkeypatch.setattr(asv_driver.subprocess, "Popen", start)
+    monkeypatch.setattr(asv_driver.Driver, "round", one)
+    words = ["--only", "numpy_vectorized", "--operation", "argmax", "--rounds", "2", "--array", str(DIGITS)]
+    assert cli.main(["run", *words, "--output", str(folder)]) == 130
+    assert all(process.poll() is not None for process in started)
+    assert side(folder)["state"] == "interrupted"
+    assert side(folder).get("rounds") == {"discovering": 0, "starting": 1, "counting": 2}[where]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    monkeypatch.undo()
+    assert cli.main(["run", "--resume", str(folder)]) == 0
+    frame = reports.load(folder)
+    own = frame[(frame["benchmark"] == "Own") & (frame["statistic"] == "time")]
+    assert len(own)
+    assert (own["processes"] == 2).all()
+
+
 def test_unreadable_results_are_set_aside_and_nothing_else(tmp_path: Path) -> None:
     folder = tmp_path / "results" / "machine"
     folder.mkdir(parents=True)
@@ -233,7 +279,7 @@ def test_benchmarks_that_cannot_be_imported_are_an_error(tmp_path: Path, monkeyp
     driver = asv_driver.Driver(tmp_path, "m", "0" * 40, {"MAXBENCH_GRID": "no such grid"})
     driver.prepare({"os": "", "arch": "", "cpu": "", "cores_logical": 1, "memory_bytes": 1})
     with pytest.raises(asv_driver.AsvFailed, match="asv ended with status"):
-        driver.discover([".*"])
+        driver.discover([".*"], lambda: None)
 
 
 def test_the_time_left_is_learnt_from_the_journal(tmp_path: Path) -> None:
