@@ -13,6 +13,11 @@ _BITS: dict[str, np.dtype] = {
 }
 
 
+def is_viewed(dtype: np.dtype) -> bool:
+    """Whether `plain` makes arrays of this dtype views as another one."""
+    return dtype.char in _BITS
+
+
 class _Writable:
     """The memory of a read-only array, as the array interface describes it, without the mark."""
 

@@ -6,6 +6,8 @@ No branch depends on the data except where a NaN was seen, so the order of the i
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ... import simd
@@ -16,7 +18,7 @@ from ...cpu.argmax_rows import merge, pieces_parallel, rows, rows_parallel
 from ...cpu.argmax_short import few, few_parallel, fours, fours_parallel, short, short_parallel
 from ...registry import implements
 from ...threads import in_parallel, numbas
-from ...views import plain
+from ...views import is_viewed, plain
 
 # What is said to be measured was so side by side with other values, on an AMD Zen 3 with AVX2 if nothing else is said.
 # Bytes from which a call is shared out among threads. With two, float32, inner 1 and 64: 4 to 26% faster in rows of 8,
@@ -33,43 +35,87 @@ FEW, FEW_WIDE = 64, 32  # columns of rows that are searched in registers; of int
 SHORT = 3  # vectors of columns below which rows are transposed, so that each lane has a row of its own
 
 
+class _Kind(NamedTuple):
+    """What is to be known of a dtype: its bytes, vectors that are fetched ahead as elements, the most columns that are
+    searched in registers (0: none), the fewest of rows that are not short, and what `plain` and `half` need."""
+
+    itemsize: int
+    ahead: int
+    few: int
+    rows: int
+    viewed: bool
+    half: bool | None
+
+
+def _kind(dtype: np.dtype) -> _Kind:
+    lanes = simd.VECTOR_BYTES // dtype.itemsize
+    few = 0
+    if dtype.itemsize >= 4:
+        few = FEW_WIDE if dtype.itemsize == 8 and dtype.kind in "iu" else FEW
+    end = max(few + 1, SHORT * lanes if dtype.itemsize > 1 else lanes)
+    return _Kind(dtype.itemsize, FETCH * lanes, few, end, is_viewed(dtype), True if dtype.char == "e" else None)
+
+
+# By character, of which an integer may have two. To ask x takes 0.1 to 0.4 us a question where the call before has
+# emptied the caches, of the 140 us that argmax of 4 MB takes.
+_KINDS = {char: _kind(np.dtype(char)) for char in np.typecodes["All"] if np.dtype(char).name in DTYPES}
+
+
 @implements(dtypes=DTYPES, threads="many")
 def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
     """Argmax over axis 1 of x (outer, n, inner) into out (outer, inner)."""
     outer, n, inner = x.shape
-    nbytes = x.nbytes
+    itemsize, ahead, few_end, rows_from, viewed, half = _KINDS[x.dtype.char]
+    nbytes = outer * n * inner * itemsize
     if nbytes == 0:
         return out
-    a, b = plain(x), plain(out)
-    half = True if x.dtype.char == "e" else None
+    a = plain(x) if viewed or not x.flags.behaved else x
     threads = numbas() if nbytes >= PARALLEL else 1
-    lanes = simd.VECTOR_BYTES // x.itemsize
     if inner > 1:
-        tasks = outer * tiles_of(inner, lanes)
-        parts = max(1, min(-(-4 * threads // tasks), nbytes // tasks // PIECE)) if threads > 1 else 1
-        parts = max(parts, n >> 30)  # a position within a part is an int32
-        winners = b.reshape(outer, 1, inner) if parts == 1 else np.empty((outer, parts, inner), np.int64)
-        tasks *= parts
-        if not (threads > 1 and tasks > 1 and in_parallel(strided_parallel, a, winners, half, tasks, threads)):
-            strided(a, winners, half, 0, tasks)
-        if parts > 1:
-            merge(a, winners, b, half)
-    elif x.itemsize == 4 and n == 4:
-        if not (threads > 1 and in_parallel(fours_parallel, a, b, threads)):
-            fours(a, b, 0, outer)
-    elif x.itemsize >= 4 and lanes // 2 <= n <= (FEW_WIDE if x.itemsize == 8 and x.dtype.kind in "iu" else FEW):
-        if not (threads > 1 and in_parallel(few_parallel, a, b, threads)):
-            few(a, b, 0, outer)
-    elif n < lanes or (n < SHORT * lanes and x.itemsize > 1):
-        if not (threads > 1 and in_parallel(short_parallel, a, b, half, threads)):
-            short(a, b, half, 0, outer)
+        _strided(a, out, half, threads)
+    elif n < rows_from:
+        _short(a, out, half, few_end, threads)
     else:
-        ahead = FETCH * lanes if LONG or 2 * nbytes <= last_level() else 0
-        if threads > 1 and outer < 4 * threads and n * x.itemsize >= 2 * PIECE:
-            winners = np.empty((outer, n * x.itemsize // PIECE, 1), np.int64)
-            if in_parallel(pieces_parallel, a, half, ahead, winners, threads):
-                merge(a, winners, b, half)
-                return out
-        if not (threads > 1 and outer > 1 and in_parallel(rows_parallel, a, b, half, ahead, threads)):
-            rows(a, b, half, ahead, 0, outer)
+        if not (LONG or 2 * nbytes <= last_level()):
+            ahead = 0
+        if threads == 1 or not _rows_shared(a, out, half, ahead, threads):
+            rows(a, out, half, ahead, 0, outer)
     return out
+
+
+def _strided(x: np.ndarray, out: np.ndarray, half: bool | None, threads: int) -> None:
+    """Argmax where inner > 1."""
+    outer, n, inner = x.shape
+    tasks = outer * tiles_of(inner, simd.VECTOR_BYTES // x.itemsize)
+    parts = max(1, min(-(-4 * threads // tasks), x.nbytes // tasks // PIECE)) if threads > 1 else 1
+    parts = max(parts, n >> 30)  # a position within a part is an int32
+    winners = out.reshape(outer, 1, inner) if parts == 1 else np.empty((outer, parts, inner), np.int64)
+    tasks *= parts
+    if not (threads > 1 and tasks > 1 and in_parallel(strided_parallel, x, winners, half, tasks, threads)):
+        strided(x, winners, half, 0, tasks)
+    if parts > 1:
+        merge(x, winners, out, half)
+
+
+def _short(x: np.ndarray, out: np.ndarray, half: bool | None, few_end: int, threads: int) -> None:
+    """Argmax of short rows."""
+    outer, n, _ = x.shape
+    if x.itemsize == 4 and n == 4:
+        if not (threads > 1 and in_parallel(fours_parallel, x, out, threads)):
+            fours(x, out, 0, outer)
+    elif n * x.itemsize >= simd.VECTOR_BYTES // 2 and n <= few_end:
+        if not (threads > 1 and in_parallel(few_parallel, x, out, threads)):
+            few(x, out, 0, outer)
+    elif not (threads > 1 and in_parallel(short_parallel, x, out, half, threads)):
+        short(x, out, half, 0, outer)
+
+
+def _rows_shared(x: np.ndarray, out: np.ndarray, half: bool | None, ahead: int, threads: int) -> bool:
+    """Argmax of rows, or of the pieces of few and long ones, by several threads; whether it could be done so."""
+    outer, n, _ = x.shape
+    if outer < 4 * threads and n * x.itemsize >= 2 * PIECE:
+        winners = np.empty((outer, n * x.itemsize // PIECE, 1), np.int64)
+        if in_parallel(pieces_parallel, x, half, ahead, winners, threads):
+            merge(x, winners, out, half)
+            return True
+    return outer > 1 and in_parallel(rows_parallel, x, out, half, ahead, threads)
