@@ -18,6 +18,22 @@ BLOCK = 16  # vectors, or pairs of them, added up before their sum is added to o
 FETCH = 1024
 
 
+def fetch_pair(x, i, like):
+    """Ask for every line of the two vectors such as `like` from x[i] on, which need not exist."""
+
+
+@overload(fetch_pair, inline="always")
+def _fetch_pair(x, i, like):
+    if 2 * like.lanes * x.dtype.bitwidth // 8 <= simd.VECTOR_BYTES:
+        return lambda x, i, like: simd.prefetch(x, i)
+
+    def both(x, i, like):
+        simd.prefetch(x, i)
+        simd.prefetch(x, i + simd.lanes(like))
+
+    return both
+
+
 def read(x, i, like):
     """The vector of the type of `like` from x[i] on."""
 

@@ -12,7 +12,7 @@ from numba.extending import register_jitable
 
 from .. import simd
 from ..vector_math import constants_of, kept_constants, quotient, weights
-from .softmax_elements import FETCH, into_line, part, read, write, write_past
+from .softmax_elements import FETCH, fetch_pair, into_line, part, read, write, write_past
 
 SPARE = 32  # columns that stand again behind the last one, two registers of any processor
 
@@ -75,7 +75,7 @@ def _flowing(result, put, fetched):
         c, step = (at + j) % inner, 2 * w % inner
         while j + 2 * w <= count:
             if fetched:
-                simd.prefetch(source, j + FETCH)
+                fetch_pair(source, j + FETCH, register)
             p = result(source, j, table, c, size, constants, register)
             q = result(source, j + w, table, c + w, size, constants, register)
             put(out, j, p)

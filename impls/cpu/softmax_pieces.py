@@ -9,7 +9,19 @@ import numpy as np
 
 from .. import simd
 from ..vector_math import excess, kept, origin_of_row, ratio, reciprocal, weights
-from .softmax_elements import FETCH, add, buffer_of, into_line, part, read, scratch_like, write, write_past, zero_like
+from .softmax_elements import (
+    FETCH,
+    add,
+    buffer_of,
+    fetch_pair,
+    into_line,
+    part,
+    read,
+    scratch_like,
+    write,
+    write_past,
+    zero_like,
+)
 from .softmax_rows import guess_at, scale_piece, weigh
 
 PIECE = 1 << 13  # columns of a piece
@@ -53,7 +65,7 @@ def _quotients(x, n, out, top, total):
     j = begin
     while j + 2 * w <= n:
         # The piece after this one lies before it.
-        simd.prefetch(x, j + FETCH if j + FETCH < n else j + FETCH - 2 * n)
+        fetch_pair(x, j + FETCH if j + FETCH < n else j + FETCH - 2 * n, top)
         p = part(weights(read(x, j, top), start), factor)
         q = part(weights(read(x, j + w, top), start), factor)
         # Together: a line whose halves are stored at different times may be written twice.

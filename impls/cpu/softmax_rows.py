@@ -8,7 +8,7 @@ from numba.extending import overload, register_jitable
 
 from .. import simd
 from ..vector_math import from_guess, is_near, is_sound, kept, origin_of_row, quotient, reciprocal, weights
-from .softmax_elements import BLOCK, FETCH, add, part, read, rest, scratch_like, write, zero_like
+from .softmax_elements import BLOCK, FETCH, add, fetch_pair, part, read, rest, scratch_like, write, zero_like
 from .softmax_past import begin_past, end_past, fetch, put
 
 # Measured side by side with other values, on an AMD Zen 3.
@@ -120,7 +120,7 @@ def _weigh_pairs(x, j, n, start, buffer, keep, other, total, lost, zero):
             end = min(stop, j + (BLOCK - 1) * 2 * w)
             partial = zero
             while j <= end:
-                simd.prefetch(x, j + FETCH)
+                fetch_pair(x, j + FETCH, zero)
                 _move(other, j, zero)
                 # One after the other: what both need at a time fits 16 registers.
                 e = weights(read(x, j, zero), start)
