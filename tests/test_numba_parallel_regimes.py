@@ -49,17 +49,41 @@ def test_ways_through_rows(dtype, n):
     expected = np.empty_like(x)
     softmax.rows(x, expected, False, 0, 7)
     assert contract.SOFTMAX.verify(x, expected) is None
-    for way, past in ((softmax.rows, True), (softmax.beside, True), (softmax.beside, None)):
+    ways = {
+        "rows": lambda *where: softmax.rows(*where[:2], True, *where[2:]),
+        "beside": lambda *where: softmax.beside(*where[:2], None, *where[2:]),
+        "beside, past": lambda *where: softmax.beside(*where[:2], True, *where[2:]),
+        "two": softmax.two,
+    }
+    for name, way in ways.items():
         for place in range(64 // x.itemsize):
             frame = np.full(x.size + 64, 7, dtype)
             begin = -frame.ctypes.data % 64 // x.itemsize + place
             out = frame[begin : begin + x.size].reshape(x.shape)
-            way(x, out, past, 4, 7)
-            way(x, out, past, 0, 4)
-            if way is softmax.rows:
+            way(x, out, 4, 7)
+            way(x, out, 0, 4)
+            if name == "rows":
                 np.testing.assert_array_equal(out, expected)
             assert contract.SOFTMAX.verify(x, out) is None
             assert unharmed(frame, begin, x.size)
+
+
+@pytest.mark.parametrize("shape", [(3, 21, 320), (2, 1, 64), (1, 40, 1088), (2, 17, 2048)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("tile", [64, 256])
+def test_tiles_beside_each_other(tile, dtype, shape):
+    """The last tile of a row shorter or not, guesses that fail, and nothing beyond the ends touched."""
+    x = np.random.default_rng(0).standard_normal(shape).astype(dtype)
+    x[0, 0, 3], x[-1, -1, 70 % shape[2]], x[0, shape[1] // 2, shape[2] // 2] = np.nan, 90, 60
+    frame = np.full(x.size + 128, 7, dtype)
+    begin = -frame.ctypes.data % 64 // x.itemsize + 64
+    out = frame[begin : begin + x.size].reshape(shape)
+    tasks = shape[0] * tiles_of(shape[2], 64 // x.itemsize, tile)
+    middle = tasks // 3
+    softmax.strided_beside(x, out, tile, middle, tasks)
+    softmax.strided_beside(x, out, tile, 0, middle)
+    assert contract.SOFTMAX.verify(x, out) is None
+    assert unharmed(frame, begin, x.size)
 
 
 @pytest.mark.parametrize("vectors", range(2, MOST + 1))

@@ -17,7 +17,7 @@ from numba.extending import overload, register_jitable
 
 from .. import simd
 from ..vector_math import from_guess, is_near, is_sound, reciprocal
-from .softmax_elements import BLOCK, add, into_line, read, scratch_like, zero_like
+from .softmax_elements import BLOCK, add, ahead, into_line, read, scratch_like, zero_like
 from .softmax_flow import SPARE, flow_in_place, flow_scores
 from .softmax_tiles import NEAR, clear, weigh_columns
 
@@ -61,22 +61,18 @@ def _weigh(x, n, span, begin, width, tops, totals, lost, out, keep, ahead):
 
 @overload(_weigh)
 def _weigh_overload(x, n, span, begin, width, tops, totals, lost, out, keep, ahead):
-    def kept(x, n, span, begin, width, tops, totals, lost, out, keep, ahead):
-        last = span - simd.lanes(zero_like(x))
-        weigh_columns(x, n, span, begin, width, last, tops, totals, lost, out, span, True, ahead)
-
     def again(x, n, span, begin, width, tops, totals, lost, out, keep, ahead):
         last = span - simd.lanes(zero_like(x))
-        weigh_columns(x, n, span, begin, width, last, tops, totals, lost, None, span, True, ahead)
+        weigh_columns(x, n, span, begin, width, last, tops, totals, lost, None, span, True, ahead, None)
 
     def either(x, n, span, begin, width, tops, totals, lost, out, keep, ahead):
         last = span - simd.lanes(zero_like(x))
         if keep:
-            weigh_columns(x, n, span, begin, width, last, tops, totals, lost, out, span, True, ahead)
+            weigh_columns(x, n, span, begin, width, last, tops, totals, lost, out, span, True, ahead, None)
         else:
-            weigh_columns(x, n, span, begin, width, last, tops, totals, lost, None, span, True, ahead)
+            weigh_columns(x, n, span, begin, width, last, tops, totals, lost, None, span, True, ahead, None)
 
-    return {64: kept, 16: again}.get(x.dtype.bitwidth, either)
+    return again if x.dtype is numba.types.int16 else either
 
 
 def _flow(x, out, keep, count, table, size, inner, at, zero, line):
@@ -85,9 +81,6 @@ def _flow(x, out, keep, count, table, size, inner, at, zero, line):
 
 @overload(_flow)
 def _flow_overload(x, out, keep, count, table, size, inner, at, zero, line):
-    def kept(x, out, keep, count, table, size, inner, at, zero, line):
-        flow_in_place(out, out, count, table, size, inner, at, zero, line)
-
     def again(x, out, keep, count, table, size, inner, at, zero, line):
         flow_scores(x, out, count, table, size, inner, at, zero, line)
 
@@ -97,7 +90,7 @@ def _flow_overload(x, out, keep, count, table, size, inner, at, zero, line):
         else:
             flow_scores(x, out, count, table, size, inner, at, zero, line)
 
-    return {64: kept, 16: again}.get(x.dtype.bitwidth, either)
+    return again if x.dtype is numba.types.int16 else either
 
 
 @numba.njit(error_model="numpy")
@@ -143,7 +136,7 @@ def _sums(x, out, keep, tops, totals, first, end):
     rows, rest = n * inner // span, n * inner % span
     padded, weights = np.full(span, _filling(x), x.dtype), np.empty(span, x.dtype)
     # The next rows or, where these lie far apart, what the same ones have next.
-    ahead = BLOCK * span if span <= NEAR else 8 * simd.lanes(zero)
+    fetched = max(BLOCK * span, ahead(x)) if span <= NEAR else 8 * simd.lanes(zero)
     for task in range(first, end):
         i, p = task // pieces, task % pieces
         a, b = p * rows // pieces, (p + 1) * rows // pieces
@@ -158,8 +151,8 @@ def _sums(x, out, keep, tops, totals, first, end):
                 row, to, count = simd.data(padded), simd.data(weights), 1
             for k in range(0, places, WIDE):
                 u, v, q = simd.offset(high, k), simd.offset(total, k), simd.offset(lost, k)
-                _weigh(row, count, span, k, min(WIDE, places - k), u, v, q, to, keep, ahead)
-        if extra and (keep or x.itemsize == 8):
+                _weigh(row, count, span, k, min(WIDE, places - k), u, v, q, to, keep, fetched)
+        if extra and keep:
             for k in range(rest):
                 simd.put(simd.data(out), leftover + k, weights[k])
 
@@ -237,7 +230,7 @@ def _buffers(x, outer, pieces):
 def columns(x, out, keep, sound, first, end):
     """x[first:end] of x (outer, n, inner), one after the other; n * inner at least 16 lines.
 
-    Weights wait in out if they are to be kept (float64's always, float16's never), or are computed again. sound[i] is
+    Weights wait in out if they are to be kept (float16's never can), or are computed again. sound[i] is
     left False where guesses at the maxima do not serve; out[i] is then not valid.
     """
     tops, totals, table = _buffers(x, 1, 1)

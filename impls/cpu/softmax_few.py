@@ -7,7 +7,7 @@ from numba.extending import register_jitable
 
 from .. import simd
 from ..vector_math import from_guess, is_near, is_sound, kept, quotient, reciprocal, weights
-from .softmax_elements import FETCH, read, rest, scratch_like, zero_like
+from .softmax_elements import ahead, read, rest, scratch_like, zero_like
 from .softmax_past import fetch, put
 from .softmax_rows import guess_at, scale, weigh
 
@@ -94,7 +94,7 @@ def _rows_of(vectors):
         for i in range(first + 1, end):
             row, to = simd.offset(x, i * n), simd.offset(out, (i - 1) * n)
             for k in range(vectors):
-                simd.prefetch(row, k * w + FETCH)
+                simd.prefetch(row, k * w + ahead(row))
                 fetch(to, k * w, past)
             guess, below = below, guess_at(simd.offset(x, min(i + 1, end - 1) * n), n, zero)
             f, next_total, sound = weighed(row, n, guess, zero)

@@ -12,7 +12,7 @@ from numba.extending import register_jitable
 
 from .. import simd
 from ..vector_math import constants_of, kept_constants, quotient, weights
-from .softmax_elements import FETCH, fetch_pair, into_line, part, read, write, write_past
+from .softmax_elements import LONG, ahead, fetch_pair, into_line, part, read, write, write_past
 
 SPARE = 32  # columns that stand again behind the last one, two registers of any processor
 
@@ -47,6 +47,12 @@ def _from_scores(source, i, table, c, size, constants, like):
     return part(weights(read(source, i, like), (None, lower, rounding, constants, None)), factor)
 
 
+@register_jitable
+def _after(c, step, inner):
+    """The column `step` columns, less than all, behind column c."""
+    return c + step - inner if c + step >= inner else c + step
+
+
 def _flowing(result, put, fetched):
     """A function that computes results and stores them by `put`; `fetched`: its source is brought into the caches."""
 
@@ -58,6 +64,14 @@ def _flowing(result, put, fetched):
         write(line, 0, p)
         for k in range(begin, end):
             simd.put(out, k, simd.get(line, k - first))
+
+    @register_jitable
+    def pair(source, j, out, table, c, size, constants, like):
+        w = simd.lanes(like)
+        p = result(source, j, table, c, size, constants, like)
+        q = result(source, j + w, table, c + w, size, constants, like)
+        put(out, j, p)
+        put(out, j + w, q)
 
     @numba.njit(error_model="numpy")
     def flow(source, out, count, table, size, inner, at, zero, line):
@@ -73,17 +87,23 @@ def _flowing(result, put, fetched):
         if j > 0:
             edge(source, out, count, 0, j, table, size, inner, at, zero, line)
         c, step = (at + j) % inner, 2 * w % inner
+        if fetched and LONG:
+            # In two places, which one core's memory is faster in: see `softmax_two`. What follows lies before it.
+            apart = (count - j) // (4 * w) * (2 * w)
+            d, stop = (c + apart) % inner, j + apart
+            while j < stop:
+                near = j + ahead(source) if j + ahead(source) < stop else j + ahead(source) - apart - count
+                fetch_pair(source, near, register)
+                fetch_pair(source, near + apart, register)
+                pair(source, j, out, table, c, size, constants, register)
+                pair(source, j + apart, out, table, d, size, constants, register)
+                j, c, d = j + 2 * w, _after(c, step, inner), _after(d, step, inner)
+            j, c = j + apart, d
         while j + 2 * w <= count:
             if fetched:
-                fetch_pair(source, j + FETCH, register)
-            p = result(source, j, table, c, size, constants, register)
-            q = result(source, j + w, table, c + w, size, constants, register)
-            put(out, j, p)
-            put(out, j + w, q)
-            j += 2 * w
-            c += step
-            if c >= inner:
-                c -= inner
+                fetch_pair(source, j + ahead(source), register)
+            pair(source, j, out, table, c, size, constants, register)
+            j, c = j + 2 * w, _after(c, step, inner)
         while j < count:
             end = min(count, j + simd.lanes(zero))
             edge(source, out, count, j, end, table, size, inner, at, zero, line)

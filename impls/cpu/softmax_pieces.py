@@ -10,8 +10,9 @@ import numpy as np
 from .. import simd
 from ..vector_math import excess, kept, origin_of_row, ratio, reciprocal, weights
 from .softmax_elements import (
-    FETCH,
+    LONG,
     add,
+    ahead,
     buffer_of,
     fetch_pair,
     into_line,
@@ -24,6 +25,8 @@ from .softmax_elements import (
 )
 from .softmax_rows import guess_at, scale_piece, weigh
 
+# In a core's memory two places at a time are faster (see `softmax_two`), by 6 to 9% of a row beyond the caches.
+PLACES = 2 if LONG else 1
 PIECE = 1 << 13  # columns of a piece
 
 
@@ -63,15 +66,20 @@ def _quotients(x, n, out, top, total):
         write(out, j, part(weights(read(x, j, top), start), factor))
         j += w
     j = begin
-    while j + 2 * w <= n:
-        # The piece after this one lies before it.
-        fetch_pair(x, j + FETCH if j + FETCH < n else j + FETCH - 2 * n, top)
-        p = part(weights(read(x, j, top), start), factor)
-        q = part(weights(read(x, j + w, top), start), factor)
-        # Together: a line whose halves are stored at different times may be written twice.
-        write_past(out, j, p)
-        write_past(out, j + w, q)
+    # The piece after this one lies before it.
+    apart = (n - j) // (2 * PLACES * w) * (2 * w)
+    stop = j + apart
+    while j < stop:
+        near = j + ahead(x) if j + ahead(x) < stop else j + ahead(x) - apart - n
+        for k in range(PLACES):
+            fetch_pair(x, near + k * apart, top)
+            p = part(weights(read(x, j + k * apart, top), start), factor)
+            q = part(weights(read(x, j + k * apart + w, top), start), factor)
+            # Together: a line whose halves are stored at different times may be written twice.
+            write_past(out, j + k * apart, p)
+            write_past(out, j + k * apart + w, q)
         j += 2 * w
+    j += (PLACES - 1) * apart
     while j < n:
         j = min(j, n - w)
         write(out, j, part(weights(read(x, j, top), start), factor))

@@ -8,7 +8,7 @@ from numba.extending import overload, register_jitable
 
 from .. import simd
 from ..vector_math import from_guess, is_near, is_sound, kept, origin_of_row, quotient, reciprocal, weights
-from .softmax_elements import BLOCK, FETCH, add, fetch_pair, part, read, rest, scratch_like, write, zero_like
+from .softmax_elements import BLOCK, add, ahead, fetch_pair, part, read, rest, scratch_like, write, zero_like
 from .softmax_past import begin_past, end_past, fetch, put
 
 # Measured side by side with other values, on an AMD Zen 3.
@@ -120,7 +120,7 @@ def _weigh_pairs(x, j, n, start, buffer, keep, other, total, lost, zero):
             end = min(stop, j + (BLOCK - 1) * 2 * w)
             partial = zero
             while j <= end:
-                fetch_pair(x, j + FETCH, zero)
+                fetch_pair(x, j + ahead(x), zero)
                 _move(other, j, zero)
                 # One after the other: what both need at a time fits 16 registers.
                 e = weights(read(x, j, zero), start)
@@ -137,14 +137,9 @@ def _weigh_pairs(x, j, n, start, buffer, keep, other, total, lost, zero):
 
 
 @numba.njit(error_model="numpy")
-def weigh_from(x, n, start, buffer, keep, other, zero):
-    """The sum of the weights of x[:n], which go to buffer if they are to be kept.
-
-    other is None or (weights, factor, results, count, past) of another row: as many pairs of vectors of it as x has,
-    and no more than `count` elements, become results meanwhile, past the caches if `past` is not None.
-    """
+def weigh_rest(x, j, n, start, buffer, keep, total, lost, zero):
+    """As `weigh_from`, of x[j:n], added to a total that has lost something to rounding."""
     w = simd.lanes(zero)
-    j, total, lost = _weigh_pairs(x, 0, _room(other, n), start, buffer, keep, other, 0.0, 0.0, zero)
     j, total, lost = _weigh_pairs(x, j, n, start, buffer, keep, None, total, lost, zero)
     while j < n:
         # The last vector may begin within the one before it; what both hold counts once.
@@ -155,6 +150,17 @@ def weigh_from(x, n, start, buffer, keep, other, zero):
         total, lost = add(total, lost, np.float64(simd.reduce_add(rest(e, j - at))))
         j += w
     return total
+
+
+@numba.njit(error_model="numpy")
+def weigh_from(x, n, start, buffer, keep, other, zero):
+    """The sum of the weights of x[:n], which go to buffer if they are to be kept.
+
+    other is None or (weights, factor, results, count, past) of another row: as many pairs of vectors of it as x has,
+    and no more than `count` elements, become results meanwhile, past the caches if `past` is not None.
+    """
+    j, total, lost = _weigh_pairs(x, 0, _room(other, n), start, buffer, keep, other, 0.0, 0.0, zero)
+    return weigh_rest(x, j, n, start, buffer, keep, total, lost, zero)
 
 
 def _scaling(by):

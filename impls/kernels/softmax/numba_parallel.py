@@ -20,6 +20,8 @@ from ...cpu.softmax_pieces import PIECE, long_parallel
 from ...cpu.softmax_rows import rows, rows_parallel
 from ...cpu.softmax_short import short, short_parallel
 from ...cpu.softmax_tiles import strided, strided_parallel, tiles_of
+from ...cpu.softmax_tiles_beside import strided_beside, strided_beside_parallel
+from ...cpu.softmax_two import two, two_parallel
 from ...registry import implements
 from ...threads import in_parallel, numbas
 from ...views import plain
@@ -58,7 +60,7 @@ def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
     lanes = 8 if x.itemsize == 8 else 16
     if inner > 1:
         _strided(a, b, threads, lanes)
-    elif LONG and x.itemsize > 2 and (16 if lanes == 8 else 25) <= n <= MOST * lanes:
+    elif LONG and _are_few(x, lanes):
         past = True if _streams(x) and n % lanes == 0 and b.ctypes.data % simd.VECTOR_BYTES == 0 else None
         if not (threads > 1 and in_parallel(few_parallel, a, b, past, threads)):
             few(a, b, past, 0, outer)
@@ -75,6 +77,16 @@ def _streams(x: np.ndarray) -> bool:
     return x.itemsize > 2 and 2 * x.nbytes >= last_level()
 
 
+def _are_few(x: np.ndarray, lanes: int) -> bool:
+    """Whether rows stay in registers, if these are long enough."""
+    n = x.shape[1]
+    if x.itemsize == 2 or not (16 if lanes == 8 else 25) <= n <= MOST * lanes:
+        return False
+    # That way has stores past the caches for whole vectors only. With the other one 5 to 38% faster at 60 columns of
+    # float64 and 100 and 127 of float32; 26 to 38% slower at 30, and at 35 and 50.
+    return n % lanes == 0 or n <= 6 * lanes or not _streams(x)
+
+
 def _rows(x: np.ndarray, out: np.ndarray, threads: int) -> None:
     """Softmax of rows that are worked on by themselves, of views as `plain` makes them."""
     outer, n, _ = x.shape
@@ -87,22 +99,29 @@ def _rows(x: np.ndarray, out: np.ndarray, threads: int) -> None:
     # float64 beyond the caches, and up to 45% slower within.
     past = _streams(x) and 4 * threads * row <= cache
     serial, shared = rows, rows_parallel
+    if LONG and past and x.itemsize > 2 and 7 * row <= second_level():
+        if not (threads > 1 and outer > 1 and in_parallel(two_parallel, x, out, threads)):
+            two(x, out, 0, outer)
+        return
     if LONG and x.itemsize > 2 and 5 * row <= second_level():
         serial, shared, past = beside, beside_parallel, past or None
     if not (threads > 1 and outer > 1 and in_parallel(shared, x, out, past, threads)):
         serial(x, out, past, 0, outer)
 
 
-def _weighs_twice(itemsize: int, row: int, cache: int) -> bool:
-    """Whether the weights of rows of so many bytes are computed twice, as memory would be slower than that."""
-    # float32: with two threads, two rows as long as the cache, 30% faster; 20% slower if both fit. float64: 15% slower.
-    # With long registers, one thread and two: float32 1.17 to 1.36 times as fast at half of the cache counted on and at
-    # all of it; float64 0.91 to 1.04 at half, 1.07 to 1.16 at all and twice of it.
+def _weighs_twice(itemsize: int, size: int, cache: int) -> bool:
+    """Whether the weights of so many bytes of x are computed twice, as memory would be slower than that.
+
+    float32: with two threads, two rows as long as the cache, 30% faster; 20% slower if both fit. float64: 15% slower.
+    With long registers, one thread and two: rows of float32 1.17 to 1.36 times as fast at half of the cache counted on
+    and at all of it; of float64 0.91 to 1.04 at half, 1.07 to 1.16 at all and twice of it. Columns of float32 0.96 to
+    1.28 times at a quarter and more, of float64 0.87 to 0.96 at half, 1.11 to 1.44 at all and more.
+    """
     if itemsize == 2:
         return True  # out has no room for them
     if itemsize == 8:
-        return LONG and row >= cache
-    return (4 if LONG else 2) * row > cache
+        return LONG and size >= cache
+    return (4 if LONG else 2) * size > cache
 
 
 def _strided(x: np.ndarray, out: np.ndarray, threads: int, lanes: int) -> None:
@@ -116,6 +135,10 @@ def _strided(x: np.ndarray, out: np.ndarray, threads: int, lanes: int) -> None:
     few_tasks = threads > tasks and n * inner >= threads * PIECE
     if few_tasks or (inner < lanes and n > TILE // 64) or (streaming and kept > TILE_STREAMING):
         _columns(x, out, threads)
+        return
+    if LONG and streaming and inner % lanes == 0 and out.ctypes.data % simd.VECTOR_BYTES == 0:
+        if not (threads > 1 and tasks > 1 and in_parallel(strided_beside_parallel, x, out, tile, tasks, threads)):
+            strided_beside(x, out, tile, 0, tasks)
         return
     direct = False
     if not streaming:
@@ -132,8 +155,8 @@ def _strided(x: np.ndarray, out: np.ndarray, threads: int, lanes: int) -> None:
 
 def _columns(x: np.ndarray, out: np.ndarray, threads: int) -> None:
     """As `_strided`, for long columns."""
-    # Kept weights: 1.5 times faster by two threads if x and out are in the caches; in float32 10% slower if not.
-    keep, sound = 2 * x.nbytes < last_level(), np.ones(len(x), np.bool_)
+    keep = not _weighs_twice(x.itemsize, x.nbytes, last_level())
+    sound = np.ones(len(x), np.bool_)
     # A piece of less than a vector would be read beyond its end.
     split = len(x) < threads and x[0].size >= threads * PIECE
     shared = columns_split if split else columns_parallel
