@@ -1,8 +1,8 @@
 """The memory bandwidth a kernel can hope for: copying and reading an array with nothing else to do.
 
 Of the ways to copy, ordinary stores are fastest while the arrays fit the caches, and streaming stores beyond
-them: an ordinary store to memory reads the line first. Both are given, serial and shared out among threads;
-which is fastest at a size is for the caller to measure.
+them, in several places in turn: an ordinary store to memory reads the line first. All are given, serial and
+shared out among threads; which is fastest at a size is for the caller to measure.
 """
 
 from __future__ import annotations

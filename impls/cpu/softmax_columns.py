@@ -125,7 +125,8 @@ def _guesses(x, tops, totals):
 
 @numba.njit(error_model="numpy")
 def _sums(x, out, keep, tops, totals, first, end):
-    """Sums of pieces first to end, numbered through all x[i], by place, to totals (outer, pieces, 2, places).
+    """Sums of pieces first to end, numbered through all x[i], by place, to totals (outer, pieces, 4, places), in 0 of 4,
+    and what they lost to rounding in 1.
 
     Weights go to out if they are to be kept.
     """
@@ -223,7 +224,8 @@ def _buffers(x, outer, pieces):
     inner, w = x.shape[2], simd.lanes(zero_like(x))
     places = _whole(_span(inner, w), w)
     tops, table = scratch_like(x, (outer, places)), scratch_like(x, (outer, 4, _whole(inner + SPARE, w)))
-    return tops, np.empty((outer, pieces, 2, places)), table
+    # Sums, what they lost, and as much again: lines of two pieces' sums are then never those of two threads.
+    return tops, np.empty((outer, pieces, 4, places)), table
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
