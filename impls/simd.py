@@ -361,6 +361,11 @@ def register_bytes() -> int:
     return 64 if "zmm" in assembly else 32 if "ymm" in assembly else 16
 
 
+def has_long_registers() -> bool:
+    """Whether a register is as long as a line of a cache; there are 32 of them then."""
+    return register_bytes() == VECTOR_BYTES
+
+
 @intrinsic
 def lanes(typing: Any, vector: Any) -> Any:
     """The number of lanes of a vector."""

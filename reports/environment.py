@@ -18,6 +18,7 @@ import psutil
 
 import bench
 import impls
+from impls.threads import cpus
 
 from . import links
 
@@ -95,7 +96,7 @@ def thread_variables(count: int) -> dict[str, str]:
 
 def usable_cpus() -> int:
     """CPUs that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cpus()
 
 
 def versions() -> dict[str, str]:

@@ -12,7 +12,7 @@ from numba.extending import overload, register_jitable
 from .. import simd
 from ..vector_math import from_half, quotient, to_half
 
-LONG = simd.register_bytes() == simd.VECTOR_BYTES  # whether registers are as long as a line
+LONG = simd.has_long_registers()
 BLOCK = 16  # vectors, or pairs of them, added up before their sum is added to others
 # Elements ahead of those at work that are fetched, of float64 and of others, measured beside other values: on an AMD
 # Zen 3 rows up to 2.4 times faster beyond the caches, up to 33% within. On an Intel Emerald Rapids 4096 bytes are best

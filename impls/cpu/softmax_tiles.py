@@ -12,7 +12,9 @@ from .softmax_elements import BLOCK, LONG, add, either_of, highest, into_line, r
 from .softmax_flow import SPARE, flow_weights, wrap
 from .softmax_short import pair
 
-FETCH_ROWS = 8  # rows ahead that are fetched where they lie far apart; not measured
+# Rows ahead that are fetched where they lie far apart: of 4, 8 and 16 none is best; 4 is up to 11% faster at 21 rows
+# that lie 65536 columns apart, 16 up to 15% at 128.
+FETCH_ROWS = 8
 NEAR = 1024  # columns between strided rows up to which the rows below are fetched, and beyond which the next tile is
 
 

@@ -29,7 +29,7 @@ PIECE = 1 << 17  # bytes of a piece of a long row; not measured
 # the processor fetches by itself is up to 18% faster, and between the two either, as others use the cache too. On an
 # Intel Emerald Rapids 64 to 256 are 1 to 6% faster than 32 within its last cache, and 1.1 to 1.4 times faster than none
 # beyond; that processor stands here for all whose registers are as long as a line.
-LONG = simd.register_bytes() == simd.VECTOR_BYTES
+LONG = simd.has_long_registers()
 FETCH = 64 if LONG else 32
 FEW, FEW_WIDE = 64, 32  # columns of rows that are searched in registers; of integers of 8 bytes, for lack of a maximum
 SHORT = 3  # vectors of columns below which rows are transposed, so that each lane has a row of its own

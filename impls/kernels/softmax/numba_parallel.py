@@ -43,9 +43,9 @@ SPLIT = 1 << 16  # columns from which a row is shared out among threads that wou
 # - Rows two of which fit a core's second cache with their weights, computed beside each other: level to 1.34 times as
 #   fast within its last cache, 1.02 to 1.44 past the caches; longer ones would be 10 to 30% slower. In code for AVX2
 #   there 0.84 to 1.1 times as fast within, and on an AMD Zen 3 0.9 to 0.96 past the caches.
-# - Past the caches two such rows at a time, from either half of all: 1.03 to 1.26 times as fast in float32, 0.99 to 1.15
-#   in float64; 0.9 times where four do not fit that cache.
-LONG = simd.register_bytes() == simd.VECTOR_BYTES
+# - Past the caches two such rows at a time, from either half of all: 1.03 to 1.26 times as fast in float32, 0.99 to
+#   1.15 in float64; 0.9 times where four do not fit that cache.
+LONG = simd.has_long_registers()
 TILE = 1 << 15  # bytes of weights that a strided tile may keep
 TILE_STREAMING = 1 << 18  # the same where results go past the caches
 TILE_VECTORS = 8
