@@ -194,6 +194,8 @@ def _wait(process: subprocess.Popen[bytes], tick: Callable[[], None], *, kill_on
         while process.poll() is None:
             tick()
             time.sleep(POLL_SECONDS)
+        if process.returncode not in (0, 2):
+            tick()  # Ctrl-C reaches a process that has just been forked, and is no session of its own yet, as well
     except BaseException as error:
         if kill_on_interrupt or not isinstance(error, KeyboardInterrupt):
             _kill(process)

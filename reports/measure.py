@@ -162,7 +162,8 @@ class Measurement:
             interrupts.point()
             cells = self._missing(everything) if self.rounds_done == 0 else timed
             ticker = _Ticker(self, cells, timed, interrupts)
-            self.driver.round(self._expressions(everything, cells), ticker)
+            if cells:  # none is missing where the first round was interrupted after its last one
+                self.driver.round(self._expressions(everything, cells), ticker)
             one = ticker.one_round
             self.rounds_done = self.side["rounds"] = self.rounds_done + 1
             self.save()

@@ -193,11 +193,11 @@ def _interrupt_and_go_on(when: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="sends itself SIGINT")
-@pytest.mark.parametrize("where", ["discovering", "starting", "counting"])
+@pytest.mark.parametrize("where", ["discovering", "starting", "forking", "counting"])
 def test_an_interruption_between_two_steps_leaves_no_process_and_counts_no_round_twice(
     where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ctrl-C as the process of the second round is made, or as its figures are there and not counted yet."""
+    """Ctrl-C as the process of the second round is made, and gets it too, or as its figures are not counted yet."""
     folder = tmp_path / "run"
     started: list[subprocess.Popen[bytes]] = []
     popen, take = subprocess.Popen, asv_driver.Driver.round
@@ -211,8 +211,11 @@ def test_an_interruption_between_two_steps_leaves_no_process_and_counts_no_round
         if "asv" not in args[0]:
             return process
         started.append(process)
-        if (where, len(started)) in {("discovering", 1), ("starting", 3)}:
+        if (where, len(started)) in {("discovering", 1), ("starting", 3), ("forking", 3)}:
             interrupt()
+        if where == "forking" and len(started) == 3:
+            process.send_signal(signal.SIGINT)
+            process.wait()
         return process
 
     def one(self: asv_driver.Driver, *args: Any) -> None:
@@ -228,7 +231,7 @@ def test_an_interruption_between_two_steps_leaves_no_process_and_counts_no_round
     assert cli.main(["run", *words, "--output", str(folder)]) == 130
     assert all(process.poll() is not None for process in started)
     assert side(folder)["state"] == "interrupted"
-    assert side(folder).get("rounds") == {"discovering": 0, "starting": 1, "counting": 2}[where]
+    assert side(folder).get("rounds") == {"discovering": 0, "starting": 1, "forking": 1, "counting": 2}[where]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     monkeypatch.undo()
     assert cli.main(["run", "--resume", str(folder)]) == 0
