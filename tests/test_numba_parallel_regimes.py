@@ -15,8 +15,12 @@ from impls.views import plain
 
 softmax = import_module("impls.kernels.softmax.numba_parallel")
 
-# Short rows, rows up to AHEAD and beyond, few and many strided rows, few long columns; whole vectors or not.
-SHAPES = [(40, 10, 1), (17, 33, 1), (5, 100, 1), (3, 1001, 1), (3, 3000, 1), (2, 21, 70), (1, 700, 64), (2, 1003, 2)]
+# Rows of four, short rows, rows up to AHEAD and beyond, few and many strided rows, few long columns; whole
+# vectors or not.
+SHAPES = [
+    *((9, 4, 1), (35, 8, 1), (6, 16, 1), (40, 10, 1), (17, 33, 1), (5, 100, 1), (3, 1001, 1), (3, 3000, 1)),
+    *((2, 21, 70), (1, 700, 64), (2, 1003, 2)),
+]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -66,6 +70,24 @@ def test_ways_through_rows(dtype, n):
                 np.testing.assert_array_equal(out, expected)
             assert contract.SOFTMAX.verify(x, out) is None
             assert unharmed(frame, begin, x.size)
+
+
+@pytest.mark.parametrize("past", [None, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rows_of_four(dtype, past):
+    """Each row by itself, whatever the others in its vector are, and nothing beyond the ends touched."""
+    lanes = 64 // np.dtype(dtype).itemsize
+    x = np.random.default_rng(0).standard_normal((64 if past else 63, 4, 1)).astype(dtype) * 4
+    x[3, 1], x[10, 0], x[11, :], x[20, 2], x[30] = np.nan, np.inf, -np.inf, -np.inf, x[30] + 5000
+    x[41, 3], x[50] = 900, -np.finfo(dtype).max
+    frame = np.full(x.size + 128, 7, dtype)
+    begin = -frame.ctypes.data % 64 // x.itemsize + lanes + (0 if past else 1)
+    out = frame[begin : begin + x.size].reshape(x.shape)
+    vectors = -(-x.size // lanes)
+    softmax.fours(x, out, past, vectors // 3, vectors)
+    softmax.fours(x, out, past, 0, vectors // 3)
+    assert contract.SOFTMAX.verify(x, out) is None
+    assert unharmed(frame, begin, x.size)
 
 
 @pytest.mark.parametrize("shape", [(3, 21, 320), (2, 1, 64), (1, 40, 1088), (2, 17, 2048)])

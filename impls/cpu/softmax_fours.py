@@ -1,0 +1,62 @@
+"""Softmax of rows of four elements, of which a vector holds several: maxima and sums over groups of its lanes."""
+
+from __future__ import annotations
+
+import numba
+from numba.extending import register_jitable
+
+from .. import simd
+from ..vector_math import from_guess, is_near, is_sound, origin, quotient, reciprocal, weights
+from .softmax_elements import ahead, read, zero_like
+from .softmax_past import put
+
+
+@register_jitable
+def _larger(a, b):
+    """The larger in every lane, NaN if one is NaN."""
+    return simd.select(simd.beats(a, b), a, b)
+
+
+@register_jitable
+def _sum(v):
+    """The sum of each group of four lanes, in all of them."""
+    v = v + simd.swap(v, 1)
+    return v + simd.swap(v, 2)
+
+
+@numba.njit(error_model="numpy")
+def _exactly(v):
+    """Softmax of every four lanes, where one has a NaN or lies too far from 0."""
+    top = _larger(v, simd.swap(v, 1))
+    e = weights(v, origin(_larger(top, simd.swap(top, 2))))
+    return quotient(e, reciprocal(_sum(e), v))
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def fours(x, out, past, first, end):
+    """Vectors first to end of x (outer, 4, 1) of float32 or float64, at least one vector.
+
+    They are numbered through all rows; a last one that would be too long begins within the one before it. Results go
+    past the caches if `past` is True, for which all must be whole and out begin a line; it is None if not.
+    """
+    elements = x.size
+    x, out = simd.data(x), simd.data(out)
+    w = simd.lanes(zero_like(x))
+    for i in range(first, end):
+        simd.prefetch(x, i * w + ahead(x))
+        at = min(i * w, elements - w)
+        v = read(x, at, zero_like(x))
+        top = simd.maximum(v, simd.swap(v, 1))
+        top = simd.maximum(top, simd.swap(top, 2))
+        e = weights(v, from_guess(top, top))
+        total = _sum(e)
+        # A NaN that the maximum lost has made its sum too large.
+        p = quotient(e, reciprocal(total, top)) if is_near(top, top) and is_sound(total, top) else _exactly(v)
+        put(out, at, p, past)
+
+
+@numba.njit(cache=True, parallel=True)
+def fours_parallel(x, out, past, vectors, threads):
+    """Vectors in one contiguous share a thread."""
+    for t in numba.prange(threads):
+        fours(x, out, past, t * vectors // threads, (t + 1) * vectors // threads)
