@@ -27,7 +27,7 @@ def _copy(x, out, first, end, streaming, places):
     w = simd.VECTOR_BYTES // x.itemsize
     part = (end - first) // places
     x, out = simd.data(x), simd.data(out)
-    if streaming and places > 1:
+    if places > 1:  # of streaming stores only
         for i in range(first * w, (first + part) * w, w):
             for k in range(places):
                 simd.stream(out, i + k * part * w, simd.load(x, i + k * part * w))

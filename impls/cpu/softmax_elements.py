@@ -159,6 +159,12 @@ def _part(weight, factor):
 
 
 @register_jitable
+def larger(a, b):
+    """The larger in every lane, NaN if one is NaN."""
+    return simd.select(simd.beats(a, b), a, b)
+
+
+@register_jitable
 def highest(x, n, stride, top):
     """The largest of top and n vectors of x, `stride` apart, lane by lane; NaN where one is NaN."""
     # A sum of all costs less than a comparison of each, and shows whether there can be a NaN.
@@ -171,5 +177,5 @@ def highest(x, n, stride, top):
         high = top
         for i in range(n):
             v = read(x, i * stride, top)
-            high = simd.select(simd.beats(v, high), v, high)
+            high = larger(v, high)
     return high

@@ -7,14 +7,8 @@ from numba.extending import register_jitable
 
 from .. import simd
 from ..vector_math import from_guess, is_near, is_sound, origin, quotient, reciprocal, weights
-from .softmax_elements import ahead, read, zero_like
+from .softmax_elements import ahead, larger, read, zero_like
 from .softmax_past import put
-
-
-@register_jitable
-def _larger(a, b):
-    """The larger in every lane, NaN if one is NaN."""
-    return simd.select(simd.beats(a, b), a, b)
 
 
 @register_jitable
@@ -27,8 +21,8 @@ def _sum(v):
 @numba.njit(error_model="numpy")
 def _exactly(v):
     """Softmax of every four lanes, where one has a NaN or lies too far from 0."""
-    top = _larger(v, simd.swap(v, 1))
-    e = weights(v, origin(_larger(top, simd.swap(top, 2))))
+    top = larger(v, simd.swap(v, 1))
+    e = weights(v, origin(larger(top, simd.swap(top, 2))))
     return quotient(e, reciprocal(_sum(e), v))
 
 

@@ -8,7 +8,7 @@ from numba.extending import register_jitable
 
 from .. import simd
 from ..vector_math import from_guess, is_near, is_sound, origin, quotient, reciprocal, weights
-from .softmax_elements import BLOCK, highest, read, scratch_like, write, zero_like
+from .softmax_elements import BLOCK, highest, larger, read, scratch_like, write, zero_like
 
 
 @register_jitable
@@ -65,7 +65,7 @@ def pair(a, b):
         e, f, total = _weigh_pair(a, b, from_guess(top, top))
         sound = is_sound(total, top)
     if not sound:
-        e, f, total = _weigh_pair(a, b, origin(simd.select(simd.beats(a, b), a, b)))
+        e, f, total = _weigh_pair(a, b, origin(larger(a, b)))
     factor = reciprocal(total, top)
     return quotient(e, factor), quotient(f, factor)
 
