@@ -31,6 +31,9 @@ def _parallel() -> Callable[[np.ndarray, np.ndarray], None]:
     # Numba is imported late: asv imports this package's every module to find its benchmarks.
     import numba
 
+    from impls import threads
+
+    threads.numbas()  # starts Numba's threads as the implementations do, on the same layer
     prange = numba.prange
 
     @numba.njit(parallel=True, cache=True)

@@ -53,6 +53,7 @@ class Threads(base.Timed):
                 del os.environ[NUMBA_THREADS]
             else:
                 os.environ[NUMBA_THREADS] = was
+            cpu.numbas()  # starts Numba's threads as the implementations do, on the same layer
             numba.set_num_threads(self._threads)
         return implementation
 

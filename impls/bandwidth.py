@@ -15,7 +15,7 @@ import numba
 import numpy as np
 
 from . import simd
-from .threads import in_parallel
+from .threads import in_parallel, numbas
 
 PLACES = 4  # that are copied in turn: one core's memory is faster so than from end to end, by 18% on an Emerald Rapids
 UNROLLED = 4  # vectors in flight, so that no load waits for an addition
@@ -83,7 +83,7 @@ def copies(x: np.ndarray, out: np.ndarray) -> dict[str, Callable[[], Any]]:
     a, b = _lines(x), _lines(out)
     if a.size != b.size:
         raise ValueError(f"x has {x.nbytes} bytes and out {out.nbytes}")
-    threads = numba.get_num_threads()
+    threads = numbas()
     ways: dict[str, Callable[[], Any]] = {"NumPy": functools.partial(np.copyto, b, a)}
     kinds = {
         "ordinary stores": (False, 1),
@@ -105,7 +105,7 @@ def reads(x: np.ndarray) -> dict[str, Callable[[], Any]]:
         ValueError: the array is not as described.
     """
     a = _lines(x)
-    threads = numba.get_num_threads()
+    threads = numbas()
     sums = np.empty(threads, np.int64)
     ways: dict[str, Callable[[], Any]] = {"sum": functools.partial(_read, a, sums, 0, 0, a.nbytes // simd.VECTOR_BYTES)}
     if threads > 1:

@@ -19,7 +19,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
-from . import backends, contract
+from . import backends, contract, threads
 from .version import __version__
 
 ENTRY_POINT_GROUP = "maxbench.impls"
@@ -259,7 +259,8 @@ def _attempt(entry: Entry) -> Implementation | str:
         return entry.problem
     module_name, _, attribute = entry.target.partition(":")
     try:
-        module = importlib.import_module(module_name)
+        with threads.whole:
+            module = importlib.import_module(module_name)
         target = functools.reduce(getattr, attribute.split("."), module) if attribute else module
     except KeyboardInterrupt:
         raise

@@ -18,7 +18,7 @@ import psutil
 
 import bench
 import impls
-from impls.threads import cpus
+from impls.threads import cpus, quota
 
 from . import links
 
@@ -78,12 +78,13 @@ def gpus() -> list[dict[str, str]]:
 
 
 def threads(count: int) -> dict[str, Any]:
-    """Threads that every library is given, Numba's threading layer, and the CPUs this process may run on."""
-    program = "import numba; numba.set_num_threads(numba.config.NUMBA_NUM_THREADS); print(numba.threading_layer())"
+    """Threads that every library is given, Numba's threading layer, the cgroups' quota in CPUs, and the CPUs it may use."""
+    program = "from impls import threads; print(threads.layer())"
     layer = _output([sys.executable, "-c", program], env={**os.environ, **thread_variables(count)})
     return {
         "numba": count,
         "layer": layer.split()[-1] if layer else None,
+        "quota": quota(),
         "affinity": sorted(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else None,
         "variables": thread_variables(count),
     }

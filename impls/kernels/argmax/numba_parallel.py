@@ -78,8 +78,7 @@ def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
     else:
         if not (LONG or 2 * nbytes <= last_level()):
             ahead = 0
-        if threads == 1 or not _rows_shared(a, out, half, ahead, threads):
-            rows(a, out, half, ahead, 0, outer)
+        _rows(a, out, half, ahead, threads)
     return out
 
 
@@ -91,7 +90,9 @@ def _strided(x: np.ndarray, out: np.ndarray, half: bool | None, threads: int) ->
     parts = max(parts, n >> 30)  # a position within a part is an int32
     winners = out.reshape(outer, 1, inner) if parts == 1 else np.empty((outer, parts, inner), np.int64)
     tasks *= parts
-    if not (threads > 1 and tasks > 1 and in_parallel(strided_parallel, x, winners, half, tasks, threads)):
+    if threads > 1 and tasks > 1:
+        in_parallel(strided_parallel, x, winners, half, tasks, threads)
+    else:
         strided(x, winners, half, 0, tasks)
     if parts > 1:
         merge(x, winners, out, half)
@@ -101,21 +102,29 @@ def _short(x: np.ndarray, out: np.ndarray, half: bool | None, few_end: int, thre
     """Argmax of short rows."""
     outer, n, _ = x.shape
     if x.itemsize == 4 and n == 4:
-        if not (threads > 1 and in_parallel(fours_parallel, x, out, threads)):
+        if threads > 1:
+            in_parallel(fours_parallel, x, out, threads)
+        else:
             fours(x, out, 0, outer)
     elif n * x.itemsize >= simd.VECTOR_BYTES // 2 and n <= few_end:
-        if not (threads > 1 and in_parallel(few_parallel, x, out, threads)):
+        if threads > 1:
+            in_parallel(few_parallel, x, out, threads)
+        else:
             few(x, out, 0, outer)
-    elif not (threads > 1 and in_parallel(short_parallel, x, out, half, threads)):
+    elif threads > 1:
+        in_parallel(short_parallel, x, out, half, threads)
+    else:
         short(x, out, half, 0, outer)
 
 
-def _rows_shared(x: np.ndarray, out: np.ndarray, half: bool | None, ahead: int, threads: int) -> bool:
-    """Argmax of rows, or of the pieces of few and long ones, by several threads; whether it could be done so."""
+def _rows(x: np.ndarray, out: np.ndarray, half: bool | None, ahead: int, threads: int) -> None:
+    """Argmax of rows, or of the pieces of few and long ones if there are several threads."""
     outer, n, _ = x.shape
-    if outer < 4 * threads and n * x.itemsize >= 2 * PIECE:
+    if threads > 1 and outer < 4 * threads and n * x.itemsize >= 2 * PIECE:
         winners = np.empty((outer, n * x.itemsize // PIECE, 1), np.int64)
-        if in_parallel(pieces_parallel, x, half, ahead, winners, threads):
-            merge(x, winners, out, half)
-            return True
-    return outer > 1 and in_parallel(rows_parallel, x, out, half, ahead, threads)
+        in_parallel(pieces_parallel, x, half, ahead, winners, threads)
+        merge(x, winners, out, half)
+    elif threads > 1 and outer > 1:
+        in_parallel(rows_parallel, x, out, half, ahead, threads)
+    else:
+        rows(x, out, half, ahead, 0, outer)

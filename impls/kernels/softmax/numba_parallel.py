@@ -69,10 +69,14 @@ def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
         _fours(a, b, threads, lanes)
     elif LONG and _are_few(x, lanes):
         past = True if _streams(x) and n % lanes == 0 and b.ctypes.data % simd.VECTOR_BYTES == 0 else None
-        if not (threads > 1 and in_parallel(few_parallel, a, b, past, threads)):
+        if threads > 1:
+            in_parallel(few_parallel, a, b, past, threads)
+        else:
             few(a, b, past, 0, outer)
     elif n < LEAST or (n < (SHORT_WIDE if x.itemsize == 8 else SHORT) and outer >= lanes):
-        if not (threads > 1 and in_parallel(short_parallel, a, b, threads)):
+        if threads > 1:
+            in_parallel(short_parallel, a, b, threads)
+        else:
             short(a, b, 0, outer)
     else:
         _rows(a, b, threads)
@@ -88,7 +92,9 @@ def _fours(x: np.ndarray, out: np.ndarray, threads: int, lanes: int) -> None:
     """Softmax of rows of four, of which a vector holds several."""
     past = True if _streams(x) and x.size % lanes == 0 and out.ctypes.data % simd.VECTOR_BYTES == 0 else None
     vectors = -(-x.size // lanes)
-    if not (threads > 1 and in_parallel(fours_parallel, x, out, past, vectors, threads)):
+    if threads > 1:
+        in_parallel(fours_parallel, x, out, past, vectors, threads)
+    else:
         fours(x, out, past, 0, vectors)
 
 
@@ -107,20 +113,24 @@ def _rows(x: np.ndarray, out: np.ndarray, threads: int) -> None:
     outer, n, _ = x.shape
     row, cache = n * x.itemsize, last_level()
     twice = _weighs_twice(x.itemsize, row, cache)
-    long = n >= SPLIT and (threads > outer or (LONG and twice and x.itemsize > 2))
-    if long and in_parallel(long_parallel, x, out, not twice, threads):
+    if n >= SPLIT and (threads > outer or (LONG and twice and x.itemsize > 2)):
+        in_parallel(long_parallel, x, out, not twice, threads)
         return
     # Stores past the caches need these to hold a row's weights: up to 1.5 times faster in float32 and 1.3 times in
     # float64 beyond the caches, and up to 45% slower within.
     past = _streams(x) and 4 * threads * row <= cache
     serial, shared = rows, rows_parallel
     if LONG and past and x.itemsize > 2 and 7 * row <= second_level():
-        if not (threads > 1 and outer > 1 and in_parallel(two_parallel, x, out, threads)):
+        if threads > 1 and outer > 1:
+            in_parallel(two_parallel, x, out, threads)
+        else:
             two(x, out, 0, outer)
         return
     if LONG and x.itemsize > 2 and 5 * row <= second_level():
         serial, shared, past = beside, beside_parallel, past or None
-    if not (threads > 1 and outer > 1 and in_parallel(shared, x, out, past, threads)):
+    if threads > 1 and outer > 1:
+        in_parallel(shared, x, out, past, threads)
+    else:
         serial(x, out, past, 0, outer)
 
 
@@ -152,7 +162,9 @@ def _strided(x: np.ndarray, out: np.ndarray, threads: int, lanes: int) -> None:
         _columns(x, out, threads)
         return
     if LONG and streaming and inner % lanes == 0 and out.ctypes.data % simd.VECTOR_BYTES == 0:
-        if not (threads > 1 and tasks > 1 and in_parallel(strided_beside_parallel, x, out, tile, tasks, threads)):
+        if threads > 1 and tasks > 1:
+            in_parallel(strided_beside_parallel, x, out, tile, tasks, threads)
+        else:
             strided_beside(x, out, tile, 0, tasks)
         return
     direct = False
@@ -162,9 +174,9 @@ def _strided(x: np.ndarray, out: np.ndarray, threads: int, lanes: int) -> None:
         direct = vectors < TILE_VECTORS and x.itemsize > 2 and inner >= lanes
         tile = (TILE_VECTORS if direct else max(1, vectors)) * lanes
         tasks = outer * tiles_of(inner, lanes, tile)
-    if not (
-        threads > 1 and tasks > 1 and in_parallel(strided_parallel, x, out, tile, direct, streaming, tasks, threads)
-    ):
+    if threads > 1 and tasks > 1:
+        in_parallel(strided_parallel, x, out, tile, direct, streaming, tasks, threads)
+    else:
         strided(x, out, tile, direct, streaming, 0, tasks)
 
 
@@ -175,7 +187,9 @@ def _columns(x: np.ndarray, out: np.ndarray, threads: int) -> None:
     # A piece of less than a vector would be read beyond its end.
     split = len(x) < threads and x[0].size >= threads * PIECE
     shared = columns_split if split else columns_parallel
-    if not (threads > 1 and in_parallel(shared, x, out, keep, sound, threads)):
+    if threads > 1:
+        in_parallel(shared, x, out, keep, sound, threads)
+    else:
         columns(x, out, keep, sound, 0, len(x))
     for i in np.flatnonzero(~sound):
         # Guesses at the maxima did not serve.
