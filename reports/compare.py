@@ -75,6 +75,7 @@ _COMPARED = (
     ("system", ("machine", "os")),
     ("threads", ("threads", "numba")),
     ("threading layer", ("threads", "layer")),
+    ("CPU quota", ("threads", "quota")),
     ("array", ("array",)),
     ("grid", ("grid",)),
 )

@@ -20,6 +20,7 @@ def sentence(run: Run, rows: pd.DataFrame) -> str:
     names = versions if isinstance(versions, dict) else {}
     machine = ", ".join(known[key] for key in ("machine", "CPU") if key in known)
     threads = run.get("threads", "numba")
+    quota = run.get("threads", "quota")
     parts = [
         machine,
         f"{threads} {'thread' if threads == 1 else 'threads'}" if threads else "",
@@ -54,6 +55,7 @@ def of(run: Run, rows: pd.DataFrame) -> list[tuple[str, str]]:
     gpus = run.get("machine", "gpu")
     layer = run.get("threads", "layer")
     threads = run.get("threads", "numba")
+    quota = run.get("threads", "quota")
     versions = run.get("versions")
     load = run.get("load_average", "start")
     dirty = {True: "dirty (changes not committed)", False: "clean"}.get(run.get("source", "dirty"), "")
@@ -74,6 +76,7 @@ def of(run: Run, rows: pd.DataFrame) -> list[tuple[str, str]]:
         ),
         ("system", run.get("machine", "os") or plain.get("os")),
         ("threads", f"{threads}{f' ({layer})' if layer else ''}" if threads else ""),
+        ("CPU quota", f"{quota:g} CPUs" if isinstance(quota, int | float) else ""),
         ("load average at the start", ", ".join(f"{x:.2f}" for x in load) if isinstance(load, list) else ""),
         ("versions", _pairs(versions, str)),
         ("measured", f"{dates.min():%Y-%m-%d %H:%M} UTC" if len(dates) else ""),
