@@ -78,7 +78,7 @@ def gpus() -> list[dict[str, str]]:
 
 
 def threads(count: int) -> dict[str, Any]:
-    """Threads that every library is given, Numba's threading layer, the cgroups' quota in CPUs, and the CPUs it may use."""
+    """Threads that every library is given, Numba's layer for them, the quota in CPUs, and the CPUs to run on."""
     program = "from impls import threads; print(threads.layer())"
     layer = _output([sys.executable, "-c", program], env={**os.environ, **thread_variables(count)})
     return {

@@ -20,7 +20,6 @@ def sentence(run: Run, rows: pd.DataFrame) -> str:
     names = versions if isinstance(versions, dict) else {}
     machine = ", ".join(known[key] for key in ("machine", "CPU") if key in known)
     threads = run.get("threads", "numba")
-    quota = run.get("threads", "quota")
     parts = [
         machine,
         f"{threads} {'thread' if threads == 1 else 'threads'}" if threads else "",
