@@ -16,6 +16,7 @@ import numpy as np
 from numba.extending import overload, register_jitable
 
 from .. import simd
+from ..compilation import cached_njit
 from ..vector_math import from_guess, is_near, is_sound, reciprocal
 from .softmax_elements import BLOCK, add, ahead, into_line, read, scratch_like, zero_like
 from .softmax_flow import SPARE, flow_in_place, flow_scores
@@ -228,7 +229,7 @@ def _buffers(x, outer, pieces):
     return tops, np.empty((outer, pieces, 4, places)), table
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def columns(x, out, keep, sound, first, end):
     """x[first:end] of x (outer, n, inner), one after the other; n * inner at least 16 lines.
 
@@ -245,7 +246,7 @@ def columns(x, out, keep, sound, first, end):
             _results(a, b, keep, table, 1, 0, 1)
 
 
-@numba.njit(cache=True, parallel=True)
+@cached_njit(parallel=True)
 def columns_parallel(x, out, keep, sound, threads):
     """As `columns`, in one contiguous share a thread."""
     outer = x.shape[0]
@@ -253,7 +254,7 @@ def columns_parallel(x, out, keep, sound, threads):
         columns(x, out, keep, sound, t * outer // threads, (t + 1) * outer // threads)
 
 
-@numba.njit(cache=True, parallel=True)
+@cached_njit(parallel=True)
 def columns_split(x, out, keep, sound, threads):
     """As `columns`: a thread has a piece of each x[i]; n * inner at least 16 lines for each."""
     outer = x.shape[0]
