@@ -61,7 +61,7 @@ def cached_njit(function: Any = None, /, **options: Any) -> Any:
     if function is None:
         return functools.partial(cached_njit, **options)
     if config.DISABLE_JIT:
-        raise ValueError(f"NUMBA_DISABLE_JIT={config.DISABLE_JIT}: compiled code needs 0")
+        raise ValueError(f"NUMBA_DISABLE_JIT={config.DISABLE_JIT}: accepted is 0")
     if options.get("parallel") and str(config.THREADING_LAYER).lower() not in _LAYERS:
         raise ValueError(f"NUMBA_THREADING_LAYER={config.THREADING_LAYER!r}: accepted are {', '.join(_LAYERS)}")
     dispatcher = numba.njit(**options)(function)
