@@ -41,7 +41,7 @@ KEPT, MONTH, HOUR = 32, 30 * 86400.0, 3600.0  # folders; seconds since their las
 # Settings that change no machine code: where it is kept, by how many threads of which layer it is run, what is shown.
 _IRRELEVANT = re.compile(r"CACHE_.*|CUDA_.*|(NUMBA_)?(DEFAULT_)?NUM_THREADS|THREADING_LAYER.*|DEBUG_CACHE|.*WARNINGS?")
 _LAYERS = ("default", "safe", "forksafe", "threadsafe", "tbb", "omp", "workqueue")
-# Modules whose code the versions in the key stand for.
+# Top-level modules that versions in the key stand for.
 _VERSIONED = {"numba", "llvmlite", "numpy", *sys.stdlib_module_names}
 # Values whose representation is all that they are.
 _CONSTANTS = (
@@ -166,7 +166,8 @@ def _description(value: Any, seen: set[int]) -> str:
 
     Of a function it is its code and, in turn, all values that it closes over and reads as a global or as an attribute
     of a module: they may come from elsewhere than from source text. Implementations that `numba.extending.overload`
-    adds to a function are not found so.
+    adds to a function are not found so. Functions of this package that are called are not described, to save time: the
+    values that they read follow from its sources and from the processor.
     """
     if isinstance(value, np.ndarray):
         return f"{value.dtype!r} {value.shape} {hashlib.sha256(value.tobytes()).hexdigest()}"
@@ -182,7 +183,7 @@ def _description(value: Any, seen: set[int]) -> str:
     if not isinstance(function, FunctionType):
         return f"{type(value).__module__}.{type(value).__qualname__}"
     name = f"{function.__module__}.{function.__qualname__}"
-    if id(function) in seen or _is_versioned(function.__module__):
+    if seen and (id(function) in seen or _is_in_the_key(function.__module__)):
         return name
     seen.add(id(function))
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
@@ -190,13 +191,14 @@ def _description(value: Any, seen: set[int]) -> str:
     code, names = _code(function.__code__)
     for one in sorted(names & function.__globals__.keys()):
         found[one] = value = function.__globals__[one]
-        if isinstance(value, ModuleType) and not _is_versioned(value.__name__):
+        if isinstance(value, ModuleType) and not _is_in_the_key(value.__name__):
             found |= {f"{one}.{attribute}": vars(value)[attribute] for attribute in sorted(names & vars(value).keys())}
     return "\n".join([name, code, *(f"{one} = {_description(value, seen)}" for one, value in found.items())])
 
 
-def _is_versioned(module: str) -> bool:
-    return module.partition(".")[0] in _VERSIONED
+def _is_in_the_key(module: str) -> bool:
+    """Whether it is of this package or of one that a version stands for."""
+    return module.partition(".")[0] in _VERSIONED or module.startswith(f"{__package__}.")
 
 
 def _code(code: CodeType) -> tuple[str, set[str]]:

@@ -14,7 +14,6 @@ import importlib
 import importlib.metadata
 import pkgutil
 import sys
-import traceback
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -317,8 +316,10 @@ def _attempt(entry: Entry) -> Implementation | str:
 
 def _reason(error: BaseException) -> str:
     """An error in words; of one that Numba raises as it is imported, the setting that it does not name."""
-    frames = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
-    if frames[-1].partition(".")[0] == "numba":
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is not None and str(last.tb_frame.f_globals.get("__name__")).partition(".")[0] == "numba":
         try:
             threads.count()
         except ValueError as setting:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import errno
 import itertools
 import json
@@ -108,6 +109,16 @@ def test_values_that_are_no_source_text_are_part_of_the_key(place: Path, monkeyp
     assert compiles(of_a_module, 3)
     monkeypatch.setattr(plugins, "SIZE", 2)
     assert compiles(of_a_module, 4)
+
+
+def test_in_tree_code_depends_on_nothing_but_sources_and_the_processor() -> None:
+    """What `compilation._description` relies on."""
+    paths = [*(compilation.TREE / "cpu").glob("*.py"), *(compilation.TREE / f"{n}.py" for n in ("simd", "vector_math"))]
+    for path in paths:
+        nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+        names = {alias.name for n in nodes if isinstance(n, ast.Import | ast.ImportFrom) for alias in n.names}
+        names |= {str(node.module).partition(".")[0] for node in nodes if isinstance(node, ast.ImportFrom)}
+        assert not names & {"os", "sys", "platform", "pathlib", "psutil", "subprocess", "caches", "threads"}, path
 
 
 def test_arrays_are_described_by_their_values() -> None:
