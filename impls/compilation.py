@@ -81,7 +81,7 @@ def adopt(package: str) -> None:
         return
     sources = (TREE, *map(Path, places))
     modules = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == package]
-    values: list[Any] = [value for module in modules for value in vars(module).values()]
+    values: list[Any] = [value for module in modules for value in list(vars(module).values())]
     for value in values:
         dispatcher: Any = value.run if isinstance(value, Kernel) else value
         if (
@@ -134,12 +134,13 @@ class Cache(_Cache):  # type: ignore[misc]
         # A result with lifted loops or pointers is of this process, as in Numba.
         if not self._saves or any(not lifted.can_cache for lifted in data.lifted) or data.library.has_dynamic_globals:
             return
-        if name is None or _digest(self._sources) != self._content:
-            return  # an edit after the import: this code is of neither
-        payload = dumps(data._reduce())
-        problem = _write(self._folder, name, hashlib.sha256(payload).digest() + payload)
-        if problem is not None:
-            _warn(problem)
+        if self._content is None:
+            _warn(f"no source files in {' or '.join(map(str, self._sources))}")
+        elif name is not None and _digest(self._sources) == self._content:  # no edit since the import
+            payload = dumps(data._reduce())
+            problem = _write(self._folder, name, hashlib.sha256(payload).digest() + payload)
+            if problem is not None:
+                _warn(f"{problem}; set NUMBA_CACHE_DIR to a folder that only you can write")
 
     def enable(self) -> None:
         self._loads = self._saves = True
@@ -313,7 +314,9 @@ def _prune(place: Path) -> None:
     found = []
     for folder in place.glob("maxbench-numba-*"):
         with contextlib.suppress(OSError):
-            found.append((time.time() - folder.stat().st_mtime, folder))
+            status = folder.lstat()
+            _check_owner(status)
+            found.append((time.time() - status.st_mtime, folder))
     for number, (unused, folder) in enumerate(sorted(found)):
         if unused > HOUR and (unused > MONTH or number >= KEPT):
             with contextlib.suppress(OSError):
@@ -327,9 +330,5 @@ def _warn(problem: str) -> None:
     global _warned
     if not _warned:
         _warned = True
-        warnings.warn(
-            f"compiled code cannot be kept on disk, so that every process compiles it anew: {problem}; set "
-            "NUMBA_CACHE_DIR to a folder that only you can write",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        text = f"compiled code cannot be kept on disk, so that every process compiles it anew: {problem}"
+        warnings.warn(text, RuntimeWarning, stacklevel=2)

@@ -190,6 +190,13 @@ def test_a_place_that_cannot_be_written_is_named_once(
     assert files(tmp_path / "second")
 
 
+def test_without_source_files_nothing_is_kept(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compilation, "TREE", tmp_path / "archive.zip")
+    with pytest.warns(RuntimeWarning, match=r"every process compiles it anew: no source files in .*archive\.zip"):
+        assert compiles()
+    assert files(place) == []
+
+
 def test_a_full_disk_leaves_nothing_behind(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: Path, data: bytes) -> None:
         self.touch()
