@@ -136,19 +136,38 @@ def test_what_is_particular_to_a_process_is_not_kept(place: Path) -> None:
     assert files(place) == []
 
 
-@pytest.mark.parametrize(
-    "damage", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: os.urandom(999)]
-)
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "half": lambda data: data[: len(data) // 2],
+    "empty": lambda _: b"",
+    "random": lambda _: os.urandom(999),
+    "other text": lambda data: data.replace(b"int64", b"int46"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_a_damaged_file_is_replaced(damage: Callable[[bytes], bytes], place: Path) -> None:
     compiles()
     (path,) = files(place)
     whole = path.read_bytes()
     path.write_bytes(damage(whole))
+    assert path.read_bytes() != whole
     assert compiles()
     assert len(path.read_bytes()) > len(whole) // 2
     assert not compiles()
-    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    assert compiles()
+
+
+def test_two_writers_of_one_file(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Path.write_bytes
+
+    def interrupted(self: Path, data: bytes) -> int:
+        written = write(self, data)
+        if data == b"first":
+            assert compilation._write("key", "name.nbc", b"second") is None
+        return written
+
+    monkeypatch.setattr(Path, "write_bytes", interrupted)
+    assert compilation._write("key", "name.nbc", b"first") is None
+    assert [path.read_bytes() for path in files(place)] == [b"first"]
 
 
 def test_code_of_an_edited_tree_is_not_kept(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -388,7 +407,11 @@ NUMPY = ["naive", "numpy_vectorized"]
 def call(**environment: str) -> tuple[list[str], list[str]]:
     """What works, and the lines of warnings."""
     done = subprocess.run(
-        [sys.executable, "-c", CALLS], env={**os.environ, **environment}, capture_output=True, text=True, check=False
+        [sys.executable, "-W", "always::RuntimeWarning", "-c", CALLS],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines(), [line for line in done.stderr.splitlines() if "Warning: " in line]
