@@ -153,3 +153,5 @@ def test_what_is_taken_instead_of_the_fastest_is_said_once(install: Install, mon
         impls.softmax(np.array([[1, 3]], "f4"), axis=1)
     with pytest.raises(impls.Unavailable, match=r"argmax\.bad is not available: .*luck; argmax\.good: float64 is not"):
         impls.argmax([1.0, 3.0])
+    monkeypatch.setattr(registry, "_DEFAULTS", ("good", "numpy_vectorized"))
+    assert int(impls.argmax([1.0, 3.0, 2.0])) == 1
