@@ -121,6 +121,12 @@ def test_in_tree_code_depends_on_nothing_but_sources_and_the_processor() -> None
         assert not names & {"os", "sys", "platform", "pathlib", "psutil", "subprocess", "caches", "threads"}, path
 
 
+def test_numbas_own_cache_is_not_used_in_the_tree() -> None:
+    for path in compilation.TREE.rglob("*.py"):
+        nodes = ast.walk(ast.parse(path.read_text("utf-8")))
+        assert not [node for node in nodes if isinstance(node, ast.keyword) and node.arg == "cache"], path
+
+
 def test_arrays_are_described_by_their_values() -> None:
     values = [np.array(v) for v in ([1, 2], [2, 1], [1.0, 2.0], [[1, 2]])]
     values += [(np.float32(1),), (1.0,), (1,), (True,), np.float32, np.float64, np.exp, np.exp2, {"a"}]  # type: ignore[list-item]
