@@ -6,6 +6,7 @@ a kernel here breaks the series of every anchored ratio.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 
@@ -36,7 +37,7 @@ def _parallel() -> Callable[[np.ndarray, np.ndarray], None]:
     threads.numbas()  # starts Numba's threads as the implementations do, on the same layer
     prange = numba.prange
 
-    @numba.njit(parallel=True, cache=True)
+    @numba.njit(parallel=True)
     def squash(x, out):  # type: ignore[no-untyped-def]
         for i in prange(x.shape[0]):
             for j in range(x.shape[1]):
@@ -44,5 +45,9 @@ def _parallel() -> Callable[[np.ndarray, np.ndarray], None]:
                     value = x[i, j, k]
                     out[i, j, k] = value / (np.float32(1) + np.sqrt(np.float32(1) + value * value))
 
+    # In Numba's own cache: the gate puts this file, which is all that is compiled, beside versions of `impls` that have
+    # none. It cannot be kept where no folder can be written, nor where NUMBA_DISABLE_JIT makes it a plain function.
+    with contextlib.suppress(RuntimeError, AttributeError):
+        squash.enable_caching()
     compiled: Callable[[np.ndarray, np.ndarray], None] = squash
     return compiled

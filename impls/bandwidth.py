@@ -15,13 +15,14 @@ import numba
 import numpy as np
 
 from . import simd
+from .compilation import cached_njit
 from .threads import in_parallel, numbas
 
 PLACES = 4  # that are copied in turn: one core's memory is faster so than from end to end, by 18% on an Emerald Rapids
 UNROLLED = 4  # vectors in flight, so that no load waits for an addition
 
 
-@numba.njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _copy(x, out, first, end, streaming, places):
     """Copy the 64-byte lines from first to end of int64 arrays, in so many places in turn."""
     w = simd.VECTOR_BYTES // x.itemsize
@@ -40,14 +41,14 @@ def _copy(x, out, first, end, streaming, places):
             simd.store(out, i, simd.load(x, i))
 
 
-@numba.njit(cache=True, parallel=True)
+@cached_njit(parallel=True)
 def _copy_parallel(x, out, streaming, places, threads):
     lines = x.size * x.itemsize // simd.VECTOR_BYTES
     for t in numba.prange(threads):
         _copy(x, out, t * lines // threads, (t + 1) * lines // threads, streaming, places)
 
 
-@numba.njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _read(x, sums, t, first, end):
     """Add up the lines from first to end into sums[t]: a sum that nobody asks for would not be computed."""
     w = simd.VECTOR_BYTES // x.itemsize
@@ -67,7 +68,7 @@ def _read(x, sums, t, first, end):
     sums[t] = simd.reduce_add((a + b) + (c + d))
 
 
-@numba.njit(cache=True, parallel=True)
+@cached_njit(parallel=True)
 def _read_parallel(x, sums, threads):
     lines = x.size * x.itemsize // simd.VECTOR_BYTES
     for t in numba.prange(threads):

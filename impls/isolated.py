@@ -93,8 +93,7 @@ def _main(operation: str, name: str, path: str, dtypes: str) -> None:
         try:
             implementation = registry.load(operation, name)
         except registry.Unavailable as error:
-            reason = str(error).partition("is not available: ")[2]
-            found: Iterable[Finding] = [Finding(operation, name, "", "", "unavailable", reason)]
+            found: Iterable[Finding] = [Finding(operation, name, "", "", "unavailable", error.reason)]
         else:
             found = agreement.check(implementation, dtypes.split(",") if dtypes else None)
         for finding in found:

@@ -13,6 +13,8 @@ import functools
 import importlib
 import importlib.metadata
 import pkgutil
+import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -28,7 +30,15 @@ Threads = Literal["one", "many"]
 
 
 class Unavailable(RuntimeError):
-    """An implementation that is known but cannot run here; the message says why."""
+    """An implementation that is known but cannot run here; the message says why.
+
+    Attributes:
+        reason: the message without the implementation's name.
+    """
+
+    def __init__(self, message: str, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = message if reason is None else reason
 
 
 class UnknownImplementation(LookupError):
@@ -153,7 +163,7 @@ class Entry:
         """
         found = _attempt(self)
         if isinstance(found, str):
-            raise Unavailable(f"{self.operation}.{self.name} is not available: {found}")
+            raise Unavailable(f"{self.operation}.{self.name} is not available: {found}", found)
         return found
 
 
@@ -179,22 +189,42 @@ _DEFAULTS = ("numba_parallel", "numpy_vectorized")
 def default(operation: str, dtype: str, size: int) -> Implementation:
     """The implementation used when none is named: the fastest host one that loads and takes x.
 
+    Warns, once a process, where the fastest does not load.
+
     Raises:
         Unavailable: none does.
     """
     if (first := _of_any_size(operation, dtype)) is not None:
         return first
-    reasons = []
+    available, reasons = candidates(operation)
+    refusals = [f"{operation}.{name} is not available: {reason}" for name, reason in reasons.items()]
+    for implementation in available:
+        if (refusal := implementation.kernel.refusal(dtype, size)) is None:
+            if _DEFAULTS[0] in reasons:
+                _warn(reasons[_DEFAULTS[0]], implementation.name)
+            return implementation
+        refusals.append(f"{operation}.{implementation.name}: {refusal}")
+    raise Unavailable("; ".join(refusals))
+
+
+def candidates(operation: str) -> tuple[list[Implementation], dict[str, str]]:
+    """The implementations that `default` chooses from, the fastest first, and by name why others do not load."""
+    available, reasons = [], {}
     for name in _DEFAULTS:
         try:
-            implementation = _load(operation, name)
+            available.append(_load(operation, name))
         except Unavailable as error:
-            reasons.append(str(error))
-            continue
-        if (refusal := implementation.kernel.refusal(dtype, size)) is None:
-            return implementation
-        reasons.append(f"{operation}.{name}: {refusal}")
-    raise Unavailable("; ".join(reasons))
+            reasons[name] = error.reason
+    return available, reasons
+
+
+@functools.cache
+def _warn(reason: str, instead: str) -> None:
+    warnings.warn(
+        f"{_DEFAULTS[0]}, the default implementation, is not available: {reason}; {instead} is used instead",
+        RuntimeWarning,
+        stacklevel=5,  # the caller of impls.softmax
+    )
 
 
 @functools.cache
@@ -265,7 +295,11 @@ def _attempt(entry: Entry) -> Implementation | str:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a plug-in may raise anything, SystemExit included
-        return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        return _reason(error)
+    if not entry.target.startswith(f"{__package__}.") and "numba" in sys.modules:
+        from . import compilation
+
+        compilation.adopt(module_name.partition(".")[0])
     candidates = [target] if isinstance(target, Kernel) else getattr(target, "__dict__", {}).values()
     kernels = [value for value in candidates if isinstance(value, Kernel)]
     if len(kernels) != 1:
@@ -279,3 +313,16 @@ def _attempt(entry: Entry) -> Implementation | str:
         Path(file) if file else None,
         (module.__doc__ or "").strip(),
     )
+
+
+def _reason(error: BaseException) -> str:
+    """An error in words; of one that Numba raises as it is imported, the setting that it does not name."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is not None and str(last.tb_frame.f_globals.get("__name__")).partition(".")[0] == "numba":
+        try:
+            threads.count()
+        except ValueError as setting:
+            error = setting
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -15,7 +15,9 @@ from impls import registry
 def write(folder: Path, modules: Mapping[str, str], points: Mapping[str, str], name: str = "some-plugin") -> Path:
     """Modules by name and entry points (``softmax.name`` -> ``module``) of a distribution in a folder."""
     for module, source in modules.items():
-        (folder / f"{module}.py").write_text(textwrap.dedent(source))
+        path = folder / f"{module}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(textwrap.dedent(source))
     info = folder / f"{name.replace('-', '_')}-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import impls
+from impls import registry
 from reports import cli, terminal
 from tests.plugins import Install
 
@@ -38,6 +39,20 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("list", "numba_simple", "--operation", "argmax", "--format", "json") == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["operation"], row["implementation"], row["status"]) == ("argmax", "numba_simple", "available")
+
+
+def test_list_marks_the_default_and_says_why_another_is_not(
+    install: Install, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("list", "argmax.num*", "argmax.naive", "--format", "json") == 0
+    assert [r["implementation"] for r in json.loads(capsys.readouterr().out) if r["default"]] == ["numba_parallel"]
+    install({"planted": "raise ImportError('not here')"}, {"argmax.planted": "planted"})
+    monkeypatch.setattr(registry, "_DEFAULTS", ("planted", "naive", "numpy_vectorized"))
+    assert run("list", "argmax.planted", "argmax.naive", "argmax.numpy*", "--format", "csv") == 0
+    rows = {row["implementation"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
+    assert rows["naive"]["status"] == "available: the default; planted is unavailable: ImportError: not here"
+    assert rows["numpy_vectorized"]["status"] == "available"
+    assert rows["planted"]["status"] == "unavailable: ImportError: not here"
 
 
 @pytest.mark.parametrize("width", [40, 120])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 
+import numpy as np
 import pytest
 
 import impls
@@ -131,6 +133,25 @@ def test_name_clashes_and_wrong_names_are_shown(install: Install) -> None:
         clash.load()
 
 
-def test_without_a_name_the_best_available_one_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_name_the_fastest_is_taken() -> None:
     assert registry.default("softmax", "float32", 10**7).name == "numba_parallel"
     assert registry.default("argmax", "float32", 10**7).name == "numba_parallel"
+
+
+def test_what_is_taken_instead_of_the_fastest_is_said_once(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    points = {f"{operation}.{name}": name for operation in contract.OPERATIONS for name in ("bad", "good")}
+    good = GOOD.replace("np.argmax(x, axis=1, out=out)", "out[...] = 1")
+    install({"bad": "raise Exception('no luck')", "good": good}, points)
+    monkeypatch.setattr(registry, "_DEFAULTS", ("bad", "good"))
+    registry._warn.cache_clear()
+    expected = "^bad, the default implementation, is not available: Exception: no luck; good is used instead$"
+    with pytest.warns(RuntimeWarning, match=expected) as said:
+        assert int(impls.argmax(np.array([[1, 3]], "f4"), axis=1)[0]) == 1
+    assert [warning.filename for warning in said] == [__file__]
+    with warnings.catch_warnings(action="error"):
+        assert int(impls.argmax(np.array([[1, 3]], "f4"), axis=1)[0]) == 1
+        impls.softmax(np.array([[1, 3]], "f4"), axis=1)
+    with pytest.raises(impls.Unavailable, match=r"argmax\.bad is not available: .*luck; argmax\.good: float64 is not"):
+        impls.argmax([1.0, 3.0])
+    monkeypatch.setattr(registry, "_DEFAULTS", ("good", "numpy_vectorized"))
+    assert int(impls.argmax([1.0, 3.0, 2.0])) == 1

@@ -7,6 +7,7 @@ import numpy as np
 from numba.extending import overload, register_jitable
 
 from .. import simd
+from ..compilation import cached_njit
 from .argmax_elements import better_than, element, get
 
 # Measured side by side with other values on one thread of an AMD Zen 3: TILE_VECTORS (16 to 128), DOWN (4 to 64), NEAR
@@ -155,7 +156,7 @@ def _narrow(x, n, inner, best, where, winners, half):
         simd.put(winners, c, chosen)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def strided(x, winners, half, first, end):
     """Tasks first to end of x (outer, n, inner), into winners (outer, parts, inner)."""
     _, n, inner = x.shape
@@ -195,7 +196,7 @@ def strided(x, winners, half, first, end):
     return tops.size + positions.size  # keeps them alive
 
 
-@numba.njit(cache=True, parallel=True)
+@cached_njit(parallel=True)
 def strided_parallel(x, winners, half, tasks, threads):
     """Tasks in one contiguous share a thread."""
     for t in numba.prange(threads):

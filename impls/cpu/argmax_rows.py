@@ -6,6 +6,7 @@ import numba
 import numpy as np
 
 from .. import simd
+from ..compilation import cached_njit
 from .argmax_elements import better_than, element, get
 
 BLOCK = 4  # vectors whose maximum is taken before it is compared with the best so far; 8 is as good on an AMD Zen 3
@@ -88,7 +89,7 @@ def _first_nan(x, n):
     return 0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def rows(x, out, half, ahead, first, end):
     """Rows first to end of x (outer, n, 1), n at least one vector."""
     n = x.shape[1]
@@ -97,7 +98,7 @@ def rows(x, out, half, ahead, first, end):
         simd.put(out, i, _row(simd.offset(x, i * n), n, half, ahead))
 
 
-@numba.njit(cache=True, parallel=True)
+@cached_njit(parallel=True)
 def rows_parallel(x, out, half, ahead, threads):
     """Rows in one contiguous share a thread."""
     outer = x.shape[0]
@@ -105,7 +106,7 @@ def rows_parallel(x, out, half, ahead, threads):
         rows(x, out, half, ahead, t * outer // threads, (t + 1) * outer // threads)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def pieces(x, half, ahead, winners, first, end):
     """Positions of the maxima of pieces first to end, numbered through all rows, into winners (outer, pieces, 1)."""
     n, count = x.shape[1], winners.shape[1]
@@ -116,7 +117,7 @@ def pieces(x, half, ahead, winners, first, end):
         winners[i, p, 0] = a + _row(simd.offset(x, i * n + a), b - a, half, ahead)
 
 
-@numba.njit(cache=True, parallel=True)
+@cached_njit(parallel=True)
 def pieces_parallel(x, half, ahead, winners, threads):
     """Pieces in one contiguous share a thread."""
     tasks = winners.shape[0] * winners.shape[1]
@@ -124,7 +125,7 @@ def pieces_parallel(x, half, ahead, winners, threads):
         pieces(x, half, ahead, winners, t * tasks // threads, (t + 1) * tasks // threads)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def merge(x, winners, out, half):
     """Of the winners (outer, parts, inner) of parts of the rows the first with the best element, into out."""
     outer, n, inner = x.shape

@@ -10,6 +10,7 @@ import numba
 from numba.extending import overload, register_jitable
 
 from .. import simd
+from ..compilation import cached_njit
 from ..vector_math import from_guess, is_near, is_sound, kept, quotient, reciprocal
 from .softmax_elements import scratch_like, zero_like
 from .softmax_past import begin_past, end_past
@@ -59,7 +60,7 @@ def _weigh(x, n, guess, buffer, other, zero):
     return weigh_exactly(x, n, buffer, True, zero)[1], 0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def beside(x, out, past, first, end):
     """Rows first to end of x (outer, n, 1) of float32 or float64, n at least one vector.
 
@@ -95,7 +96,7 @@ def beside(x, out, past, first, end):
     return spare.size  # keeps it alive
 
 
-@numba.njit(cache=True, parallel=True)
+@cached_njit(parallel=True)
 def beside_parallel(x, out, past, threads):
     """Rows in one contiguous share a thread."""
     outer = x.shape[0]

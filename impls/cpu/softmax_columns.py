@@ -16,6 +16,7 @@ import numpy as np
 from numba.extending import overload, register_jitable
 
 from .. import simd
+from ..compilation import cached_njit
 from ..vector_math import from_guess, is_near, is_sound, reciprocal
 from .softmax_elements import BLOCK, add, ahead, into_line, read, scratch_like, zero_like
 from .softmax_flow import SPARE, flow_in_place, flow_scores
@@ -93,7 +94,7 @@ def _flow_overload(x, out, keep, count, table, size, inner, at, zero, line):
     return again if x.dtype is numba.types.int16 else either
 
 
-@numba.njit(error_model="numpy")
+@cached_njit(error_model="numpy")
 def _guesses(x, tops, totals):
     """Guesses at the maxima of all columns, by place, to tops (outer, places); no sums yet in totals."""
     outer, n, inner = x.shape
@@ -123,7 +124,7 @@ def _guesses(x, tops, totals):
             clear(simd.data(totals[i, p, 0]), simd.data(totals[i, p, 1]), places, zero)
 
 
-@numba.njit(error_model="numpy")
+@cached_njit(error_model="numpy")
 def _sums(x, out, keep, tops, totals, first, end):
     """Sums of pieces first to end, numbered through all x[i], by place, to totals[:, :, 0] and what they
     lost to rounding to totals[:, :, 1], both (outer, pieces, places).
@@ -158,7 +159,7 @@ def _sums(x, out, keep, tops, totals, first, end):
                 simd.put(simd.data(out), leftover + k, weights[k])
 
 
-@numba.njit(error_model="numpy")
+@cached_njit(error_model="numpy")
 def _table(x, tops, totals, table, sound):
     """The table of `flow_scores`, (outer, 4, columns), from the sums of pieces; whether they are sound, to sound."""
     inner, zero = x.shape[2], zero_like(x)
@@ -195,7 +196,7 @@ def _table(x, tops, totals, table, sound):
             simd.store(to, 3 * size + k, start[2])
 
 
-@numba.njit(error_model="numpy")
+@cached_njit(error_model="numpy")
 def _results(x, out, keep, table, pieces, first, end):
     """Results of pieces first to end, backwards: the end of x is still in the caches."""
     _, n, inner = x.shape
@@ -218,7 +219,7 @@ def _results(x, out, keep, table, pieces, first, end):
     return edges.size  # keeps it alive
 
 
-@register_jitable
+@cached_njit(error_model="numpy")
 def _buffers(x, outer, pieces):
     """Arrays for tops, totals and the table."""
     inner, w = x.shape[2], simd.lanes(zero_like(x))
@@ -228,7 +229,7 @@ def _buffers(x, outer, pieces):
     return tops, np.empty((outer, pieces, 4, places)), table
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def columns(x, out, keep, sound, first, end):
     """x[first:end] of x (outer, n, inner), one after the other; n * inner at least 16 lines.
 
@@ -245,7 +246,7 @@ def columns(x, out, keep, sound, first, end):
             _results(a, b, keep, table, 1, 0, 1)
 
 
-@numba.njit(cache=True, parallel=True)
+@cached_njit(parallel=True)
 def columns_parallel(x, out, keep, sound, threads):
     """As `columns`, in one contiguous share a thread."""
     outer = x.shape[0]
@@ -253,7 +254,7 @@ def columns_parallel(x, out, keep, sound, threads):
         columns(x, out, keep, sound, t * outer // threads, (t + 1) * outer // threads)
 
 
-@numba.njit(cache=True, parallel=True)
+@cached_njit(parallel=True)
 def columns_split(x, out, keep, sound, threads):
     """As `columns`: a thread has a piece of each x[i]; n * inner at least 16 lines for each."""
     outer = x.shape[0]

@@ -6,6 +6,7 @@ import numba
 from numba.extending import register_jitable
 
 from .. import simd
+from ..compilation import cached_njit
 from ..vector_math import from_guess, is_near, is_sound, kept, quotient, reciprocal, weights
 from .softmax_elements import ahead, read, rest, scratch_like, zero_like
 from .softmax_past import fetch, put
@@ -127,7 +128,7 @@ def _rows_of_least(vectors):
 _rows_of_few = _rows_of_least(2)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def few(x, out, past, first, end):
     """Rows first to end of x (outer, n, 1) of float32 or float64, n from a vector and an element to MOST vectors.
 
@@ -147,7 +148,7 @@ def few(x, out, past, first, end):
     return spare.size  # keeps it alive
 
 
-@numba.njit(cache=True, parallel=True)
+@cached_njit(parallel=True)
 def few_parallel(x, out, past, threads):
     """Rows in one contiguous share a thread."""
     outer = x.shape[0]

@@ -6,6 +6,7 @@ import numba
 from numba.extending import register_jitable
 
 from .. import simd
+from ..compilation import cached_njit
 from ..vector_math import from_guess, is_near, is_sound, origin, quotient, reciprocal, weights
 from .softmax_elements import ahead, larger, read, zero_like
 from .softmax_past import put
@@ -26,7 +27,7 @@ def _exactly(v):
     return quotient(e, reciprocal(_sum(e), v))
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def fours(x, out, past, first, end):
     """Vectors first to end of x (outer, 4, 1) of float32 or float64, at least one vector.
 
@@ -49,7 +50,7 @@ def fours(x, out, past, first, end):
         put(out, at, p, past)
 
 
-@numba.njit(cache=True, parallel=True)
+@cached_njit(parallel=True)
 def fours_parallel(x, out, past, vectors, threads):
     """Vectors in one contiguous share a thread."""
     for t in numba.prange(threads):

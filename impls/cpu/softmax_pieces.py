@@ -8,6 +8,7 @@ import numba
 import numpy as np
 
 from .. import simd
+from ..compilation import cached_njit
 from ..vector_math import excess, kept, origin_of_row, ratio, reciprocal, weights
 from .softmax_elements import (
     LONG,
@@ -40,7 +41,7 @@ def _piece(x, n, buffer, keep, zero):
     return np.float64(base), total * math.exp(-excess(simd.splat(zero, base)))
 
 
-@numba.njit(error_model="numpy")
+@cached_njit(error_model="numpy")
 def combine(tops, totals):
     """(largest base, sum of weights relative to it) of a row from those of its pieces."""
     top = -np.inf
@@ -86,7 +87,7 @@ def _quotients(x, n, out, top, total):
         j += w
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def long_sums(x, out, keep, tops, totals, first, end):
     """Bases and sums of pieces first to end, numbered through all rows."""
     n, pieces = x.shape[1], tops.shape[1]
@@ -101,7 +102,7 @@ def long_sums(x, out, keep, tops, totals, first, end):
     return spare.size  # keeps it alive
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def long_quotients(x, out, keep, tops, high, total, first, end):
     """Results of pieces first to end, backwards: the end of a row is still in the caches."""
     n, pieces = x.shape[1], tops.shape[1]
@@ -124,7 +125,7 @@ def long_quotients(x, out, keep, tops, high, total, first, end):
     return spare.size  # keeps it alive
 
 
-@numba.njit(cache=True, parallel=True, error_model="numpy")
+@cached_njit(parallel=True, error_model="numpy")
 def long_parallel(x, out, keep, threads):
     """Rows of x (outer, n, 1), the pieces of all of them shared out, and put together between.
 

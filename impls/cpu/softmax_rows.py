@@ -7,6 +7,7 @@ import numpy as np
 from numba.extending import overload, register_jitable
 
 from .. import simd
+from ..compilation import cached_njit
 from ..vector_math import from_guess, is_near, is_sound, kept, origin_of_row, quotient, reciprocal, weights
 from .softmax_elements import BLOCK, add, ahead, fetch_pair, part, read, rest, scratch_like, write, zero_like
 from .softmax_past import begin_past, end_past, fetch, put
@@ -225,7 +226,7 @@ def _finish_overload(out, scratch, n, i, factor, zero, line, apart, streaming, f
     return ordinary if out.dtype is numba.types.int16 else either
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def rows(x, out, streaming, first, end):
     """Rows first to end of x (outer, n, 1), n at least one vector."""
     n = x.shape[1]
@@ -253,7 +254,7 @@ def rows(x, out, streaming, first, end):
     return spare.size  # keeps it alive
 
 
-@numba.njit(cache=True, parallel=True)
+@cached_njit(parallel=True)
 def rows_parallel(x, out, streaming, threads):
     """Rows in one contiguous share a thread."""
     outer = x.shape[0]

@@ -7,6 +7,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from .. import simd
+from ..compilation import cached_njit
 from ..vector_math import from_guess, is_near, is_sound, origin, quotient, reciprocal, weights
 from .softmax_elements import BLOCK, highest, larger, read, scratch_like, write, zero_like
 
@@ -83,7 +84,7 @@ def _pairs(x, out, first, end, zero):
     return i
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def short(x, out, first, end):
     """Rows first to end of x (outer, n, 1), n small."""
     n = x.shape[1]
@@ -139,7 +140,7 @@ def short(x, out, first, end):
     return work.size + padded_x.size + padded_out.size  # keeps them alive
 
 
-@numba.njit(cache=True, parallel=True)
+@cached_njit(parallel=True)
 def short_parallel(x, out, threads):
     """Rows in one contiguous share a thread."""
     outer = x.shape[0]

@@ -7,6 +7,7 @@ import numpy as np
 from numba.extending import overload, register_jitable
 
 from .. import simd
+from ..compilation import cached_njit
 from ..vector_math import from_guess, is_near, is_sound, origin, quotient, reciprocal, weights
 from .softmax_elements import BLOCK, LONG, add, either_of, highest, into_line, read, scratch_like, write, zero_like
 from .softmax_flow import SPARE, flow_weights, wrap
@@ -235,7 +236,7 @@ def _scale(buffer, n, step, width, table, size, out, inner, zero):
         write(to, last, end)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def strided(x, out, tile, direct, streaming, first, end):
     """Tiles first to end of x (outer, n, inner): a tile is up to `tile` columns of the inner axis, or somewhat more.
 
@@ -300,7 +301,7 @@ def strided(x, out, tile, direct, streaming, first, end):
     return work.size + wide.size + padded_x.size + padded_out.size + edges.size  # keeps them alive
 
 
-@numba.njit(cache=True, parallel=True)
+@cached_njit(parallel=True)
 def strided_parallel(x, out, tile, direct, streaming, tasks, threads):
     """Tiles in one contiguous share a thread."""
     for t in numba.prange(threads):

@@ -10,6 +10,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from .. import simd
+from ..compilation import cached_njit
 from ..vector_math import quotient
 from .softmax_elements import BLOCK, scratch_like, zero_like
 from .softmax_tiles import NEAR, tiles_of, weigh_tile
@@ -33,7 +34,7 @@ def _place(task, tiles, n, inner, tile):
     return i * n * inner + t * tile, min(tile, inner - t * tile)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def strided_beside(x, out, tile, first, end):
     """Tiles first to end of x (outer, n, inner) of float32 or float64: up to `tile` columns of the inner axis each.
 
@@ -68,7 +69,7 @@ def strided_beside(x, out, tile, first, end):
     return work.size + wide.size  # keeps them alive
 
 
-@numba.njit(cache=True, parallel=True)
+@cached_njit(parallel=True)
 def strided_beside_parallel(x, out, tile, tasks, threads):
     """Tiles in one contiguous share a thread."""
     for t in numba.prange(threads):

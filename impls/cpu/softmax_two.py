@@ -10,6 +10,7 @@ import numba
 import numpy as np
 
 from .. import simd
+from ..compilation import cached_njit
 from ..vector_math import from_guess, is_near, is_sound, kept, quotient, reciprocal, weights
 from .softmax_beside import beside
 from .softmax_elements import BLOCK, add, ahead, read, scratch_like, zero_like
@@ -60,7 +61,7 @@ def _weigh_two(x, y, n, starts, buffers, others, zero):
     return total_a, total_b, j
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def two(x, out, first, end):
     """Rows first to end of x (outer, n, 1) of float32 or float64, n at least one vector; results go past the caches."""
     n, half = x.shape[1], (end - first) // 2
@@ -105,7 +106,7 @@ def two(x, out, first, end):
     return spare.size + beside(x, out, True, first + 2 * half, end)  # keeps it alive
 
 
-@numba.njit(cache=True, parallel=True)
+@cached_njit(parallel=True)
 def two_parallel(x, out, threads):
     """Rows in one contiguous share a thread."""
     outer = x.shape[0]

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 import impls
-from impls import contract
+from impls import contract, registry
 
 from ..grids import Grid, Item
 from ..selection import select
@@ -48,15 +48,20 @@ def _row(entry: impls.Entry) -> dict[str, Any]:
         "threads": None,
         "dtypes": None,
         "origin": entry.origin,
+        "default": False,
         "status": "available",
         "reason": "",
     }
     try:
         kernel = entry.load().kernel
     except impls.Unavailable as error:
-        row.update(status="unavailable", reason=str(error).partition("is not available: ")[2])
+        row.update(status="unavailable", reason=error.reason)
         return row
     row.update(device=kernel.backend.device, threads=kernel.threads, dtypes=list(kernel.dtypes))
+    available, reasons = registry.candidates(entry.operation)
+    if entry.name in [implementation.name for implementation in available[:1]]:
+        instead = [f"{name} is unavailable: {reason}" for name, reason in reasons.items()]
+        row.update(default=True, reason="; ".join(["the default", *instead]))
     return row
 
 

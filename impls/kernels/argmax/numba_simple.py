@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from ...compilation import cached_njit
 from ...contract import DTYPES
 from ...registry import implements
 
@@ -17,7 +17,7 @@ def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
     return out
 
 
-@numba.njit(cache=True)
+@cached_njit
 def argmax(x, out):  # type: ignore[no-untyped-def]
     """Rows are independent; a NaN, which is unequal to itself, ends the search."""
     outer, n, inner = x.shape

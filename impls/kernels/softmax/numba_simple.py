@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
+from ...compilation import cached_njit
 from ...registry import implements
 
 
@@ -22,7 +22,7 @@ def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
     return out
 
 
-@numba.njit(cache=True)
+@cached_njit
 def softmax(x, out):  # type: ignore[no-untyped-def]
     """Rows are independent; x and out may be the same array."""
     outer, n, inner = x.shape
