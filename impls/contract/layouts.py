@@ -132,13 +132,17 @@ def _strided(memory: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> np.
 
 
 def _reversed(memory: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    return np.flip(np.ndarray(shape, dtype, memory))
+    return _cut(np.ndarray(shape, dtype, memory), slice(None, None, -1))
 
 
 def _slice(memory: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    inner: Any = (..., *[slice(1, -1)] * len(shape))  # Ellipsis: a view also where there is no axis
-    out: np.ndarray = np.ndarray([n + 2 for n in shape], dtype, memory)[inner]
-    return out
+    return _cut(np.ndarray([n + 2 for n in shape], dtype, memory), slice(1, -1))
+
+
+def _cut(a: np.ndarray, along: slice) -> np.ndarray:
+    """A slice along every axis; a view, and no scalar, also where there is none."""
+    view: np.ndarray = a[(..., *[along] * a.ndim)]  # type: ignore[arg-type]
+    return view
 
 
 def _unwritable(memory: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
