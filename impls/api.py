@@ -203,7 +203,7 @@ def _on_device() -> Any:
 def _check_out(out: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> None:
     if type(out) is np.ndarray and out.dtype == dtype and out.shape == shape and out.flags.carray:
         return
-    if not isinstance(out, np.ndarray) or inputs.is_masked(out):
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
         raise TypeError(f"out is a {type(out).__name__}: accepted is a numpy.ndarray, which has no mask")
     if out.dtype not in (dtype, dtype.newbyteorder()):
         raise TypeError(f"out has dtype {out.dtype}: the result has {dtype}, and accepted are both of its byte orders")

@@ -21,7 +21,7 @@ def as_array(x: Any, operation: contract.Operation) -> np.ndarray:
         TypeError: x is masked or holds what is masked, or cannot be made an array.
         ValueError: x is a ragged sequence. Every message lists what is accepted.
     """
-    if "numpy.ma" in sys.modules and _holds_masked(x):  # there are none before that is imported
+    if _holds_masked(x):
         raise _masked(operation)
     try:
         a = _from_torch(x) if str(getattr(x, "dtype", "")) == "torch.bfloat16" else np.asanyarray(x)
@@ -31,7 +31,7 @@ def as_array(x: Any, operation: contract.Operation) -> np.ndarray:
         kind = ValueError if isinstance(error, ValueError) else TypeError
         what = f"{operation.name} cannot make an array of this {_type(x)}: {error}"
         raise kind(f"{what}; {_accepted(operation)}") from error
-    if is_masked(a):  # as some __array__ return one
+    if isinstance(a, np.ma.MaskedArray):  # as some __array__ return one
         raise _masked(operation)
     return np.asarray(a)
 
@@ -44,10 +44,10 @@ def refused(x: Any, dtype: np.dtype, operation: contract.Operation) -> TypeError
     if hasattr(x, "toarray"):
         hint = "; pass the toarray() of a sparse array"
     if columns := _columns(x):
-        of_no_use = {name: kind for name, kind in columns.items() if name_of(np.asarray(x[name]).dtype) is None}
-        listed = ", ".join(f"{name!r} ({kind})" for name, kind in (of_no_use or columns).items())
-        what = f"{_type(x)} with {'' if of_no_use else 'together '}the columns {listed}"
-        hint = "; leave them out or convert them to one of these dtypes"
+        bad = {name: kind for name, kind in columns.items() if name_of(np.asarray(x[name]).dtype) is None}
+        listed = ", ".join(f"{name!r} ({kind})" for name, kind in (bad or columns).items())
+        what = f"{_type(x)} with the columns {listed}{'' if bad else ', which have no common dtype'}"
+        hint = "; convert the columns to one of these dtypes, or leave them out"
     return TypeError(f"{operation.name} does not take {what}: {_accepted(operation)}{hint}")
 
 
@@ -70,6 +70,8 @@ def _columns(x: Any) -> dict[Any, Any]:
 
 def _from_torch(x: Any) -> np.ndarray:
     """A bfloat16 tensor, a dtype that neither PyTorch's `numpy()` nor NumPy's DLPack converts, over its memory."""
+    if x.requires_grad:
+        raise TypeError("it requires grad; pass x.detach()")  # as NumPy refuses tensors of other dtypes
     if not contract.OPTIONAL:
         raise TypeError("bfloat16 needs the package ml_dtypes; or pass x.float()")
     return np.asarray(x.view(sys.modules["torch"].int16)).view(named("bfloat16"))
@@ -82,19 +84,13 @@ def _masked(operation: contract.Operation) -> TypeError:
     )
 
 
-def is_masked(x: Any) -> bool:
-    """Whether x is a masked array; does not import what defines them."""
-    module = sys.modules.get("numpy.ma")
-    return module is not None and isinstance(x, module.MaskedArray)
-
-
 def _holds_masked(x: Any) -> bool:
     """Whether x is a masked array or a list of some, at any depth: NumPy drops the mask of those."""
     if isinstance(x, (list, tuple)):
         # The set spares lists of numbers a look at each.
         nested = any(issubclass(kind, (list, tuple, np.ndarray)) for kind in set(map(type, x)))
         return nested and any(map(_holds_masked, x))
-    return is_masked(x)
+    return isinstance(x, np.ma.MaskedArray)
 
 
 def _type(x: Any) -> str:
