@@ -124,6 +124,8 @@ def _fold(shape: tuple[int, ...], axis: int | tuple[int, ...] | None, transposed
 
 def overlaps_itself(a: np.ndarray) -> bool:
     """Whether elements of an array share memory, as those of one with a stride of 0."""
+    if a.size == 0:
+        return False
     steps = sorted((abs(step), length) for step, length in zip(a.strides, a.shape, strict=True) if length > 1)
     reach = a.itemsize
     for step, length in steps:

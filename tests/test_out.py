@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 import impls
 from bench import grid
-from impls import agreement, api, contract, views
+from impls import agreement, api, contract, registry, views
 from impls.contract.dtypes import named
 from impls.contract.layouts import OUT_LAYOUTS, OutLayout
 from impls.layout import overlaps_itself
@@ -20,31 +21,27 @@ from tests import needs
 
 RNG = np.random.default_rng(5)
 X = RNG.standard_normal((4, 33, 5))
+HOST = [name for name in grid.IN_TREE if name != "numba_cuda"]
 BY_NAME = {layout.name: layout for layout in OUT_LAYOUTS}
-NAMES = sorted({entry.name for entry in impls.catalogue() if entry.origin.startswith("maxbench")})
-
-
-def loaded(operation: str, name: str) -> impls.Implementation:
-    try:
-        return impls.load(operation, name)
-    except (impls.Unavailable, impls.UnknownImplementation) as error:
-        pytest.skip(str(error))
+ENTRIES = [entry for entry in impls.catalogue() if entry.origin.startswith("maxbench ")]
 
 
 @pytest.mark.parametrize("layout", OUT_LAYOUTS, ids=lambda layout: layout.name)
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("operation", contract.OPERATIONS)
-def test_every_implementation(operation: str, name: str, layout: OutLayout) -> None:
-    implementation = loaded(operation, name)
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry.operation}.{entry.name}")
+def test_every_implementation(entry: registry.Entry, layout: OutLayout) -> None:
+    try:
+        implementation = entry.load()
+    except impls.Unavailable as error:
+        assert entry.name not in HOST
+        pytest.skip(str(error))
     taken = implementation.kernel.dtypes
-    for dtype in contract.OPERATIONS[operation].dtypes:
+    for dtype in contract.OPERATIONS[entry.operation].dtypes:
         if contract.WIDER.get(dtype, dtype) in taken:
             assert agreement.out_outcome(implementation, layout, (X * 9).astype(named(dtype))) is None, dtype
 
 
 def test_the_implementations_of_the_tree_are_among_them() -> None:
-    assert {"naive", "numpy_vectorized", "numba_simple", "numba_parallel"} <= set(NAMES)
-    assert set(grid.IN_TREE) <= set(NAMES)
+    assert {(entry.operation, entry.name) for entry in ENTRIES} >= set(itertools.product(contract.OPERATIONS, HOST))
 
 
 # Shape, dtype, bytes of the last-level cache, whether registers are as long as a cache line, and the regimes then.
@@ -108,6 +105,11 @@ def recorded(monkeypatch: pytest.MonkeyPatch, module: Any, threads: int) -> set[
     return called
 
 
+def stems(names: Iterable[str]) -> set[str]:
+    """The regimes of functions, for one thread and for several."""
+    return {name.removesuffix("_parallel").removesuffix("_split") for name in names}
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize(("shape", "dtype", "cache", "long", "regime"), SOFTMAX)
 def test_every_regime_of_softmax(
@@ -127,10 +129,8 @@ def test_every_regime_of_softmax(
     x = (RNG.standard_normal(shape) * 3).astype(dtype)
     for layout in OUT_LAYOUTS:
         assert agreement.out_outcome(impls.load("softmax", "numba_parallel"), layout, x, [1]) is None, layout.name
-    assert {name.split("_parallel")[0].split("_split")[0] for name in called} <= {regime, "rows", "beside"}
-    assert any(name.startswith(regime) for name in called)
-    if regime != "long":
-        assert any(name.endswith(("_parallel", "_split")) for name in called) == (threads > 1)
+    assert ("rows" if regime == "long" and threads == 1 else regime) in stems(called)
+    assert any(name.endswith(("_parallel", "_split")) for name in called) == (threads > 1)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -140,11 +140,12 @@ def test_every_regime_of_argmax(
 ) -> None:
     module = import_module("impls.kernels.argmax.numba_parallel")
     called = recorded(monkeypatch, module, threads)
-    monkeypatch.setattr(module, "PIECE", 1 << 10)
+    monkeypatch.setattr(module, "PIECE", 1 << 10 if regime == "merge" else 1 << 20)
     x = (RNG.standard_normal(shape) * 9).astype(dtype)
     for layout in OUT_LAYOUTS:
         assert agreement.out_outcome(impls.load("argmax", "numba_parallel"), layout, x, [1]) is None, layout.name
-    assert (regime if threads > 1 or regime != "merge" else "") in {"", *(n.split("_parallel")[0] for n in called)}
+    assert ("merge" in called) == (regime == "merge" and threads > 1)
+    assert regime == "merge" or regime in stems(called)
     assert any(name.endswith("_parallel") for name in called) == (threads > 1)
 
 
@@ -153,8 +154,7 @@ def test_every_regime_is_among_them() -> None:
         module = import_module(f"impls.kernels.{operation}.numba_parallel")
         for name, value in vars(module).items():
             if hasattr(value, "signatures"):
-                stem = name.split("_parallel")[0].split("_split")[0]
-                assert stem in regimes or stem == "pieces", name
+                assert stems([name]) <= {*regimes, "pieces"}, name  # the pieces of rows are what is merged
 
 
 @pytest.mark.parametrize("function", [impls.softmax, impls.argmax])
