@@ -67,14 +67,14 @@ def softmax(
     if dtype not in _FLOATS:
         a, dtype = a.astype(np.float64), "float64"
     folded = fold(a, axis)
-    if out is not None:
-        _check_out(out, a.shape, a.dtype)
+    filled = None if out is None else _checked(out, a.shape, a.dtype, folded)
     if a.size == 0:
         _refuse_empty(folded, "softmax")
         return np.empty_like(a) if out is None else out
     view = folded.apply(a)
     implementation = _choose("softmax", impl, dtype, a.size)
-    if out is not None and (target := _target(out, folded, view, view.shape)) is not None:
+    if filled is not None and not np.may_share_memory(view, filled):
+        target = filled.reshape(view.shape)
         result = _run(implementation, dtype, view, target)
         if result is not target:
             target[...] = result
@@ -118,24 +118,26 @@ def argmax(
         ValueError: the searched axis is empty; a ragged list; an `out` as for `softmax`.
         impls.UnknownImplementation, impls.Unavailable: `impl` is not known, or not usable here.
     """
-    if type(a) is not np.ndarray and devices.on_device(a):
-        return _on_device().argmax(a, axis, out, keepdims, impl, stream)
+    if type(a) is not np.ndarray:
+        if devices.on_device(a):
+            return _on_device().argmax(a, axis, out, keepdims, impl, stream)
+        keepdims = keepdims or (axis is not None and isinstance(a, np.matrix))
     if stream is not None:
         raise TypeError(_STREAM)
     x, dtype = _native(a, contract.ARGMAX)
     if axis is not None and type(axis) is not int and isinstance(axis, Sequence):
         raise TypeError(f"argmax takes one axis or None, got {axis!r}")
     folded = fold(x, axis, order_matters=True)
-    shape = folded.keepdims if keepdims or (axis is not None and isinstance(a, np.matrix)) else folded.reduced
-    if out is not None:
-        _check_out(out, shape, _INDEX)
+    shape = folded.keepdims if keepdims else folded.reduced
+    filled = None if out is None else _checked(out, shape, _INDEX, folded)
     if x.size == 0:
         _refuse_empty(folded, "argmax")
         return np.empty(shape, _INDEX) if out is None else out
     view = folded.apply(x)
     implementation = _choose("argmax", impl, dtype, x.size)
     columns = (view.shape[0], view.shape[2])
-    if out is not None and (target := _target(out, folded, view, columns)) is not None:
+    if filled is not None and not np.may_share_memory(view, filled):
+        target = filled.reshape(columns)
         result = _run(implementation, dtype, view, target)
         if result is not target:
             target[...] = result
@@ -200,9 +202,12 @@ def _on_device() -> Any:
     return importlib.import_module(".cuda.device_arrays", __package__)
 
 
-def _check_out(out: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    if type(out) is np.ndarray and out.dtype == dtype and out.shape == shape and out.flags.carray:
-        return
+def _checked(out: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, folded: Fold) -> np.ndarray | None:
+    """out, which must fit the result, as an array that a kernel can fill; None where it needs a copy of the result."""
+    direct = folded.moved is None
+    usual = type(out) is np.ndarray and out.dtype == dtype and out.shape == shape and out.flags.carray
+    if usual and direct and not folded.transposed:
+        return out
     if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
         raise TypeError(f"out is a {type(out).__name__}: accepted is a numpy.ndarray, which has no mask")
     if out.dtype not in (dtype, dtype.newbyteorder()):
@@ -213,16 +218,8 @@ def _check_out(out: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> None
         raise ValueError("out is read-only: accepted is a writable array")
     if overlaps_itself(out):
         raise ValueError(f"out has strides {out.strides}, elements that overlap: accepted is memory for each of them")
-
-
-def _target(out: np.ndarray, folded: Fold, view: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
-    """out in the shape of a kernel's output, or None where the kernel must be given a temporary array."""
-    if folded.moved is not None:
-        return None
-    flat = out.T if folded.transposed else out
-    if not flat.flags.carray or not flat.dtype.isnative or np.may_share_memory(view, flat):
-        return None
-    return np.asarray(flat).reshape(shape)
+    flat = np.asarray(out.T if folded.transposed else out)
+    return flat if direct and flat.dtype == dtype and flat.flags.carray else None
 
 
 def _refuse_empty(folded: Fold, operation: str) -> None:
