@@ -87,7 +87,7 @@ def fold_shape(
 def _index(axis: Any) -> int:
     """An axis as an int."""
     try:
-        if not isinstance(axis, (bool, np.bool_)):
+        if not isinstance(axis, bool):  # NumPy's own has no __index__
             return operator.index(axis)
     except TypeError:
         pass
