@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from . import api, contract
 from .contract.dtypes import finfo, named
-from .contract.layouts import LAYOUTS, Layout
+from .contract.layouts import LAYOUTS, OUT_LAYOUTS, Layout, OutLayout
 from .registry import Implementation, Kernel
 
 Status = Literal["agrees", "differs", "wrong", "stale", "not supported", "unavailable"]
@@ -47,7 +48,7 @@ class Finding:
 
 
 def check(implementation: Implementation, dtypes: Iterable[str] | None = None) -> Iterator[Finding]:
-    """Run every kernel case and every layout; dtypes narrows them, None means all.
+    """Run every kernel case and every layout of x and of out; dtypes narrows them, None means all.
 
     At the end come the declared differences that did not occur, when nothing was left out: a narrower check cannot
     tell. A dtype of `contract.OPTIONAL` that is not taken makes one finding where it was asked for, else none.
@@ -81,6 +82,10 @@ def check(implementation: Implementation, dtypes: Iterable[str] | None = None) -
             yield judged(case.name, dtype, x.size, functools.partial(outcome, operation, kernel, x))
     for layout, dtype in itertools.product(LAYOUTS, wanted):
         yield judged(layout.name, dtype, 0, functools.partial(_layout, implementation, layout, dtype))
+    x = np.random.default_rng(0).standard_normal((4, 33, 5))
+    for out_layout, dtype in itertools.product(OUT_LAYOUTS, wanted):
+        run = functools.partial(out_outcome, implementation, out_layout, x.astype(named(dtype)))
+        yield judged(out_layout.name, dtype, 0, run)
     if dtypes is None:
         for pattern, reason in kernel.differs.items():
             if pattern not in occurred and not pattern.startswith(TIMED):
@@ -135,11 +140,51 @@ def _layout(implementation: Implementation, layout: Layout, dtype: str) -> contr
         return f"raised {type(error).__name__}: {error}"
     if a.tobytes() != before:
         return "the input was overwritten"
+    return _verify(operation, a.astype(named(dtype)), layout.axis, result)
+
+
+def out_outcome(
+    implementation: Implementation, layout: OutLayout, x: np.ndarray, axes: Iterable[int | None] | None = None
+) -> contract.Mismatch | str | None:
+    """Call the public function with every out of a layout; what is wrong with what came of it, or None.
+
+    Args:
+        x: an array of three axes.
+        axes: those to reduce in turn; None for all that the layout is for.
+    """
+    operation = contract.OPERATIONS[implementation.operation]
+    function = getattr(api, operation.name)
+    for axis in layout.axes if axes is None else axes:
+        shape, dtype = x.shape, x.dtype
+        if operation is contract.ARGMAX:
+            shape, dtype = np.empty(shape).max(axis).shape, np.dtype(np.int64)
+        for out, given, memory, owned, where in layout.place(x, shape, dtype):
+            before, place = memory.copy(), f"axis {axis}, {where}"
+            try:
+                result = function(given, axis, out=out, impl=implementation.name)
+            except Exception as error:
+                if layout.refused is None or not re.search(layout.refused, str(error)):
+                    return f"{place}: raised {type(error).__name__}: {error}"
+            else:
+                if layout.refused is not None:
+                    return f"{place}: no error, where one must state {layout.refused!r}"
+                if result is not out:
+                    return f"{place}: returned another array than out"
+                if mismatch := _verify(operation, x, axis, out.astype(dtype)):
+                    return mismatch
+            if (beside := np.flatnonzero((memory != before) & ~owned)).size:
+                return f"{place}: wrote {beside.size} bytes beside out"
+    return None
+
+
+def _verify(operation: contract.Operation, x: np.ndarray, axis: int | None, result: Any) -> contract.Mismatch | None:
+    """The first `Mismatch` of what a public function returned for x, of native byte order."""
+    if axis is None:
+        x, axis, result = x.reshape(-1), -1, np.reshape(result, -1 if operation is contract.SOFTMAX else ())
     # The same numbers as rows of the last axis, which is what the oracle reads.
-    native = np.moveaxis(a, layout.axis, -1).astype(named(dtype))
-    rows = np.ascontiguousarray(native).reshape(-1, native.shape[-1], 1)
+    rows = np.ascontiguousarray(np.moveaxis(x, axis, -1)).reshape(-1, x.shape[axis], 1)
     if operation is contract.SOFTMAX:
-        result = np.moveaxis(result, layout.axis, -1).reshape(rows.shape)
+        result = np.moveaxis(result, axis, -1).reshape(rows.shape)
     else:
         result = np.asarray(result).reshape(-1, 1)
     return operation.verify(rows, result)

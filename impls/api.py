@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import contract, devices, registry
+from . import contract, devices, inputs, registry
 from .backends import HOST
 from .contract.dtypes import name_of, named
-from .layout import Fold, fold
+from .layout import Fold, fold, overlaps_itself
 
 # dtype.name is computed anew at every use and slower than a small kernel.
 _NAMES = {named(name): name for name in contract.DTYPES}
@@ -23,7 +23,7 @@ _STREAM = "stream is for arrays in GPU memory, and this one is not"
 
 def softmax(
     x: ArrayLike,
-    axis: int | Sequence[int] | None = None,
+    axis: SupportsIndex | Sequence[SupportsIndex] | None = None,
     *,
     out: np.ndarray | None = None,
     impl: str | None = None,
@@ -32,12 +32,17 @@ def softmax(
     """Softmax: ``exp(x_i) / sum_j exp(x_j)`` over an axis, as `scipy.special.softmax`.
 
     Args:
-        x: real numbers of any shape. float16, float32, float64 and bfloat16 (of the package
+        x: real numbers of any shape: an array, a nested list, or an object with ``__array__``, ``__dlpack__`` or the
+            buffer protocol. float16, float32, float64 and bfloat16 (of the package
             `ml_dtypes`) keep their dtype; integers and bool are computed as float64. bfloat16 is
             computed in float32 and rounded once, by an implementation that takes it as it is or
             else through a float32 copy.
-        axis: the axis, or several, over which results sum to 1; None for the whole array.
-        out: a C-contiguous, writable array of the result's shape and dtype to fill; it may be x.
+        axis: the axis over which results sum to 1, or a tuple or list of several; None for the whole array. An
+            axis is an int, a NumPy integer, or what else `operator.index` takes, but no bool. With no axis, ``()``,
+            every element is a row of its own.
+        out: a `numpy.ndarray` of the result's shape and dtype to fill: of any strides, alignment and byte order; it
+            may be x or overlap it. Nothing is copied where it is C-contiguous (or Fortran-contiguous, as x is),
+            aligned, in native byte order and shares no memory with x.
         impl: the name of an implementation (``maxbench list`` shows them); None takes the best
             available one.
         stream: for x in GPU memory (see `impls.cuda.device_arrays`), the CUDA stream to run on.
@@ -48,8 +53,10 @@ def softmax(
 
     Raises:
         numpy.exceptions.AxisError: x has no such axis.
-        TypeError: a dtype of x or out that is not accepted; the message lists those that are.
-        ValueError: an axis of length 0, an axis named twice, or an `out` of wrong shape or layout.
+        TypeError: an x or a dtype that is not accepted, with a list of those that are; a masked array; an axis that
+            is no integer; an `out` that is no `numpy.ndarray` of the result's dtype.
+        ValueError: an axis of length 0, an axis named twice, a ragged list, or an `out` of another shape, read-only,
+            or with elements that overlap one another.
         impls.UnknownImplementation, impls.Unavailable: `impl` is not known, or not usable here.
     """
     if type(x) is not np.ndarray and devices.on_device(x):
@@ -60,15 +67,14 @@ def softmax(
     if dtype not in _FLOATS:
         a, dtype = a.astype(np.float64), "float64"
     folded = fold(a, axis)
-    if out is not None:
-        _check_out(out, a.shape, a.dtype)
+    filled = None if out is None else _checked(out, a.shape, a.dtype, folded)
     if a.size == 0:
         _refuse_empty(folded, "softmax")
         return np.empty_like(a) if out is None else out
     view = folded.apply(a)
     implementation = _choose("softmax", impl, dtype, a.size)
-    if out is not None and folded.in_place and not np.may_share_memory(a, out):
-        target = out.reshape(view.shape)
+    if filled is not None and not np.may_share_memory(view, filled):
+        target = filled.reshape(view.shape)
         result = _run(implementation, dtype, view, target)
         if result is not target:
             target[...] = result
@@ -82,9 +88,9 @@ def softmax(
 
 def argmax(
     a: ArrayLike,
-    axis: int | None = None,
-    *,
+    axis: SupportsIndex | None = None,
     out: np.ndarray | None = None,
+    *,
     keepdims: bool = False,
     impl: str | None = None,
     stream: Any = None,
@@ -92,12 +98,13 @@ def argmax(
     """The index of the largest element over an axis, as `numpy.argmax`.
 
     Args:
-        a: real numbers or bool of any shape: bool, every integer, float16, float32, float64,
-            and bfloat16 (of the package `ml_dtypes`), which an implementation that does not take
-            it is given as float32, of the same values.
-        axis: the axis to search; None for the flattened array.
-        out: a C-contiguous, writable int64 array of the result's shape to fill.
-        keepdims: leave the searched axis in the result with length 1.
+        a: real numbers or bool of any shape, an array or what else `softmax` takes: bool, every
+            integer, float16, float32, float64, and bfloat16 (of the package `ml_dtypes`), which an
+            implementation that does not take it is given as float32, of the same values.
+        axis: the axis to search, an integer as for `softmax`; None for the flattened array, in C order.
+        out: a `numpy.ndarray` of the result's shape and of int64 to fill, of any layout, as for `softmax`. Other
+            integers, which `numpy.argmax` fills too and overflows, are refused.
+        keepdims: leave the searched axis in the result with length 1, as it always is for a `numpy.matrix`.
         impl: the name of an implementation; None takes the best available one.
         stream: for a in GPU memory (see `impls.cuda.device_arrays`), the CUDA stream to run on.
 
@@ -107,12 +114,14 @@ def argmax(
 
     Raises:
         numpy.exceptions.AxisError: a has no such axis.
-        TypeError: a dtype of a or out that is not accepted; the message lists those that are.
-        ValueError: the searched axis is empty, or an `out` of wrong shape or layout.
+        TypeError: as for `softmax`; several axes.
+        ValueError: the searched axis is empty; a ragged list; an `out` as for `softmax`.
         impls.UnknownImplementation, impls.Unavailable: `impl` is not known, or not usable here.
     """
-    if type(a) is not np.ndarray and devices.on_device(a):
-        return _on_device().argmax(a, axis, out, keepdims, impl, stream)
+    if type(a) is not np.ndarray:
+        if devices.on_device(a):
+            return _on_device().argmax(a, axis, out, keepdims, impl, stream)
+        keepdims = keepdims or (axis is not None and isinstance(a, np.matrix))
     if stream is not None:
         raise TypeError(_STREAM)
     x, dtype = _native(a, contract.ARGMAX)
@@ -120,16 +129,15 @@ def argmax(
         raise TypeError(f"argmax takes one axis or None, got {axis!r}")
     folded = fold(x, axis, order_matters=True)
     shape = folded.keepdims if keepdims else folded.reduced
-    if out is not None:
-        _check_out(out, shape, _INDEX)
+    filled = None if out is None else _checked(out, shape, _INDEX, folded)
     if x.size == 0:
         _refuse_empty(folded, "argmax")
         return np.empty(shape, _INDEX) if out is None else out
     view = folded.apply(x)
     implementation = _choose("argmax", impl, dtype, x.size)
     columns = (view.shape[0], view.shape[2])
-    if out is not None and folded.in_place and not np.may_share_memory(x, out):
-        target = out.reshape(columns)
+    if filled is not None and not np.may_share_memory(view, filled):
+        target = filled.reshape(columns)
         result = _run(implementation, dtype, view, target)
         if result is not target:
             target[...] = result
@@ -144,15 +152,12 @@ def argmax(
 
 def _native(x: ArrayLike, operation: contract.Operation) -> tuple[np.ndarray, str]:
     """x as an ndarray of an accepted dtype in native byte order, and the name of that."""
-    a = np.asarray(x)
+    a = x if type(x) is np.ndarray else inputs.as_array(x, operation)
     if (name := _NAMES.get(a.dtype)) is not None:
         return a, name
-    native = a.dtype.newbyteorder("=")
+    native = a.dtype if a.dtype.isnative else a.dtype.newbyteorder("=")
     if (name := name_of(native)) is None:
-        raise TypeError(
-            f"{operation.name} does not take {a.dtype}: accepted are {', '.join(contract.ARGMAX.dtypes)}"
-            + (" (integers and bool are computed as float64)" if operation is contract.SOFTMAX else "")
-        )
+        raise inputs.refused(x, a.dtype, operation)
     return a.astype(native, copy=False), name
 
 
@@ -197,17 +202,24 @@ def _on_device() -> Any:
     return importlib.import_module(".cuda.device_arrays", __package__)
 
 
-def _check_out(out: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out is a {type(out).__name__}: accepted is a numpy.ndarray")
-    if out.dtype != dtype:
-        raise TypeError(f"out has dtype {out.dtype}: the result has {dtype}")
+def _checked(out: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, folded: Fold) -> np.ndarray | None:
+    """out, which must fit the result, as an array that a kernel can fill; None where it needs a copy of the result."""
+    direct = folded.moved is None
+    usual = type(out) is np.ndarray and out.dtype == dtype and out.shape == shape and out.flags.carray
+    if usual and direct and not folded.transposed:
+        return out
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+        raise TypeError(f"out is a {type(out).__name__}: accepted is a numpy.ndarray, which has no mask")
+    if out.dtype not in (dtype, dtype.newbyteorder()):
+        raise TypeError(f"out has dtype {out.dtype}: the result has {dtype}, and accepted are both of its byte orders")
     if out.shape != shape:
         raise ValueError(f"out has shape {out.shape}: the result has {shape}")
-    if not out.flags.c_contiguous:
-        raise ValueError("out is not C-contiguous")
     if not out.flags.writeable:
-        raise ValueError("out is read-only")
+        raise ValueError("out is read-only: accepted is a writable array")
+    if overlaps_itself(out):
+        raise ValueError(f"out has strides {out.strides}, elements that overlap: accepted is memory for each of them")
+    flat = np.asarray(out.T if folded.transposed else out)
+    return flat if direct and flat.dtype == dtype and flat.flags.carray else None
 
 
 def _refuse_empty(folded: Fold, operation: str) -> None:

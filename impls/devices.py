@@ -12,9 +12,10 @@ def on_device(x: Any) -> bool:
     kind = type(x)
     if hasattr(kind, "__cuda_ndarray__") or getattr(x, "__cuda_ndarray__", False):  # Numba's own, simulated ones too
         return True
-    if hasattr(kind, "__dlpack_device__"):
-        try:
+    try:
+        if hasattr(kind, "__dlpack_device__"):
             return int(x.__dlpack_device__()[0]) == _CUDA
-        except (TypeError, ValueError, BufferError, RuntimeError):
-            return False  # whatever it is, it does not say that it is there
-    return hasattr(kind, "__cuda_array_interface__")
+        # A library may define the property for all of its arrays and raise for those in main memory.
+        return hasattr(kind, "__cuda_array_interface__") and x.__cuda_array_interface__ is not None
+    except Exception:  # foreign code; whatever x is, it does not say that it is there
+        return False

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
@@ -35,19 +37,16 @@ class Fold:
     transposed: bool = False
     moved: tuple[int, ...] | None = None
 
-    @property
-    def in_place(self) -> bool:
-        """A C-contiguous result array folds to the same shape without a copy."""
-        return not self.transposed and self.moved is None
-
     def apply(self, a: np.ndarray) -> np.ndarray:
-        """The array as (outer, n, inner), C-contiguous; a view of it where its layout allows."""
+        """The array as (outer, n, inner), C-contiguous and aligned; a view of it where its layout allows."""
         if self.transposed:
             a = a.T
         elif self.moved is not None:
             a = np.moveaxis(a, self.moved, range(-len(self.moved), 0))
-        # reshape alone would keep a layout that it can stride over.
-        return np.ascontiguousarray(a.reshape(self.shape))
+        a = a.reshape(self.shape)
+        # reshape keeps a layout that it can stride over.
+        flags = a.flags  # carray: writable as well, which spares the usual array one query of two
+        return a if flags.carray or (flags.c_contiguous and flags.aligned) else a.copy()
 
     def restore(self, result: np.ndarray) -> np.ndarray:
         """A result of shape (outer, n, inner) in the shape of the original array."""
@@ -59,7 +58,7 @@ class Fold:
         return result
 
 
-def fold(a: np.ndarray, axis: int | Sequence[int] | None, order_matters: bool = False) -> Fold:
+def fold(a: np.ndarray, axis: SupportsIndex | Sequence[SupportsIndex] | None, order_matters: bool = False) -> Fold:
     """How to fold an array around one axis, several, or all (None).
 
     Args:
@@ -67,26 +66,36 @@ def fold(a: np.ndarray, axis: int | Sequence[int] | None, order_matters: bool = 
 
     Raises:
         numpy.exceptions.AxisError: the array has no such axis.
-        TypeError: an axis is no integer.
-        ValueError: an axis is named twice, or none is named.
+        TypeError: an axis is no integer, or is a bool.
+        ValueError: an axis is named twice.
     """
     return fold_shape(a.shape, axis, a.flags.fnc, order_matters)
 
 
 def fold_shape(
     shape: tuple[int, ...],
-    axis: int | Sequence[int] | None,
+    axis: SupportsIndex | Sequence[SupportsIndex] | None,
     transposed: bool = False,
     order_matters: bool = False,
 ) -> Fold:
     """The same for an array of this shape, C-contiguous or, if `transposed`, Fortran-ordered only."""
-    if axis is not None and type(axis) is not int and isinstance(axis, Sequence):
-        axis = tuple(axis)
+    if axis is not None and type(axis) is not int:
+        axis = tuple(map(_index, axis)) if isinstance(axis, Sequence) else _index(axis)
     return _fold(shape, axis, transposed, order_matters)
 
 
-# Typed: an axis of 1.0 is refused although it equals 1. Working it out takes longer than a small kernel.
-@functools.lru_cache(maxsize=256, typed=True)
+def _index(axis: Any) -> int:
+    """An axis as an int."""
+    try:
+        if not isinstance(axis, bool):  # NumPy's own has no __index__
+            return operator.index(axis)
+    except TypeError:
+        pass
+    raise TypeError(f"axis is {axis!r}: accepted are integers, and None for the whole array")
+
+
+# Working it out takes longer than a small kernel.
+@functools.lru_cache(maxsize=256)
 def _fold(shape: tuple[int, ...], axis: int | tuple[int, ...] | None, transposed: bool, order_matters: bool) -> Fold:
     ndim = len(shape)
     if axis is None or (ndim == 0 and axis in (0, -1)):  # NumPy takes axis 0 of a scalar
@@ -96,7 +105,8 @@ def _fold(shape: tuple[int, ...], axis: int | tuple[int, ...] | None, transposed
     if isinstance(axis, tuple):
         axes = tuple(sorted(normalize_axis_tuple(axis, ndim, "axis")))
         if not axes:
-            raise ValueError("axis is empty: accepted are None, an axis, or several axes")
+            before = shape[::-1] if transposed else shape
+            return Fold((math.prod(shape), 1, 1), before, shape, shape, transposed)
     else:
         axes = (normalize_axis_index(axis, ndim),)
     reduced = tuple(length for i, length in enumerate(shape) if i not in axes)
@@ -110,3 +120,22 @@ def _fold(shape: tuple[int, ...], axis: int | tuple[int, ...] | None, transposed
         shape, first, last = shape[::-1], ndim - 1 - last, ndim - 1 - first
     folded = (math.prod(shape[:first]), math.prod(shape[first : last + 1]), math.prod(shape[last + 1 :]))
     return Fold(folded, shape, reduced, keepdims, transposed)
+
+
+def overlaps_itself(a: np.ndarray) -> bool:
+    """Whether elements of an array share memory, as those of one with a stride of 0."""
+    if a.size == 0:
+        return False
+    steps = sorted((abs(step), length) for step, length in zip(a.strides, a.shape, strict=True) if length > 1)
+    reach = a.itemsize
+    for step, length in steps:
+        if step < reach:
+            break
+        reach += step * (length - 1)
+    else:
+        return False
+    # Strides that do not nest may still keep elements apart.
+    places = np.zeros(1, np.int64)
+    for step, length in steps:
+        places = np.add.outer(places, np.arange(length) * step).reshape(-1)
+    return bool((np.diff(np.sort(places)) < a.itemsize).any())

@@ -28,17 +28,27 @@ class _Writable:
         self.__array_interface__ = interface
 
 
-def plain(a: np.ndarray) -> np.ndarray:
-    """The same memory as an aligned, writable array of a dtype that Numba computes with.
+def plain(a: np.ndarray, written: bool = False) -> np.ndarray:
+    """The same memory as an aligned, writable array of a dtype that Numba computes with; never a copy.
 
     Numba compiles anew for a read-only array and for an unaligned one. float16 becomes the int16 and bool the
-    uint8 of the same bits. Only an unaligned array is copied; it must not be one to write to.
+    uint8 of the same bits.
+
+    Args:
+        a: the array, which may be read-only unless it is to be written.
+        written: whether it is to be written.
+
+    Raises:
+        ValueError: the array is not aligned, or is to be written and is read-only.
     """
-    if not a.flags.behaved:
-        if not a.flags.aligned:
-            a = a.copy()
-        if not a.flags.writeable:
-            holder: Any = _Writable(a)
-            a = np.asarray(holder)
+    flags = a.flags
+    if not flags.behaved:
+        if written or not flags.aligned:
+            raise ValueError(
+                f"{'read-only' if flags.aligned else 'unaligned'} array of {a.dtype}: accepted are aligned ones"
+                + " that are writable" * written
+            )
+        holder: Any = _Writable(a)
+        a = np.asarray(holder)
     bits = _BITS.get(a.dtype.char)
     return a if bits is None else a.view(bits)

@@ -115,10 +115,87 @@ def test_wrong_axes() -> None:
         impls.argmax(A, (0, 1))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="repeated axis"):
         impls.softmax(A, (1, 1))
-    with pytest.raises(ValueError, match="axis is empty"):
-        impls.softmax(A, ())
-    with pytest.raises(TypeError):
-        impls.softmax(A, 1.5)  # type: ignore[arg-type]
+
+
+class Index:
+    """An integer as far as `operator.index` goes."""
+
+    def __index__(self) -> int:
+        return 1
+
+
+@pytest.mark.parametrize("axis", [np.array(1), np.int64(1), np.uint8(1), np.int64(-3), Index(), 1])
+@pytest.mark.parametrize("out", [False, True])
+def test_an_axis_is_whatever_is_an_integer(axis: Any, out: bool) -> None:
+    given = {"out": np.empty_like(A)} if out else {}
+    np.testing.assert_allclose(impls.softmax(A, axis, **given), scipy.special.softmax(A, axis), rtol=1e-13)
+    given = {"out": np.empty((3, 5, 6), np.int64)} if out else {}
+    np.testing.assert_array_equal(impls.argmax(A, axis, **given), np.argmax(A, axis))
+
+
+@pytest.mark.parametrize(
+    "axes", [(np.int64(0), np.array(2)), (Index(), -1), [0, np.int8(1)], [1], (1,), range(2), (), (0, 1, 2, 3)]
+)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_axes_are_whatever_are_integers(axes: Any, order: Any) -> None:
+    x = np.asarray(A, order=order)
+    expected = scipy.special.softmax(x, tuple(axes))
+    np.testing.assert_allclose(impls.softmax(x, axes), expected, rtol=1e-13)
+    out = np.empty_like(x)
+    assert impls.softmax(x, axes, out=out) is out
+    np.testing.assert_allclose(out, expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("x", [3.0, np.inf, np.empty((0, 3))])
+def test_no_axis(x: Any) -> None:
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(impls.softmax(x, ()), scipy.special.softmax(x, ()))
+    with pytest.raises(np.exceptions.AxisError):
+        impls.softmax(1.0, (0,))
+
+
+@pytest.mark.parametrize(
+    "axis", [True, False, np.True_, np.array(True), 1.0, np.float64(1), np.array([0, 1]), {0}, "1"], ids=repr
+)
+def test_an_axis_that_is_no_integer(axis: Any) -> None:
+    for function in (impls.softmax, impls.argmax):
+        function(A, 1)  # what equals the axis is known from here on
+        with pytest.raises(TypeError, match=r"axis is .*: accepted are integers|argmax takes one axis or None"):
+            function(A, axis)
+    with pytest.raises(TypeError, match=r"axis is .*: accepted are integers, and None for the whole array"):
+        impls.softmax(A, (0, axis))
+
+
+def test_argmaxs_out_is_its_third_argument() -> None:
+    out = np.empty((3, 5, 6), np.int64)
+    assert impls.argmax(A, 1, out) is out
+    np.testing.assert_array_equal(out, np.argmax(A, 1))
+    with pytest.raises(TypeError, match="positional"):
+        impls.argmax(A, 1, None, True)  # type: ignore[misc]
+    with pytest.raises(TypeError, match="positional"):
+        impls.softmax(A, 1, out)  # type: ignore[misc]
+
+
+class Subclass(np.ndarray):
+    pass
+
+
+@pytest.mark.parametrize("kind", [np.matrix, np.recarray, np.memmap, Subclass])
+@pytest.mark.parametrize("axis", [None, 0, 1, -1, np.array(1)])
+@pytest.mark.parametrize("order", ["C", "F", "strided"])
+def test_subclasses_give_the_shapes_of_numpy_and_scipy(kind: Any, axis: Any, order: str) -> None:
+    x = np.round(A[0, 0])
+    x = {"C": x, "F": np.asfortranarray(x), "strided": x[::-1, ::2]}[order].view(kind)
+    soft, hard, expected = impls.softmax(x, axis), impls.argmax(x, axis), np.argmax(x, 1 if axis == -1 else axis)
+    np.testing.assert_allclose(soft, scipy.special.softmax(x, axis), rtol=1e-13)
+    assert type(soft) is np.ndarray
+    assert np.shape(hard) == np.shape(expected)
+    np.testing.assert_array_equal(hard, np.asarray(expected))
+    out = np.empty(np.shape(expected), np.int64)
+    assert impls.argmax(x, axis, out) is out
+    np.testing.assert_array_equal(out, hard)
+    keeping = np.argmax(np.asarray(x), axis, keepdims=True)
+    np.testing.assert_array_equal(impls.argmax(x, axis, keepdims=True), keeping)
 
 
 @pytest.mark.parametrize("function", [impls.softmax, impls.argmax])
@@ -135,7 +212,8 @@ def test_unsupported_dtypes(function: Any, x: np.ndarray) -> None:
     [
         (np.empty((3, 5)), ValueError, r"out has shape \(3, 5\): the result has \(3, 4\)"),
         (np.empty((3, 4), np.float32), TypeError, "out has dtype float32: the result has float64"),
-        (np.empty((4, 3)).T, ValueError, "out is not C-contiguous"),
+        (np.empty((3, 4), ">f4"), TypeError, "out has dtype >f4: the result has float64, and accepted are both"),
+        (np.empty((1, 3, 4)), ValueError, r"out has shape \(1, 3, 4\)"),
         ([[0.0] * 4] * 3, TypeError, "out is a list: accepted is a numpy.ndarray"),
     ],
 )
@@ -149,7 +227,9 @@ def test_wrong_out_of_softmax(out: Any, error: type[Exception], message: str) ->
     [
         (np.empty(4, np.int64), ValueError, r"out has shape \(4,\): the result has \(3,\)"),
         (np.empty(3, np.int32), TypeError, "out has dtype int32: the result has int64"),
-        (np.empty(6, np.int64)[::2], ValueError, "out is not C-contiguous"),
+        (np.empty(3, np.uint64), TypeError, "out has dtype uint64: the result has int64"),
+        (np.empty((3, 1), np.int64), ValueError, r"out has shape \(3, 1\)"),
+        (np.broadcast_to(np.zeros(1, np.int64), 3), ValueError, "out is read-only: accepted is a writable array"),
     ],
 )
 def test_wrong_out_of_argmax(out: Any, error: type[Exception], message: str) -> None:

@@ -41,14 +41,16 @@ def test_axes_that_are_no_neighbours_are_moved(axis: tuple[int, int]) -> None:
     assert view.shape == (4, 15, 1)
     np.testing.assert_array_equal(view[1, :, 0], A[:, 1, :].reshape(-1))
     np.testing.assert_array_equal(folded.restore(view), A)
-    assert not folded.in_place
 
 
-def test_strided_input_is_copied() -> None:
-    strided = A[:, ::2, ::-1]
-    view = fold(strided, 1).apply(strided)
-    assert view.flags.c_contiguous
-    np.testing.assert_array_equal(view, strided)
+def test_strided_and_unaligned_input_is_copied() -> None:
+    unaligned = np.zeros(A.nbytes + 1, np.uint8)[1:].view(A.dtype).reshape(A.shape)
+    unaligned[...] = A
+    for a in (A[:, ::2, ::-1], unaligned, unaligned.T):
+        folded = fold(a, 1)
+        view = folded.apply(a)
+        assert view.flags.carray
+        np.testing.assert_array_equal(folded.restore(view), a)
 
 
 def test_reduced_shapes() -> None:
@@ -60,8 +62,10 @@ def test_reduced_shapes() -> None:
 
 def test_an_axis_that_only_equals_one_is_refused_after_that_one() -> None:
     assert fold(A, 1).shape[1] == A.shape[1]
-    with pytest.raises(TypeError):
-        fold(A, 1.0)  # type: ignore[arg-type]
+    for axis in (1.0, True, np.True_):
+        with pytest.raises(TypeError, match="accepted are integers"):
+            fold(A, axis)  # type: ignore[arg-type]
+    assert fold(A, np.int64(1)) is fold(A, 1)
     assert fold(A, [0, 2]) == fold(A, (0, 2))
 
 

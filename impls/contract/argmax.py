@@ -63,7 +63,7 @@ def least_bytes(outer: int, n: int, inner: int, itemsize: int) -> int:
 
 ARGMAX = Operation(
     name="argmax",
-    signature="argmax(a, axis=None, *, out=None, keepdims=False, impl=None, stream=None)",
+    signature="argmax(a, axis=None, out=None, *, keepdims=False, impl=None, stream=None)",
     definition="the first index of the largest element over one axis; the first NaN counts as largest",
     dtypes=(*DTYPES, *OPTIONAL),
     allocate=allocate,

@@ -60,7 +60,7 @@ def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
     outer, n, inner = x.shape
     if x.size == 0:
         return out
-    a, b = plain(x), plain(out)
+    a, b = plain(x), plain(out, True)
     threads = numbas() if x.nbytes >= PARALLEL else 1
     lanes = 8 if x.itemsize == 8 else 16
     if inner > 1:
