@@ -10,6 +10,7 @@ import math
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -97,10 +98,7 @@ def layer() -> str:
     """The threading layer that Numba's threads run on, started if they were not: ``tbb``, ``omp`` or ``workqueue``.
 
     TBB where it is installed: it is safe in threads and forks, and its waiting threads sleep. A layer that Numba's own
-    settings name, or that runs already, stays.
-
-    Raises:
-        ValueError: Numba's settings name a layer that cannot be had.
+    settings name, or that runs already, stays; one that cannot be had is named in a RuntimeWarning.
     """
     _start()
     assert _layer is not None
@@ -143,7 +141,7 @@ def _start() -> Callable[[], int]:
             named = str(numba.config.THREADING_LAYER).lower()
             has_tbb = named not in ("omp", "workqueue") and _load_tbb()
             with contextlib.nullcontext() if has_tbb else _short_spins():
-                numba.get_num_threads()
+                _launch(numba)
             _users.add(threading.get_ident())
         else:
             _users.add(-1)
@@ -156,6 +154,23 @@ def _start() -> Callable[[], int]:
         number, limit = getattr(parallel, "_get_num_threads", numba.get_num_threads), count()
         _threads = (lambda: 1) if numba.config.NUMBA_NUM_THREADS == 1 else (lambda: min(number(), limit))
         return _threads
+
+
+def _launch(numba: Any) -> None:
+    """Let Numba start its threads, on its default layer where the one that its settings name cannot be had."""
+    try:
+        numba.get_num_threads()
+    except ValueError as error:
+        named = numba.config.THREADING_LAYER
+        reason = " ".join(str(error).split())
+        warnings.warn(
+            f"NUMBA_THREADING_LAYER={named!r}: {reason}; Numba's default layer is used instead", RuntimeWarning, 2
+        )
+        numba.config.THREADING_LAYER = "default"
+        try:
+            numba.get_num_threads()
+        finally:
+            numba.config.THREADING_LAYER = named
 
 
 def _running() -> str | None:

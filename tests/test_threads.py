@@ -137,6 +137,23 @@ def test_tbb_is_the_default_where_it_is_installed() -> None:
     assert run(program, NUMBA_THREADING_LAYER="workqueue").stdout.split()[-1] == "workqueue"
 
 
+def test_a_layer_that_cannot_be_had_is_named_once() -> None:
+    program = """
+        import sys
+        sys.modules["numba.np.ufunc.tbbpool"] = None  # as if it could not be loaded
+        import warnings
+        from impls import threads
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            print(threads.layer(), threads.layer(), len(seen), seen[0].message)
+    """
+    first, second, number, *message = run(program, NUMBA_THREADING_LAYER="tbb").stdout.split()
+    assert first == second != "tbb"
+    assert number == "1"
+    assert message[0] == "NUMBA_THREADING_LAYER='tbb':"
+    assert "pip install tbb" in " ".join(message)
+
+
 def test_a_layer_that_runs_already_stays() -> None:
     program = """
         import numba
