@@ -14,6 +14,9 @@ from .contract.dtypes import name_of, named
 _FAILURES = (TypeError, ValueError, RuntimeError, BufferError, AttributeError)
 
 
+_NUMBERS = {float, int, bool}  # lists of these alone need no look at each
+
+
 def as_array(x: Any, operation: contract.Operation) -> np.ndarray:
     """x as a `numpy.ndarray` and no subclass of it, of any dtype.
 
@@ -24,7 +27,9 @@ def as_array(x: Any, operation: contract.Operation) -> np.ndarray:
     if _holds_masked(x):
         raise _masked(operation)
     try:
-        a = _from_torch(x) if str(getattr(x, "dtype", "")) == "torch.bfloat16" else np.asanyarray(x)
+        torch = sys.modules.get("torch")
+        bfloat16 = torch is not None and isinstance(x, torch.Tensor) and x.dtype is torch.bfloat16
+        a = _from_torch(x, torch.int16) if torch is not None and bfloat16 else np.asanyarray(x)
         if a.dtype.kind == "O" and a.ndim == 0 and hasattr(type(x), "__dlpack__"):
             a = np.from_dlpack(x)
     except _FAILURES as error:
@@ -68,13 +73,13 @@ def _columns(x: Any) -> dict[Any, Any]:
     return {name: getattr(x[name], "dtype", getattr(x[name], "type", "")) for name in names}
 
 
-def _from_torch(x: Any) -> np.ndarray:
+def _from_torch(x: Any, bits: Any) -> np.ndarray:
     """A bfloat16 tensor, a dtype that neither PyTorch's `numpy()` nor NumPy's DLPack converts, over its memory."""
     if x.requires_grad:
         raise TypeError("it requires grad; pass x.detach()")  # as NumPy refuses tensors of other dtypes
     if not contract.OPTIONAL:
         raise TypeError("bfloat16 needs the package ml_dtypes; or pass x.float()")
-    return np.asarray(x.view(sys.modules["torch"].int16)).view(named("bfloat16"))
+    return np.asarray(x.view(bits)).view(named("bfloat16"))
 
 
 def _masked(operation: contract.Operation) -> TypeError:
@@ -87,9 +92,7 @@ def _masked(operation: contract.Operation) -> TypeError:
 def _holds_masked(x: Any) -> bool:
     """Whether x is a masked array or a list of some, at any depth: NumPy drops the mask of those."""
     if isinstance(x, (list, tuple)):
-        # The set spares lists of numbers a look at each.
-        nested = any(issubclass(kind, (list, tuple, np.ndarray)) for kind in set(map(type, x)))
-        return nested and any(map(_holds_masked, x))
+        return not set(map(type, x)) <= _NUMBERS and any(map(_holds_masked, x))
     return isinstance(x, np.ma.MaskedArray)
 
 
