@@ -20,6 +20,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -160,16 +161,19 @@ def wait() -> tuple[int, bool, float]:
 def main() -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
-    parser.add_argument("--only", action="append", choices=MODULES, help="may be repeated; default: all")
+    parser.add_argument("--only", default="*", metavar="PATTERN", help="modules of impls/, as contract/cases")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="mutants at a time")
     parser.add_argument("--sample", type=float, default=1.0, metavar="SHARE", help="a random share, with a fixed seed")
     parser.add_argument("--least", type=float, default=90.0, metavar="PERCENT", help="killed of each module, else 1")
     options = parser.parse_args()
     tests: dict[Path, tuple[str, ...]] = {}
-    for pattern in options.only or MODULES:
+    for pattern, names in MODULES.items():
         for module in sorted((ROOT / "impls").glob(f"{pattern}.py")):
-            files = (ROOT / "tests" / f"test_{name}.py" for name in (module.stem, *MODULES[pattern].split()))
-            tests[module] = tuple(dict.fromkeys(str(file) for file in files if file.exists()))
+            if fnmatchcase(str(module.relative_to(ROOT / "impls").with_suffix("")), options.only):
+                files = (ROOT / "tests" / f"test_{name}.py" for name in (module.stem, *names.split()))
+                tests[module] = tuple(dict.fromkeys(str(file) for file in files if file.exists()))
+    if not tests:
+        parser.error(f"--only {options.only}: no such module among {', '.join(MODULES)}")
     counts = {module: collections.Counter[bool]() for module in tests}
     with tempfile.TemporaryDirectory() as folder:
         every = tuple(sorted({file for files in tests.values() for file in files}))
