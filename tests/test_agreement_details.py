@@ -58,6 +58,10 @@ def test_findings_as_json() -> None:
 def test_where_argmax_points_softmax_is_largest(index: list, message: str | None) -> None:
     probabilities = np.array([[[0.25, 1], [0.75, 0]], [[0.5, 0.125], [0.5, 0.875]]])
     assert agreement._not_largest(probabilities, np.array(index)) == message
+    probabilities[0] = np.nan
+    assert agreement._not_largest(probabilities, np.array(index)) == "at (0, 0): " + (
+        f"softmax is nan at index {index[0][0]} but nan at most"
+    )
 
 
 EPS = float(np.finfo(np.float32).eps)
@@ -86,6 +90,7 @@ def test_softmax_tends_to_the_one_hot(distances: list[float], message: str | Non
 
 def test_every_pair_is_checked_in_the_dtypes_that_both_take() -> None:
     softmaxes = {
+        "half": implementation("softmax", softmax, "float16"),
         "both": implementation("softmax", softmax, "float32", "float64"),
         "one": implementation("softmax", softmax),
     }
@@ -109,6 +114,27 @@ def test_every_pair_is_checked_in_the_dtypes_that_both_take() -> None:
     assert [(f.implementation, f.case, f.dtype) for f in narrow] == [("both / all", case, "float64") for case in cases]
 
 
+def test_the_inputs_of_pairs() -> None:
+    seen: list[np.ndarray] = []
+
+    def records(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+        seen.append(x.copy())
+        return softmax(x, out)
+
+    argmaxes = {"a": implementation("argmax", argmax)}
+    list(agreement.check_pairs({"s": implementation("softmax", records)}, argmaxes, ["float32"]))
+    distinct, normal, ties, inner, *series = seen
+    assert all(sorted(row) == list(range(distinct.shape[1])) for row in distinct[:, :, 0].tolist())
+    assert len({tuple(row) for row in distinct[:, :, 0].tolist()}) == len(distinct) > 1
+    assert (normal < 0).any()
+    assert {np.unique(row).size for row in ties[:, :, 0]} == {3}
+    assert inner.shape[2] > 1
+    # T = 1, 1/2, 1/4 ...: at the last, exp(-1 / T) is below the eps of every dtype.
+    for k, x in enumerate(series):
+        np.testing.assert_array_equal(x, distinct * 2**k)
+    assert np.exp(-(2.0 ** (len(series) - 1))) < np.finfo(np.float64).eps
+
+
 def test_pairs_that_differ_are_wrong_with_their_reason() -> None:
     def first(x: np.ndarray, out: np.ndarray) -> np.ndarray:
         out[...] = 0
@@ -118,7 +144,8 @@ def test_pairs_that_differ_are_wrong_with_their_reason() -> None:
     findings = {f.case: f for f in agreement.check_pairs(softmaxes, argmaxes, ["float32"])}
     assert {f.status for f in findings.values()} == {"wrong"}
     assert "at index 0 but" in findings["normal: largest where argmax points"].detail
-    assert "at T = " in findings["softmax(x / T) tends to the one-hot of argmax"].detail
+    detail = findings["softmax(x / T) tends to the one-hot of argmax"].detail
+    assert float(detail.split()[3]) in {2.0**-k for k in range(1, 7)}  # at T = ...
 
 
 @dataclasses.dataclass
@@ -147,14 +174,14 @@ def test_a_result_is_read_after_the_device_has_finished() -> None:
     assert calls == ["put", "put", "run", "synchronize", "get", "get"]
 
 
-@pytest.mark.parametrize("value", [-1, 1])
+@pytest.mark.parametrize("value", [0, 2])
 def test_an_input_that_is_overwritten_is_noticed(value: int) -> None:
     def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
         argmax(x, out)
         x[-1, -1, -1] = value
         return out
 
-    x = np.zeros((2, 3, 1), np.int8)
+    x = np.ones((2, 3, 1), np.int8)
     found = agreement.run_checked(contract.ARGMAX, impls.implements(dtypes=("int8",))(run), x)
     assert found == "the input was overwritten"
 
