@@ -63,6 +63,7 @@ EQUIVALENT = {
     r"\w+: BLOCK = ": "how many elements an oracle takes at a time bounds memory alone",
     r"NumberReplacer: .*default_rng\(\d": "any seed serves",
     r"AddNot: .*\b(if|elif|while|assert) not ": "`not not x` is what the deletion of `not` gives",
+    r"NumberReplacer: (_COLUMNS = |yield \"|return np.stack\(\[rng)": "any size of the random inputs of pairs serves",
     r"Drop: \w+ = (Callable|Literal|tuple)\[": "type aliases stand in annotations alone",
 }
 
