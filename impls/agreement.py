@@ -55,7 +55,8 @@ def check(implementation: Implementation, dtypes: Iterable[str] | None = None) -
     """
     operation = contract.OPERATIONS[implementation.operation]
     kernel = implementation.kernel
-    wanted = [name for name in operation.dtypes if dtypes is None or name in set(dtypes)]
+    asked = operation.dtypes if dtypes is None else set(dtypes)
+    wanted = [name for name in operation.dtypes if name in asked]
     for name in [name for name in wanted if name in contract.OPTIONAL and name not in kernel.dtypes]:
         wanted.remove(name)
         if dtypes is not None:
@@ -205,7 +206,8 @@ def check_pairs(
     The index argmax returns is one where softmax is largest; softmax(x / T) tends to the one-hot of
     argmax as T falls to 0.
     """
-    for dtype in _PAIR_DTYPES if dtypes is None else [d for d in _PAIR_DTYPES if d in set(dtypes)]:
+    asked = _PAIR_DTYPES if dtypes is None else set(dtypes)
+    for dtype in [name for name in _PAIR_DTYPES if name in asked]:
         for name, x in _pair_inputs(dtype):
             probabilities = {key: _result(imp, x) for key, imp in softmaxes.items() if dtype in imp.kernel.dtypes}
             indices = {key: _result(imp, x) for key, imp in argmaxes.items() if dtype in imp.kernel.dtypes}

@@ -107,7 +107,7 @@ def implements(
     """
     names = tuple(dtypes)
     known = (*contract.DTYPES, *contract.OPTIONAL)
-    if unknown := sorted(set(names) - set(known)) or not names:
+    if (unknown := sorted(set(names) - set(known))) or not names:
         raise ValueError(f"dtypes {unknown or names}: accepted are {', '.join(known)}")
     if threads not in ("one", "many"):
         raise ValueError(f"threads {threads!r}: accepted are 'one' and 'many'")

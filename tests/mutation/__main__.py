@@ -1,0 +1,215 @@
+"""Change the modules below one place at a time and run the tests: a change that no test notices survives.
+
+The changes are cosmic-ray's, and statements replaced by ``pass``. Each mutant runs in a forked process, until a
+test fails. Prints the survivors and the share killed by module.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import collections
+import contextlib
+import difflib
+import os
+import random
+import re
+import resource
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes  # noqa: F401 (imported here, once for all mutants)
+import parso
+import pytest
+import scipy.special  # noqa: F401
+from cosmic_ray import plugins
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.operators.operator import Operator
+
+from . import sitecustomize
+
+ROOT = Path(__file__).parents[2]
+# What is mutated, and the quickest test files that are about it. Before them come those named after the module.
+MODULES = {
+    "contract/*": "contract agreement",
+    "api": "api agreement",
+    "layout": "layout api",
+    "registry": "registry api agreement",
+    "views": "api",
+    "agreement": "agreement",
+}
+
+# One replacement for an arithmetic operator, where cosmic-ray has eleven: the others fail at the first call. No
+# exchange of == and `is` or of - and ~, which are equal on most values here (None, small integers, -1).
+OPERATORS = re.compile(
+    r"NumberReplacer|AddNot|ReplaceAndWithOr|ReplaceOrWithAnd|ReplaceTrueWithFalse|ReplaceFalseWithTrue"
+    r"|ZeroIterationForLoop|RemoveDecorator|ExceptionReplacer|ReplaceContinueWithBreak|ReplaceBreakWithContinue"
+    r"|ReplaceUnaryOperator_Delete_\w+|ReplaceComparisonOperator_(Is_IsNot|IsNot_Is|(?!Is)[A-Za-z]+_(?!Is)\w+)"
+    r"|ReplaceBinaryOperator_(Add_Sub|Sub_Add|Mul_Div|Div_Mul|FloorDiv_Mul|Mod_Mul|Pow_Mul"
+    r"|LShift_RShift|RShift_LShift|BitAnd_BitOr|BitOr_BitAnd|BitXor_BitAnd)"
+)
+
+# Mutants that no test of results could notice: "operator: changed line" -> why.
+EQUIVALENT = {
+    r"\w+: @functools\.\w*cache|NumberReplacer: .*maxsize=": "a cache saves time alone",
+    r"ReplaceTrueWithFalse: @dataclass": "frozen and slots refuse assignments that no code makes",
+    r"\w+: BLOCK = ": "how many elements an oracle takes at a time bounds memory alone",
+    r"NumberReplacer: .*default_rng\(\d": "any seed serves",
+    r"AddNot: .*\b(if|elif|while|assert) not ": "`not not x` is what the deletion of `not` gives",
+    r"NumberReplacer: (_COLUMNS = |yield \"|return np.stack\(\[rng)": "any size of the random inputs of pairs serves",
+    r"Drop: \w+ = (Callable|Literal|tuple)\[": "type aliases stand in annotations alone",
+}
+
+
+class Drop(Operator):
+    """Replaces a statement by ``pass``; imports and docstrings stay."""
+
+    def mutation_positions(self, node: Any) -> Iterator[Any]:
+        """Where there is such a statement."""
+        if node.type == "simple_stmt" and not node.children[0].type.startswith(("import", "string", "keyword")):
+            yield node.start_pos, node.end_pos
+
+    def mutate(self, node: Any, index: int) -> Any:
+        """The statement without what it does."""
+        prefix = node.get_first_leaf().prefix
+        node.children[0] = parso.python.tree.Keyword("pass", node.start_pos, prefix)
+        return node
+
+    @classmethod
+    def examples(cls) -> tuple:
+        """None: only cosmic-ray's own tests read them."""
+        return ()
+
+
+def evaluated(code: str) -> str:
+    """A text that is equal for modules that do the same.
+
+    Annotations are not evaluated (``from __future__``), and a function that ends returns None.
+    """
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and ast.unparse(node.body[-1]) == "return None":
+            node.body[-1] = ast.Pass()
+        for field in {"annotation", "returns"} & set(node._fields):
+            setattr(node, field, None)
+    return ast.dump(tree)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A module with one change."""
+
+    module: Path
+    code: str
+    tests: tuple[str, ...]
+    change: str = ""
+
+
+def mutants(module: Path, tests: tuple[str, ...], share: float) -> Iterator[Mutant]:
+    """The changes of one module, or a random share of them."""
+    original = module.read_text()
+    seen = {evaluated(original)}
+    nodes = list(ast_nodes(get_ast(original)))
+    names = {name.removeprefix("core/"): name for name in plugins.operator_names()}
+    operators = {short: plugins.get_operator(name)() for short, name in names.items() if OPERATORS.fullmatch(short)}
+    chance = random.Random(module.name)
+    for name, operator in {"Drop": Drop(), **operators}.items():
+        starts = [start[0] for node in nodes for start, _ in operator.mutation_positions(node)]
+        for occurrence, line in enumerate(starts):
+            place = f"{name}: {original.splitlines()[line - 1].strip()}"
+            if chance.random() >= share or any(re.match(rule, place) for rule in EQUIVALENT):
+                continue
+            code = mutate_code(original, operator, occurrence)
+            try:
+                meaning = evaluated(code)
+            except SyntaxError:  # `not name := value`
+                continue
+            if meaning not in seen:
+                seen.add(meaning)
+                diff = list(difflib.unified_diff(original.splitlines(), code.splitlines(), n=0, lineterm=""))[3:]
+                where = f"{module.relative_to(ROOT)}:{line} {name}"
+                yield Mutant(module, code, tests, "\n    ".join([where, *diff]))
+
+
+def start(mutant: Mutant, folder: Path, seconds: int, quiet: bool) -> int:
+    """Run the tests on a mutant in a forked process, which exits with pytest's status; its process id."""
+    if process := os.fork():
+        return process
+    os.setsid()
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    signal.alarm(5 * seconds)  # a deadlock takes no CPU time
+    if quiet:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    os.dup2(2, 1)  # on stdout stands the report
+    file = folder / f"{os.getpid()}.py"
+    file.write_text(mutant.code)
+    os.environ[sitecustomize.VARIABLE] = f"{mutant.module}{os.pathsep}{file}"
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), str(ROOT)])
+    sitecustomize.substitute(str(mutant.module), str(file))
+    os._exit(pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--rootdir", str(ROOT), *mutant.tests]))
+
+
+def wait() -> tuple[int, bool, float]:
+    """The next process that ends: its id, whether its tests passed, and the CPU time it took in seconds."""
+    process, status, usage = os.wait3(0)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process, signal.SIGKILL)  # what a test has left behind
+    return process, status == 0, usage.ru_utime + usage.ru_stime
+
+
+def main() -> int:
+    """Run the command."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
+    parser.add_argument("--only", default="*", metavar="PATTERN", help="modules of impls/, as contract/cases")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="mutants at a time")
+    parser.add_argument("--sample", type=float, default=1.0, metavar="SHARE", help="a random share, with a fixed seed")
+    parser.add_argument("--least", type=float, default=90.0, metavar="PERCENT", help="killed of each module, else 1")
+    options = parser.parse_args()
+    tests: dict[Path, tuple[str, ...]] = {}
+    for pattern, names in MODULES.items():
+        for module in sorted((ROOT / "impls").glob(f"{pattern}.py")):
+            if fnmatchcase(str(module.relative_to(ROOT / "impls").with_suffix("")), options.only):
+                patterns = (f"{module.stem}*", *names.split())
+                files = (file for name in patterns for file in sorted((ROOT / "tests").glob(f"test_{name}.py")))
+                tests[module] = tuple(dict.fromkeys(map(str, files)))
+    if not tests:
+        parser.error(f"--only {options.only}: no such module among {', '.join(MODULES)}")
+    counts = {module: collections.Counter[bool]() for module in tests}
+    with tempfile.TemporaryDirectory() as folder:
+        every = tuple(sorted({file for files in tests.values() for file in files}))
+        for _ in range(2):  # the first may compile
+            start(Mutant(module, module.read_text(), every), Path(folder), 3600, quiet=False)
+            _, passed, seconds = wait()
+            if not passed:
+                raise SystemExit("the tests fail without a mutant")
+        limit = int(5 * seconds) + 30
+        running: dict[int, Mutant] = {}
+        queue = (mutant for module, files in tests.items() for mutant in mutants(module, files, options.sample))
+        while True:
+            while len(running) < options.jobs and (mutant := next(queue, None)):
+                running[start(mutant, Path(folder), limit, quiet=True)] = mutant
+            if not running:
+                break
+            process, passed, _ = wait()
+            mutant = running.pop(process)
+            counts[mutant.module][not passed] += 1
+            if passed:
+                print(mutant.change, flush=True)
+    print("\n| module | mutants | killed | % |\n|---|---|---|---|")
+    shares = []
+    for module, count in counts.items():
+        if total := count.total():
+            shares.append(100 * count[True] / total)
+            print(f"| {module.relative_to(ROOT)} | {total} | {count[True]} | {shares[-1]:.1f} |")
+    return int(min(shares, default=0.0) < options.least)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
