@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import impls
-from impls import registry
+from impls import registry, threads
 from reports import cli, terminal
 from tests.plugins import Install
 
@@ -45,7 +45,9 @@ def test_list_marks_the_default_and_says_why_another_is_not(
     install: Install, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run("list", "argmax.num*", "argmax.naive", "--format", "json") == 0
-    assert [r["implementation"] for r in json.loads(capsys.readouterr().out) if r["default"]] == ["numba_parallel"]
+    rows = json.loads(capsys.readouterr().out)
+    assert [r["implementation"] for r in rows if r["default"]] == ["numba_parallel"]
+    assert {r["implementation"]: r["layer"] for r in rows if r["layer"]} == {"numba_parallel": threads.layer()}
     install({"planted": "raise ImportError('not here')"}, {"argmax.planted": "planted"})
     monkeypatch.setattr(registry, "_DEFAULTS", ("planted", "naive", "numpy_vectorized"))
     assert run("list", "argmax.planted", "argmax.naive", "argmax.numpy*", "--format", "csv") == 0

@@ -8,7 +8,8 @@ import sys
 from typing import Any
 
 import impls
-from impls import contract, registry
+from impls import contract, registry, threads
+from impls.backends import HOST
 
 from ..grids import Grid, Item
 from ..selection import select
@@ -33,6 +34,7 @@ def main(args: argparse.Namespace) -> int:
         return 0
     cells = []
     for row in rows:
+        row["threads"] = f"{row['threads']} ({row['layer']})" if row["layer"] else row["threads"]
         status = f"{row['status']}{': ' if row['reason'] else ''}{row['reason']}"
         mark = "" if row["status"] == "available" else "missing"
         cells.append([*(Item(_text(row[key])) for key in _COLUMNS[:-1]), Item(status, mark=mark)])
@@ -46,6 +48,7 @@ def _row(entry: impls.Entry) -> dict[str, Any]:
         "implementation": entry.name,
         "device": None,
         "threads": None,
+        "layer": None,
         "dtypes": None,
         "origin": entry.origin,
         "default": False,
@@ -58,6 +61,8 @@ def _row(entry: impls.Entry) -> dict[str, Any]:
         row.update(status="unavailable", reason=error.reason)
         return row
     row.update(device=kernel.backend.device, threads=kernel.threads, dtypes=list(kernel.dtypes))
+    if kernel.threads == "many" and kernel.backend is HOST and kernel.run.__module__.startswith("impls."):
+        row["layer"] = threads.layer()  # of this package's host implementations only Numba's use several threads
     available, reasons = registry.candidates(entry.operation)
     if entry.name in [implementation.name for implementation in available[:1]]:
         instead = [f"{name} is unavailable: {reason}" for name, reason in reasons.items()]
