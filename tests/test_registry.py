@@ -131,6 +131,14 @@ def test_name_clashes_and_wrong_names_are_shown(install: Install) -> None:
         clash.load()
 
 
-def test_without_a_name_the_best_available_one_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert registry.default("softmax", "float32", 10**7).name == "numba_parallel"
-    assert registry.default("argmax", "float32", 10**7).name == "numba_parallel"
+@pytest.mark.parametrize("operation", contract.OPERATIONS)
+def test_without_a_name_the_best_available_one_is_taken(
+    operation: str, install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for best in ("numba_parallel", "numpy_vectorized"):
+        for size in (10, 10**7):
+            assert registry.default(operation, "float32", size).name == best
+        install({}, {})  # a registry that has loaded nothing
+        monkeypatch.setitem(sys.modules, f"impls.kernels.{operation}.{best}", None)  # importing it fails
+    with pytest.raises(impls.Unavailable, match=r"numba_parallel is not available.*numpy_vectorized is not available"):
+        registry.default(operation, "float32", 10)

@@ -36,8 +36,8 @@ def _sum(weights: np.ndarray) -> np.ndarray:
     eight slabs of n / 8 rows are added to each other until eight rows or fewer are left.
     """
     outer, n, inner = weights.shape
-    if n <= 8 or inner == 1:
-        return weights.sum(axis=1, keepdims=True)
-    whole = n - n % 8
-    total = _sum(weights[:, :whole].reshape(outer, 8, n // 8, inner).sum(axis=1))
-    return total + weights[:, whole:].sum(axis=1, keepdims=True)
+    whole = n - n % 8 if n > 8 and inner > 1 else 0
+    total: np.ndarray = weights[:, whole:].sum(axis=1, keepdims=True)
+    if whole:
+        total += _sum(weights[:, :whole].reshape(outer, 8, n // 8, inner).sum(axis=1))
+    return total
