@@ -29,15 +29,15 @@ def _in_place(x: np.ndarray, out: np.ndarray) -> np.ndarray:
     return out
 
 
-def _sum(weights: np.ndarray) -> np.ndarray:
-    """Sum of weights (outer, n, inner) over axis 1, shape (outer, 1, inner), of logarithmic depth.
+def _sum(weights: np.ndarray, slabs: int = 8) -> np.ndarray:
+    """Sum of weights (outer, n, inner) over axis 1, shape (outer, 1, inner).
 
-    NumPy adds in pairs along the last axis only. Along another it adds one by one, where the error grows with n; so
-    eight slabs of n / 8 rows are added to each other until eight rows or fewer are left.
+    NumPy adds in pairs along the last axis only; along another it adds one by one, where the error grows with n. So
+    eight slabs of n / 8 rows are added to each other, then the halves of what they leave, until one row is left.
     """
     outer, n, inner = weights.shape
-    whole = n - n % 8 if n > 8 and inner > 1 else 0
+    whole = n - n % slabs if n > slabs and inner > 1 else 0
     total: np.ndarray = weights[:, whole:].sum(axis=1, keepdims=True)
     if whole:
-        total += _sum(weights[:, :whole].reshape(outer, 8, n // 8, inner).sum(axis=1))
+        total += _sum(weights[:, :whole].reshape(outer, slabs, n // slabs, inner).sum(axis=1), 2)
     return total
