@@ -19,7 +19,7 @@ def write(folder: Path, modules: Mapping[str, str], points: Mapping[str, str], n
         path.parent.mkdir(exist_ok=True)
         path.write_text(textwrap.dedent(source))
     info = folder / f"{name.replace('-', '_')}-1.0.dist-info"
-    info.mkdir()
+    info.mkdir(exist_ok=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
     lines = [f"{key} = {target}" for key, target in points.items()]
     (info / "entry_points.txt").write_text("\n".join(["[maxbench.impls]", *lines, ""]))
@@ -42,7 +42,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
     def add(modules: Mapping[str, str], points: Mapping[str, str]) -> Path:
         folder = tmp_path / "plugin"
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         installed.update(modules)
         write(folder, modules, points)
         monkeypatch.syspath_prepend(str(folder))

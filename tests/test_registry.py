@@ -133,11 +133,6 @@ def test_name_clashes_and_wrong_names_are_shown(install: Install) -> None:
         clash.load()
 
 
-def test_without_a_name_the_fastest_is_taken() -> None:
-    assert registry.default("softmax", "float32", 10**7).name == "numba_parallel"
-    assert registry.default("argmax", "float32", 10**7).name == "numba_parallel"
-
-
 def test_what_is_taken_instead_of_the_fastest_is_said_once(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     points = {f"{operation}.{name}": name for operation in contract.OPERATIONS for name in ("bad", "good")}
     good = GOOD.replace("np.argmax(x, axis=1, out=out)", "out[...] = 1")
@@ -155,3 +150,17 @@ def test_what_is_taken_instead_of_the_fastest_is_said_once(install: Install, mon
         impls.argmax([1.0, 3.0])
     monkeypatch.setattr(registry, "_DEFAULTS", ("good", "numpy_vectorized"))
     assert int(impls.argmax([1.0, 3.0, 2.0])) == 1
+
+
+@pytest.mark.parametrize("operation", contract.OPERATIONS)
+def test_without_a_name_the_best_available_one_is_taken(
+    operation: str, install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for best in ("numba_parallel", "numpy_vectorized"):
+        for size in (10, 10**7):
+            with warnings.catch_warnings(action="ignore"):  # of what is taken instead
+                assert registry.default(operation, "float32", size).name == best
+        install({}, {})  # a registry that has loaded nothing
+        monkeypatch.setitem(sys.modules, f"impls.kernels.{operation}.{best}", None)  # importing it fails
+    with pytest.raises(impls.Unavailable, match=r"numba_parallel is not available.*numpy_vectorized is not available"):
+        registry.default(operation, "float32", 10)

@@ -179,6 +179,22 @@ def _long_row(dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:
     return x
 
 
+def _round_badly(*shape: int) -> Build:
+    """Equal scores log(n) to log(2n) below the one maximum of their row, so that their exponentials sum to 0.5 to 1.
+
+    Added one by one to that of the maximum, which is 1, all of a row round in the same direction: the sum is off by up
+    to n / 4 eps. Each row has a distance of its own, as some round little.
+    """
+
+    def build(dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:
+        outer, n, inner = shape
+        x = np.repeat(-np.log(rng.uniform(n, 2 * n, (outer, 1, inner))), n, axis=1)
+        x[:, n // 8] = 0
+        return x.astype(dtype)
+
+    return build
+
+
 def _statement() -> Iterator[Case]:
     for n in LENGTHS:
         yield Case(f"n = {n}", EVERY, _shape(3, n, 1))
@@ -192,6 +208,11 @@ def _statement() -> Iterator[Case]:
     yield Case("inner axis: 3 x 65 x 33", EVERY, _shape(3, 65, 33))
     yield Case("inner axis: 1 x 1 x 7", EVERY, _shape(1, 1, 7))
     yield Case("inner axis: ties", EVERY, _few_values(3, 21, 70))
+    yield Case("sums that round badly: 1 x 1048576", FLOATING, _round_badly(1, 1 << 20, 1))
+    yield Case("sums that round badly: 128 x 8192", FLOATING, _round_badly(128, 8192, 1))
+    yield Case("inner axis: sums that round badly, 1 x 349525 x 3", FLOATING, _round_badly(1, 349525, 3))
+    yield Case("inner axis: sums that round badly, 4 x 4096 x 64", FLOATING, _round_badly(4, 4096, 64))
+    yield Case("inner axis: sums that round badly, 1 x 256 x 4096", FLOATING, _round_badly(1, 256, 4096))
     yield Case("ties among few values", EVERY, _few_values(6, 300, 1))
     yield Case("all equal", EVERY, _constant(1, 3, 130, 1))
     yield Case("all zero", EVERY, _constant(0, 3, 130, 1))

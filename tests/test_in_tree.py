@@ -1,0 +1,20 @@
+"""Every in-tree implementation that needs no GPU on the whole contract; tests/cuda has those that need one."""
+
+from __future__ import annotations
+
+import pytest
+
+import impls
+from bench import grid
+from impls import agreement, contract
+from impls.contract.layouts import LAYOUTS
+
+
+@pytest.mark.parametrize("name", [name for name in grid.IN_TREE if name != "numba_cuda"])
+@pytest.mark.parametrize("operation", contract.OPERATIONS)
+def test_agrees_on_every_case_dtype_and_layout(operation: str, name: str) -> None:
+    findings = list(agreement.check(impls.load(operation, name)))
+    assert [finding for finding in findings if finding.status != "agrees"] == []
+    dtypes = set(contract.OPERATIONS[operation].dtypes) - set(contract.OPTIONAL)
+    cases = {(case.name, dtype) for case in (*contract.KERNEL_CASES, *LAYOUTS) for dtype in dtypes & set(case.dtypes)}
+    assert {(finding.case, finding.dtype) for finding in findings} == cases
