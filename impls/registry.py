@@ -51,9 +51,10 @@ class Kernel:
 
     Attributes:
         run: ``run(x, out) -> result`` on arrays of the kernel's backend. x has shape
-            (outer, n, inner), C-contiguous, native byte order, and must not be changed. Softmax:
-            out has x's shape and dtype; argmax: out is (outer, inner) int64. Returns the array
-            that holds the result: `out`, or another where the library cannot fill one.
+            (outer, n, inner), C-contiguous, aligned, native byte order, and must not be changed. out
+            is so too and shares no memory with x. Softmax: out has x's shape and dtype; argmax: out
+            is (outer, inner) int64. Returns the array that holds the result: `out`, or another where
+            the library cannot fill one.
         dtypes: names of the dtypes of x that it takes; the public functions give it bfloat16 as float32 where this
             one is among them and bfloat16 is not.
         backend: where its arrays live.
