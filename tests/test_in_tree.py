@@ -7,7 +7,7 @@ import pytest
 import impls
 from bench import grid
 from impls import agreement, contract
-from impls.contract.layouts import LAYOUTS
+from impls.contract.layouts import LAYOUTS, OUT_LAYOUTS
 
 
 @pytest.mark.parametrize("name", [name for name in grid.IN_TREE if name != "numba_cuda"])
@@ -17,4 +17,5 @@ def test_agrees_on_every_case_dtype_and_layout(operation: str, name: str) -> Non
     assert [finding for finding in findings if finding.status != "agrees"] == []
     dtypes = set(contract.OPERATIONS[operation].dtypes) - set(contract.OPTIONAL)
     cases = {(case.name, dtype) for case in (*contract.KERNEL_CASES, *LAYOUTS) for dtype in dtypes & set(case.dtypes)}
+    cases |= {(layout.name, dtype) for layout in OUT_LAYOUTS for dtype in dtypes}
     assert {(finding.case, finding.dtype) for finding in findings} == cases

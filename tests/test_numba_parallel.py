@@ -8,7 +8,6 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-import numba
 import numpy as np
 import pytest
 
@@ -95,13 +94,6 @@ def test_several_python_threads_at_once(operation):
         assert [m for found in pool.map(one, inputs) for m in found] == []
 
 
-def test_only_one_call_at_a_time_is_parallel():
-    inner: list[bool] = []
-    assert threads.in_parallel(lambda: inner.append(threads.in_parallel(lambda: None)))
-    assert inner == [False]
-    assert threads.in_parallel(lambda: None)
-
-
 @pytest.mark.parametrize("operation", list(contract.OPERATIONS))
 def test_read_only_input_is_neither_copied_nor_compiled_for(operation):
     implementation = impls.load(operation, "numba_parallel")
@@ -131,25 +123,6 @@ def test_nothing_beside_the_output_is_written(operation, shape):
     impls.load(operation, "numba_parallel").kernel.run(x, out)
     assert (frame[:64] == 77).all()
     assert (frame[-64:] == 77).all()
-
-
-def test_threads_are_counted(monkeypatch):
-    monkeypatch.setenv("NUMBA_NUM_THREADS", "3")
-    assert threads.count() == 3
-    monkeypatch.setenv("NUMBA_NUM_THREADS", "none")
-    with pytest.raises(ValueError, match="positive integer"):
-        threads.count()
-    monkeypatch.delenv("NUMBA_NUM_THREADS")
-    assert threads.count() >= 1
-
-
-def test_the_number_of_threads_is_numbas():
-    assert threads.numbas() == threads.numbas() == numba.get_num_threads()
-    numba.set_num_threads(1)
-    try:
-        assert threads.numbas() == 1
-    finally:
-        numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
 
 
 @pytest.mark.skipif(threads.count() < 2, reason="one thread has nothing to race with")

@@ -15,6 +15,7 @@ from .intrinsics import exp2, float_bits, maximum, shuffle_xor, warp_max, warp_m
 from .platform import SIMULATED
 
 LANES = 32  # threads of a warp
+ADDENDS = 8  # exponentials added one by one before their sum is added with compensation
 
 _LOG2_E = np.float32(math.log2(math.e))
 _NO_INDEX = np.uint32(0xFFFFFFFF)

@@ -16,7 +16,7 @@ from numba import cuda
 
 from .compiling import device, kernel
 from .elements import Element
-from .groups import better, exponential, larger
+from .groups import ADDENDS, accumulate, better, exponential, larger
 from .intrinsics import access
 from .tiles import tile
 
@@ -125,10 +125,18 @@ def softmax(element: Element, threads: int, n: int, rows_per_thread: int, vector
                 top = values[0]
                 for j in range(1, n):
                     top = larger(top, values[j])
-                total = register(0)
-                for j in range(n):
+                total, lost = register(0), register(0)
+                for group in range(n // ADDENDS):
+                    some = register(0)
+                    for j in range(group * ADDENDS, (group + 1) * ADDENDS):
+                        values[j] = exp(values[j], top)
+                        some += values[j]
+                    total, lost = accumulate(total, lost, some)
+                some = register(0)
+                for j in range(n // ADDENDS * ADDENDS, n):
                     values[j] = exp(values[j], top)
-                    total += values[j]
+                    some += values[j]
+                total, lost = accumulate(total, lost, some)
                 scale = register(1) / total
                 for j in range(n):
                     shared[mine + j] = values[j] * scale

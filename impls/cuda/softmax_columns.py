@@ -11,13 +11,14 @@ from numba import cuda
 from .columns import columns
 from .compiling import kernel
 from .elements import Element
-from .groups import accumulate, add, exponential, larger, rescaled
+from .groups import ADDENDS, accumulate, add, exponential, larger, rescaled
 
 
 @functools.cache
 def tile(element: Element, across: int, deep: int, rows: int, vectors: bool) -> Any:
     """The kernel (x, out) for n <= deep * rows: one read, one write. Blocks walk over the sets of columns."""
     part = columns(element, across, deep, rows, vectors)
+    run = min(rows, ADDENDS)
     width, count, register = part.width, rows * part.width, element.register
     exp = exponential(register)
     locate, load, store = part.locate, part.load, part.store
@@ -40,10 +41,14 @@ def tile(element: Element, across: int, deep: int, rows: int, vectors: bool) -> 
                     tops[w] = larger(tops[w], values[i * width + w])
             maxima(tops, t)
             for w in range(width):
-                totals[w] = register(0)
-                for i in range(rows):
-                    values[i * width + w] = exp(values[i * width + w], tops[w])
-                    totals[w] += values[i * width + w]
+                total, lost = register(0), register(0)
+                for group in range(rows // run):
+                    some = register(0)
+                    for i in range(group * run, (group + 1) * run):
+                        values[i * width + w] = exp(values[i * width + w], tops[w])
+                        some += values[i * width + w]
+                    total, lost = accumulate(total, lost, some)
+                totals[w] = total
             sums(totals, t)
             for w in range(width):
                 scale = register(1) / totals[w]
@@ -72,6 +77,7 @@ class Split(NamedTuple):
 def split(element: Element, across: int, deep: int, rows: int, vectors: bool) -> Split:
     """The kernels for columns of any length: two reads, one write."""
     part = columns(element, across, deep, rows, vectors)
+    run = min(rows, ADDENDS)
     width, count, register, lowest = part.width, rows * part.width, element.register, element.lowest
     exp, rescale = exponential(register), rescaled(register)
     locate, load, store = part.locate, part.load, part.store
@@ -99,12 +105,13 @@ def split(element: Element, across: int, deep: int, rows: int, vectors: bool) ->
                 for i in range(rows):
                     top = larger(top, values[i * width + w])
                 if top != lowest:  # else there is nothing to add
-                    some = zero
-                    for i in range(rows):
-                        some += exp(values[i * width + w], top)
-                    old, rest = rescale(total[w], mine[w], top), rescale(lost[w], mine[w], top)
-                    total[w], lost[w] = accumulate(old, rest, some)
+                    total[w], lost[w] = rescale(total[w], mine[w], top), rescale(lost[w], mine[w], top)
                     mine[w] = top
+                    for group in range(rows // run):
+                        some = zero
+                        for i in range(group * run, (group + 1) * run):
+                            some += exp(values[i * width + w], top)
+                        total[w], lost[w] = accumulate(total[w], lost[w], some)
             start += step
         for w in range(width):
             best[w] = mine[w]

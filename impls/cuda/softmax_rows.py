@@ -14,7 +14,7 @@ from numba import cuda
 
 from .compiling import device, kernel
 from .elements import Element
-from .groups import LANES, add, exponential, larger, rescaled, row_reduction
+from .groups import ADDENDS, LANES, accumulate, add, exponential, larger, rescaled, row_reduction
 from .intrinsics import bits_float, float_bits, load_shared_word, pause, store_shared_word
 from .tiles import Alignment, tile
 
@@ -28,6 +28,7 @@ def rows(element: Element, threads: int, row_threads: int, vectors: int, alignme
     """
     part = tile(element, row_threads, vectors, alignment)
     register, count = element.register, part.registers
+    run = min(count, ADDENDS)
     exp = exponential(register)
     maximum_of_row = row_reduction(larger, register, row_threads)
     sum_of_row = row_reduction(add, register, row_threads)
@@ -47,10 +48,13 @@ def rows(element: Element, threads: int, row_threads: int, vectors: int, alignme
         for j in range(1, count):
             top = larger(top, values[j])
         top = maximum_of_row(top, t)
-        total = register(0)
-        for j in range(count):
-            values[j] = exp(values[j], top)
-            total += values[j]
+        total, lost = register(0), register(0)
+        for block in range(count // run):
+            some = register(0)
+            for j in range(block * run, (block + 1) * run):
+                values[j] = exp(values[j], top)
+                some += values[j]
+            total, lost = accumulate(total, lost, some)
         scale = register(1) / sum_of_row(total, t)
         for j in range(count):
             values[j] *= scale
@@ -73,6 +77,7 @@ def coupled(element: Element, threads: int, vectors: int, alignment: Alignment) 
     """
     part = tile(element, threads, vectors, alignment)
     register, count, size, lowest = element.register, part.registers, part.size, element.lowest
+    run = min(count, ADDENDS)
     exp, rescale = exponential(register), rescaled(register)
     maximum_of_block, sum_of_block = row_reduction(larger, register, threads), row_reduction(add, register, threads)
     maximum_of_warp, sum_of_warp = row_reduction(larger, register, LANES), row_reduction(add, register, LANES)
@@ -118,11 +123,14 @@ def coupled(element: Element, threads: int, vectors: int, alignment: Alignment) 
         for j in range(1, count):
             top = larger(top, values[j])
         top = maximum_of_block(top, t)
-        total = zero
-        for j in range(count):
-            # A part of -inf only has -inf as maximum and adds nothing to its row.
-            values[j] = exp(values[j], top) if top != lowest else zero
-            total += values[j]
+        total, lost = zero, zero
+        for block in range(count // run):
+            some = zero
+            for j in range(block * run, (block + 1) * run):
+                # A part of -inf only has -inf as maximum and adds nothing to its row.
+                values[j] = exp(values[j], top) if top != lowest else zero
+                some += values[j]
+            total, lost = accumulate(total, lost, some)
         total = sum_of_block(total, t)
         if t < LANES:
             if t == 0:

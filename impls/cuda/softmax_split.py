@@ -13,7 +13,7 @@ from numba import cuda
 
 from .compiling import kernel
 from .elements import Element
-from .groups import accumulate, add, exponential, larger, rescaled, row_reduction
+from .groups import ADDENDS, accumulate, add, exponential, larger, rescaled, row_reduction
 from .tiles import Alignment, tile
 
 
@@ -37,6 +37,7 @@ def split(element: Element, threads: int, vectors: int, alignment: Alignment) ->
     """The kernels for x and out of shape (outer, n, 1)."""
     part = tile(element, threads, vectors, alignment)
     register, count, size, lowest = element.register, part.registers, part.size, element.lowest
+    run = min(count, ADDENDS)
     exp, rescale = exponential(register), rescaled(register)
     maximum_of_block, sum_of_block = row_reduction(larger, register, threads), row_reduction(add, register, threads)
     load, store, head_of = part.load, part.store, part.head
@@ -61,13 +62,14 @@ def split(element: Element, threads: int, vectors: int, alignment: Alignment) ->
             for j in range(count):
                 new_top = larger(new_top, values[j])
             if new_top != lowest:  # else there is nothing to add
-                some = zero
-                for j in range(count):
-                    some += exp(values[j], new_top)
                 if new_top != top:
                     total, lost = rescale(total, top, new_top), rescale(lost, top, new_top)
                     top = new_top
-                total, lost = accumulate(total, lost, some)
+                for block in range(count // run):
+                    some = zero
+                    for j in range(block * run, (block + 1) * run):
+                        some += exp(values[j], top)
+                    total, lost = accumulate(total, lost, some)
         block_top = maximum_of_block(top, t)
         block_total = sum_of_block(rescale(total, top, block_top), t)
         if t == 0:
