@@ -279,3 +279,17 @@ def test_softmax_of_two_scores(plant, dtype, shape):
     pairs[20] = plant
     x = np.ascontiguousarray(pairs.reshape(shape[0], shape[2], 2).transpose(0, 2, 1))
     assert agreement.run_checked(contract.SOFTMAX, kernel, x) is None
+
+
+@pytest.mark.parametrize("shape", [(64, 10, 1), (64, 24, 1), (64, 64, 1), (64, 2048, 1), (8, 70001, 1), (1, 3000, 64),
+                                   (4, 64, 256), (2, 500, 33), (1, 30000, 3), (2, 200, 2000)])  # fmt: skip
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_exponentials_that_rounding_loses_one_by_one_stay_within_the_bound(dtype, shape):
+    """Each is a third to a half of an eps of the maximum's, which is 1 and comes first, early or last."""
+    kernel = impls.load("softmax", "numba_parallel").kernel
+    rng = np.random.default_rng(0)
+    low = np.log(rng.uniform(0.3, 0.5, (shape[0], 1, shape[2])) * np.finfo(dtype).eps)
+    for top in (0, shape[1] // 8, shape[1] - 1):
+        x = np.repeat(low, shape[1], axis=1).astype(dtype)
+        x[:, top] = 0
+        assert agreement.run_checked(contract.SOFTMAX, kernel, x) is None

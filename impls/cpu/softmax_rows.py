@@ -9,7 +9,7 @@ from numba.extending import overload, register_jitable
 from .. import simd
 from ..compilation import cached_njit
 from ..vector_math import from_guess, is_near, is_sound, kept, origin_of_row, quotient, reciprocal, weights
-from .softmax_elements import BLOCK, BLOCKS, add, ahead, fetch_pair, part, read, rest, scratch_like, write, zero_like
+from .softmax_elements import ADDENDS, BLOCKS, add, ahead, fetch_pair, part, read, rest, scratch_like, write, zero_like
 from .softmax_past import begin_past, end_past, fetch, put
 
 # Measured side by side with other values, on an AMD Zen 3.
@@ -114,11 +114,10 @@ def _weigh_pairs(x, j, n, start, buffer, keep, other, total, lost, zero):
     """As `weigh_from`, for pairs of vectors of x[j:n]; returns where they end, the sum and what rounding took."""
     w = simd.lanes(zero)
     while j + 2 * w <= n:
-        # Sums of BLOCK pairs of vectors are added up by lane, BLOCKS of them; a sum over lanes stops the pipeline.
-        stop = min(n - 2 * w, j + (BLOCKS * BLOCK - 1) * 2 * w)
+        stop = min(n - 2 * w, j + (BLOCKS * ADDENDS - 1) * 2 * w)
         blocks = zero
         while j <= stop:
-            end = min(stop, j + (BLOCK - 1) * 2 * w)
+            end = min(stop, j + (ADDENDS - 1) * 2 * w)
             partial = zero
             while j <= end:
                 fetch_pair(x, j + ahead(x), zero)

@@ -9,7 +9,7 @@ from numba.extending import register_jitable
 from .. import simd
 from ..compilation import cached_njit
 from ..vector_math import from_guess, is_near, is_sound, origin, quotient, reciprocal, weights
-from .softmax_elements import BLOCK, highest, larger, read, scratch_like, write, zero_like
+from .softmax_elements import ADDENDS, highest, larger, read, scratch_like, write, zero_like
 
 
 @register_jitable
@@ -17,9 +17,9 @@ def _weigh_lanes(x, n, start, buffer, zero):
     """Weights of n vectors of x into buffer; returns their sums."""
     w = simd.lanes(zero)
     total = zero
-    for j in range(0, n, BLOCK):
+    for j in range(0, n, ADDENDS):
         partial = zero
-        for i in range(j, min(n, j + BLOCK)):
+        for i in range(j, min(n, j + ADDENDS)):
             e = weights(read(x, i * w, zero), start)
             simd.store(buffer, i * w, e)
             partial = partial + e

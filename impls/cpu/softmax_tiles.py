@@ -9,7 +9,19 @@ from numba.extending import overload, register_jitable
 from .. import simd
 from ..compilation import cached_njit
 from ..vector_math import from_guess, is_near, is_sound, origin, quotient, reciprocal, weights
-from .softmax_elements import BLOCK, LONG, add, either_of, highest, into_line, read, scratch_like, write, zero_like
+from .softmax_elements import (
+    ADDENDS,
+    BLOCK,
+    LONG,
+    add,
+    either_of,
+    highest,
+    into_line,
+    read,
+    scratch_like,
+    write,
+    zero_like,
+)
 from .softmax_flow import SPARE, flow_weights, wrap
 from .softmax_short import pair
 
@@ -113,15 +125,19 @@ def _weigh_fours(x, j, end, stride, begin, width, last, tops, totals, lost, buff
         f, g = _factor(other, k, zero), _factor(other, k + w, zero)
         h, m = _factor(other, k + 2 * w, zero), _factor(other, k + 3 * w, zero)
         p = q = r = s = zero
-        for i in range(j, end):
-            there = ahead
-            if stride > NEAR:
-                # A few rows: a tile's worth of lines that lie a power of 2 apart has no room in the caches.
-                there = near * stride if i + near < end else (near - (end - j)) * stride + 4 * w
-            p = p + _weigh(x, i, at, stride, step, buffer, a, f, there, other)
-            q = q + _weigh(x, i, at + w, stride, step, buffer, b, g, there, other)
-            r = r + _weigh(x, i, at + 2 * w, stride, step, buffer, c, h, there, other)
-            s = s + _weigh(x, i, at + 3 * w, stride, step, buffer, d, m, there, other)
+        for first in range(j, end, ADDENDS):
+            p_, q_, r_, s_ = p, q, r, s
+            p = q = r = s = zero
+            for i in range(first, min(end, first + ADDENDS)):
+                there = ahead
+                if stride > NEAR:
+                    # A few rows: a tile's worth of lines that lie a power of 2 apart has no room in the caches.
+                    there = near * stride if i + near < end else (near - (end - j)) * stride + 4 * w
+                p = p + _weigh(x, i, at, stride, step, buffer, a, f, there, other)
+                q = q + _weigh(x, i, at + w, stride, step, buffer, b, g, there, other)
+                r = r + _weigh(x, i, at + 2 * w, stride, step, buffer, c, h, there, other)
+                s = s + _weigh(x, i, at + 3 * w, stride, step, buffer, d, m, there, other)
+            p, q, r, s = p_ + p, q_ + q, r_ + r, s_ + s
         _count(totals, lost, k, p)
         _count(totals, lost, k + w, q)
         _count(totals, lost, k + 2 * w, r)
@@ -164,10 +180,13 @@ def weigh_columns(x, n, stride, begin, width, last, tops, totals, lost, buffer, 
         for k in range(done, width, w):
             start = _start(simd.load_as(tops, k, zero), guessed)
             at = min(begin + k, last)
-            partial, factor = zero, _factor(other, k, zero)
-            for i in range(j, end):
-                partial = partial + _weigh(x, i, at, stride, step, buffer, start, factor, ahead, other)
-            _count(totals, lost, k, partial)
+            some, factor = zero, _factor(other, k, zero)
+            for first in range(j, end, ADDENDS):
+                partial = zero
+                for i in range(first, min(end, first + ADDENDS)):
+                    partial = partial + _weigh(x, i, at, stride, step, buffer, start, factor, ahead, other)
+                some = some + partial
+            _count(totals, lost, k, some)
 
 
 @register_jitable

@@ -13,7 +13,7 @@ from .. import simd
 from ..compilation import cached_njit
 from ..vector_math import from_guess, is_near, is_sound, kept, quotient, reciprocal, weights
 from .softmax_beside import beside
-from .softmax_elements import BLOCK, BLOCKS, add, ahead, read, scratch_like, zero_like
+from .softmax_elements import ADDENDS, BLOCKS, add, ahead, read, scratch_like, zero_like
 from .softmax_past import begin_past, end_past
 from .softmax_rows import clear_of, guess_at, weigh, weigh_exactly, weigh_rest
 
@@ -36,10 +36,10 @@ def _weigh_two(x, y, n, starts, buffers, others, zero):
     j = 0
     while j + w <= room:
         # Sums as in `weigh_from`.
-        stop = min(room - w, j + (BLOCKS * BLOCK - 1) * w)
+        stop = min(room - w, j + (BLOCKS * ADDENDS - 1) * w)
         blocks_a = blocks_b = zero
         while j <= stop:
-            end = min(stop, j + (BLOCK - 1) * w)
+            end = min(stop, j + (ADDENDS - 1) * w)
             partial_a = partial_b = zero
             while j <= end:
                 simd.prefetch(x, j + ahead(x))
