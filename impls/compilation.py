@@ -76,7 +76,7 @@ def adopt(package: str) -> None:
     it was defined, for a signature that it was given, keeps Numba's.
     """
     root = sys.modules[package]
-    places = [*getattr(root, "__path__", [])] or [root.__file__]
+    places = [*getattr(root, "__path__", [])] or [getattr(root, "__file__", None)]
     if None in places:
         return
     sources = (TREE, *map(Path, places))

@@ -225,9 +225,9 @@ SOURCE = """
 
     right, spoils, wrong, raises = (implements(dtypes=("float64",))(run) for run in (right, spoils, wrong, raises))
 """
-# In C or Fortran order the kernel is given the array itself.
+# In C or Fortran order, aligned, the kernel is given the array itself.
 ARRAYS = {layout.name: layout.array("float64") for layout in LAYOUTS}
-VIEWS = {name for name, a in ARRAYS.items() if a.flags.forc and a.flags.writeable and a.dtype.isnative}
+VIEWS = {name for name, a in ARRAYS.items() if a.flags.forc and a.flags.behaved and a.dtype.isnative}
 
 
 @pytest.mark.parametrize("operation", contract.OPERATIONS)
