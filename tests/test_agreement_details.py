@@ -193,6 +193,8 @@ def test_a_narrower_check_leaves_out_the_rest() -> None:
     by_case = {(f.case, f.dtype): f for f in findings}
     assert by_case["n = 33", "int8"].status == "agrees"
     assert by_case["n = 63", "int8"].detail == "189 elements are more than its limit of 100 (slow)"
+    assert by_case["broadcast", "int8"].detail == "210 elements are more than its limit of 100 (slow)"
+    assert by_case["out: unaligned", "int8"].detail == "660 elements are more than its limit of 100 (slow)"
     assert by_case["n = 33", "float64"].status == "not supported"
     assert set(ARRAYS) <= {case for case, _ in by_case}
     assert len(by_case) == len(findings)
