@@ -90,23 +90,33 @@ def expected(operation: str, x: np.ndarray, axis: int | None = 1, keepdims: bool
 ARRAYS = {"C": A, "F": np.asfortranarray(A), "strided": A.repeat(2, axis=2)[:, :, ::2]}
 
 
+def given(like: np.ndarray, layout: str) -> Any:
+    """An out for a result like this."""
+    if layout == "strided":
+        return np.full((*like.shape, 2), -1, like.dtype)[..., 0]
+    if layout == "unaligned":
+        return np.ndarray(like.shape, like.dtype, bytearray(like.nbytes + 1), 1)
+    out = np.full(like.shape, -1, like.dtype.newbyteorder() if layout == "swapped" else like.dtype)
+    return np.asarray(out, order="F" if layout == "F" else "C")
+
+
 @BOTH
 @pytest.mark.parametrize("impl", CALLS)
-@pytest.mark.parametrize("out", [None, "C", "F", "strided"])
-def test_a_kernel_is_called_once_through_its_backend(calls: list, operation: str, impl: str, out: str | None) -> None:
-    function = getattr(impls, operation)
+@pytest.mark.parametrize("layout", [None, "C", "F", "strided", "swapped", "unaligned"])
+def test_a_kernel_is_called_once_through_its_backend(
+    calls: list, operation: str, impl: str, layout: str | None
+) -> None:
     for x, axis in itertools.product(ARRAYS.values(), (0, 1, None)):
         calls.clear()
-        right = expected(operation, x, axis)
-        if out is None:
-            result = function(x, axis, impl=impl)
-        else:
-            empty = np.full((*right.shape, 2), -1, right.dtype)
-            given: Any = empty[..., 0] if out == "strided" else np.array(empty[..., 0], order=out)  # type: ignore[call-overload]
-            result = function(x, axis, out=given, impl=impl)
-            assert result is given
+        right = np.asarray(expected(operation, x, axis))
+        out = None if layout is None else given(right, layout)
+        result = getattr(impls, operation)(x, axis, out=out, impl=impl)
+        assert out is None or result is out
         np.testing.assert_allclose(result, right, rtol=1e-13)
         assert [name for name, *_ in calls] == CALLS[impl]
+        for a in (a for _, *arrays in calls for a in arrays if isinstance(a, np.ndarray)):
+            assert a.flags.carray
+            assert a.dtype.isnative
 
 
 @BOTH
