@@ -13,7 +13,7 @@ import numpy as np
 
 from . import api, contract
 from .contract.dtypes import finfo, named
-from .contract.layouts import LAYOUTS, OUT_LAYOUTS, Layout, OutLayout
+from .contract.layouts import LAYOUTS, OUT_LAYOUTS, OutLayout
 from .registry import Implementation, Kernel
 
 Status = Literal["agrees", "differs", "wrong", "stale", "not supported", "unavailable"]
@@ -82,11 +82,12 @@ def check(implementation: Implementation, dtypes: Iterable[str] | None = None) -
             x = case.array(dtype)
             yield judged(case.name, dtype, x.size, functools.partial(outcome, operation, kernel, x))
     for layout, dtype in itertools.product(LAYOUTS, wanted):
-        yield judged(layout.name, dtype, 0, functools.partial(_layout, implementation, layout, dtype))
+        x = layout.array(dtype)
+        yield judged(layout.name, dtype, x.size, functools.partial(_layout, implementation, x, layout.axis))
     x = np.random.default_rng(0).standard_normal((4, 33, 5))
     for out_layout, dtype in itertools.product(OUT_LAYOUTS, wanted):
         run = functools.partial(out_outcome, implementation, out_layout, x.astype(named(dtype)))
-        yield judged(out_layout.name, dtype, 0, run)
+        yield judged(out_layout.name, dtype, x.size, run)
     if dtypes is None:
         for pattern, reason in kernel.differs.items():
             if pattern not in occurred and not pattern.startswith(TIMED):
@@ -130,18 +131,17 @@ def outcome(operation: contract.Operation, kernel: Kernel, x: np.ndarray) -> con
     return None
 
 
-def _layout(implementation: Implementation, layout: Layout, dtype: str) -> contract.Mismatch | str | None:
+def _layout(implementation: Implementation, a: np.ndarray, axis: int) -> contract.Mismatch | str | None:
     operation = contract.OPERATIONS[implementation.operation]
-    a = layout.array(dtype)
     before = a.tobytes()
     function = getattr(api, operation.name)
     try:
-        result = function(a, layout.axis, impl=implementation.name)
+        result = function(a, axis, impl=implementation.name)
     except Exception as error:
         return f"raised {type(error).__name__}: {error}"
     if a.tobytes() != before:
         return "the input was overwritten"
-    return _verify(operation, a.astype(named(dtype)), layout.axis, result)
+    return _verify(operation, a.astype(a.dtype.newbyteorder("=")), axis, result)
 
 
 def out_outcome(
@@ -257,10 +257,8 @@ def _not_largest(probabilities: np.ndarray, index: np.ndarray) -> str | None:
     bad = np.argwhere(there != top)
     if not len(bad):
         return None
-    i, _, k = map(int, bad[0])
-    return (
-        f"at {(i, k)}: softmax is {float(there[i, 0, k])!r} at index {index[i, k]} but {float(top[i, 0, k])!r} at most"
-    )
+    at = i, _, k = tuple(map(int, bad[0]))
+    return f"at {(i, k)}: softmax is {float(there[at])!r} at index {index[i, k]} but {float(top[at])!r} at most"
 
 
 def _not_tending_to_one_hot(series: Mapping[float, np.ndarray], index: np.ndarray) -> str | None:

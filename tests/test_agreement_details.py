@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import impls
-from impls import agreement, backends, contract
+from impls import agreement, api, backends, contract
 from impls.agreement import Finding
-from impls.contract.layouts import LAYOUTS
+from impls.contract.layouts import LAYOUTS, OUT_LAYOUTS, OutLayout
 from impls.registry import Implementation
 from tests.plugins import Install
 
@@ -132,7 +132,8 @@ def test_the_inputs_of_pairs() -> None:
     # T = 1, 1/2, 1/4 ...: at the last, exp(-1 / T) is below the eps of every dtype.
     for k, x in enumerate(series):
         np.testing.assert_array_equal(x, distinct * 2**k)
-    assert np.exp(-(2.0 ** (len(series) - 1))) < np.finfo(np.float64).eps
+    eps = np.finfo(np.float64).eps
+    assert np.exp(-(2.0 ** (len(series) - 1))) < eps < np.exp(-(2.0 ** (len(series) - 2)))
 
 
 def test_pairs_that_differ_are_wrong_with_their_reason() -> None:
@@ -193,6 +194,8 @@ def test_a_narrower_check_leaves_out_the_rest() -> None:
     by_case = {(f.case, f.dtype): f for f in findings}
     assert by_case["n = 33", "int8"].status == "agrees"
     assert by_case["n = 63", "int8"].detail == "189 elements are more than its limit of 100 (slow)"
+    assert by_case["broadcast", "int8"].detail == "210 elements are more than its limit of 100 (slow)"
+    assert by_case["out: unaligned", "int8"].detail == "660 elements are more than its limit of 100 (slow)"
     assert by_case["n = 33", "float64"].status == "not supported"
     assert set(ARRAYS) <= {case for case, _ in by_case}
     assert len(by_case) == len(findings)
@@ -250,3 +253,58 @@ def test_layouts(operation: str, run: str, details: Mapping[str, set[str]], inst
             name for name, f in found.items() if f.detail.startswith(detail) and bool(f.detail) == bool(detail)
         } == names
         assert {found[name].status for name in names} == {"wrong" if detail else "agrees"}
+
+
+X = np.random.default_rng(5).standard_normal((4, 33, 5))
+OUTS = {layout.name: layout for layout in OUT_LAYOUTS}
+FILLS = """
+    import numpy as np
+    from impls import implements
+
+    @implements(dtypes=("float32", "float64"))
+    def run(x, out):
+        with np.errstate(all="ignore"):
+            e = np.exp(x - x.max(axis=1, keepdims=True))
+            {body}
+        return out
+"""
+WHOLE = "out[...] = e / e.sum(axis=1, keepdims=True)"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (WHOLE, None),
+        ("out[1:] = (e / e.sum(axis=1, keepdims=True))[1:]", "expected"),
+        (f"{WHOLE}; np.lib.stride_tricks.as_strided(out, (out.size + 1,), (8,))[-1] = 0", "wrote 8 bytes beside out"),
+    ],
+)
+def test_planted_faults_are_found(install: Any, body: str, expected: str | None) -> None:
+    install({"planted": FILLS.format(body=body)}, {"softmax.planted": "planted"})
+    implementation = impls.load("softmax", "planted")
+    found = agreement.out_outcome(implementation, OUTS["out: every place in a cache line"], X)
+    assert (found is None) == (expected is None)
+    assert (expected or "") in str(found)
+    findings = [f for f in agreement.check(implementation, ["float64"]) if f.case.startswith("out: ")]
+    assert [f.case for f in findings] == list(OUTS)
+    assert ({f.status for f in findings} == {"agrees"}) == (expected is None)
+
+
+@pytest.mark.parametrize("layout", [layout for layout in OUT_LAYOUTS if layout.refused], ids=lambda layout: layout.name)
+def test_an_out_that_must_be_refused_is_missed_where_it_is_not(
+    layout: OutLayout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def softmax(x: Any, axis: Any, *, out: Any, impl: Any) -> Any:
+        return out
+
+    monkeypatch.setattr(api, "softmax", softmax)
+    found = agreement.out_outcome(impls.load("softmax", "naive"), layout, X)
+    assert "no error, where one must state" in str(found)
+    monkeypatch.setattr(api, "softmax", lambda *args, **options: 1 / 0)
+    assert "raised ZeroDivisionError" in str(agreement.out_outcome(impls.load("softmax", "naive"), layout, X))
+
+
+def test_another_array_than_out_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "softmax", lambda x, axis, *, out, impl: out.copy())
+    layout = OUTS["out: every place in a cache line"]
+    assert "returned another array" in str(agreement.out_outcome(impls.load("softmax", "naive"), layout, X))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 import subprocess
 import sys
-from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -16,7 +14,7 @@ import scipy.special
 from impls import contract
 from impls.contract import operation as statement
 from impls.contract import softmax as softmax_statement
-from impls.contract.dtypes import finfo, named
+from impls.contract.dtypes import named
 from tests import needs
 
 
@@ -117,126 +115,6 @@ def test_bfloat16_allows_its_last_rounding_and_no_more() -> None:
             assert contract.SOFTMAX.verify(x, off) is not None
     tiny = np.array([[[0], [-100]]], named("bfloat16"))  # its exp is subnormal, and may be flushed
     assert contract.SOFTMAX.verify(tiny, np.array([[[1], [0]]], named("bfloat16"))) is None
-
-
-Rows = np.ndarray  # of a case, (outer, n)
-
-
-def _first_maxima(x: Rows, *positions: int) -> bool:
-    """Whether the maxima of every row, and nothing else, are at these positions."""
-    at = np.zeros(x.shape, bool)
-    at[:, positions] = True
-    return bool(((x == x.max(axis=1, keepdims=True)) == at).all())
-
-
-def _specials(x: Rows, **where: tuple[int, ...]) -> bool:
-    """Whether every second row has NaN, inf and -inf at these positions, and no row has one elsewhere."""
-    at = {"nan": np.isnan(x), "inf": np.isposinf(x), "minus_inf": np.isneginf(x)}
-    for name, hit in at.items():
-        expected = np.zeros(x.shape, bool)
-        expected[1::2, where.get(name, ())] = True
-        if not np.array_equal(hit, expected):
-            return False
-    return True
-
-
-def _ascends(x: Rows) -> bool:
-    return bool((x[:, :-1] <= x[:, 1:]).all() and (x[:, 0] < x[:, -1]).all())
-
-
-def _means(x: Rows, even: float, odd: float) -> bool:
-    means = x.astype(np.float64).mean(axis=1)
-    return bool((np.abs(means[::2] - even) < 9).all() and (np.abs(means[1::2] - odd) < 9).all())
-
-
-def _rounds_badly(x: Rows) -> bool:
-    """One maximum in each row, at 0; the exponentials of the others, all equal, add up to 0.5 to 1."""
-    others = np.sort(x, axis=1)[:, :-1].astype(np.float64)
-    sums = np.exp(others).sum(axis=1)
-    return bool((x.max(axis=1) == 0).all() and (others == others[:, :1]).all() and (abs(sums - 0.75) < 0.3).all())
-
-
-HOLDS: dict[str, Callable[[Rows], bool]] = {
-    "ties among few values": lambda x: set(np.unique(x)) <= {0, 1, 2} and bool((x == 0).any()),
-    "inner axis: ties": lambda x: set(np.unique(x)) <= {0, 1, 2} and bool((x == 0).any()),
-    "1,048,576 nearly equal columns": lambda x: (
-        int((x == 0).sum()) == (1 << 20) - 2 and bool((x[0, [3, -2]] == 1).all())
-    ),
-    "all equal": lambda x: bool((x == 1).all()),
-    "all zero": lambda x: bool((x == 0).all()),
-    "ascending": _ascends,
-    "descending": lambda x: _ascends(x[:, ::-1]),
-    "maximum first": lambda x: _first_maxima(x, 0),
-    "maximum last": lambda x: _first_maxima(x, -1),
-    "ties at both ends": lambda x: _first_maxima(x, 0, -1),
-    "ties in neighbours": lambda x: _first_maxima(x, 63, 64, 65, 500),
-    "ends of the integer range": lambda x: {x.min(), x.max()} == {np.iinfo(x.dtype).min, np.iinfo(x.dtype).max},
-    "all negative": lambda x: bool((x < 0).all()),
-    "rows offset by +-1e3": lambda x: _means(x, -1e3, 1e3),
-    "alternate rows +200": lambda x: _means(x, 0, 200),
-    "N(0, 40)": lambda x: 35 < float(x.astype(np.float64).std()) < 45,
-    "huge magnitudes": lambda x: {abs(x).max(), x.max()} == {finfo(x.dtype).max} and x.min() == -finfo(x.dtype).max,
-    "tiny magnitudes": lambda x: 0 < abs(x).max() < 64 * finfo(x.dtype).smallest_normal,
-    "subnormals": lambda x: 0 < abs(x).max() < finfo(x.dtype).smallest_normal,
-    "signed zeros": lambda x: {bool(sign) for sign in np.signbit(x[x == 0])} == {False, True},
-    "-inf entries": lambda x: 0.2 < float(np.isneginf(x).mean()) < 0.4 and not (np.isnan(x) | np.isposinf(x)).any(),
-    "all -inf": lambda x: bool(np.isneginf(x).all()),
-    "all -inf but the last": lambda x: _specials(x, minus_inf=tuple(range(69))) and x.shape[1] == 70,
-    "+inf": lambda x: _specials(x, inf=(100,)),
-    "+inf and -inf": lambda x: _specials(x, minus_inf=(7,), inf=(100, 200)),
-    "NaN first": lambda x: _specials(x, nan=(0,)),
-    "NaN in the middle": lambda x: _specials(x, nan=(130,)) and x.shape[1] == 261,
-    "NaN last": lambda x: _specials(x, nan=(-1,)),
-    "several NaNs and +inf": lambda x: _specials(x, inf=(5,), nan=(77, 78, -1)),
-    "NaN in short rows": lambda x: _specials(x, nan=(2, 4)) and x.shape[1] == 6,
-    "NaN in a long row": lambda x: _specials(x, nan=(40000, 60001)) and x.shape[1] == 70001,
-    "-inf and NaN over an inner axis": lambda x: bool((np.isneginf(x).sum(1) + np.isnan(x).sum(1) == 2)[35:70].all()),
-    "+inf over an inner axis": lambda x: bool((np.isposinf(x).argmax(axis=1) == 4)[35:70].all()),
-}
-
-
-@pytest.mark.parametrize("case", contract.KERNEL_CASES, ids=lambda case: case.name)
-def test_cases_hold_what_they_are_named_for(case: contract.Case) -> None:
-    holds = _rounds_badly if "round badly" in case.name else HOLDS.get(case.name)
-    sizes = re.search(r"([\d,]+) (?:nearly equal )?columns|n = (\d+)|(\d+) x (\d+)(?: x (\d+))?$", case.name)
-    many = re.match("(two|ten) columns, many rows", case.name)
-    assert holds or sizes or many, "nothing is known of a case of this name"
-    for dtype in case.dtypes:
-        x = case.array(dtype)
-        assert x.dtype == named(dtype)
-        if sizes:
-            numbers = [int(number.replace(",", "")) for number in sizes.groups() if number]
-            assert numbers in ([x.shape[1]], [*x.shape][: len(numbers)])
-        if many:
-            assert x.shape[0] > 1000
-            assert x.shape[1:] == ({"two": 2, "ten": 10}[many[1]], 1)
-        if holds:
-            assert holds(x.swapaxes(1, 2).reshape(-1, x.shape[1])), dtype
-
-
-@needs.bfloat16
-@pytest.mark.parametrize(
-    ("case", "holds"),
-    [
-        ("huge magnitudes", lambda bits: {0x7F7F, 0xFF7F, 0x7EFF} <= bits),  # +- the largest, and half of it
-        ("tiny magnitudes", lambda bits: len(bits) > 300 and max(b & 0x7FFF for b in bits) < 0x0400),
-        ("subnormals", lambda bits: bits == {*range(10), *(0x8000 + k for k in range(1, 10))}),
-        ("signed zeros", lambda bits: {0x0000, 0x8000} <= bits),
-        ("-inf entries", lambda bits: 0xFF80 in bits and 0x7F80 not in bits),
-        ("+inf", lambda bits: 0x7F80 in bits),
-        ("several NaNs and +inf", lambda bits: {0x7F80, 0x7FC0} <= {b & 0x7FFF for b in bits}),
-    ],
-)
-def test_cases_in_bfloat16_hold_what_they_are_named_for(case: str, holds: Callable[[set[int]], bool]) -> None:
-    x = next(c for c in contract.KERNEL_CASES if c.name == case).array("bfloat16")
-    assert x.dtype == named("bfloat16")
-    assert holds(set(x.view(np.uint16).ravel().tolist()))
-
-
-@needs.bfloat16
-def test_every_case_about_floats_exists_in_bfloat16() -> None:
-    for case in contract.KERNEL_CASES:
-        assert ("float32" in case.dtypes) == ("bfloat16" in case.dtypes)
 
 
 def test_without_its_package_bfloat16_is_not_known() -> None:

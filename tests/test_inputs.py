@@ -105,6 +105,7 @@ def test_a_mapped_file_is_a_buffer() -> None:
         (["a"], "does not take <U1"),
         (np.array([1j]), "does not take complex128"),
         (np.array([object()]), "does not take object"),
+        (np.array([object()]).view(np.recarray), "does not take object"),
         (np.array(["2020"], "M8[D]"), r"does not take datetime64\[D\]"),
         (np.array([1], np.longdouble), "does not take"),
         (np.zeros(2, [("a", "f4")]), "does not take"),
@@ -140,7 +141,15 @@ def test_strings_of_any_length_are_refused(function: Any) -> None:
 def test_masked_arrays_are_refused(function: Any, mask: Any) -> None:
     masked = np.ma.array(VALUES, mask=mask)
     hidden = [[masked], (masked, masked), [[1.0, 2.0, 3.0], masked], [[masked], [masked]], Arrays(masked)]
-    for x in (masked, masked.reshape(1, 3), *hidden, [1.0, np.ma.masked], [[np.ma.masked], [1.0]], np.ma.masked):
+    for x in (
+        masked,
+        masked.reshape(1, 3),
+        *hidden,
+        [1.0, np.ma.masked],
+        [1, 2.0, True, np.ma.masked],
+        [[np.ma.masked], [1.0]],
+        np.ma.masked,
+    ):
         with pytest.raises(
             TypeError, match=rf"{function.__name__} does not take masked arrays: pass x\.filled\(\.\.\.\)"
         ):

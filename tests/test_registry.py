@@ -164,3 +164,98 @@ def test_without_a_name_the_best_available_one_is_taken(
         monkeypatch.setitem(sys.modules, f"impls.kernels.{operation}.{best}", None)  # importing it fails
     with pytest.raises(impls.Unavailable, match=r"numba_parallel is not available.*numpy_vectorized is not available"):
         registry.default(operation, "float32", 10)
+
+
+CHOSEN = """
+    from impls import implements
+
+    @implements(dtypes={dtypes}, largest={largest}, largest_reason="it is slow")
+    def run(x, out):
+        out[...] = {index}
+        return out
+"""
+
+
+def test_the_default_is_the_first_that_takes_the_dtype_and_size(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modules = {
+        "fast": CHOSEN.format(dtypes=("float32",), largest=3, index=0),
+        "slow": CHOSEN.format(dtypes=("float32", "float64"), largest=5, index=1),
+        "unlimited": CHOSEN.format(dtypes=("float32",), largest=None, index=2),
+    }
+    install(modules, {f"argmax.{name}": name for name in modules})
+    monkeypatch.setattr(registry, "_DEFAULTS", ("fast", "slow"))
+    with warnings.catch_warnings(action="error"):
+        for dtype, size, name in [("float32", 3, "fast"), ("float32", 4, "slow"), ("float64", 1, "slow")]:
+            assert registry.default("argmax", dtype, size).name == name
+            assert int(impls.argmax(np.zeros(size, dtype))) == list(modules).index(name)
+    with pytest.raises(impls.Unavailable) as refused:
+        registry.default("argmax", "float64", 6)
+    assert str(refused.value) == (
+        "argmax.fast: float64 is not among its dtypes (float32); "
+        "argmax.slow: 6 elements are more than its limit of 5 (it is slow)"
+    )
+    registry._of_any_size.cache_clear()
+    monkeypatch.setattr(registry, "_DEFAULTS", ("unlimited", "slow"))
+    for dtype, size, name in [("float32", 1 << 60, "unlimited"), ("float64", 5, "slow")]:
+        assert registry.default("argmax", dtype, size).name == name
+
+
+def test_what_the_default_is_taken_once_for_all_sizes(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it takes any size it is not looked for again, which costs more than a small call."""
+    install({"any_size": CHOSEN.format(dtypes=("float32",), largest=None, index=0)}, {"argmax.any_size": "any_size"})
+    monkeypatch.setattr(registry, "_DEFAULTS", ("any_size", "naive"))
+    first = registry.default("argmax", "float32", 1)
+    monkeypatch.setattr(registry, "candidates", None)
+    assert registry.default("argmax", "float32", 1 << 40) is first
+    with pytest.raises(TypeError):
+        registry.default("argmax", "float64", 1)
+
+
+def test_candidates_come_with_the_reasons_of_the_others(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    modules = {"good": GOOD, "bad": "raise Exception('no luck')", "also": GOOD}
+    install(modules, {f"argmax.{name}": name for name in modules})
+    monkeypatch.setattr(registry, "_DEFAULTS", ("good", "bad", "also"))
+    available, reasons = registry.candidates("argmax")
+    assert [implementation.name for implementation in available] == ["good", "also"]
+    assert reasons == {"bad": "Exception: no luck"}
+
+
+@pytest.mark.parametrize(
+    ("module", "count", "reason"),
+    [
+        ("numba.core", ValueError("NUMBA_NUM_THREADS='x': accepted is a number"), "ValueError: NUMBA_NUM_THREADS='x'"),
+        ("numba.core", 2, "RuntimeError: from numba.core"),
+        ("numbat", ValueError("not looked at"), "RuntimeError: from numbat"),
+    ],
+)
+def test_an_error_of_numba_names_the_setting(
+    module: str, count: int | Exception, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def counted() -> int:
+        if isinstance(count, Exception):
+            raise count
+        return count
+
+    monkeypatch.setattr(registry.threads, "count", counted)
+    namespace = {"__name__": module, "call": lambda: 1 / 0}
+    exec("def fail(): raise RuntimeError('from ' + __name__)\ndef deeper(): call()", namespace)
+    with pytest.raises(RuntimeError) as raised:
+        namespace["fail"]()  # type: ignore[operator]
+    assert registry._reason(raised.value).startswith(reason)
+    with pytest.raises(ZeroDivisionError) as inside:
+        namespace["deeper"]()  # type: ignore[operator]
+    assert registry._reason(inside.value) == "ZeroDivisionError: division by zero"
+    assert registry._reason(RuntimeError("never raised")) == "RuntimeError: never raised"
+
+
+def test_the_compiled_code_of_plugins_alone_is_adopted(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    compilation = pytest.importorskip("impls.compilation")
+    adopted: list[str] = []
+    monkeypatch.setattr(compilation, "adopt", adopted.append)
+    install({"good": GOOD}, {"argmax.good": "good:run"})
+    registry.load("argmax", "naive")
+    assert adopted == []
+    registry.load("argmax", "good")
+    assert adopted == ["good"]

@@ -63,6 +63,7 @@ def test_the_sources_of_implementations(install: Install) -> None:
 
 
 def test_a_module_that_is_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")  # whose cache of such a module is not replaced
     module = types.ModuleType("without_a_file", " Made in memory. ")
     module.run = impls.implements(dtypes=("float32",))(lambda x, out: out)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "without_a_file", module)

@@ -19,7 +19,7 @@ def allocate(x: np.ndarray) -> np.ndarray:
 def compare(x: np.ndarray, result: np.ndarray) -> Mismatch | None:
     """Compare result with the first position of the first NaN, else of the maximum: exact."""
     count = 0
-    first: Mismatch | None = None
+    first: tuple[tuple[int, ...], str, str, str] | None = None
     for rows, cuts in blocks(x.shape):
         with np.errstate(invalid="ignore"):  # a NaN in bfloat16 warns
             top = x[rows].max(axis=1, keepdims=True)  # NaN where there is one
@@ -36,17 +36,14 @@ def compare(x: np.ndarray, result: np.ndarray) -> Mismatch | None:
         if found and first is None:
             at = np.unravel_index(int(np.flatnonzero(wrong)[0]), wrong.shape)
             row, column = rows.start + int(at[0]), int(at[1])
-            first = Mismatch(
+            first = (
                 (row, column),
                 _text(x, row, int(expected[at]), column),
                 _text(x, row, int(got[at]), column),
                 f"{abs(int(got[at]) - int(expected[at]))} positions",
-                1,
             )
         count += found
-    if first is None:
-        return None
-    return Mismatch(first.position, first.expected, first.got, first.error, count)
+    return None if first is None else Mismatch(*first, count)
 
 
 def _text(x: np.ndarray, row: int, index: int, column: int) -> str:

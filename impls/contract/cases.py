@@ -136,40 +136,43 @@ def _extreme_at(*positions: int, n: int = 1000) -> Build:
     return build
 
 
+_ROWS = (4, 130, 1)
+
+
 def _huge(dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:
-    x = rng.choice(np.array([-1, -0.5, 0.25, 0.5, 1]), (4, 130, 1)) * float(dtypes.finfo(dtype).max)
+    x = rng.choice(np.array([-1, -0.5, 0.25, 0.5, 1]), _ROWS) * float(dtypes.finfo(dtype).max)
     x[2:] = np.abs(x[2:]) * -1
     return x.astype(dtype)
 
 
 def _tiny(dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:
-    return (rng.standard_normal((4, 130, 1)) * float(dtypes.finfo(dtype).smallest_normal) * 8).astype(dtype)
+    return (rng.standard_normal(_ROWS) * float(dtypes.finfo(dtype).smallest_normal) * 8).astype(dtype)
 
 
 def _subnormal(dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:
-    steps: np.ndarray = rng.integers(-9, 10, (4, 130, 1)).astype(dtype)
+    steps: np.ndarray = rng.integers(-9, 10, _ROWS).astype(dtype)
     steps *= dtypes.finfo(dtype).smallest_subnormal
     return steps
 
 
 def _signed_zeros(dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:
-    x = np.where(rng.random((6, 70, 1)) < 0.5, -0.0, 0.0).astype(dtype)
-    x[1], x[2] = -1, -1
-    x[1, 3:5, 0] = [-0.0, 0.0]
-    x[2, 3:5, 0] = [0.0, -0.0]
+    x = np.where(rng.random((6, 70)) < 0.5, -0.0, 0.0).astype(dtype)
+    x[1:3] = -1
+    x[1, 3:5] = [-0.0, 0.0]
+    x[2, 3:5] = [0.0, -0.0]
     x[3, 0], x[4, 0] = -0.0, 0.0
-    return x
+    return x[:, :, None]
 
 
 def _integer_ends(dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:
     """Neighbours at both ends of the range: exact integers beyond what float64 tells apart."""
     info = np.iinfo(dtype)
-    x = np.full((6, 67, 1), info.min, dtype)
-    x[1, 40], x[2, 40:42, 0] = info.min + 1, [info.max - 1, info.max]
+    x = np.full((6, 67), info.min, dtype)
+    x[1, 40], x[2, 40:42] = info.min + 1, [info.max - 1, info.max]
     x[3], x[3, 9] = info.max - 1, info.max
     x[4] = info.max
     x[5, 66] = info.max
-    return x
+    return x[:, :, None]
 
 
 def _long_row(dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:

@@ -40,7 +40,7 @@ def allocate(x: np.ndarray) -> np.ndarray:
 def compare(x: np.ndarray, result: np.ndarray) -> Mismatch | None:
     """Compare result with the definition computed in float64, block by block."""
     count = 0
-    first: Mismatch | None = None
+    first: tuple[tuple[int, ...], str, str, str] | None = None
     with np.errstate(all="ignore"):
         for rows, cuts in blocks(x.shape):
             top = x[rows].max(axis=1, keepdims=True).astype(np.float64)
@@ -62,9 +62,7 @@ def compare(x: np.ndarray, result: np.ndarray) -> Mismatch | None:
                 if found and first is None:
                     first = _describe(wrong, got, expected, (rows.start, cut.start), x.dtype)
                 count += found
-    if first is None:
-        return None
-    return Mismatch(first.position, first.expected, first.got, first.error, count)
+    return None if first is None else Mismatch(*first, count)
 
 
 def _agrees(got: np.ndarray, expected: np.ndarray, distance: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -82,16 +80,12 @@ def _agrees(got: np.ndarray, expected: np.ndarray, distance: np.ndarray, dtype: 
 
 def _describe(
     wrong: np.ndarray, got: np.ndarray, expected: np.ndarray, start: tuple[int, int], dtype: np.dtype
-) -> Mismatch:
+) -> tuple[tuple[int, ...], str, str, str]:
+    """What a `Mismatch` states of the first wrong element."""
     at = np.unravel_index(int(np.flatnonzero(wrong)[0]), wrong.shape)
     position = (start[0] + int(at[0]), start[1] + int(at[1]), int(at[2]))
-    return Mismatch(
-        position,
-        repr(float(expected[at])),
-        repr(float(got[at])),
-        f"{ulp_error(got[at], expected[at], dtype):.3g} ulp",
-        1,
-    )
+    error = f"{ulp_error(got[at], expected[at], dtype):.3g} ulp"
+    return position, repr(float(expected[at])), repr(float(got[at])), error
 
 
 def ulp_error(got: np.ndarray, expected: np.ndarray, dtype: np.dtype) -> np.ndarray:

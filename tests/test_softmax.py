@@ -1,0 +1,91 @@
+"""The oracle of softmax: what a mismatch states, and the absolute error below the smallest normal number."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import scipy.special
+
+from impls import contract
+from impls.contract import SOFTMAX, operation
+from impls.contract.dtypes import named
+from impls.contract.softmax import floor, spacing, ulp_error
+
+X = np.array(
+    [[[1, 9, 3, 0], [7, 2, 4, 1], [0, 5, 8, 0]], [[1, 2, 9, 3], [3, 8, 4, 1], [6, 5, 0, 2]]], np.float64
+)  # (2, 3, 4)
+RIGHT = scipy.special.softmax(X, axis=1)
+# The smallest normal number and its distance to the next.
+LIMITS = {"float16": (2.0**-14, 2**-10), "float32": (2.0**-126, 2**-23), "float64": (2.0**-1022, 2**-52)}
+
+
+def test_an_output_starts_with_no_probability() -> None:
+    for dtype in SOFTMAX.dtypes:
+        out = SOFTMAX.allocate(X.astype(named(dtype)))
+        assert (out.shape, out.dtype) == (X.shape, named(dtype))
+        assert (out == -1).all()
+
+
+@pytest.mark.parametrize("block", [1, 4, 8, 12, 1000])
+def test_the_first_mismatch_and_the_number_of_all(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operation, "BLOCK", block)
+    assert SOFTMAX.compare(X, RIGHT) is None
+    wrong = RIGHT.copy()
+    for k, (position, value) in enumerate({(1, 2, 3): 0.75, (1, 0, 1): 0.5, (0, 1, 2): 0.25, (0, 0, 3): -1}.items()):
+        wrong[position] = value
+        mismatch = SOFTMAX.compare(X, wrong)
+        assert mismatch is not None
+        assert (mismatch.position, mismatch.got, mismatch.count) == (position, repr(float(value)), k + 1)
+        right = float(mismatch.expected)
+        assert math.isclose(right, RIGHT[position], rel_tol=1e-14)
+        assert mismatch.error == f"{abs(value - right) / np.spacing(right):.3g} ulp"
+
+
+@pytest.mark.parametrize("dtype", SOFTMAX.dtypes)
+def test_results_below_the_smallest_normal_number_may_be_zero(dtype: str) -> None:
+    """But in float16 by one subnormal step alone."""
+    smallest, eps = LIMITS.get(dtype, LIMITS["float32"])
+    allowed = smallest * eps if dtype == "float16" else smallest
+    assert floor(named(dtype)) == allowed
+    for share, right in ((0.9, True), (1.1, False)):
+        x = np.zeros((1, 2, 1))
+        x[0, 1] = math.log(share * allowed)
+        given = x.astype(named(dtype))
+        if dtype == "bfloat16":
+            given[0, 1] = {0.9: -88, 1.1: -87}[share]  # exp is 0.5 and 1.4 of the smallest normal number
+        expected = scipy.special.softmax(given.astype(np.float64), axis=1)
+        assert (expected[0, 1, 0] < allowed) == right
+        result = np.array([[[1], [0]]], named(dtype))
+        assert (SOFTMAX.verify(given, result) is None) == right
+
+
+@pytest.mark.parametrize("dtype", SOFTMAX.dtypes)
+def test_no_probability_is_outside_of_0_to_1(dtype: str) -> None:
+    one = np.ones((1, 1, 1), named(dtype))
+    eps = float(LIMITS.get(dtype, (0, 2**-7))[1])
+    assert SOFTMAX.verify(one, one) is None
+    for wrong in (1 + eps, np.nan):
+        assert SOFTMAX.verify(one, np.full((1, 1, 1), wrong).astype(named(dtype))) is not None
+    far = np.array([[[0], [-2000]]], named(dtype))
+    zero = np.array([[[1], [0]]], named(dtype))
+    assert SOFTMAX.verify(far, zero) is None
+    assert SOFTMAX.verify(far, np.copysign(zero, np.array([[[1], [-1]]], named(dtype)))) is None  # -0.0
+    step = zero.copy()
+    step.view(np.uint8).reshape(2, -1)[1, 0] = 1  # the smallest number
+    assert step[0, 1] > 0
+    assert SOFTMAX.verify(far, step) is None
+    assert SOFTMAX.verify(far, np.copysign(step, np.array([[[1], [-1]]], named(dtype)))) is not None
+
+
+@pytest.mark.parametrize("dtype", contract.FLOATS)
+def test_units_in_the_last_place(dtype: str) -> None:
+    smallest, eps = LIMITS[dtype]
+    for value in (1, 1.5, 0.75, 0.5, 0.3, 1e-3, smallest):
+        at = np.array(value, dtype).astype(np.float64)
+        assert spacing(at, np.dtype(dtype)) == np.spacing(np.array(value, dtype)).astype(np.float64)
+        assert spacing(-at, np.dtype(dtype)) == spacing(at, np.dtype(dtype))
+    below = np.array([smallest / 2, smallest / 1024, 0])
+    np.testing.assert_array_equal(spacing(below, np.dtype(dtype)), [smallest * eps] * 3)
+    np.testing.assert_array_equal(ulp_error(below, np.array([0, 0, smallest]), np.dtype(dtype)) * eps, [0.5, 2**-10, 1])
