@@ -23,7 +23,7 @@ def _maxima_at(x: np.ndarray, *positions: int) -> bool:
 
 
 def _largest_at(x: np.ndarray, *positions: int) -> bool:
-    """The same of maxima that are the largest value, of which floats have no need."""
+    """The same, where most values are smaller and, of integers, the maxima are the largest that there is."""
     largest = x.dtype.kind not in "iu" or x.max() == np.iinfo(x.dtype).max
     return bool(largest and np.unique(x).size > (1 if x.dtype == bool else 99) and _maxima_at(x, *positions))
 
