@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -228,14 +229,22 @@ def test_arrays_in_gpu_memory_need_the_cuda_implementation(operation: str, monke
         getattr(impls, operation)(OnDevice())
 
 
+def test_arrays_in_gpu_memory_have_a_module_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = object()
+    monkeypatch.setattr(registry, "load", lambda operation, name: None)
+    monkeypatch.setitem(sys.modules, "impls.cuda.device_arrays", module)
+    assert api._on_device() is module
+
+
 @BOTH
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_an_out_of_an_empty_result_is_returned(operation: str, order: Any) -> None:
+def test_an_empty_result_needs_no_kernel(calls: list, operation: str, order: Any) -> None:
     x = np.empty((0, 3, 2), order=order)
     right = expected(operation, x)
     out = np.empty(right.shape, right.dtype)
-    assert getattr(impls, operation)(x, 1, out=out) is out
-    result = getattr(impls, operation)(x, 1)
+    assert getattr(impls, operation)(x, 1, out=out, impl="fills") is out
+    result = getattr(impls, operation)(x, 1, impl="fills")
+    assert calls == []
     assert (result.shape, result.dtype) == (right.shape, right.dtype)
     with pytest.raises(ValueError, match=f"^{operation} of an empty axis: there is no element to choose from$"):
         getattr(impls, operation)(x, 0)

@@ -22,6 +22,12 @@ def _maxima_at(x: np.ndarray, *positions: int) -> bool:
     return bool(((x == x.max(axis=1, keepdims=True)) == at).all())
 
 
+def _largest_at(x: np.ndarray, *positions: int) -> bool:
+    """The same, where most values are smaller and, of integers, the maxima are the largest that there is."""
+    largest = x.dtype.kind not in "iu" or x.max() == np.iinfo(x.dtype).max
+    return bool(largest and np.unique(x).size > (1 if x.dtype == bool else 99) and _maxima_at(x, *positions))
+
+
 def _specials(x: np.ndarray, **where: tuple[int, ...]) -> bool:
     """Whether every second row has NaN, inf and -inf at these positions, and no row has one elsewhere."""
     at = {"nan": np.isnan(x), "inf": np.isposinf(x), "minus_inf": np.isneginf(x)}
@@ -134,10 +140,10 @@ HOLDS: dict[str, Callable[[np.ndarray], bool]] = {
     "all zero": lambda x: bool((x == 0).all()),
     "ascending": _ascends,
     "descending": lambda x: _ascends(x[:, ::-1]),
-    "maximum first": lambda x: _maxima_at(x, 0),
-    "maximum last": lambda x: _maxima_at(x, -1),
-    "ties at both ends": lambda x: _maxima_at(x, 0, -1),
-    "ties in neighbours": lambda x: _maxima_at(x, 63, 64, 65, 500),
+    "maximum first": lambda x: _largest_at(x, 0),
+    "maximum last": lambda x: _largest_at(x, -1),
+    "ties at both ends": lambda x: _largest_at(x, 0, -1),
+    "ties in neighbours": lambda x: _largest_at(x, 63, 64, 65, 500),
     "ends of the integer range": _integer_ends,
     "all negative": lambda x: bool((x < 0).all() and (x == x[0, 0]).all()),
     "rows offset by +-1e3": lambda x: _means(x, -1e3, 1e3),

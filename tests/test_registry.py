@@ -228,6 +228,7 @@ def test_candidates_come_with_the_reasons_of_the_others(install: Install, monkey
         ("numba.core", ValueError("NUMBA_NUM_THREADS='x': accepted is a number"), "ValueError: NUMBA_NUM_THREADS='x'"),
         ("numba.core", 2, "RuntimeError: from numba.core"),
         ("numbat", ValueError("not looked at"), "RuntimeError: from numbat"),
+        ("jax", ValueError("not looked at"), "RuntimeError: from jax"),
     ],
 )
 def test_an_error_of_numba_names_the_setting(

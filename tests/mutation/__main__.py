@@ -38,7 +38,7 @@ ROOT = Path(__file__).parents[2]
 # What is mutated, and the quickest test files that are about it. Before them come those named after the module. Of two
 # patterns for a module the later counts.
 MODULES = {
-    "contract/*": "contract agreement",
+    "contract/*": "contract",
     "contract/cases": "",
     "contract/layouts": "",
     "api": "layouts",
