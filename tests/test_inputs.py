@@ -107,6 +107,7 @@ def test_a_mapped_file_is_a_buffer() -> None:
         (np.array([object()]), "does not take object"),
         (np.array([object()]).view(np.recarray), "does not take object"),
         (np.array(["2020"], "M8[D]"), r"does not take datetime64\[D\]"),
+        ([np.datetime64("2020")], r"does not take datetime64\[Y\]"),
         (np.array([1], np.longdouble), "does not take"),
         (np.zeros(2, [("a", "f4")]), "does not take"),
         (Arrays(RuntimeError("broken")), "cannot make an array of this Arrays: broken"),
