@@ -124,6 +124,13 @@ def test_refused(function: Any, x: Any, what: str) -> None:
 
 
 @BOTH
+def test_softmax_alone_states_what_it_computes_integers_in(function: Any) -> None:
+    with pytest.raises(TypeError) as refused:
+        function(None)
+    assert ("(integers and bool are computed as float64)" in str(refused.value)) == (function is impls.softmax)
+
+
+@BOTH
 def test_ragged_lists_are_value_errors_as_numpys(function: Any) -> None:
     message = f"{function.__name__} cannot make an array of this list: .*inhomogeneous.*{ACCEPTED}"
     with pytest.raises(ValueError, match=message):
