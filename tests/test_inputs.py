@@ -107,6 +107,7 @@ def test_a_mapped_file_is_a_buffer() -> None:
         (np.array([object()]), "does not take object"),
         (np.array([object()]).view(np.recarray), "does not take object"),
         (np.array(["2020"], "M8[D]"), r"does not take datetime64\[D\]"),
+        ([np.datetime64("2020")], r"does not take datetime64\[Y\]"),
         (np.array([1], np.longdouble), "does not take"),
         (np.zeros(2, [("a", "f4")]), "does not take"),
         (Arrays(RuntimeError("broken")), "cannot make an array of this Arrays: broken"),
@@ -120,6 +121,13 @@ def test_a_mapped_file_is_a_buffer() -> None:
 def test_refused(function: Any, x: Any, what: str) -> None:
     with pytest.raises((TypeError, ValueError), match=f"{function.__name__} {what}.*{ACCEPTED}"):
         function(x)
+
+
+@BOTH
+def test_softmax_alone_states_what_it_computes_integers_in(function: Any) -> None:
+    with pytest.raises(TypeError) as refused:
+        function(None)
+    assert ("(integers and bool are computed as float64)" in str(refused.value)) == (function is impls.softmax)
 
 
 @BOTH

@@ -67,6 +67,7 @@ EQUIVALENT = {
     r"NumberReplacer: .*default_rng\(\d": "any seed serves",
     r"AddNot: .*\b(if|elif|while|assert) not ": "`not not x` is what the deletion of `not` gives",
     r"NumberReplacer: (_COLUMNS = |yield \"|return np.stack\(\[rng)": "any size of the random inputs of pairs serves",
+    r"Drop: __all__ = ": "no code imports *",
     r"Drop: \w+ = (Callable|Literal|tuple)\[": "type aliases stand in annotations alone",
     r"ReplaceBinaryOperator_Mul_Div: (def .*)?\*,": "the mark of keyword-only parameters is no multiplication",
     r"ReplaceBinaryOperator_Add_Sub: .*64 \* k \+ d": "d takes both signs",
