@@ -147,7 +147,7 @@ def _layout(implementation: Implementation, a: np.ndarray, axis: int) -> contrac
 def out_outcome(
     implementation: Implementation, layout: OutLayout, x: np.ndarray, axes: Iterable[int | None] | None = None
 ) -> contract.Mismatch | str | None:
-    """Call the public function with every out of a layout; what is wrong with what came of it, or None.
+    """Call the public function with every out of a layout; the first mismatch or failure, or None.
 
     Args:
         x: an array of three axes.

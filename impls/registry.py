@@ -290,7 +290,7 @@ def _attempt(entry: Entry) -> Implementation | str:
         return entry.problem
     module_name, _, attribute = entry.target.partition(":")
     try:
-        with threads.whole:
+        with threads.fork_lock:
             module = importlib.import_module(module_name)
         target = functools.reduce(getattr, attribute.split("."), module) if attribute else module
     except KeyboardInterrupt:

@@ -26,8 +26,8 @@ _layer: str | None = None
 _serial = False  # whether this is a forked child in which Numba's threads cannot be used
 _lock: Any = contextlib.nullcontext()  # held by a call on a layer that takes only one at a time
 _compiling: Any = contextlib.nullcontext()  # Numba's lock, while this process forks
-whole = threading.RLock()
-"""Held while something is done that a forked child must find either not begun or finished."""
+fork_lock = threading.RLock()
+"""Held while an implementation is loaded or threads are started: a fork waits for it."""
 
 
 def cpus() -> int:
@@ -131,7 +131,7 @@ def in_parallel(function: Any, *args: Any) -> None:
 def _start() -> Callable[[], int]:
     """Start Numba's threads; returns how to query their number."""
     global _threads, _layer, _lock
-    with whole:
+    with fork_lock:
         if _threads is not None:
             return _threads
         import numba
@@ -214,7 +214,7 @@ def _short_spins() -> Iterator[None]:
 def _before_fork() -> None:
     """Wait for what a child would find half done and locked for ever: loading, starting threads, compilation."""
     global _compiling
-    whole.acquire()
+    fork_lock.acquire()
     module = sys.modules.get("numba.core.compiler_lock")
     _compiling = getattr(module, "global_compiler_lock", contextlib.nullcontext())
     _compiling.__enter__()
@@ -223,7 +223,7 @@ def _before_fork() -> None:
 def _after_fork() -> None:
     """End what `_before_fork` began, in the parent and in the child."""
     _compiling.__exit__(None, None, None)
-    whole.release()
+    fork_lock.release()
 
 
 def _after_fork_in_child() -> None:

@@ -29,15 +29,15 @@ def _in_place(x: np.ndarray, out: np.ndarray) -> np.ndarray:
     return out
 
 
-def _sum(weights: np.ndarray, slabs: int = 8) -> np.ndarray:
-    """Sum of weights (outer, n, inner) over axis 1, shape (outer, 1, inner).
+def _sum(terms: np.ndarray, slabs: int = 8) -> np.ndarray:
+    """Sum of terms (outer, n, inner) over axis 1, shape (outer, 1, inner).
 
     NumPy adds in pairs along the last axis only; along another it adds one by one, where the error grows with n. So
     eight slabs of n / 8 rows are added to each other, then the halves of what they leave, until one row is left.
     """
-    outer, n, inner = weights.shape
+    outer, n, inner = terms.shape
     whole = n - n % slabs if n > slabs and inner > 1 else 0
-    total: np.ndarray = weights[:, whole:].sum(axis=1, keepdims=True)
+    total: np.ndarray = terms[:, whole:].sum(axis=1, keepdims=True)
     if whole:
-        total += _sum(weights[:, :whole].reshape(outer, slabs, n // slabs, inner).sum(axis=1), 2)
+        total += _sum(terms[:, :whole].reshape(outer, slabs, n // slabs, inner).sum(axis=1), 2)
     return total
