@@ -34,8 +34,6 @@ from numba.core.registry import CPUDispatcher
 from numba.core.serialize import dumps
 from numba.misc.appdirs import AppDirs
 
-from .registry import Kernel
-
 TREE = Path(__file__).parent
 KEPT, MONTH, HOUR = 32, 30 * 86400.0, 3600.0  # folders; seconds since their last use
 # Settings that change no machine code: where it is kept, by how many threads of which layer it is run, what is shown.
@@ -69,11 +67,12 @@ def cached_njit(function: Any = None, /, **options: Any) -> Any:
     return dispatcher
 
 
-def adopt(package: str) -> None:
+def adopt(package: str, functions: Iterable[Any]) -> None:
     """Put the cache of this module in place of Numba's for the functions of a top-level package or module.
 
-    They are then keyed by the sources of the package as well as by those of this one. A function that was compiled as
-    it was defined, for a signature that it was given, keeps Numba's.
+    These are all that its modules hold, and `functions`, which they may hold within other objects. They are then keyed
+    by the sources of the package as well as by those of this one. A function that was compiled as it was defined, for
+    a signature that it was given, keeps Numba's.
     """
     root = sys.modules[package]
     places = [*getattr(root, "__path__", [])] or [getattr(root, "__file__", None)]
@@ -81,9 +80,8 @@ def adopt(package: str) -> None:
         return
     sources = (TREE, *map(Path, places))
     modules = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == package]
-    values: list[Any] = [value for module in modules for value in list(vars(module).values())]
-    for value in values:
-        dispatcher: Any = value.run if isinstance(value, Kernel) else value
+    dispatchers: list[Any] = [*(value for module in modules for value in list(vars(module).values())), *functions]
+    for dispatcher in dispatchers:
         if (
             isinstance(dispatcher, CPUDispatcher)
             and type(dispatcher._cache) is FunctionCache

@@ -297,14 +297,14 @@ def _attempt(entry: Entry) -> Implementation | str:
         raise
     except BaseException as error:  # a plug-in may raise anything, SystemExit included
         return _reason(error)
-    if not entry.target.startswith(f"{__package__}.") and "numba" in sys.modules:
-        from . import compilation
-
-        compilation.adopt(module_name.partition(".")[0])
     candidates = [target] if isinstance(target, Kernel) else getattr(target, "__dict__", {}).values()
     kernels = [value for value in candidates if isinstance(value, Kernel)]
     if len(kernels) != 1:
         return f"{entry.target} defines {len(kernels)} kernels with @implements, expected exactly 1"
+    if not entry.target.startswith(f"{__package__}.") and "numba" in sys.modules:
+        from . import compilation
+
+        compilation.adopt(module_name.partition(".")[0], [kernels[0].run])
     file = getattr(module, "__file__", None)
     return Implementation(
         entry.operation,

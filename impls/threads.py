@@ -182,7 +182,7 @@ def _running() -> str | None:
 
 
 def _load_tbb() -> bool:
-    """Load TBB's library by its path: pip installs it where Numba, which asks for it by name, does not look."""
+    """Load TBB's library by its path: pip installs it outside of the search path, and Numba loads it by name."""
     name = _TBB.get(sys.platform)
     if name is None:
         return False

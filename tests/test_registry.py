@@ -253,10 +253,10 @@ def test_an_error_of_numba_names_the_setting(
 
 def test_the_compiled_code_of_plugins_alone_is_adopted(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     compilation = pytest.importorskip("impls.compilation")
-    adopted: list[str] = []
-    monkeypatch.setattr(compilation, "adopt", adopted.append)
+    adopted: list[tuple[str, list]] = []
+    monkeypatch.setattr(compilation, "adopt", lambda package, functions: adopted.append((package, functions)))
     install({"good": GOOD}, {"argmax.good": "good:run"})
     registry.load("argmax", "naive")
     assert adopted == []
-    registry.load("argmax", "good")
-    assert adopted == ["good"]
+    kernel = registry.load("argmax", "good").kernel
+    assert adopted == [("good", [kernel.run])]

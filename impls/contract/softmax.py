@@ -46,13 +46,13 @@ def compare(x: np.ndarray, result: np.ndarray) -> Mismatch | None:
             top = x[rows].max(axis=1, keepdims=True).astype(np.float64)
             total = np.zeros_like(top)
             for cut in cuts:
-                weights = np.exp(x[rows, cut].astype(np.float64) - top)
+                terms = np.exp(x[rows, cut].astype(np.float64) - top)
                 # The leading parts are multiples of eps * scale and add to less than scale, so that their sum is exact
                 # in any order; the rest is so small that the rounding of its sum does not count. Rump, Ogita and Oishi,
                 # "Accurate floating-point summation part I", SIAM Journal on Scientific Computing 31(1), 2008.
-                scale = np.ldexp(1.0, np.frexp(weights.sum(axis=1, keepdims=True))[1] + 1)
-                leading = (weights + scale) - scale
-                total += leading.sum(axis=1, keepdims=True) + (weights - leading).sum(axis=1, keepdims=True)
+                scale = np.ldexp(1.0, np.frexp(terms.sum(axis=1, keepdims=True))[1] + 1)
+                leading = (terms + scale) - scale
+                total += leading.sum(axis=1, keepdims=True) + (terms - leading).sum(axis=1, keepdims=True)
             for cut in cuts:
                 distance = x[rows, cut].astype(np.float64) - top
                 expected = np.exp(distance) / total
