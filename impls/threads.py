@@ -233,11 +233,10 @@ def _after_fork_in_child() -> None:
     running = _layer or _running()
     if running == "omp":
         _serial = _serial or sys.platform == "linux"
-    elif running == "tbb":
+    elif running is not None:
         # Numba stops TBB's threads before a fork, which works in the thread that started them if no other used them.
+        # A child of workqueue can hang where several threads of the parent used it.
         _serial = _serial or _users != {threading.get_ident()}
-    elif _layer == "workqueue":
-        _serial = _serial or not _lock.acquire(blocking=False)  # a call was running in a thread of the parent
     if _layer in ("omp", "workqueue"):
         _lock = threading.RLock()
 
