@@ -100,7 +100,7 @@ def run(program: str, *arguments: str, **environment: str) -> subprocess.Complet
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.parametrize(
     ("layer", "first"),
-    [("tbb", "main"), ("tbb", "thread"), ("tbb", "child"), ("omp", "main"), ("workqueue", "main")],
+    [("tbb", "main"), ("tbb", "thread"), ("tbb", "child"), ("omp", "main"), ("workqueue", "child")],
 )
 def test_forks(layer: str, first: str) -> None:
     if layer == "tbb" and not HAS_TBB:
