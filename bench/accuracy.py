@@ -2,56 +2,57 @@
 
 from __future__ import annotations
 
-import abc
 import itertools
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-import impls
 from impls import contract
 from impls.contract.softmax import ulp_error
 
-from . import grid, journal, workloads
+from . import base, grid
+from .crew import Crew
+from .hub import Message
+from .inputs import Input
 
 ELEMENTS = 1 << 16  # in all, in as many rows as they fill; one row where n is more
 
 Found = dict[tuple[str, str, int], dict[str, Any]]
 
 
-class Accuracy(abc.ABC):
+class Accuracy(base.Cell):
     """Errors of softmax on N(0, 3) scores: a sum that loses digits over long rows, an exp that is short of some."""
 
-    version = "1"
-    timeout = 900
     unit = "ulp"
+    rounds = 1
     param_names: ClassVar = ["implementation", "dtype", "n"]
-    params: ClassVar[list[list[Any]]]
-
-    @property
-    @abc.abstractmethod
-    def operation(self) -> str:
-        """softmax; abstract, so that asv takes this class for no benchmark."""
 
     def setup_cache(self) -> Found:
-        """Measure everything in one process: it is quick, and starting a process for each would not be.
+        """Compute everything in one process for each implementation, and its errors in this one, which loads none.
 
         Returns:
             By (implementation, dtype, n): the ``largest`` and ``typical`` error, or a ``status`` and its ``detail``.
         """
-        return {key: _errors(*key) for key in itertools.product(*self.params)}
+        names, *rest = self.params
+        found: Found = {}
+        with Crew() as crew:
+            for name in names:
+                keys = [(name, *key) for key in itertools.product(*rest)]
+                found |= dict(zip(keys, _errors_of(crew, name, keys), strict=True))
+        return found
 
     setup_cache.timeout = 3600  # type: ignore[attr-defined]
 
     def setup(self, found: Found, *params: Any) -> None:
-        """Say in the journal what came of it."""
-        name, dtype, n = params
-        status, detail = found[name, dtype, n].get("status", "ok"), found[name, dtype, n].get("detail", "")
-        journal.note(self, params, status, detail, shape=_shape(n), dtype=dtype)
-        if status == "skipped":
-            raise NotImplementedError(detail)
-        if status != "ok":
-            raise RuntimeError(detail)
+        """Say what came of it; see `base.Cell.setup`."""
+        self._found = found
+        super().setup(*params)
+
+    def measure(self, name: str, *rest: Any) -> str:
+        dtype, n = rest
+        self.facts.update(shape=list(_shape(n)), dtype=dtype)
+        return base.told(self._found[name, dtype, n])
 
     def track_largest_error(self, found: Found, *params: Any) -> float:
         """The largest error of any element, in ulp."""
@@ -66,22 +67,32 @@ def _shape(n: int) -> tuple[int, int, int]:
     return (max(1, ELEMENTS // n), n, 1)
 
 
-def _errors(name: str, dtype: str, n: int) -> dict[str, Any]:
-    if journal.stopped():
-        return {"status": "interrupted", "detail": str(journal.Interrupted())}
-    try:
-        kernel = impls.load("softmax", name).kernel
-    except (impls.Unavailable, impls.UnknownImplementation) as error:
-        return {"status": "skipped", "detail": str(error)}
-    x = workloads.scores(_shape(n), dtype)
-    if refusal := kernel.refusal(dtype, x.size):
-        return {"status": "skipped", "detail": refusal}
-    try:
-        result = kernel.run(kernel.backend.put(x), kernel.backend.put(contract.SOFTMAX.allocate(x)))
-        kernel.backend.synchronize()
-        ulps = errors(x, kernel.backend.get(result))
-    except Exception as problem:  # a kernel may raise anything
-        return {"status": "failed", "detail": f"{type(problem).__name__}: {problem}"}
+def _errors_of(crew: Crew, name: str, keys: Sequence[tuple[str, str, int]]) -> list[dict[str, Any]]:
+    inputs = [Input("scores", dtype, _shape(n)) for _, dtype, n in keys]
+    found: list[dict[str, Any]] = [{} for _ in keys]
+
+    def heard(message: Message) -> None:
+        index = message.get("index")
+        if isinstance(index, int) and 0 <= index < len(keys):
+            if message["event"] == "array":
+                found[index] = _errors(inputs[index], message.pop("array"))
+            elif message["event"] in ("refused", "raised"):
+                status = "skipped" if message["event"] == "refused" else "failed"
+                found[index] = {"status": status, "detail": str(message.get("detail"))}
+
+    job = {"operation": "softmax", "name": name, "inputs": [given.as_dict() for given in inputs]}
+    work = crew.run("results", job, heard=heard)
+    absent = {"status": "failed", "detail": work.failure or "its process said nothing of it"}
+    if unavailable := work.those("unavailable"):
+        absent = {"status": "skipped", "detail": str(unavailable[0].get("detail"))}
+    return [one or absent for one in found]
+
+
+def _errors(given: Input, result: np.ndarray) -> dict[str, Any]:
+    x = given.array()
+    if wrong := contract.SOFTMAX.form(x, result.shape, result.dtype):
+        return {"status": "wrong", "detail": str(wrong)}
+    ulps = errors(x, result)
     return {"largest": float(ulps.max()), "typical": float(np.median(ulps))}
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from typing import ClassVar
 
-import numpy as np
-
-from . import base, ceiling, grid, scale, starts, workloads
+from . import base, ceiling, grid, scale, starts
+from .inputs import Input
 
 _NAMES = grid.implementations("argmax")
 _DTYPES = grid.dtypes("argmax")
@@ -61,9 +60,9 @@ class Orders(base.Timed):
     param_names: ClassVar = ["implementation", "dtype", "order"]
     params: ClassVar = [_NAMES, _DTYPES[:1], grid.orders()]
 
-    def array(self, dtype: str, order: str) -> np.ndarray:
+    def input(self, dtype: str, order: str) -> Input:
         """1024 x 1024 scores in this order."""
-        return workloads.scores((1024, 1024, 1), dtype, order)
+        return Input("scores", dtype, (1024, 1024, 1), order)
 
 
 class Ceiling(ceiling.Ceiling):

@@ -1,41 +1,49 @@
-"""The timing logic, written once: asv benchmark classes that an operation's module fills in.
+"""asv's benchmark classes, written once: an operation's module fills in their parameters.
 
-asv calls `setup` before every timed call of a process, so `setup` does its work once for a set of parameters: it
-loads the implementation, compiles it, checks the very arrays that will be timed, and then decides how many calls make
-a sample. Abstract classes are not benchmarks to asv.
+asv gives every cell (an implementation on one input) a process of its own, keeps results, compares and publishes them.
+It does not time: asv_runner times single calls, with what it costs to read a clock in each, and looks at no result. A
+cell therefore takes all of its samples in `setup`, by `bench.timing`, and `time_call` only advances a clock by them.
+A cell whose results are not right at the end raises in `setup`, so that asv never gets a time of it. Abstract classes
+are not benchmarks to asv.
 """
 
 from __future__ import annotations
 
 import abc
 import os
-import time
-import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 import impls
-from impls import backends, contract, layout
+from impls import backends, contract
 
-from . import grid, journal, workloads
+from . import grid, hub, timing
+from .inputs import Input
+from .timing.ready import described
+from .timing.schedules import Unsound
+from .workloads import WORKLOADS, read_array, sweep_shape
 
-SAMPLE_SECONDS = 0.01  # a sample is as many calls as take this long, at least one
+SAMPLE_SECONDS = 0.01
+TIMEOUT = 120.0  # seconds of a cell; compiling all that one needs takes up to about 30
+
+
+INTERRUPTED = "the run was interrupted before this was measured"
 
 
 class Cell(abc.ABC):
     """One implementation on one input, in one process. Parameters always begin with the implementation."""
 
-    version = "1"
-    timeout = 900
+    version = "2"
+    timeout = TIMEOUT
     rounds = grid.rounds()
-    warmup_time = 0  # setup has warmed up
+    warmup_time = 0
     number = 1
     repeat = 1
     param_names: ClassVar[list[str]]
     params: ClassVar[list[list[Any]]]
-    remark = ""  # what is to be said of a result that was timed
 
     @property
     @abc.abstractmethod
@@ -43,101 +51,128 @@ class Cell(abc.ABC):
         """softmax or argmax."""
 
     def setup(self, name: str, *rest: Any) -> None:
-        """Prepare once for these parameters, and say in the journal what came of it.
+        """Measure once for these parameters, and tell the process that decides what came of it.
 
         Raises:
             NotImplementedError: not supported, unavailable or unknown here; asv records it as skipped.
-            RuntimeError: the result is wrong; asv records a failure and times nothing.
-            journal.Interrupted: the run is being stopped.
+            RuntimeError: it failed, or its result is wrong; asv records a failure.
         """
         if getattr(self, "_prepared", None) == (name, *rest):
             return
+        kind = type(self)
+        self.link = hub.Link({
+            "benchmark": f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}",
+            "params": [repr(value) for value in (name, *rest)], "impls": str(Path(impls.__file__).resolve().parent),
+        })  # fmt: skip
+        self.facts: dict[str, Any] = {}
+        if refusal := self.link.answer.get("refusal"):
+            self._end("failed", str(refusal))
+        if self.link.answer.get("stop"):
+            self._end("interrupted", INTERRUPTED)
         try:
-            if journal.stopped():
-                raise journal.Interrupted
-            self.prepare(self._load(name), *rest)
+            remark = self.measure(name, *rest)
         except NotImplementedError as error:
-            self._note(name, rest, "skipped", str(error))
-            raise
-        except journal.Interrupted as error:
-            self._note(name, rest, "interrupted", str(error))
-            raise
-        except Exception as error:
-            self._note(name, rest, "failed", f"{type(error).__name__}: {error}")
-            raise
-        self._note(name, rest, "ok", self.remark)
+            self._end("skipped", str(error))
+        except Unsound as error:
+            self._end("wrong" if isinstance(error.outcome, timing.Wrong) else "failed", str(error))
+        except BaseException as error:  # a plug-in may raise anything, KeyboardInterrupt included
+            self._end("failed", described(error))
         self._prepared = (name, *rest)
+        self.done(remark)
+
+    def done(self, remark: str) -> None:
+        """Say that the cell is measured."""
+        self.link.say("done", status="ok", detail=remark, **self.facts)
 
     @abc.abstractmethod
-    def prepare(self, implementation: impls.Implementation, *rest: Any) -> None:
-        """Do what `setup` is for; raises as it does."""
+    def measure(self, name: str, *rest: Any) -> str:
+        """Do what `setup` is for; returns what is to be said of it, and raises as it does."""
 
-    def _load(self, name: str) -> impls.Implementation:
+    def load(self, name: str) -> Any:
+        """The kernel of an implementation.
+
+        Raises:
+            NotImplementedError: it is unavailable or unknown.
+        """
         try:
-            return impls.load(self.operation, name)
+            kernel = impls.load(self.operation, name).kernel
         except (impls.Unavailable, impls.UnknownImplementation) as error:
             raise NotImplementedError(str(error)) from None
+        self.link.say("loaded", differs=dict(getattr(kernel, "differs", {})))
+        return kernel
 
-    def _note(self, name: str, rest: tuple[Any, ...], status: str, detail: str) -> None:
-        more = {key: getattr(self, key, None) for key in ("shape", "dtype", "repeat", "number")}
-        journal.note(self, (name, *rest), status, detail, **more)
-
-
-def declared(kernel: impls.Kernel, dtype: str, mismatch: contract.Mismatch) -> str:
-    """The remark on a result that differs from the contract as its author has declared, or nothing."""
-    try:
-        from impls.agreement import TIMED, difference
-    except ImportError:  # an old commit, whose implementations declare nothing
-        return ""
-    found = difference(kernel, TIMED, dtype, mismatch)
-    return f"differs: {found[1]} ({mismatch})" if found else ""
+    def _end(self, status: str, detail: str) -> None:
+        self.link.say("done", status=status, detail=detail, **self.facts)
+        if status == "skipped":
+            raise NotImplementedError(detail)
+        raise RuntimeError(f"{status}: {detail}")
 
 
-class Timed(Cell):
-    """A steady call of the kernel on a preallocated `out`."""
+def told(found: dict[str, Any]) -> str:
+    """What `Cell.measure` returns, or raises, of a cell that was measured elsewhere: its ``status`` and ``detail``."""
+    status, detail = found.get("status", "ok"), str(found.get("detail", ""))
+    if status == "skipped":
+        raise NotImplementedError(detail)
+    if status != "ok":
+        raise Unsound((timing.Wrong if status == "wrong" else timing.Failed)(detail))
+    return detail
+
+
+def sound(outcome: Any) -> timing.Ready:
+    """What `timing.prepare` made ready.
+
+    Raises:
+        NotImplementedError: the input is not supported.
+        Unsound: the implementation is wrong or failed.
+    """
+    if isinstance(outcome, timing.Refused):
+        raise NotImplementedError(outcome.reason)
+    if isinstance(outcome, timing.Ready):
+        return outcome
+    raise Unsound(outcome)
+
+
+class Replayed(Cell):
+    """A cell whose samples `bench.timing` took, which asv is given: see the module's first lines."""
 
     unit = "seconds"
 
+    def replay(self, samples: list[float], sampler: timing.Sampler) -> None:
+        """Let asv have samples."""
+        self.repeat = len(samples)
+        self.facts.update(repeat=self.repeat, number=sampler.number, samples=samples, spent=sampler.spent)
+        self._samples, self._clock = iter(samples), 0.0
+
+    def timer(self) -> float:
+        """The clock that asv reads around a call."""
+        return getattr(self, "_clock", 0.0)
+
+    def advance(self) -> None:
+        """Let one call pass."""
+        self._clock += next(self._samples)
+
+
+class Timed(Replayed):
+    """A steady call of the kernel on a preallocated `out`."""
+
     @abc.abstractmethod
-    def array(self, *rest: Any) -> np.ndarray:
-        """The input of shape (outer, n, inner) for the parameters after the implementation."""
+    def input(self, *rest: Any) -> Input:
+        """The input for the parameters after the implementation."""
 
-    def prepare(self, implementation: impls.Implementation, *rest: Any) -> None:
-        kernel = implementation.kernel
-        x = self.array(*rest)
-        self.shape, self.dtype = x.shape, x.dtype.name
-        if refusal := kernel.refusal(x.dtype.name, x.size):
-            raise NotImplementedError(refusal)
-        operation = contract.OPERATIONS[self.operation]
-        before = _checksum(x)
-        # One copy of input and output each, for an array that fills half of the memory.
-        self._x = kernel.backend.put(x)
-        out = operation.allocate(x)
-        self._out = out if kernel.backend is backends.HOST else kernel.backend.put(out)
-        del x, out
-        self._run, self._wait = kernel.run, kernel.backend.synchronize
-        result = self._run(self._x, self._out)
-        self._wait()
-        given = kernel.backend.get(self._x)
-        if _checksum(given) != before:
-            raise RuntimeError("wrong result: the input was overwritten")
-        self._judge(kernel, operation.verify(given, kernel.backend.get(result)))
-        self.number, self.repeat = calibrate(self.call)
+    def measure(self, name: str, *rest: Any) -> str:
+        return self._take(self.load(name), self.input(*rest))
 
-    def _judge(self, kernel: impls.Kernel, mismatch: contract.Mismatch | None) -> None:
-        """Only what agrees, or differs as declared, is timed."""
-        self.remark = declared(kernel, self.dtype, mismatch) if mismatch else ""
-        if mismatch and not self.remark:
-            raise RuntimeError(f"wrong result: {mismatch}")
-
-    def call(self) -> None:
-        """What is timed: the kernel on a preallocated output, until it has finished."""
-        self._run(self._x, self._out)
-        self._wait()
+    def _take(self, kernel: Any, given: Input) -> str:
+        x = given.array()
+        self.facts.update(shape=list(x.shape), dtype=x.dtype.name)
+        ready = sound(timing.prepare(self.link, self.operation, kernel, given, x=x))
+        ready.sampler.seconds = SAMPLE_SECONDS
+        self.replay(timing.alone(ready, grid.seconds()), ready.sampler)
+        return ready.declared
 
     def time_call(self, *params: Any) -> None:
         """Seconds of one call."""
-        self.call()
+        self.advance()
 
 
 class Sweep(Timed):
@@ -145,9 +180,9 @@ class Sweep(Timed):
 
     param_names: ClassVar = ["implementation", "dtype", "n"]
 
-    def array(self, dtype: str, n: int) -> np.ndarray:
+    def input(self, dtype: str, n: int) -> Input:
         """Rows of n scores, 2^20 in all."""
-        return workloads.scores(workloads.sweep_shape(n), dtype)
+        return Input("scores", dtype, sweep_shape(n))
 
 
 class Workloads(Timed):
@@ -155,9 +190,9 @@ class Workloads(Timed):
 
     param_names: ClassVar = ["implementation", "dtype", "workload"]
 
-    def array(self, dtype: str, workload: str) -> np.ndarray:
+    def input(self, dtype: str, workload: str) -> Input:
         """The scores of a named workload."""
-        return workloads.scores(workloads.WORKLOADS[workload].shape, dtype)
+        return Input("scores", dtype, WORKLOADS[workload].shape)
 
 
 class Own(Timed):
@@ -165,15 +200,13 @@ class Own(Timed):
 
     param_names: ClassVar = ["implementation"]
 
-    def array(self) -> np.ndarray:
+    def input(self) -> Input:
         """The array that the environment names, folded around its axis."""
-        a = workloads.read_array(os.environ[grid.ARRAY], os.environ.get(grid.ARRAY_KEY))
-        axis = os.environ.get(grid.ARRAY_AXIS)
-        folded = layout.fold(a, int(axis) if axis is not None else None, order_matters=True)
-        dtype = a.dtype.newbyteorder("=")
-        if self.operation == "softmax" and dtype.name not in contract.FLOATS:
-            dtype = np.dtype(np.float64)
-        return folded.apply(a).astype(dtype, copy=False)
+        path, key, axis = (os.environ.get(name) for name in (grid.ARRAY, grid.ARRAY_KEY, grid.ARRAY_AXIS))
+        dtype = read_array(str(path), key).dtype.newbyteorder("=").name
+        if self.operation == "softmax" and dtype not in contract.FLOATS:
+            dtype = "float64"
+        return Input("array", dtype, name=str(path), key=key, axis=None if axis is None else int(axis))
 
 
 class Api(Timed):
@@ -181,27 +214,23 @@ class Api(Timed):
 
     param_names: ClassVar = ["implementation", "dtype", "n"]
 
-    def array(self, dtype: str, n: int) -> np.ndarray:
+    def input(self, dtype: str, n: int) -> Input:
         """Rows of n scores, 2^20 in all."""
-        return workloads.scores(workloads.sweep_shape(n), dtype)
+        return Input("scores", dtype, sweep_shape(n))
 
-    def prepare(self, implementation: impls.Implementation, *rest: Any) -> None:
-        function = getattr(impls, self.operation)
-        x, name = self.array(*rest), implementation.name
-        self.shape, self.dtype = x.shape, x.dtype.name
-        if refusal := implementation.kernel.refusal(x.dtype.name, x.size):
-            raise NotImplementedError(refusal)
-        self._judge(
-            implementation.kernel, contract.OPERATIONS[self.operation].verify(x, function(x, axis=1, impl=name))
-        )
+    def measure(self, name: str, *rest: Any) -> str:
+        return self._take(Public(self.operation, name, self.load(name)), self.input(*rest))
 
-        def call(x: np.ndarray, out: None) -> Any:
-            return function(x, axis=1, impl=name)
 
-        # What comes back is a host array, so there is nothing to wait for.
-        self._run, self._wait = call, backends.HOST.synchronize
-        self._x, self._out = x, None
-        self.number, self.repeat = calibrate(self.call)
+class Public:
+    """The public function with one implementation, in the form of a kernel on host arrays."""
+
+    backend = backends.HOST  # what comes back is a host array, so there is nothing to wait for
+
+    def __init__(self, operation: str, name: str, kernel: Any) -> None:
+        function = getattr(impls, operation)
+        self.refusal, self.threads = kernel.refusal, kernel.threads
+        self.run: Callable[[Any, Any], Any] = lambda x, out: function(x, axis=1, impl=name)
 
 
 class Memory(Cell):
@@ -212,59 +241,48 @@ class Memory(Cell):
     BASELINE = "(arrays only)"
     param_names: ClassVar = ["implementation", "dtype"]
 
-    def setup(self, name: str, *rest: Any) -> None:
-        """As of any cell; the baseline loads nothing."""
-        if name == self.BASELINE:
-            self._fill(*rest)
-            self._note(name, rest, "ok", "")
-        else:
-            super().setup(name, *rest)
-
-    def _fill(self, dtype: str) -> None:
-        self.shape, self.dtype = (self.ELEMENTS // 1024, 1024, 1), dtype
-        self._x = np.zeros(self.shape, dtype)
-        self._x[:, 0] = 1
-        self._out = contract.OPERATIONS[self.operation].allocate(self._x)
-        self._call: Callable[[], Any] = lambda: None
-
-    def prepare(self, implementation: impls.Implementation, *rest: Any) -> None:
-        kernel = implementation.kernel
-        if refusal := kernel.refusal(rest[0], self.ELEMENTS):
+    def measure(self, name: str, *rest: Any) -> str:
+        (dtype,) = rest
+        shape = (self.ELEMENTS // 1024, 1024, 1)
+        self.facts.update(shape=list(shape), dtype=dtype)
+        self._result: Any = None
+        kernel = None if name == self.BASELINE else self.load(name)
+        if kernel is not None and (refusal := kernel.refusal(dtype, self.ELEMENTS)):
             raise NotImplementedError(refusal)
-        self._fill(*rest)
+        # Few distinct values: an array that takes little beyond its own memory to make.
+        self._input = Input("another", dtype, shape)
+        x = self._input.array()
+        out = contract.OPERATIONS[self.operation].allocate(x)
+        if kernel is None:
+            self._call: Callable[[], Any] = lambda: (x, out)
+        elif kernel.backend is backends.HOST:
+            self._call = lambda: kernel.run(x, out)
+        else:
+            self._call = lambda: _called(kernel, x, out)
+        self._kernel = kernel
+        return ""
 
-        def call() -> None:
-            if kernel.backend.name == "host":
-                kernel.run(self._x, self._out)
-            else:
-                kernel.run(kernel.backend.put(self._x), kernel.backend.put(self._out))
-            kernel.backend.synchronize()
-
-        self._call = call
+    def done(self, remark: str) -> None:
+        """Nothing yet: `teardown` says it, after the call."""
 
     def peakmem_call(self, *params: Any) -> None:
         """Peak resident memory of a process that makes one call on 2^24 elements."""
-        self._call()
+        self._result = self._call()
+
+    def teardown(self, *params: Any) -> None:
+        """Check what the call returned; asv has read the process's memory by then."""
+        if getattr(self, "_prepared", None) is None:
+            return
+        if self._kernel is not None:
+            result = self._kernel.backend.get(self._result)
+            verdict = self.link.check(self.operation, self._input, result, case="timed")
+            if verdict.status == "wrong":
+                self._end("wrong", verdict.detail)
+        super().done("")
 
 
-def calibrate(call: Callable[[], None]) -> tuple[int, int]:
-    """How many calls make a sample, and how many samples fit the time given, after warming up.
 
-    Returns:
-        (number, repeat): at least 1 each. A slow call gets few samples in a process, because processes and not samples
-        are what an interval is made of.
-    """
-    budget = grid.seconds()
-    times: list[float] = []
-    end = time.perf_counter() + budget / 4
-    while not times or (time.perf_counter() < end and len(times) < 1000):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    one = max(min(times), 1e-9)
-    number = max(1, round(SAMPLE_SECONDS / one))
-    return number, max(1, min(20, round(budget / (number * one))))
-
-
-def _checksum(a: np.ndarray) -> int:
-    return zlib.crc32(np.ascontiguousarray(a).reshape(-1).view(np.uint8).data)
+def _called(kernel: Any, x: np.ndarray, out: np.ndarray) -> Any:
+    result = kernel.run(kernel.backend.put(x), kernel.backend.put(out))
+    kernel.backend.synchronize()
+    return result

@@ -8,9 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-import impls
-
-from . import base, grid
+from . import base, grid, timing
 
 _ELEMENTS = {"quick": [1 << 20], "full": [1 << k for k in range(18, 27)]}
 
@@ -60,22 +58,21 @@ def _shortest(call: Callable[[], Any], seconds: float = 0.05) -> float:
     return min(times)
 
 
-class Ceiling(base.Cell):
+class Ceiling(base.Replayed):
     """A copy or a read, in place of an implementation."""
 
-    unit = "seconds"
     param_names: ClassVar = ["implementation", "dtype", "n"]
     params: ClassVar = [["ceiling"], ["float32"], elements()]
 
-    def _load(self, name: str) -> Any:
-        return None
-
-    def prepare(self, implementation: impls.Implementation, *rest: Any) -> None:
+    def measure(self, name: str, *rest: Any) -> str:
         dtype, n = rest
-        self.shape, self.dtype = (1, n, 1), dtype
-        _, self.call = fastest(self.operation, n * np.dtype(dtype).itemsize)
-        self.number, self.repeat = base.calibrate(self.call)
+        self.facts.update(shape=[1, n, 1], dtype=dtype)
+        _, call = fastest(self.operation, n * np.dtype(dtype).itemsize)
+        sampler = timing.Sampler(call, lambda: None, "wall")
+        sampler.seconds = base.SAMPLE_SECONDS
+        self.replay(timing.unchecked(sampler, grid.seconds()), sampler)
+        return ""
 
     def time_call(self, *params: Any) -> None:
         """Seconds of one copy or read."""
-        self.call()
+        self.advance()

@@ -19,10 +19,6 @@ IMPLEMENTATIONS = "MAXBENCH_IMPLEMENTATIONS"
 DTYPES = "MAXBENCH_DTYPES"
 # MAXBENCH_SECONDS: about how long one process times one cell.
 SECONDS = "MAXBENCH_SECONDS"
-# MAXBENCH_JOURNAL: a file that every benchmark process appends to: what it measured, or why it did not.
-JOURNAL = "MAXBENCH_JOURNAL"
-# MAXBENCH_STOP: once this file exists, the processes still to come end without measuring.
-STOP = "MAXBENCH_STOP"
 # MAXBENCH_PRELOAD: set, asv's fork server loads Numba once for all processes; see `bench.preload`.
 PRELOAD = "MAXBENCH_PRELOAD"
 # MAXBENCH_ARRAY, _KEY, _AXIS: the user's own array, measured in place of the workloads.

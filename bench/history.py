@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from . import anchor, grid, workloads
+from . import anchor, base, grid, timing, workloads
 
 
-class Anchor:
+class Anchor(base.Replayed):
     """`anchor.one_thread`, which no commit changes."""
 
-    version = "1"
-    rounds = grid.rounds()
+    operation = "control"
     params: ClassVar[list[list[str]]] = [["one_thread"]]
     param_names: ClassVar[list[str]] = ["kernel"]
 
-    def setup(self, kernel: str) -> None:
-        """The array, and a warm call."""
-        if not hasattr(self, "_x"):
-            self._x = workloads.scores(anchor.SHAPE, "float32")
-            self._out = np.empty_like(self._x)
-            self._run = getattr(anchor, kernel)
-            self._run(self._x, self._out)
+    def measure(self, name: str, *rest: Any) -> str:
+        x = workloads.scores(anchor.SHAPE, "float32")
+        out, run = np.empty_like(x), getattr(anchor, name)
+        sampler = timing.Sampler(lambda: run(x, out), lambda: None, "wall")
+        sampler.seconds = base.SAMPLE_SECONDS
+        self.replay(timing.unchecked(sampler, grid.seconds()), sampler)
+        return ""
 
     def time_anchor(self, kernel: str) -> None:
         """Seconds of one call."""
-        self._run(self._x, self._out)
+        self.advance()

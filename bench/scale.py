@@ -6,12 +6,10 @@ import os
 import sys
 from typing import Any, ClassVar
 
-import numpy as np
-
-import impls
 from impls import threads as cpu
 
 from . import base, workloads
+from .inputs import Input
 
 # Beside the constant 2^20 elements of the sweep: down to where what a call costs by itself counts.
 ROWS = (1, 32, 1024)
@@ -26,9 +24,9 @@ class Shapes(base.Timed):
 
     param_names: ClassVar = ["implementation", "dtype", "rows", "n"]
 
-    def array(self, dtype: str, rows: int, n: int) -> np.ndarray:
+    def input(self, dtype: str, rows: int, n: int) -> Input:
         """Rows of n scores."""
-        return workloads.scores((rows, n, 1), dtype)
+        return Input("scores", dtype, (rows, n, 1))
 
 
 class Threads(base.Timed):
@@ -36,16 +34,16 @@ class Threads(base.Timed):
 
     param_names: ClassVar = ["implementation", "dtype", "n", "threads"]
 
-    def _load(self, name: str) -> impls.Implementation:
-        """As of any cell, with so many threads: Numba is told, other libraries read the environment when loaded."""
+    def load(self, name: str) -> Any:
+        """See `base.Cell.load`, with so many threads: Numba is told, other libraries read the environment when loaded."""
         if (given := cpu.count()) < self._threads:
             raise NotImplementedError(f"the run gives {given} CPU threads, not {self._threads}")
         numba = sys.modules.get("numba")
         was = os.environ.get(NUMBA_THREADS)
         others = [key for key in os.environ if key.endswith("_NUM_THREADS")]
         os.environ.update(dict.fromkeys([*others, NUMBA_THREADS], str(self._threads)))
-        implementation = super()._load(name)
-        if implementation.kernel.threads != "many" or implementation.kernel.backend.device != "cpu":
+        kernel = super().load(name)
+        if kernel.threads != "many" or kernel.backend.device != "cpu":
             raise NotImplementedError("it does not use as many CPU threads as it is given")
         if numba is not None:
             # It was imported with the run's number, and must find that one again whenever it compiles.
@@ -55,13 +53,13 @@ class Threads(base.Timed):
                 os.environ[NUMBA_THREADS] = was
             cpu.numbas()  # starts Numba's threads as the implementations do, on the same layer
             numba.set_num_threads(self._threads)
-        return implementation
+        return kernel
 
     def setup(self, name: str, *rest: Any) -> None:
-        """As of any cell."""
+        """See `base.Cell.setup`."""
         self._threads = int(rest[-1])
         super().setup(name, *rest)
 
-    def array(self, dtype: str, n: int, threads: int) -> np.ndarray:
+    def input(self, dtype: str, n: int, threads: int) -> Input:
         """Rows of n scores, 2^20 in all."""
-        return workloads.scores(workloads.sweep_shape(n), dtype)
+        return Input("scores", dtype, workloads.sweep_shape(n))

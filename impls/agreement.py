@@ -14,10 +14,9 @@ import numpy as np
 from . import api, contract
 from .contract.dtypes import finfo, named
 from .contract.layouts import LAYOUTS, OUT_LAYOUTS, OutLayout
-from .registry import Implementation, Kernel
+from .registry import TIMED, Implementation, Kernel
 
-Status = Literal["agrees", "differs", "wrong", "stale", "not supported", "unavailable"]
-TIMED = "timed"  # in place of a case's name, for arrays that are timed
+Status = Literal["agrees", "differs", "wrong", "failed", "stale", "not supported", "unavailable"]
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,9 @@ class Finding:
         operation, implementation: whose result it was; the implementation of a finding about a
             pair is ``softmax name / argmax name`` and its operation ``pair``.
         case, dtype: on what input.
-        status: agrees; differs, as its author has declared; wrong; not supported; unavailable; or stale, of a
-            declared difference that did not occur.
+        status: agrees; differs, as its author has declared; wrong; failed, where it raised, crashed or hung, or does
+            not load although nothing that it needs is missing; not supported; unavailable; or stale, of a declared
+            difference that did not occur.
         detail: the mismatch or the reason; empty where it agrees.
         declared: where it differs, the library's behaviour that the author has declared.
     """
@@ -47,52 +47,120 @@ class Finding:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Result:
+    """What an implementation gave for an input of a trial.
+
+    Attributes:
+        array: the result as rows: softmax (outer, n, inner), argmax (outer, inner).
+        axis: the axis of the input that was reduced, where the trial's inputs differ in it.
+        x: the input after the call, where it can be had back.
+        problem: what is wrong beside the result's values, in words.
+    """
+
+    array: Any
+    axis: int | None = None
+    x: np.ndarray | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One case of the contract with one implementation.
+
+    Attributes:
+        kind: what its input is: a ``case``, a ``layout`` of x, or a layout of ``out``.
+        case, dtype: the names that findings have.
+        size: elements of the input.
+        run: calls the implementation; gives its results one after the other. It may raise anything.
+    """
+
+    kind: Literal["case", "layout", "out"]
+    case: str
+    dtype: str
+    size: int
+    run: Callable[[], Iterator[Result]]
+
+
+class Broken(Exception):
+    """An implementation did what is wrong whatever its result is; the message says what."""
+
+
+def trials(implementation: Implementation, dtypes: Iterable[str]) -> Iterator[Trial]:
+    """Every kernel case and every layout of x and of out, in these dtypes."""
+    operation, kernel, wanted = contract.OPERATIONS[implementation.operation], implementation.kernel, list(dtypes)
+    for case, dtype in itertools.product(contract.KERNEL_CASES, wanted):
+        if dtype in case.dtypes:
+            x = case.array(dtype)
+            yield Trial("case", case.name, dtype, x.size, functools.partial(_case, operation, kernel, x))
+    for layout, dtype in itertools.product(LAYOUTS, wanted):
+        a = layout.array(dtype)
+        yield Trial("layout", layout.name, dtype, a.size, functools.partial(_layout, implementation, a, layout.axis))
+    for out_layout, dtype in itertools.product(OUT_LAYOUTS, wanted):
+        x = out_input(dtype)
+        run = functools.partial(out_results, implementation, out_layout, x)
+        yield Trial("out", out_layout.name, dtype, x.size, run)
+
+
+def out_input(dtype: str) -> np.ndarray:
+    """What is reduced into every layout of out: three axes."""
+    x: np.ndarray = np.random.default_rng(0).standard_normal((4, 33, 5)).astype(named(dtype))
+    return x
+
+
+def names_of_trials(dtypes: Iterable[str]) -> list[tuple[str, str]]:
+    """(case, dtype) of every trial in these dtypes, in order."""
+    wanted = list(dtypes)
+    return [
+        *((case.name, dtype) for case, dtype in itertools.product(contract.KERNEL_CASES, wanted) if dtype in case.dtypes),
+        *((layout.name, dtype) for layout, dtype in itertools.product((*LAYOUTS, *OUT_LAYOUTS), wanted)),
+    ]
+
+
+def wanted_dtypes(operation: str, dtypes: Iterable[str] | None) -> list[str]:
+    """The dtypes of an operation that are asked for; None means all."""
+    asked = None if dtypes is None else set(dtypes)
+    return [name for name in contract.OPERATIONS[operation].dtypes if asked is None or name in asked]
+
+
 def check(implementation: Implementation, dtypes: Iterable[str] | None = None) -> Iterator[Finding]:
-    """Run every kernel case and every layout of x and of out; dtypes narrows them, None means all.
+    """Run every trial in this process and compare; dtypes narrows them, None means all.
 
     At the end come the declared differences that did not occur, when nothing was left out: a narrower check cannot
     tell. A dtype of `contract.OPTIONAL` that is not taken makes one finding where it was asked for, else none.
     """
-    operation = contract.OPERATIONS[implementation.operation]
-    kernel = implementation.kernel
-    asked = operation.dtypes if dtypes is None else set(dtypes)
-    wanted = [name for name in operation.dtypes if name in asked]
+    operation, kernel = contract.OPERATIONS[implementation.operation], implementation.kernel
+    who = implementation.operation, implementation.name
+    wanted = wanted_dtypes(operation.name, dtypes)
     for name in [name for name in wanted if name in contract.OPTIONAL and name not in kernel.dtypes]:
         wanted.remove(name)
         if dtypes is not None:
-            reason = str(kernel.refusal(name, 0))
-            yield Finding(implementation.operation, implementation.name, "", name, "not supported", reason)
+            yield Finding(*who, "", name, "not supported", str(kernel.refusal(name, 0)))
     occurred: set[str] = set()
-
-    def judged(case: str, dtype: str, size: int, run: Callable[[], contract.Mismatch | str | None]) -> Finding:
-        names = implementation.operation, implementation.name, case, dtype
-        if refusal := kernel.refusal(dtype, size):
-            return Finding(*names, "not supported", refusal)
-        found = run()
+    for trial in trials(implementation, wanted):
+        names = *who, trial.case, trial.dtype
+        if refusal := kernel.refusal(trial.dtype, trial.size):
+            yield Finding(*names, "not supported", refusal)
+            continue
+        found = outcome(operation, trial)
+        declared = difference(kernel, trial.case, trial.dtype, found) if found is not None else None
         if found is None:
-            return Finding(*names, "agrees")
-        declared = difference(kernel, case, dtype, found)
-        if declared is None:
-            return Finding(*names, "wrong", str(found))
-        occurred.add(declared[0])
-        return Finding(*names, "differs", str(found), declared[1])
-
-    for case, dtype in itertools.product(contract.KERNEL_CASES, wanted):
-        if dtype in case.dtypes:
-            x = case.array(dtype)
-            yield judged(case.name, dtype, x.size, functools.partial(outcome, operation, kernel, x))
-    for layout, dtype in itertools.product(LAYOUTS, wanted):
-        x = layout.array(dtype)
-        yield judged(layout.name, dtype, x.size, functools.partial(_layout, implementation, x, layout.axis))
-    x = np.random.default_rng(0).standard_normal((4, 33, 5))
-    for out_layout, dtype in itertools.product(OUT_LAYOUTS, wanted):
-        run = functools.partial(out_outcome, implementation, out_layout, x.astype(named(dtype)))
-        yield judged(out_layout.name, dtype, x.size, run)
+            yield Finding(*names, "agrees")
+        elif declared is None:
+            yield Finding(*names, "failed" if str(found).startswith("raised ") else "wrong", str(found))
+        else:
+            occurred.add(declared[0])
+            yield Finding(*names, "differs", str(found), declared[1])
     if dtypes is None:
-        for pattern, reason in kernel.differs.items():
-            if pattern not in occurred and not pattern.startswith(TIMED):
-                detail = f"the declared difference {pattern!r} did not occur here: {reason}"
-                yield Finding(implementation.operation, implementation.name, "", "", "stale", detail)
+        yield from stale(*who, kernel.differs, occurred)
+
+
+def stale(operation: str, name: str, differs: Mapping[str, str], occurred: Iterable[str]) -> Iterator[Finding]:
+    """A finding for every declared difference that did not occur on the contract's cases."""
+    for pattern, reason in differs.items():
+        if pattern not in set(occurred) and not pattern.startswith(TIMED):
+            detail = f"the declared difference {pattern!r} did not occur here: {reason}"
+            yield Finding(operation, name, "", "", "stale", detail)
 
 
 def difference(kernel: Kernel, case: str, dtype: str, found: contract.Mismatch | str) -> tuple[str, str] | None:
@@ -105,53 +173,79 @@ def difference(kernel: Kernel, case: str, dtype: str, found: contract.Mismatch |
     return kernel.difference(case, dtype)
 
 
-def run_checked(operation: contract.Operation, kernel: Kernel, x: np.ndarray) -> str | None:
-    """What is wrong with what a kernel does to x, in words, or None; see `outcome`."""
-    found = outcome(operation, kernel, x)
-    return None if found is None else str(found)
-
-
-def outcome(operation: contract.Operation, kernel: Kernel, x: np.ndarray) -> contract.Mismatch | str | None:
-    """Run a kernel once on a copy of x; the mismatch, or what else is wrong with what it did, or None.
-
-    The output starts filled with values that no correct result holds, and the input must come back
-    bit for bit.
-    """
-    given, out = kernel.backend.put(x), kernel.backend.put(operation.allocate(x))
+def outcome(operation: contract.Operation, trial: Trial) -> contract.Mismatch | str | None:
+    """What is wrong with what an implementation did in a trial: a mismatch, or in words; or None."""
     try:
-        result = kernel.run(given, out)
-        kernel.backend.synchronize()
-        host = kernel.backend.get(result)
-    except Exception as error:  # a kernel may raise anything; it is then wrong on this case
+        for result in trial.run():
+            x = _input(trial, result.axis)
+            if mismatch := operation.verify(x, result.array):
+                return mismatch
+            if result.problem:
+                return result.problem
+            if result.x is not None and result.x.tobytes() != x.tobytes():
+                return "the input was overwritten"
+    except Broken as broken:
+        return str(broken)
+    except Exception as error:  # a kernel may raise anything; it has then failed this case
         return f"raised {type(error).__name__}: {error}"
-    if mismatch := operation.verify(x, host):
-        return mismatch
-    if kernel.backend.get(given).tobytes() != x.tobytes():
-        return "the input was overwritten"
     return None
 
 
-def _layout(implementation: Implementation, a: np.ndarray, axis: int) -> contract.Mismatch | str | None:
+def _input(trial: Trial, axis: int | None) -> np.ndarray:
+    """x of a trial as rows."""
+    if trial.kind == "case":
+        return next(case for case in contract.KERNEL_CASES if case.name == trial.case).array(trial.dtype)
+    if trial.kind == "layout":
+        layout = next(layout for layout in LAYOUTS if layout.name == trial.case)
+        return as_rows(layout.array(trial.dtype), layout.axis)
+    return as_rows(out_input(trial.dtype), axis)
+
+
+def as_rows(a: np.ndarray, axis: int | None) -> np.ndarray:
+    """The same numbers in native byte order as rows (outer, n, 1) of the axis that is reduced; None: of all."""
+    a = a.astype(a.dtype.newbyteorder("="), copy=False)
+    if axis is None:
+        return np.ascontiguousarray(a.reshape(1, -1, 1))
+    return np.ascontiguousarray(np.moveaxis(a, axis, -1)).reshape(-1, a.shape[axis], 1)
+
+
+def _result_rows(operation: contract.Operation, result: Any, shape: tuple[int, ...], axis: int | None) -> Any:
+    """What a public function returned for an array of a shape, in the form of `as_rows`."""
+    array = np.asarray(result)
+    expected = shape if operation is contract.SOFTMAX else np.empty(shape).max(axis).shape
+    if array.shape != expected:
+        return array  # which the contract refuses
+    if operation is contract.SOFTMAX:
+        return as_rows(array, axis)
+    return array.reshape(-1, 1)
+
+
+def _case(operation: contract.Operation, kernel: Kernel, x: np.ndarray) -> Iterator[Result]:
+    given, out = kernel.backend.put(x), kernel.backend.put(operation.allocate(x))
+    result = kernel.run(given, out)
+    kernel.backend.synchronize()
+    yield Result(kernel.backend.get(result), x=kernel.backend.get(given))
+
+
+def _layout(implementation: Implementation, a: np.ndarray, axis: int) -> Iterator[Result]:
     operation = contract.OPERATIONS[implementation.operation]
     before = a.tobytes()
-    function = getattr(api, operation.name)
-    try:
-        result = function(a, axis, impl=implementation.name)
-    except Exception as error:
-        return f"raised {type(error).__name__}: {error}"
-    if a.tobytes() != before:
-        return "the input was overwritten"
-    return _verify(operation, a.astype(a.dtype.newbyteorder("=")), axis, result)
+    result = getattr(api, operation.name)(a, axis, impl=implementation.name)
+    problem = "the input was overwritten" if a.tobytes() != before else ""
+    yield Result(_result_rows(operation, result, a.shape, axis), problem=problem)
 
 
-def out_outcome(
+def out_results(
     implementation: Implementation, layout: OutLayout, x: np.ndarray, axes: Iterable[int | None] | None = None
-) -> contract.Mismatch | str | None:
-    """Call the public function with every out of a layout; the first mismatch or failure, or None.
+) -> Iterator[Result]:
+    """Call the public function with every out of a layout.
 
     Args:
         x: an array of three axes.
         axes: those to reduce in turn; None for all that the layout is for.
+
+    Raises:
+        Broken: the function did something else than to fill out, or to refuse it where it must.
     """
     operation = contract.OPERATIONS[implementation.operation]
     function = getattr(api, operation.name)
@@ -161,34 +255,24 @@ def out_outcome(
             shape, dtype = np.empty(shape).max(axis).shape, np.dtype(np.int64)
         for out, given, memory, owned, where in layout.place(x, shape, dtype):
             before, place = memory.copy(), f"axis {axis}, {where}"
+            filled = False
             try:
                 result = function(given, axis, out=out, impl=implementation.name)
             except Exception as error:
                 if layout.refused is None or not re.search(layout.refused, str(error)):
-                    return f"{place}: raised {type(error).__name__}: {error}"
+                    raise Broken(f"{place}: raised {type(error).__name__}: {error}") from None
             else:
+                filled = True
                 if layout.refused is not None:
-                    return f"{place}: no error, where one must state {layout.refused!r}"
+                    raise Broken(f"{place}: no error, where one must state {layout.refused!r}")
                 if result is not out:
-                    return f"{place}: returned another array than out"
-                if mismatch := _verify(operation, x, axis, out.astype(dtype)):
-                    return mismatch
-            if (beside := np.flatnonzero((memory != before) & ~owned)).size:
-                return f"{place}: wrote {beside.size} bytes beside out"
-    return None
-
-
-def _verify(operation: contract.Operation, x: np.ndarray, axis: int | None, result: Any) -> contract.Mismatch | None:
-    """The first `Mismatch` of what a public function returned for x, of native byte order."""
-    if axis is None:
-        x, axis, result = x.reshape(-1), -1, np.reshape(result, -1 if operation is contract.SOFTMAX else ())
-    # The same numbers as rows of the last axis, which is what the oracle reads.
-    rows = np.ascontiguousarray(np.moveaxis(x, axis, -1)).reshape(-1, x.shape[axis], 1)
-    if operation is contract.SOFTMAX:
-        result = np.moveaxis(result, axis, -1).reshape(rows.shape)
-    else:
-        result = np.asarray(result).reshape(-1, 1)
-    return operation.verify(rows, result)
+                    raise Broken(f"{place}: returned another array than out")
+            beside = np.flatnonzero((memory != before) & ~owned).size
+            problem = f"{place}: wrote {beside} bytes beside out" if beside else ""
+            if filled:
+                yield Result(_result_rows(operation, out.astype(dtype), x.shape, axis), axis, problem=problem)
+            elif beside:
+                raise Broken(problem)
 
 
 # Rows of distinct small integers: scaled by powers of two they stay exact in every float dtype.
@@ -196,46 +280,42 @@ _COLUMNS = 40
 _PAIR_DTYPES = (*contract.FLOATS, *contract.OPTIONAL)
 
 
-def check_pairs(
-    softmaxes: Mapping[str, Implementation],
-    argmaxes: Mapping[str, Implementation],
-    dtypes: Iterable[str] | None = None,
-) -> Iterator[Finding]:
-    """Across the two operations, for every pair of implementations.
+PairArrays = Mapping[tuple[str, str], np.ndarray]
+"""What one implementation gave for the inputs of `pair_inputs`: (dtype, name of the input) -> result."""
+
+
+def pair_results(implementation: Implementation, dtypes: Iterable[str] | None = None) -> Iterator[tuple[str, str, np.ndarray]]:
+    """(dtype, name, result) for every input of `pair_inputs` that an implementation takes."""
+    kernel = implementation.kernel
+    for dtype in [name for name in _PAIR_DTYPES if (dtypes is None or name in set(dtypes)) and name in kernel.dtypes]:
+        for name, x in pair_inputs(dtype):
+            if kernel.refusal(dtype, x.size) is None:
+                out = contract.OPERATIONS[implementation.operation].allocate(x)
+                result = kernel.run(kernel.backend.put(x), kernel.backend.put(out))
+                kernel.backend.synchronize()
+                yield dtype, name, kernel.backend.get(result)
+
+
+def check_pairs(softmaxes: Mapping[str, PairArrays], argmaxes: Mapping[str, PairArrays]) -> Iterator[Finding]:
+    """Across the two operations, for every pair of implementations, by name.
 
     The index argmax returns is one where softmax is largest; softmax(x / T) tends to the one-hot of
     argmax as T falls to 0.
     """
-    asked = _PAIR_DTYPES if dtypes is None else set(dtypes)
-    for dtype in [name for name in _PAIR_DTYPES if name in asked]:
-        for name, x in _pair_inputs(dtype):
-            probabilities = {key: _result(imp, x) for key, imp in softmaxes.items() if dtype in imp.kernel.dtypes}
-            indices = {key: _result(imp, x) for key, imp in argmaxes.items() if dtype in imp.kernel.dtypes}
-            for (soft, p), (hard, index) in itertools.product(probabilities.items(), indices.items()):
-                wrong = _not_largest(p, index)
-                yield Finding(
-                    "pair", f"{soft} / {hard}", f"{name}: largest where argmax points", dtype,
-                    "wrong" if wrong else "agrees", wrong or "",
-                )  # fmt: skip
-        x = _distinct_integers(dtype)
-        for soft, imp in softmaxes.items():
-            if dtype not in imp.kernel.dtypes:
-                continue
-            series = {2.0**-k: _result(imp, (x * 2.0**k).astype(named(dtype))) for k in range(7)}
-            for hard, other in argmaxes.items():
-                if dtype not in other.kernel.dtypes:
-                    continue
-                wrong = _not_tending_to_one_hot(series, _result(other, x))
-                yield Finding(
-                    "pair", f"{soft} / {hard}", "softmax(x / T) tends to the one-hot of argmax", dtype,
-                    "wrong" if wrong else "agrees", wrong or "",
-                )  # fmt: skip
-
-
-def _result(implementation: Implementation, x: np.ndarray) -> np.ndarray:
-    kernel = implementation.kernel
-    out = contract.OPERATIONS[implementation.operation].allocate(x)
-    return kernel.backend.get(kernel.run(kernel.backend.put(x), kernel.backend.put(out)))
+    for dtype in _PAIR_DTYPES:
+        names = [name for name, _ in pair_inputs(dtype)]
+        for (soft, p), (hard, index) in itertools.product(softmaxes.items(), argmaxes.items()):
+            who = "pair", f"{soft} / {hard}"
+            for name in [name for name in names if not name.startswith(_COLDER)]:
+                if (dtype, name) in p and (dtype, name) in index:
+                    wrong = _not_largest(p[dtype, name], index[dtype, name])
+                    case = f"{name}: largest where argmax points"
+                    yield Finding(*who, case, dtype, "wrong" if wrong else "agrees", wrong or "")
+            series = {2.0**-k: p[dtype, _colder(k)] for k in range(_TEMPERATURES) if (dtype, _colder(k)) in p}
+            if len(series) == _TEMPERATURES and (dtype, "distinct") in index:
+                wrong = _not_tending_to_one_hot(series, index[dtype, "distinct"])
+                case = "softmax(x / T) tends to the one-hot of argmax"
+                yield Finding(*who, case, dtype, "wrong" if wrong else "agrees", wrong or "")
 
 
 def _distinct_integers(dtype: str) -> np.ndarray:
@@ -243,12 +323,23 @@ def _distinct_integers(dtype: str) -> np.ndarray:
     return np.stack([rng.permutation(_COLUMNS) for _ in range(6)]).astype(named(dtype))[:, :, None]
 
 
-def _pair_inputs(dtype: str) -> Iterator[tuple[str, np.ndarray]]:
+_TEMPERATURES, _COLDER = 7, "distinct / T"
+
+
+def _colder(k: int) -> str:
+    return f"{_COLDER}, T = 2^-{k}"
+
+
+def pair_inputs(dtype: str) -> Iterator[tuple[str, np.ndarray]]:
+    """The inputs that both operations of a pair are computed on, by name."""
     rng = np.random.default_rng(11)
     yield "distinct", _distinct_integers(dtype)
     yield "normal", rng.standard_normal((5, 333, 1)).astype(named(dtype))
     yield "ties", rng.integers(0, 3, (5, 333, 1)).astype(named(dtype))
     yield "inner axis", rng.standard_normal((3, 21, 17)).astype(named(dtype))
+    x = _distinct_integers(dtype)
+    for k in range(_TEMPERATURES):
+        yield _colder(k), (x * 2.0**k).astype(named(dtype))
 
 
 def _not_largest(probabilities: np.ndarray, index: np.ndarray) -> str | None:

@@ -14,6 +14,10 @@ ALIGNMENT = 64  # bytes: a cache line and an AVX-512 vector, so that no implemen
 class Backend(Protocol):
     """A place for arrays. A plug-in may bring its own object with these members.
 
+    Two more are optional: ``fill(array, values)`` writes a host array of the same shape and dtype into an array of this
+    backend and returns that array, for those that can be written; ``timer(call)`` returns the seconds that a device
+    spends in the work that call() starts.
+
     Attributes:
         name: what lists and results call it.
         device: ``cpu`` or ``cuda``.

@@ -42,6 +42,11 @@ class _NumbaCuda:
         host: np.ndarray = array.copy_to_host()
         return host
 
+    def fill(self, array: Any, values: np.ndarray) -> Any:
+        """Copy a C-contiguous host array into a device array of its shape and dtype."""
+        array.view(storage(values.dtype)).copy_to_device(values.view(storage(values.dtype)))
+        return array
+
     def synchronize(self) -> None:
         """Wait until the device has finished everything."""
         cuda.synchronize()

@@ -25,6 +25,7 @@ from . import backends, contract, threads
 from .version import __version__
 
 ENTRY_POINT_GROUP = "maxbench.impls"
+TIMED = "timed"  # in place of a case's name in declared differences, for arrays that are timed
 
 Threads = Literal["one", "many"]
 
@@ -34,11 +35,13 @@ class Unavailable(RuntimeError):
 
     Attributes:
         reason: the message without the implementation's name.
+        broken: whether it does not load although nothing that it needs is missing: a syntax error, for example.
     """
 
-    def __init__(self, message: str, reason: str | None = None) -> None:
+    def __init__(self, message: str, reason: str | None = None, *, broken: bool = False) -> None:
         super().__init__(message)
         self.reason = message if reason is None else reason
+        self.broken = broken
 
 
 class UnknownImplementation(LookupError):
@@ -62,7 +65,8 @@ class Kernel:
         largest: the most elements of x that it takes, None for no limit; ``largest_reason`` says why.
         differs: where a library's own semantics or accuracy are not the contract's, and why: patterns of
             ``fnmatch`` over ``case/dtype`` (the names that ``maxbench check`` shows; ``timed`` for arrays that
-            are timed) to the library's behaviour. For libraries alone; it excuses values, not a failure.
+            are timed, whose reason must hold ``up to N ulp``, the most that they may differ by) to the library's
+            behaviour. For libraries alone; it excuses values of what it names, not a failure.
     """
 
     run: Callable[[Any, Any], Any]
@@ -112,14 +116,28 @@ def implements(
         raise ValueError(f"dtypes {unknown or names}: accepted are {', '.join(known)}")
     if threads not in ("one", "many"):
         raise ValueError(f"threads {threads!r}: accepted are 'one' and 'many'")
-    if bare := [pattern for pattern, reason in (differs or {}).items() if not reason.strip()]:
-        raise ValueError(f"differs {bare}: each needs the library's behaviour, in words")
+    for pattern, reason in (differs or {}).items():
+        _check_difference(pattern, reason)
     home = backends.get(backend) if isinstance(backend, str) else backend
 
     def declare(run: Callable[[Any, Any], Any]) -> Kernel:
         return Kernel(run, names, home, threads, largest, largest_reason, dict(differs or {}))
 
     return declare
+
+
+def _check_difference(pattern: str, reason: str) -> None:
+    """Refuse a declared difference that has no reason, or that excuses what it does not name."""
+    if not reason.strip():
+        raise ValueError(f"differs {[pattern]}: each needs the library's behaviour, in words")
+    case = pattern.rpartition("/")[0] or pattern
+    if sum(fnmatchcase(one.name, case) for one in contract.KERNEL_CASES) > len(contract.KERNEL_CASES) // 2:
+        raise ValueError(f"differs {pattern!r}: it covers most cases; accepted are patterns that name those that differ")
+    if pattern.startswith(TIMED) and contract.size_declared(reason) is None:
+        raise ValueError(
+            f"differs {pattern!r}: {reason!r} does not say by how much the results of arrays that are timed differ; "
+            "accepted are reasons that hold 'up to N ulp'"
+        )
 
 
 @dataclass(frozen=True)
@@ -156,6 +174,11 @@ class Entry:
     target: str
     problem: str | None = None
 
+    @property
+    def in_tree(self) -> bool:
+        """Whether this package brings it."""
+        return self.target.startswith(f"{__package__}.")
+
     def load(self) -> Implementation:
         """Import it.
 
@@ -163,8 +186,9 @@ class Entry:
             Unavailable: it cannot be used here; the message says why.
         """
         found = _attempt(self)
-        if isinstance(found, str):
-            raise Unavailable(f"{self.operation}.{self.name} is not available: {found}", found)
+        if isinstance(found, _Refusal):
+            message = f"{self.operation}.{self.name} is not available: {found.reason}"
+            raise Unavailable(message, found.reason, broken=found.broken)
         return found
 
 
@@ -184,7 +208,7 @@ def load(operation: str, name: str) -> Implementation:
     return _load(operation, name)
 
 
-_DEFAULTS = ("numba_parallel", "numpy_vectorized")
+DEFAULTS = ("numba_parallel", "numpy_vectorized")  # used when none is named, the fastest first
 
 
 def default(operation: str, dtype: str, size: int) -> Implementation:
@@ -201,8 +225,8 @@ def default(operation: str, dtype: str, size: int) -> Implementation:
     refusals = [f"{operation}.{name} is not available: {reason}" for name, reason in reasons.items()]
     for implementation in available:
         if (refusal := implementation.kernel.refusal(dtype, size)) is None:
-            if _DEFAULTS[0] in reasons:
-                _warn(reasons[_DEFAULTS[0]], implementation.name)
+            if DEFAULTS[0] in reasons:
+                _warn(reasons[DEFAULTS[0]], implementation.name)
             return implementation
         refusals.append(f"{operation}.{implementation.name}: {refusal}")
     raise Unavailable("; ".join(refusals))
@@ -211,7 +235,7 @@ def default(operation: str, dtype: str, size: int) -> Implementation:
 def candidates(operation: str) -> tuple[list[Implementation], dict[str, str]]:
     """The implementations that `default` chooses from, the fastest first, and by name why others do not load."""
     available, reasons = [], {}
-    for name in _DEFAULTS:
+    for name in DEFAULTS:
         try:
             available.append(_load(operation, name))
         except Unavailable as error:
@@ -222,7 +246,7 @@ def candidates(operation: str) -> tuple[list[Implementation], dict[str, str]]:
 @functools.cache
 def _warn(reason: str, instead: str) -> None:
     warnings.warn(
-        f"{_DEFAULTS[0]}, the default implementation, is not available: {reason}; {instead} is used instead",
+        f"{DEFAULTS[0]}, the default implementation, is not available: {reason}; {instead} is used instead",
         RuntimeWarning,
         stacklevel=5,  # the caller of impls.softmax
     )
@@ -232,7 +256,7 @@ def _warn(reason: str, instead: str) -> None:
 def _of_any_size(operation: str, dtype: str) -> Implementation | None:
     """The first choice if it takes x of this dtype whatever its size: found out once, as small calls feel it."""
     try:
-        implementation = _load(operation, _DEFAULTS[0])
+        implementation = _load(operation, DEFAULTS[0])
     except Unavailable:
         return None
     kernel = implementation.kernel
@@ -283,11 +307,19 @@ def _load(operation: str, name: str) -> Implementation:
     return known[name].load()
 
 
+@dataclass(frozen=True)
+class _Refusal:
+    """Why an implementation cannot be had; see `Unavailable`."""
+
+    reason: str
+    broken: bool = False
+
+
 @functools.cache
-def _attempt(entry: Entry) -> Implementation | str:
+def _attempt(entry: Entry) -> Implementation | _Refusal:
     """The implementation, or why it cannot be had; tried once in a process."""
     if entry.problem is not None:
-        return entry.problem
+        return _Refusal(entry.problem)
     module_name, _, attribute = entry.target.partition(":")
     try:
         with threads.fork_lock:
@@ -296,12 +328,13 @@ def _attempt(entry: Entry) -> Implementation | str:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a plug-in may raise anything, SystemExit included
-        return _reason(error)
+        return _refusal(error)
     candidates = [target] if isinstance(target, Kernel) else getattr(target, "__dict__", {}).values()
     kernels = [value for value in candidates if isinstance(value, Kernel)]
     if len(kernels) != 1:
-        return f"{entry.target} defines {len(kernels)} kernels with @implements, expected exactly 1"
-    if not entry.target.startswith(f"{__package__}.") and "numba" in sys.modules:
+        reason = f"{entry.target} defines {len(kernels)} kernels with @implements, expected exactly 1"
+        return _Refusal(reason, broken=True)
+    if not entry.in_tree and "numba" in sys.modules:
         from . import compilation
 
         compilation.adopt(module_name.partition(".")[0], [kernels[0].run])
@@ -316,14 +349,21 @@ def _attempt(entry: Entry) -> Implementation | str:
     )
 
 
-def _reason(error: BaseException) -> str:
+def _refusal(error: BaseException) -> _Refusal:
     """An error in words; of one that Numba raises as it is imported, the setting that it does not name."""
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
-    if last is not None and str(last.tb_frame.f_globals.get("__name__")).partition(".")[0] == "numba":
+    numbas = last is not None and str(last.tb_frame.f_globals.get("__name__")).partition(".")[0] == "numba"
+    if numbas:
         try:
             threads.count()
         except ValueError as setting:
             error = setting
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    try:
+        text = str(error)
+    except BaseException as other:  # its own methods may fail as well
+        text = f"(its text cannot be had: {type(other).__name__})"
+    name = type(error).__name__
+    broken = not numbas and not isinstance(error, ImportError | NotImplementedError)
+    return _Refusal(f"{name}: {text}" if text else name, broken)

@@ -10,21 +10,19 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
-import subprocess
+import site
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asv.environment import get_env_name
+
 import bench
-from bench import grid
+from bench import launch
 
-from . import files
-
-POLL_SECONDS = 0.2
+from . import asv_writing, files
 
 
 class AsvFailed(RuntimeError):
@@ -40,12 +38,14 @@ class Driver:
         machine: the machine's name, which asv keeps results under.
         commit: 40 hexadecimal digits that asv keeps results under.
         variables: the environment of every benchmark process.
+        child: asv, while it runs.
     """
 
     folder: Path
     machine: str
     commit: str
     variables: Mapping[str, str]
+    child: launch.Child | None = None
 
     @property
     def results(self) -> Path:
@@ -56,11 +56,6 @@ class Driver:
     def log(self) -> Path:
         """All that asv printed."""
         return self.folder / "asv.log"
-
-    @property
-    def stop_file(self) -> Path:
-        """Its existence tells benchmark processes to end without measuring."""
-        return self.folder / "asv" / "stop"
 
     def prepare(self, machine: Mapping[str, Any]) -> None:
         """Write asv's configuration and machine file.
@@ -98,21 +93,20 @@ class Driver:
                 },
             },
         )
-        self.stop_file.unlink(missing_ok=True)
 
     def discover(self, select: Sequence[str], tick: Callable[[], None]) -> dict[str, dict[str, Any]]:
         """The benchmarks that asv finds and whose names match one of these expressions, by name.
 
-        What `tick`, called every POLL_SECONDS, raises ends asv.
+        What `tick`, called several times a second, raises ends asv.
 
         Raises:
             AsvFailed: asv could not import the benchmarks.
         """
-        code = _wait(self._start(["run", "--bench", "just-discover", *self._where()]), tick)
+        ending = self._asv(["run", "--bench", "just-discover", *self._where()], tick)
         try:
             found = json.loads((self.results / "benchmarks.json").read_text("utf-8"))
         except (OSError, ValueError):
-            raise AsvFailed(self._failure(code)) from None
+            raise AsvFailed(self._failure(ending)) from None
         return {
             name: benchmark
             for name, benchmark in found.items()
@@ -120,38 +114,49 @@ class Driver:
         }
 
     def round(self, select: Sequence[str], tick: Callable[[], None]) -> None:
-        """Measure every selected cell once more and save; `tick` is called every POLL_SECONDS.
+        """Measure every selected cell once more and save; `tick` is called several times a second.
 
-        A KeyboardInterrupt that `tick` raises ends asv in order where nothing has been saved yet, so that this round's
-        figures so far are kept, and at once where something has: then this round's are dropped.
+        What `tick` raises ends asv, and what it had saved before stays as it was.
 
         Raises:
             AsvFailed: nothing was saved.
         """
         before = self._saved()
-        backup = {path: path.read_bytes() for path in before}
         words = [word for expression in select for word in ("--bench", expression)]
         options = ["--launch-method", "forkserver", "--attribute", "rounds=1", "--record-samples"]
         if before:
             options.append("--append-samples")
-        process = self._start(["run", *words, *self._where(), *options])
         try:
-            code = _wait(process, tick, kill_on_interrupt=bool(before))
-        except KeyboardInterrupt:
-            if before:
-                for path, content in backup.items():
-                    files.write_bytes(path, content)
-            else:
-                self.stop_file.touch()
-                _wait(process, lambda: None)
+            ending = self._asv(["run", *words, *self._where(), *options], tick)
+        except BaseException:
+            for path, content in before.items():
+                files.write_bytes(path, content)
             raise
         # 2: some benchmarks failed, which the results say.
-        if code not in (0, 2) or not self._saved():
-            raise AsvFailed(self._failure(code))
+        if ending.status not in (0, 2) or ending.why or not self._saved():
+            raise AsvFailed(self._failure(ending))
 
-    def _saved(self) -> dict[Path, float]:
+    def keep(self, benchmarks: Mapping[str, Mapping[str, Any]], rows: Mapping[str, Mapping[tuple[str, ...], Any]]) -> None:
+        """Save what a first round had measured when it was interrupted, where asv would have, so that it adds to it.
+
+        Args:
+            benchmarks: as `discover` found them.
+            rows: benchmark -> parameters -> row, as `asv_writing` makes them; a cell without one has failed.
+        """
+        where = self.results / self.machine
+        if not rows or self._saved():
+            return
+        where.mkdir(parents=True, exist_ok=True)
+        full = {
+            name: (list(map(list, benchmarks[name]["params"])), some) for name, some in rows.items() if name in benchmarks
+        }
+        environment = get_env_name("existing", sys.executable.replace(os.path.sep, "_"), {}, {})
+        version = next((str(benchmarks[name]["version"]) for name in full), "")
+        asv_writing.write(where, environment, self.commit, version, full, missing=None)
+
+    def _saved(self) -> dict[Path, bytes]:
         return {
-            path: path.stat().st_mtime
+            path: path.read_bytes()
             for path in (self.results / self.machine).glob("*.json")
             if path.name != "machine.json"
         }
@@ -159,62 +164,31 @@ class Driver:
     def _where(self) -> list[str]:
         return ["-E", f"existing:{sys.executable}", "--set-commit-hash", self.commit, "--machine", self.machine]
 
-    def _start(self, words: Sequence[str]) -> subprocess.Popen[bytes]:
+    def _asv(self, words: Sequence[str], tick: Callable[[], None]) -> launch.Ending:
+        """Run asv to its end."""
         home = self.folder / "asv" / "home"
-        env = {
-            **os.environ,
-            # Caches stay where they are when the home folder moves.
+        env = launch.environment({
+            # What is in the home folder is found when it moves.
             "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache")),
+            "PYTHONUSERBASE": os.environ.get("PYTHONUSERBASE", site.getuserbase()),
             "HOME": str(home),
             "USERPROFILE": str(home),
-            grid.STOP: str(self.stop_file),
             **self.variables,
-        }
+        })  # fmt: skip
+        env["ASV_PYTHONPATH"] = env["PYTHONPATH"]  # asv drops the other
         with open(self.log, "ab") as log:
             log.write(f"\n$ asv {' '.join(words)}\n".encode())
-            log.flush()
-            # A session of its own: Ctrl-C reaches asv only through us, which would otherwise lose everything.
-            return subprocess.Popen(
-                [sys.executable, "-P", "-m", "asv", *words, "--config", "asv.conf.json"],
-                cwd=self.folder / "asv",
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    def _failure(self, code: int) -> str:
-        tail = self.log.read_text("utf-8", errors="replace").split("\n$ asv ")[-1].strip().splitlines()[-12:]
-        return "\n".join([f"asv ended with status {code} and saved no results. It printed last:", *tail])
-
-
-def _wait(process: subprocess.Popen[bytes], tick: Callable[[], None], *, kill_on_interrupt: bool = True) -> int:
-    try:
-        while process.poll() is None:
-            tick()
-            time.sleep(POLL_SECONDS)
-        if process.returncode not in (0, 2):
-            tick()  # Ctrl-C reaches a process that has just been forked, and is no session of its own yet, as well
-    except BaseException as error:
-        if kill_on_interrupt or not isinstance(error, KeyboardInterrupt):
-            _kill(process)
-        raise
-    return process.returncode
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End asv with its fork server and whatever they run."""
-    if hasattr(os, "killpg"):
+        self.child = launch.Child(
+            launch.python("-m", "asv", *words, "--config", "asv.conf.json"), cwd=self.folder / "asv", env=env, log=self.log
+        )
         try:
-            os.killpg(process.pid, signal.SIGTERM)
-            time.sleep(0.5)
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-    else:
-        process.kill()
-    process.wait()
+            return self.child.wait(tick)
+        finally:
+            self.child = None
+
+    def _failure(self, ending: launch.Ending) -> str:
+        tail = self.log.read_text("utf-8", errors="replace").split("\n$ asv ")[-1].strip().splitlines()[-12:]
+        return "\n".join([f"asv ended with {ending.cause} and saved no results. It printed last:", *tail])
 
 
 def cell_expression(benchmark: str, params: Sequence[str]) -> str:

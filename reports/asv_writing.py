@@ -53,6 +53,7 @@ def write(
     commit: str,
     version: str,
     results: Mapping[str, tuple[list[list[str]], Mapping[Params, Row]]],
+    missing: float | None = math.nan,
 ) -> None:
     """Write one result file.
 
@@ -61,10 +62,11 @@ def write(
         name: of the environment, which the file is named after.
         version: of the benchmarks.
         results: benchmark -> (the values of each parameter, the rows of those sets of parameters that have one).
+        missing: the result of those that have none: NaN means skipped, None failed.
     """
     written = {}
     for benchmark, (lists, rows) in results.items():
-        full = [rows.get(params, {"result": math.nan}) for params in itertools.product(*lists)]
+        full = [rows.get(params, {"result": missing}) for params in itertools.product(*lists)]
         columns: dict[str, Any] = {key: [row.get(key) for row in full] for key in COLUMNS}
         started = next((row["started_at"] for row in full if "started_at" in row), None)
         columns.update(params=lists, version=version, started_at=started)

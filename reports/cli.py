@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
+
+from bench import launch
 
 # A subcommand's module has ``add_arguments(parser)`` and ``main(args) -> exit status``.
 COMMANDS = {
@@ -26,7 +28,7 @@ COMMANDS = {
     "new": "write the file of a new implementation",
 }
 
-ERROR = 2
+ERROR, INTERRUPTED = 2, 130
 
 
 class UsageError(Exception):
@@ -34,20 +36,18 @@ class UsageError(Exception):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a subcommand; returns the exit status.
+    """Run a subcommand; returns the exit status: see docs/commands.md.
 
-    0: fine; 1: the answer is bad (something is wrong or slower); 2: the command could not do its work, or has an error
-    of its own, which Python would end with the status that means a bad answer; 130: stopped by Ctrl-C.
+    A status of the command's own for an error of its own: Python would end with the one that means a bad answer.
     """
-    if argv is None:
-        # A job that is cancelled must end what it started, and remove its temporary files, as after Ctrl-C.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        return _run(argv)
-    except Exception:
-        traceback.print_exc()
-        print("maxbench: ended by an error of its own, or of the installed packages", file=sys.stderr)
-        return ERROR
+    # Whatever ends the command ends what it has started, and removes its temporary files.
+    with launch.handled() if argv is None else contextlib.nullcontext():
+        try:
+            return _run(argv)
+        except Exception:
+            traceback.print_exc()
+            print("maxbench: ended by an error of its own, or of the installed packages", file=sys.stderr)
+            return ERROR
 
 
 def _run(argv: Sequence[str] | None) -> int:
@@ -71,9 +71,10 @@ def _run(argv: Sequence[str] | None) -> int:
     except UsageError as error:
         print(f"maxbench {args.command}: {error}", file=sys.stderr)
         return ERROR
-    except KeyboardInterrupt:
-        print(f"maxbench {args.command}: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        status = stop.status if isinstance(stop, launch.Stopped) else INTERRUPTED
+        print(f"maxbench {args.command}: stopped by {str(stop) or 'SIGINT'}", file=sys.stderr)
+        return status
     except BrokenPipeError:
         # The reader of our output has gone (`maxbench list | head`); Python would complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import impls
 from impls import kernels, registry
-from impls.agreement import Finding
 
+from .checks import Checked
 from .links import is_web
 
 # Labels of a project's links, the best first, as `_plain` writes them: packages capitalise them as they like.
@@ -42,29 +40,15 @@ def outline(entry: registry.Entry) -> dict[str, Any]:
     return found
 
 
-def describe(entry: registry.Entry, findings: Sequence[Finding]) -> dict[str, Any]:
+def describe(checked: Checked) -> dict[str, Any]:
     """An implementation for the side-car: what it declares, whether it runs here and if not, why."""
-    own = [f for f in findings if (f.operation, f.implementation) == (entry.operation, entry.name)]
-    found = outline(entry)
-    for finding in own:
-        if finding.status in ("unavailable", "wrong"):
-            where = f"{finding.case} {finding.dtype}: ".lstrip() if finding.case else ""
-            found.update(status=finding.status, reason=f"{where}{finding.detail}")
-            break
-    try:
-        implementation = entry.load() if found["status"] != "unavailable" else None
-    except impls.Unavailable as error:
-        found.update(status="unavailable", reason=str(error))
-        return found
-    if implementation is not None:
-        kernel = implementation.kernel
+    entry, about = checked.entry, checked.about
+    found = outline(entry) | {"status": checked.status, "reason": checked.reason}
+    if about:
+        path = about["path"]
         found.update(
-            device=kernel.backend.device,
-            threads=kernel.threads,
-            dtypes=list(kernel.dtypes),
-            doc=implementation.doc,
-            source=implementation.source,
-            file=_below_package(implementation.path, entry.target) if implementation.path else None,
+            {key: about[key] for key in ("device", "threads", "dtypes", "doc", "source")},
+            file=_below_package(Path(path), entry.target) if path else None,
         )
     return found
 

@@ -1,36 +1,35 @@
-"""Ctrl-C at points of our own choosing: between two of them nothing that was started or measured can be lost."""
+"""Signals that end a command, at points of our own choosing: what was measured before one is counted once."""
 
 from __future__ import annotations
 
 import signal
 import threading
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Any, Self
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from bench import launch
 
 
 class Interrupts:
-    """A context in which an interruption is remembered until `point` is called.
+    """A context in which a signal is remembered until `point` is called.
 
-    Python raises KeyboardInterrupt between any two of its instructions: one that comes after a process was started and
-    before its object was kept leaves that process running, and one that comes after a measurement and before it was
-    counted makes it count twice.
+    Python raises an exception of a signal between any two of its instructions: one that comes after a measurement and
+    before it was counted makes it count twice.
 
-    Only signals that would raise KeyboardInterrupt are held back, not those that are ignored or handled otherwise. Once
-    one has been raised the handlers are as before, so a second Ctrl-C acts at once. Where signals do not arrive
-    (threads other than the main one) this does nothing.
+    Only signals that would end the command are held back. Once one has been raised the handlers are as before, so a
+    second one acts at once. Where signals do not arrive (threads other than the main one) this does nothing.
     """
 
     def __init__(self) -> None:
-        self._held: list[signal.Signals] = []
-        self._came = False
+        self._before: dict[int, Any] = {}
+        self._pending: int | None = None
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in _SIGNALS:
-                if signal.getsignal(number) is signal.default_int_handler:
-                    self._held.append(number)
+            for number in launch.SIGNALS:
+                handler = signal.getsignal(number)
+                if handler in (launch.handle, signal.default_int_handler):
+                    self._before[number] = handler
                     signal.signal(number, self._remember)
         return self
 
@@ -42,19 +41,20 @@ class Interrupts:
         self._restore()
 
     def point(self) -> None:
-        """Raise what has come.
+        """Raise the pending signal, if any.
 
         Raises:
-            KeyboardInterrupt: the run is to be stopped.
+            launch.Stopped: the command is to end.
         """
-        if self._came:
+        if self._pending is not None:
+            number, self._pending = self._pending, None
             self._restore()
-            self._came = False
-            raise KeyboardInterrupt
+            raise launch.Stopped(number)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
-        self._came = True
+        self._pending = number
 
     def _restore(self) -> None:
-        while self._held:
-            signal.signal(self._held.pop(), signal.default_int_handler)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()

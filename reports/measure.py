@@ -5,18 +5,23 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import grid
-from impls import isolated, registry
-from impls.agreement import Finding
+import impls
+from bench import grid, launch
+from bench.base import INTERRUPTED
+from bench.crew import Crew
+from bench.hub import Message, Talk
+from impls import registry
 
-from . import environment, files, implementations, side_car
+from . import checks, environment, files, implementations, side_car
 from .asv_driver import Driver, cell_expression
 from .asv_results import read as read_results
+from .cells import Cells
 from .disturbance import Watch
 from .interrupts import Interrupts
 from .progress import Bar, Journal
@@ -66,7 +71,6 @@ class Plan:
         found = {
             grid.GRID: self.grid,
             grid.IMPLEMENTATIONS: ",".join(names),
-            grid.JOURNAL: str(self.folder / JOURNAL),
             grid.PRELOAD: "1",
             **environment.thread_variables(self.threads),
         }
@@ -98,6 +102,9 @@ class Measurement:
         self.side = resumed or self._begin()
         self.side["state"] = "running"
         self.rounds_done: int = self.side.setdefault("rounds", 0)
+        self.crew = Crew(self._hear)
+        self._most_bytes = launch.limit_bytes()
+        self._cells = Cells(plan.folder / JOURNAL, Path(impls.__file__).resolve().parent, self._tidy)
         source = self.side["source"]
         self.driver = Driver(
             plan.folder,
@@ -121,15 +128,16 @@ class Measurement:
         """Check agreement of every entry on the dtypes that will be measured, and note what each one is."""
         entries, done = self.plan.entries, 0
 
-        def tick(entry: registry.Entry, findings: list[Finding]) -> None:
+        def tick(checked: checks.Checked) -> None:
             nonlocal done
             done += 1
-            self.bar.show(f"checked {entry.operation}.{entry.name}", done, len(entries), None)
+            self.bar.show(f"checked {checked.entry.operation}.{checked.entry.name}", done, len(entries), None)
 
         self.bar.show("checking agreement", 0, len(entries), None)
-        findings = isolated.check_all(entries, self.plan.checked_dtypes(), done=tick)
+        found, pairs = checks.check_all(entries, self.plan.checked_dtypes(), done=tick, crew=self.crew)
+        findings = [*(finding for checked in found for finding in checked.findings), *pairs]
         files.write_json(self.plan.folder / AGREEMENT, [finding.as_dict() for finding in findings])
-        self.side["implementations"] = [implementations.describe(entry, findings) for entry in entries]
+        self.side["implementations"] = [implementations.describe(checked) for checked in found]
         self.save()
 
     def measure(self) -> None:
@@ -141,18 +149,22 @@ class Measurement:
         """
         names = [f"{i['operation']}.{i['name']}" for i in self.side["implementations"] if i["status"] == "available"]
         if not names:
-            self._finish("finished")
+            self.finish("finished")
             return
-        self.driver.variables = self.plan.variables(names)
+        self.driver.variables = {**self.plan.variables(names), **self.crew.variables}
         self.side["warnings"] += set_aside_unreadable(self.driver.results)
         self.driver.prepare(self.side["machine"])
+        state = "failed"
         try:
             with Interrupts() as interrupts:
                 self._take_rounds(self.driver.discover(self._selection(), interrupts.point), interrupts)
+            state = "finished"
         except KeyboardInterrupt:
-            self._finish("interrupted")
+            state = "interrupted"
             raise
-        self._finish("finished")
+        finally:
+            self.crew.close()
+            self.finish(state)
 
     def _take_rounds(self, benchmarks: dict[str, dict[str, Any]], interrupts: Interrupts) -> None:
         everything = list(_cells(benchmarks))
@@ -162,13 +174,49 @@ class Measurement:
             interrupts.point()
             cells = self._missing(everything) if self.rounds_done == 0 else timed
             ticker = _Ticker(self, cells, timed, interrupts)
-            if cells:  # none is missing where the first round was interrupted after its last one
-                self.driver.round(self._expressions(everything, cells), ticker)
+            try:
+                if cells:  # none is missing where the first round was interrupted after its last one
+                    self.driver.round(self._expressions(everything, cells), ticker)
+            except KeyboardInterrupt:
+                self._keep(benchmarks, everything)
+                raise
             one = ticker.one_round
             self.rounds_done = self.side["rounds"] = self.rounds_done + 1
             self.save()
 
-    def _finish(self, state: str) -> None:
+    def _keep(self, benchmarks: dict[str, dict[str, Any]], everything: list[tuple[str, ...]]) -> None:
+        """Save the timings of a first round that was interrupted, and note which cells it did not get to."""
+        rows: dict[str, dict[tuple[str, ...], Any]] = {}
+        for name, *params in everything:
+            row = self._cells.rows.get((name.rpartition(".")[0], tuple(params)))
+            if row is not None and re.search(_TIMED, name):
+                rows.setdefault(name, {})[tuple(params)] = row
+        self.driver.keep(benchmarks, rows)
+        if self.rounds_done == 0:
+            for name, *params in everything:
+                key = name.rpartition(".")[0], tuple(params)
+                if key not in self._cells.rows and key not in self._cells.bad:
+                    self._cells.note({"benchmark": key[0], "params": params, "status": "interrupted", "detail": INTERRUPTED,
+                                      "at": time.time()})  # fmt: skip
+
+    @property
+    def failures(self) -> dict[tuple[str, tuple[str, ...]], str]:
+        """The cells that were wrong or failed, and why."""
+        return self._cells.bad
+
+    def _hear(self, talk: Talk, message: Message) -> Message | None:
+        return self._cells.heard(talk, message)
+
+    def limit_memory(self) -> None:
+        """End the cells that hold too much."""
+        self._cells.limit(self._most_bytes)
+
+    def _tidy(self) -> None:
+        if self.driver.child is not None:
+            self.driver.child.end_orphans()
+
+    def finish(self, state: str) -> None:
+        """Note how the run ended."""
         self.side.update(state=state, finished=side_car.now())
         self.side["load_average"]["end"] = environment.load_average()
         self.side.setdefault("disturbance", []).append(self._watch.found())  # one of each time it was gone on with
@@ -221,6 +269,7 @@ class _Ticker:
 
     def __call__(self) -> None:
         self._interrupts.point()
+        self._run.limit_memory()
         done = self._journal.read()
         left = self._journal.seconds(self._cells[done:])
         rounds = self._run._rounds(self.one_round)

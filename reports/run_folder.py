@@ -36,20 +36,30 @@ def new(output: Path | None, prefix: str = "") -> Path:
 
 
 def conclude(
-    content: Content,
-    folder: Path,
-    implementations: Iterable[Mapping[str, Any]],
-    format: str,
-    wrong_means: str = "wrong",
-) -> int:
-    """Print the answer, where the report is and which implementations are wrong (`wrong_means` begins those lines).
+    content: Content, folder: Path, implementations: Iterable[Mapping[str, Any]], format: str,
+    failures: Mapping[tuple[str, tuple[str, ...]], str] | None = None, *, not_measured: bool = False,
+) -> int:  # fmt: skip
+    """Print the answer, where the report is, and last which implementations are wrong or failed.
+
+    Args:
+        failures: the cells that failed while they were measured, (benchmark, parameters), and why.
+        not_measured: whether those that are wrong were left out.
 
     Returns:
-        The exit status: 1 if any is wrong.
+        The exit status: 1 if any is wrong or failed.
     """
     terminal.show(content, format)
     print(f"\nReport: {folder / report.PAGE}", file=sys.stderr)
-    wrong = [one for one in implementations if one["status"] == "wrong"]
-    for one in wrong:
-        print(f"{wrong_means}: {one['operation']}.{one['name']}: {one['reason']}", file=sys.stderr)
-    return 1 if wrong else 0
+    bad = [one for one in implementations if one["status"] in ("wrong", "failed")]
+    for one in bad:
+        but = ", so not measured" if not_measured else ""
+        print(f"{one['status']}{but}: {one['operation']}.{one['name']}: {one['reason']}", file=sys.stderr)
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for (benchmark, params), reason in (failures or {}).items():
+        operation, _, kind = benchmark.partition(".")
+        name = params[0].strip("'\"") if params else ""
+        by_reason.setdefault((f"{operation}.{name}", reason), []).append(f"{kind}({', '.join(params[1:])})")
+    for (who, reason), cells in by_reason.items():
+        more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
+        print(f"failed while it was measured: {who} {cells[0]}{more}: {reason}", file=sys.stderr)
+    return 1 if bad or by_reason else 0

@@ -29,6 +29,11 @@ def select(patterns: Iterable[str] | None, operation: str | None = None) -> tupl
     return tuple(entry for entry in entries if any(_matches(entry, pattern) for pattern in chosen))
 
 
+def named(entry: registry.Entry, patterns: Iterable[str] | None) -> bool:
+    """Whether a pattern is an implementation's very name, and not one that it merely matches."""
+    return any(pattern in (entry.name, f"{entry.operation}.{entry.name}") for pattern in patterns or ())
+
+
 def _matches(entry: registry.Entry, pattern: str) -> bool:
     full = f"{entry.operation}.{entry.name}"
     if not set(pattern) & set("*?["):

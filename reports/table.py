@@ -212,6 +212,8 @@ def _shape(row: dict[str, Any], notes: Sequence[dict[str, Any]]) -> tuple[int, i
 def _status(measurement: Measurement, notes: Sequence[dict[str, Any]]) -> tuple[str, str]:
     """The status and its reason, from asv's null or NaN and from what the processes noted."""
     for note in notes:  # one wrong process is enough: a wrong implementation is not ranked
+        if note.get("status") == "wrong":
+            return "wrong", str(note.get("detail", ""))
         if note.get("status") == "failed" and str(note.get("detail", "")).startswith(_WRONG):
             return "wrong", str(note["detail"]).removeprefix(_WRONG)
     if measurement.status == "ok":  # timed although it differs from the contract: as its author has declared

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .argmax import ARGMAX
 from .cases import KERNEL_CASES, Case
 from .dtypes import DTYPES, FLOATS, INTEGERS, OPTIONAL, WIDER
-from .operation import Mismatch, Operation
+from .operation import Mismatch, Operation, size_declared
 from .softmax import SOFTMAX
 
 OPERATIONS = {operation.name: operation for operation in (SOFTMAX, ARGMAX)}
@@ -23,4 +23,5 @@ __all__ = [
     "Case",
     "Mismatch",
     "Operation",
+    "size_declared",
 ]

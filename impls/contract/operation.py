@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+
+from .dtypes import is_float
 
 # Elements that an oracle takes at a time: 32 MiB as float64, so that checking the result for a
 # 1 GB array needs little memory beyond the array itself.
@@ -14,15 +18,41 @@ BLOCK = 1 << 22
 Slices = tuple[slice, slice]
 
 
+# A quiet NaN of each width that no arithmetic makes: an element that still holds it was not written.
+_POISON = {2: 0x7FD5, 4: 0x7FC5A5A5, 8: 0x7FF85A5A5A5A5A5A}
+UNWRITTEN = "nothing written"
+
+
+def poison(out: np.ndarray) -> None:
+    """Fill an output with values that no correct result holds: a NaN of a pattern of its own, or -1 for an index.
+
+    A kernel that reads what `out` held before it computes gives NaN then, as it would with `numpy.empty`.
+    """
+    if is_float(out.dtype):
+        out.view(f"u{out.dtype.itemsize}").fill(_POISON[out.dtype.itemsize])
+    else:
+        out.fill(-1)
+
+
+def poisoned(result: np.ndarray) -> np.ndarray:
+    """Where a result still holds what `poison` filled it with."""
+    if is_float(result.dtype):
+        left: np.ndarray = np.ascontiguousarray(result).view(f"u{result.itemsize}") == _POISON[result.itemsize]
+        return left
+    left = result == -1
+    return left
+
+
 @dataclass(frozen=True)
 class Mismatch:
-    """The first position at which a result is wrong.
+    """The worst of the positions at which a result is wrong: nothing written there, then a NaN, then the largest error.
 
     Attributes:
-        position: index into the result.
+        position: index into the result; empty where it has another shape or dtype.
         expected, got: the values there, as text that tells -0.0, nan and every digit apart.
         error: size of the error, with its unit (ulp, or positions for an index).
         count: how many elements of the result are wrong.
+        size: the same error as a number; infinite where it has no size, as of a NaN.
     """
 
     position: tuple[int, ...]
@@ -30,6 +60,7 @@ class Mismatch:
     got: str
     error: str
     count: int
+    size: float = math.inf
 
     def __str__(self) -> str:
         more = f", {self.count} wrong in all" if self.count > 1 else ""
@@ -45,8 +76,9 @@ class Operation:
         signature: how users call it.
         definition: one sentence.
         dtypes: names of the dtypes of x that a kernel may be given.
-        allocate: x -> an `out` for it, filled with values that no correct result holds.
-        compare: (x, result) -> the first `Mismatch` against the oracle, or None.
+        allocate: x -> an `out` for it, poisoned.
+        compare: (x, result) -> the worst `Mismatch` against the oracle, or None.
+        bounds: x -> the smallest and the largest result that is right, elementwise (NaN: a NaN is right).
         least_bytes: (outer, n, inner, itemsize) -> the fewest bytes of main-memory traffic that
             any implementation must cause: bandwidths are computed from it.
     """
@@ -57,19 +89,84 @@ class Operation:
     dtypes: tuple[str, ...]
     allocate: Callable[[np.ndarray], np.ndarray]
     compare: Callable[[np.ndarray, np.ndarray], Mismatch | None]
+    bounds: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
     least_bytes: Callable[[int, int, int, int], int]
 
     def verify(self, x: np.ndarray, result: np.ndarray) -> Mismatch | None:
-        """The first `Mismatch` of result for x, shape and dtype included, or None if it is right."""
+        """The worst `Mismatch` of result for x, shape and dtype included, or None if it is right."""
+        return self.form(x, getattr(result, "shape", None), getattr(result, "dtype", None)) or self.compare(x, result)
+
+    def form(self, x: np.ndarray, shape: tuple[int, ...] | None, dtype: np.dtype | None) -> Mismatch | None:
+        """The `Mismatch` of a result of another shape or dtype than x asks for."""
         like = self.allocate(x[:0])
-        shape = (x.shape[0], *like.shape[1:])
         for what, expected, got in (
-            ("shape", shape, getattr(result, "shape", None)),
-            ("dtype", like.dtype, getattr(result, "dtype", None)),
+            ("shape", (x.shape[0], *like.shape[1:]), shape),
+            ("dtype", like.dtype, dtype),
         ):
             if expected != got:
                 return Mismatch((), f"{what} {expected}", f"{what} {got}", "not comparable", 1)
-        return self.compare(x, result)
+        return None
+
+
+_SIZE = re.compile(r"\bup to ([\d,]+(?:\.\d+)?) ulp\b")
+
+
+def size_declared(reason: str) -> float | None:
+    """The largest error in ulp that a declared difference allows, of ``up to N ulp`` in its reason; None without."""
+    found = _SIZE.search(reason)
+    return float(found[1].replace(",", "")) if found else None
+
+
+def within(low: np.ndarray, high: np.ndarray, result: np.ndarray) -> bool:
+    """Whether every element of a result lies within the `bounds` of an operation."""
+    with np.errstate(invalid="ignore"):
+        right = (low <= result) & (result <= high)
+    if right.all():
+        return True
+    rest = ~right
+    got = result[rest]
+    return bool(np.isnan(low[rest]).all() and np.isnan(got).all() and not poisoned(got).any())
+
+
+Described = tuple[tuple[int, ...], str, str, str]  # position, expected, got, error
+
+
+class Worst:
+    """Gathers the wrong elements of a result, block by block, and keeps the worst."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._worst = (-1, -1.0)  # kind and size
+        self._described: Described | None = None
+
+    def add(
+        self, wrong: np.ndarray, kind: np.ndarray, size: np.ndarray, describe: Callable[[tuple[int, ...]], Described]
+    ) -> None:
+        """Take the wrong elements of a block.
+
+        Args:
+            wrong: where the block is wrong.
+            kind: of each element, 2 nothing written, 1 an error without a size, 0 one with a size.
+            size: of each element's error.
+            describe: index into the block -> position in the result, expected, got and error.
+        """
+        if not wrong.any():
+            return
+        self._count += int(wrong.sum())
+        places = np.flatnonzero(wrong)
+        kinds = kind.reshape(-1)[places]
+        worst = places[kinds == kinds.max()]
+        at = tuple(map(int, np.unravel_index(worst[np.argmax(size.reshape(-1)[worst])], wrong.shape)))
+        found = int(kinds.max()), float(size[at])
+        if found > self._worst:
+            self._worst, self._described = found, describe(at)
+
+    def mismatch(self) -> Mismatch | None:
+        """What was gathered; None where nothing was wrong."""
+        if self._described is None:
+            return None
+        kind, size = self._worst
+        return Mismatch(*self._described, self._count, math.inf if kind else size)
 
 
 def blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, list[slice]]]:

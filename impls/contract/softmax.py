@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
+
 import numpy as np
 
 from ..backends import aligned_empty
 from .dtypes import FLOATS, OPTIONAL, WIDER, finfo, named
-from .operation import Mismatch, Operation, blocks
+from .operation import UNWRITTEN, Described, Mismatch, Operation, Worst, blocks, poison, poisoned
 
 # Error allowed in units of eps(dtype), relative to the expected probability p:
 #   |got - p| <= eps * (ROUNDINGS + |x - max|) * p + floor(dtype).
@@ -31,61 +34,95 @@ def floor(dtype: np.dtype) -> float:
 
 
 def allocate(x: np.ndarray) -> np.ndarray:
-    """An output for x that holds -1 everywhere: no probability, and no NaN that might be right."""
+    """A poisoned output for x: see `operation.poison`."""
     out = aligned_empty(x.shape, x.dtype)
-    out.fill(-1)
+    poison(out)
     return out
 
 
+Block = tuple[slice, slice, np.ndarray, np.ndarray]  # of outer, of n; expected values, and distances to the maximum
+
+
+def _expected(x: np.ndarray) -> Iterator[Block]:
+    """The definition computed in float64, block by block."""
+    for rows, cuts in blocks(x.shape):
+        top = x[rows].max(axis=1, keepdims=True).astype(np.float64)
+        total = np.zeros_like(top)
+        for cut in cuts:
+            terms = np.exp(x[rows, cut].astype(np.float64) - top)
+            # The leading parts are multiples of eps * scale and add to less than scale, so that their sum is exact
+            # in any order; the rest is so small that the rounding of its sum does not count. Rump, Ogita and Oishi,
+            # "Accurate floating-point summation part I", SIAM Journal on Scientific Computing 31(1), 2008.
+            scale = np.ldexp(1.0, np.frexp(terms.sum(axis=1, keepdims=True))[1] + 1)
+            leading = (terms + scale) - scale
+            total += leading.sum(axis=1, keepdims=True) + (terms - leading).sum(axis=1, keepdims=True)
+        for cut in cuts:
+            distance = x[rows, cut].astype(np.float64) - top
+            yield rows, cut, np.exp(distance) / total, distance
+
+
 def compare(x: np.ndarray, result: np.ndarray) -> Mismatch | None:
-    """Compare result with the definition computed in float64, block by block."""
-    count = 0
-    first: tuple[tuple[int, ...], str, str, str] | None = None
+    """Compare result with the definition."""
+    worst = Worst()
     with np.errstate(all="ignore"):
-        for rows, cuts in blocks(x.shape):
-            top = x[rows].max(axis=1, keepdims=True).astype(np.float64)
-            total = np.zeros_like(top)
-            for cut in cuts:
-                terms = np.exp(x[rows, cut].astype(np.float64) - top)
-                # The leading parts are multiples of eps * scale and add to less than scale, so that their sum is exact
-                # in any order; the rest is so small that the rounding of its sum does not count. Rump, Ogita and Oishi,
-                # "Accurate floating-point summation part I", SIAM Journal on Scientific Computing 31(1), 2008.
-                scale = np.ldexp(1.0, np.frexp(terms.sum(axis=1, keepdims=True))[1] + 1)
-                leading = (terms + scale) - scale
-                total += leading.sum(axis=1, keepdims=True) + (terms - leading).sum(axis=1, keepdims=True)
-            for cut in cuts:
-                distance = x[rows, cut].astype(np.float64) - top
-                expected = np.exp(distance) / total
-                got = result[rows, cut].astype(np.float64)
-                wrong = ~_agrees(got, expected, distance, x.dtype)
-                found = int(wrong.sum())
-                if found and first is None:
-                    first = _describe(wrong, got, expected, (rows.start, cut.start), x.dtype)
-                count += found
-    return None if first is None else Mismatch(*first, count)
+        for rows, cut, expected, distance in _expected(x):
+            given = result[rows, cut]
+            got, unwritten = given.astype(np.float64), poisoned(given)
+            wrong = ~_agrees(got, expected, distance, x.dtype) | unwritten
+            if wrong.any():
+                size = ulp_error(got, expected, x.dtype)
+                kind = np.where(unwritten, 2, ~np.isfinite(size) * 1)
+                start = rows.start, cut.start, 0
+                worst.add(wrong, kind, np.nan_to_num(size), functools.partial(_describe, expected, got, kind, size, start))
+    return worst.mismatch()
 
 
-def _agrees(got: np.ndarray, expected: np.ndarray, distance: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Elementwise: within tolerance, in [0, 1], exactly 0 for -inf, NaN exactly where expected."""
+def _describe(
+    expected: np.ndarray, got: np.ndarray, kind: np.ndarray, size: np.ndarray, start: tuple[int, ...], at: tuple[int, ...]
+) -> Described:
+    """What a `Mismatch` states of one element of a block that begins at `start`."""
+    position = tuple(a + b for a, b in zip(start, at, strict=True))
+    text = UNWRITTEN if kind[at] == 2 else repr(float(got[at]))
+    return position, repr(float(expected[at])), text, f"{size[at]:.3g} ulp"
+
+
+def bounds(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The smallest and the largest probability that `compare` accepts, elementwise.
+
+    Of x's dtype where that is float32 or float64, else of float64.
+    """
+    dtype = x.dtype if x.dtype in (np.float32, np.float64) else np.dtype(np.float64)
+    low, high = np.empty(x.shape, dtype), np.empty(x.shape, dtype)
+    with np.errstate(all="ignore"):
+        for rows, cut, expected, distance in _expected(x):
+            allowed = np.where(distance == -np.inf, 0.0, _tolerance(expected, distance, x.dtype))
+            for out, limit, inwards in (
+                (low, np.maximum(expected - allowed, 0.0), np.inf),
+                (high, np.minimum(expected + allowed, 1.0), -np.inf),
+            ):
+                rounded = limit.astype(dtype)
+                outside = (rounded < limit) if inwards > 0 else (rounded > limit)
+                out[rows, cut] = np.where(outside, np.nextafter(rounded, dtype.type(inwards)), rounded)
+    return low, high
+
+
+def _tolerance(expected: np.ndarray, distance: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """The absolute error allowed."""
     wider = named(WIDER.get(dtype.name, dtype.name))
     last = 0.0 if wider == dtype else spacing(expected, dtype) / 2
     # A distance that overflowed to -inf has expected == 0 and must not make the tolerance NaN.
     relative = float(finfo(wider).eps) * (ROUNDINGS + np.minimum(np.abs(distance), 1e4))
-    near = np.abs(got - expected) <= relative * expected + last + floor(dtype)
+    allowed: np.ndarray = relative * expected + last + floor(dtype)
+    return allowed
+
+
+def _agrees(got: np.ndarray, expected: np.ndarray, distance: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Elementwise: within tolerance, in [0, 1], exactly 0 for -inf, NaN exactly where expected."""
+    near = np.abs(got - expected) <= _tolerance(expected, distance, dtype)
     exact_zero = (distance != -np.inf) | (got == 0)
     in_range = (got >= 0) & (got <= 1)
     agrees: np.ndarray = np.where(np.isnan(expected), np.isnan(got), near & exact_zero & in_range)
     return agrees
-
-
-def _describe(
-    wrong: np.ndarray, got: np.ndarray, expected: np.ndarray, start: tuple[int, int], dtype: np.dtype
-) -> tuple[tuple[int, ...], str, str, str]:
-    """What a `Mismatch` states of the first wrong element."""
-    at = np.unravel_index(int(np.flatnonzero(wrong)[0]), wrong.shape)
-    position = (start[0] + int(at[0]), start[1] + int(at[1]), int(at[2]))
-    error = f"{ulp_error(got[at], expected[at], dtype):.3g} ulp"
-    return position, repr(float(expected[at])), repr(float(got[at])), error
 
 
 def ulp_error(got: np.ndarray, expected: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -118,5 +155,6 @@ SOFTMAX = Operation(
     dtypes=(*FLOATS, *OPTIONAL),
     allocate=allocate,
     compare=compare,
+    bounds=bounds,
     least_bytes=least_bytes,
 )

@@ -27,6 +27,10 @@ class _Cupy:
         result: np.ndarray = cupy.asnumpy(array)
         return result
 
+    def fill(self, array: Any, values: np.ndarray) -> Any:
+        array.set(values)
+        return array
+
     def synchronize(self) -> None:
         cupy.cuda.runtime.deviceSynchronize()
 

@@ -38,6 +38,10 @@ class _Onnx:
     def get(self, array: Tensor) -> np.ndarray:
         return array.array
 
+    def fill(self, array: Tensor, values: np.ndarray) -> Tensor:
+        array.array[...] = values
+        return array
+
     def synchronize(self) -> None:
         return None
 

@@ -25,6 +25,9 @@ class _Torch:
         result: np.ndarray = array.numpy()
         return result
 
+    def fill(self, array: Any, values: np.ndarray) -> Any:
+        return array.copy_(torch.from_numpy(values))
+
     def synchronize(self) -> None:
         return None
 

@@ -26,6 +26,9 @@ class _TorchCuda:
         result: np.ndarray = array.cpu().numpy()
         return result
 
+    def fill(self, array: Any, values: np.ndarray) -> Any:
+        return array.copy_(torch.from_numpy(values))
+
     def synchronize(self) -> None:
         torch.cuda.synchronize()
 

@@ -11,15 +11,16 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from impls import contract, isolated
+from impls import contract
 from impls.agreement import Finding, Status
 
+from .. import checks
 from ..progress import Bar
-from ..selection import select
+from ..selection import named, select
 from ..terminal import console
 from ..text import plural
 
-_COUNTED: tuple[Status, ...] = ("agrees", "differs", "wrong", "not supported")
+_COUNTED: tuple[Status, ...] = ("agrees", "differs", "wrong", "failed", "not supported")
 _SHOWN = 20
 
 
@@ -38,9 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """0: nothing is wrong; 1: something is.
+    """0: nothing is wrong; 1: something is, crashes, or does not load although nothing that it needs is missing.
 
-    A difference that its author has declared is none, and neither is one that did not occur: that may be due to the
+    One that was named must load. A difference that its author has declared is none, and neither is one that did not occur: that may be due to the
     library's version or to the processor.
     """
     if args.simulate_cuda:
@@ -49,30 +50,34 @@ def main(args: argparse.Namespace) -> int:
     done = 0
     with Bar() as bar:
 
-        def tick(entry: object, findings: list[Finding]) -> None:
+        def tick(checked: checks.Checked) -> None:
             nonlocal done
             done += 1
             bar.show("checking agreement", done, len(entries), None)
 
         bar.show("checking agreement", 0, len(entries), None)
-        findings = isolated.check_all(entries, args.dtype, jobs=args.jobs, done=tick)
+        found, pairs = checks.check_all(entries, args.dtype, jobs=args.jobs, done=tick)
+    findings = [*(finding for checked in found for finding in checked.findings), *pairs]
     if args.format == "json":
         json.dump([finding.as_dict() for finding in findings], sys.stdout, indent=1)
         print()
     else:
         _print(findings)
-    return int(any(finding.status == "wrong" for finding in findings))
+    absent = [c.entry for c in found if c.status == "unavailable" and named(c.entry, args.pattern)]
+    for entry in absent:
+        print(f"{entry.operation}.{entry.name} was named and is unavailable", file=sys.stderr)
+    return int(bool(absent) or any(finding.status in ("wrong", "failed") for finding in findings))
 
 
 def _print(findings: Sequence[Finding]) -> None:
     out = console(sys.stdout)
     rows: dict[tuple[str, str], list[Finding]] = {}
-    bad = {f.implementation for f in findings if f.operation == "pair" and f.status == "wrong"}
+    unequal = {f.implementation for f in findings if f.operation == "pair" and f.status == "wrong"}
     pairs = {f.implementation for f in findings if f.operation == "pair"}
     for finding in findings:
         name = finding.implementation
-        if finding.operation == "pair" and name not in bad:
-            name = f"{len(pairs - bad)} pairs of a softmax and an argmax"
+        if finding.operation == "pair" and name not in unequal:
+            name = f"{len(pairs - unequal)} pairs of a softmax and an argmax"
         rows.setdefault((finding.operation, name), []).append(finding)
     table = Table("operation", "implementation")
     for status in _COUNTED:
@@ -84,7 +89,9 @@ def _print(findings: Sequence[Finding]) -> None:
             *("-" if counts["unavailable"] else str(counts[status]) for status in _COUNTED),
         )
     out.print(table)
-    lines = list(dict.fromkeys(_line(f) for f in findings if f.status not in ("agrees", "differs")))
+    order = ("failed", "wrong", "stale", "unavailable", "not supported")  # what a reader must act on comes first
+    bad = sorted((f for f in findings if f.status in order), key=lambda f: order.index(f.status))
+    lines = list(dict.fromkeys(map(_line, bad)))
     lines += _differences(findings)
     for line in lines[:_SHOWN]:
         print(line)
@@ -106,5 +113,5 @@ def _differences(findings: Sequence[Finding]) -> list[str]:
 
 def _line(finding: Finding) -> str:
     """A finding in one line; reasons that hold for every case are worded without one, to be said once."""
-    where = f" {finding.case} {finding.dtype}" if finding.status == "wrong" and finding.case else ""
+    where = f" {finding.case} {finding.dtype}" if finding.status in ("wrong", "failed") and finding.case else ""
     return f"{finding.status}: {finding.operation}.{finding.implementation}{where}: {finding.detail}"

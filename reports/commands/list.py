@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import impls
-from impls import contract, registry, threads
-from impls.backends import HOST
+from impls import contract, registry
 
+from .. import checks
 from ..grids import Grid, Item
 from ..selection import select
 from ..terminal import FORMATS, show_grid
@@ -27,7 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """0, whatever is available."""
-    rows = [_row(entry) for entry in select(args.pattern, args.operation)]
+    entries = select(args.pattern, args.operation)
+    defaults = [e for e in impls.catalogue() if e.in_tree and e.name in registry.DEFAULTS]
+    found = checks.describe_all(list(dict.fromkeys([*entries, *defaults])))
+    rows = [_row(checked, found) for checked in found if checked.entry in entries]
     if args.format == "json":
         json.dump(rows, sys.stdout, indent=1)
         print()
@@ -42,7 +47,8 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _row(entry: impls.Entry) -> dict[str, Any]:
+def _row(checked: checks.Checked, found: Sequence[checks.Checked]) -> dict[str, Any]:
+    entry, about = checked.entry, checked.about
     row: dict[str, Any] = {
         "operation": entry.operation,
         "implementation": entry.name,
@@ -52,20 +58,18 @@ def _row(entry: impls.Entry) -> dict[str, Any]:
         "dtypes": None,
         "origin": entry.origin,
         "default": False,
-        "status": "available",
-        "reason": "",
+        "status": checked.status,
+        "reason": checked.reason,
     }
-    try:
-        kernel = entry.load().kernel
-    except impls.Unavailable as error:
-        row.update(status="unavailable", reason=error.reason)
+    if not about:
         return row
-    row.update(device=kernel.backend.device, threads=kernel.threads, dtypes=list(kernel.dtypes))
-    if kernel.threads == "many" and kernel.backend is HOST and kernel.run.__module__.startswith("impls."):
-        row["layer"] = threads.layer()  # of this package's host implementations only Numba's use several threads
-    available, reasons = registry.candidates(entry.operation)
-    if entry.name in [implementation.name for implementation in available[:1]]:
-        instead = [f"{name} is unavailable: {reason}" for name, reason in reasons.items()]
+    row.update({key: about[key] for key in ("device", "threads", "dtypes", "layer")})
+    # The first that is available is the default, as `impls.registry.default` chooses.
+    choice = [c for name in registry.DEFAULTS for c in found
+              if c.entry.in_tree and (c.entry.operation, c.entry.name) == (entry.operation, name)]  # fmt: skip
+    if next((c.entry for c in choice if c.status == "available"), None) == entry:
+        absent = itertools.takewhile(lambda c: c.entry != entry, choice)
+        instead = [f"{c.entry.name} is unavailable: {c.reason}" for c in absent]
         row.update(default=True, reason="; ".join(["the default", *instead]))
     return row
 

@@ -7,17 +7,19 @@ import json
 import os
 import shlex
 import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench import workloads
+from bench import launch, workloads
 from impls import contract, layout
 
 from .. import environment, files, report, run_folder, terminal
 from ..asv_driver import AsvFailed
-from ..cli import UsageError
+from ..cli import INTERRUPTED, UsageError
 from ..content import gather
 from ..measure import Measurement, Plan
 from ..progress import Bar
@@ -56,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Check, measure, report. 0: measured; 1: something is wrong; 130: interrupted."""
+    """Check, measure, report. 0: measured; 1: something is wrong or failed."""
     if args.resume is not None:
         args, resumed = _resume(args)
     else:
@@ -70,24 +72,40 @@ def main(args: argparse.Namespace) -> int:
             measurement.save()
             if not measurement.side["implementations"]:
                 measurement.check()
+            if alone := _nothing_to_compare(measurement.side["implementations"]):
+                measurement.finish("finished")
+                bar.__exit__(None, None, None)
+                print(alone, file=sys.stderr)
+                return 1
             measurement.measure()
         except AsvFailed as error:
             raise UsageError(str(error)) from None
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             bar.__exit__(None, None, None)
-            return _interrupted(plan, args)
+            return _interrupted(plan, args, stop.status if isinstance(stop, launch.Stopped) else INTERRUPTED)
         bar.show("writing the report", 0, 1, None)
         content = gather([plan.folder], args.baseline)
         report.write_content(content, plan.folder)
     return run_folder.conclude(
-        content, plan.folder, measurement.side["implementations"], args.format, "wrong, so not measured"
-    )
+        content, plan.folder, measurement.side["implementations"], args.format, measurement.failures,
+        not_measured=True,
+    )  # fmt: skip
 
 
-def _interrupted(plan: Plan, args: argparse.Namespace) -> int:
+def _nothing_to_compare(implementations: Sequence[Mapping[str, Any]]) -> str:
+    """What to say where wrong or failed implementations leave at most one of each operation; else nothing."""
+    bad = [one for one in implementations if one["status"] in ("wrong", "failed")]
+    left = Counter(one["operation"] for one in implementations if one["status"] == "available")
+    if not bad or any(left[operation] > 1 for operation in left):
+        return ""
+    lines = [f"{one['status']}: {one['operation']}.{one['name']}: {one['reason']}" for one in bad]
+    return "\n".join([*lines, "Nothing is left to compare, so nothing was measured."])
+
+
+def _interrupted(plan: Plan, args: argparse.Namespace, status: int) -> int:
     if not (plan.folder / SIDE_CAR).exists():
         print("Interrupted before anything was measured.", file=sys.stderr)
-        return 130
+        return status
     side = json.loads((plan.folder / SIDE_CAR).read_text("utf-8"))
     side["state"] = "interrupted"
     files.write_json(plan.folder / SIDE_CAR, side)
@@ -96,7 +114,7 @@ def _interrupted(plan: Plan, args: argparse.Namespace) -> int:
         page = report.write([plan.folder], plan.folder, args.baseline)
         print(f"Report so far: {page}", file=sys.stderr)
     print(f"Go on with: maxbench run --resume {shlex.quote(str(plan.folder))}", file=sys.stderr)
-    return 130
+    return status
 
 
 def _plan(args: argparse.Namespace) -> Plan:

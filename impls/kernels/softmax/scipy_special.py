@@ -21,7 +21,8 @@ SUMS = "over an axis that is not the last NumPy adds in order: the error of the 
         **dict.fromkeys(("1,048,576 nearly equal columns/float16", "inner axis: */float16", "timed/float16"), ROUNDS),
         "sums that round badly: 1 x 1048576/float16": ROUNDS,
         **dict.fromkeys(("inner axis: sums*/float32", "inner axis: sums*/float64"), SUMS),
-        **dict.fromkeys(("timed/float32", "timed/float64"), SUMS),
+        "timed/float16": f"{ROUNDS}: up to 1 ulp",
+        **dict.fromkeys(("timed/float32", "timed/float64"), f"{SUMS}: up to 1 ulp"),
     },
 )
 def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:

@@ -1,0 +1,100 @@
+"""Inputs by description: what two processes need to have the same array without sending it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from impls import contract, layout
+from impls.agreement import as_rows, out_input
+from impls.contract import layouts
+from impls.contract.dtypes import is_float, named
+
+from . import workloads
+
+_BLOCK = (1 << 16) + 1  # elements that `another` array repeats; odd, so that rows of a power of two differ
+
+
+@dataclass(frozen=True)
+class Input:
+    """x of shape (outer, n, inner), described.
+
+    Attributes:
+        kind: ``scores`` (seeded, in the order `name`), ``another`` (other values of the same shape and dtype),
+            ``case`` or ``layout`` (of the contract, by `name`), ``out`` (what the contract's layouts of out are for)
+            or ``array`` (the user's own, in the file `name`).
+        dtype: of x, by name.
+        shape: of scores and of another array.
+        key, axis: of the user's array and of ``out``.
+    """
+
+    kind: str
+    dtype: str
+    shape: tuple[int, ...] = ()
+    name: str = ""
+    key: str | None = None
+    axis: int | None = None
+
+    def array(self) -> np.ndarray:
+        """x: C-contiguous, aligned, native byte order; the same numbers in every process.
+
+        Raises:
+            ValueError: nothing goes by this description.
+        """
+        if self.kind == "scores":
+            return workloads.scores(self.shape, self.dtype, self.name or "random")
+        if self.kind == "another":
+            return _another(self.shape, named(self.dtype))
+        if self.kind == "array":
+            return own_array(self.name, self.key, self.axis, self.dtype)
+        if self.kind == "case":
+            case = next((case for case in contract.KERNEL_CASES if case.name == self.name), None)
+            if case is not None:
+                return case.array(self.dtype)
+        if self.kind == "layout":
+            found = next((one for one in layouts.LAYOUTS if one.name == self.name), None)
+            if found is not None:
+                return as_rows(found.array(self.dtype), found.axis)
+        if self.kind == "out":
+            return as_rows(out_input(self.dtype), self.axis)
+        raise ValueError(f"no input is described by {self}")
+
+    def other(self) -> Input:
+        """Other values of the same shape and dtype."""
+        shape = self.shape or self.array().shape
+        return Input("another", self.dtype, shape)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def from_dict(described: Any) -> Input:
+    """The input that `Input.as_dict` described.
+
+    Raises:
+        TypeError, ValueError: it describes none.
+    """
+    return Input(**{**described, "shape": tuple(int(n) for n in described.get("shape", ()))})
+
+
+def _another(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    block = np.random.default_rng(20260102).standard_normal(_BLOCK, np.float32)
+    if is_float(dtype):
+        values = (block * 3).astype(dtype)
+    elif dtype.kind == "b":
+        values = block > 0
+    else:
+        info = np.iinfo(dtype)
+        values = np.random.default_rng(20260102).integers(info.min, info.max, _BLOCK, dtype, endpoint=True)
+    return np.resize(values, math.prod(shape)).reshape(shape)  # type: ignore[arg-type]
+
+
+def own_array(path: str, key: str | None, axis: int | None, dtype: str) -> np.ndarray:
+    """The user's array, folded around its axis, in a dtype; as `workloads.read_array` raises."""
+    a = workloads.read_array(path, key)
+    folded = layout.fold(a, axis, order_matters=True)
+    return folded.apply(a).astype(named(dtype), copy=False)

@@ -1,0 +1,198 @@
+"""The judge: what correct means for everything that is timed or checked, decided from the bytes of a result.
+
+It runs in a process that imports no foreign code. Results come block by block from the process that computed them; the
+judge has x from its description and says which rows it wants only after they were computed.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+import numpy as np
+
+from impls import contract
+from impls.contract.operation import Mismatch, within
+from impls.registry import TIMED
+
+from .inputs import Input
+
+Status = Literal["agrees", "differs", "wrong"]
+WHOLE = 1 << 22  # elements up to which all of a result is looked at
+PARTS = 3  # of a larger one: its first and last rows, and rows between them that are drawn anew each time
+KEPT_BYTES = 1 << 29  # of inputs and bounds
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the judge says of a result.
+
+    Attributes:
+        status: agrees; differs, as its author has declared; or wrong.
+        detail: the mismatch, or what else is wrong; empty where it agrees.
+        declared: where it differs, what its author has declared.
+        pattern: and the pattern of that declaration.
+    """
+
+    status: Status
+    detail: str = ""
+    declared: str = ""
+    pattern: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """For JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a process says of a result that it has, before it hands it over.
+
+    Attributes:
+        operation: softmax or argmax.
+        input: what it is the result for.
+        case: the name that declared differences go by: of a case of the contract, or TIMED.
+        shape, dtype: of the result.
+        checksum: `checksum` of x after the call; None where the input cannot be had back.
+        problem: what else the process saw, in words: memory written beside out, for example.
+    """
+
+    operation: str
+    input: Input
+    case: str
+    shape: tuple[int, ...]
+    dtype: str
+    checksum: int | None = None
+    problem: str = ""
+
+
+Fetch = Callable[[list[tuple[int, int]]], np.ndarray]
+"""Asks for ranges of rows of a result: the rows, one range after the other."""
+
+
+class Judge:
+    """Judges results; keeps inputs and what is right for them, so that a second result costs little."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._random = random.Random(seed)  # noqa: S311
+        self._kept: OrderedDict[Any, tuple[np.ndarray, ...]] = OrderedDict()
+        self._checksums: dict[Input, int] = {}
+        self._lock = threading.Lock()
+
+    def judge(self, claim: Claim, fetch: Fetch, differs: Mapping[str, str]) -> Verdict:
+        """The verdict on a result.
+
+        Args:
+            fetch: gives the rows that are asked for.
+            differs: the differences that the implementation's author has declared.
+        """
+        operation = contract.OPERATIONS[claim.operation]
+        x = self._x(claim.input)
+        if form := operation.form(x, claim.shape, _dtype(claim.dtype)):
+            return Verdict("wrong", str(form))
+        if claim.problem:
+            return Verdict("wrong", claim.problem)
+        if claim.checksum is not None and claim.checksum != self._checksum(claim.input, x):
+            return Verdict("wrong", "the input was overwritten")
+        found = self._compare(operation, claim.input, x, fetch)
+        if found is None:
+            return Verdict("agrees")
+        pattern = declared(differs, claim.case, claim.input.dtype)
+        if pattern is None or (claim.case == TIMED and not _allowed(differs[pattern], found)):
+            return Verdict("wrong", str(found))
+        return Verdict("differs", str(found), differs[pattern], pattern)
+
+    def _compare(self, operation: contract.Operation, given: Input, x: np.ndarray, fetch: Fetch) -> Mismatch | None:
+        rows = self._rows(x)
+        result = fetch(rows)
+        start = 0
+        for first, last in rows:
+            part, got = x[first:last], result[start : start + last - first]
+            start += last - first
+            if part.size > 4 * WHOLE:  # its bounds would take twice as much memory as it does
+                found = operation.compare(part, got)
+            else:
+                low, high = self._bounds(operation, given, (first, last), part)
+                found = None if within(low, high, got.astype(low.dtype, copy=False)) else operation.compare(part, got)
+            if found is not None:
+                return _moved(found, first)
+        return None
+
+    def _rows(self, x: np.ndarray) -> list[tuple[int, int]]:
+        outer = len(x)
+        if x.size <= WHOLE or outer == 1:
+            return [(0, outer)]
+        some = max(1, WHOLE // PARTS // x[0].size)
+        if PARTS * some >= outer:
+            return [(0, outer)]
+        between = self._random.randrange(some, outer - 2 * some + 1)
+        return [(0, some), (between, between + some), (outer - some, outer)]
+
+    def _x(self, given: Input) -> np.ndarray:
+        return self._keep(given, lambda: (given.array(),))[0]
+
+    def _bounds(
+        self, operation: contract.Operation, given: Input, rows: tuple[int, int], part: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
+        return self._keep((operation.name, given, rows), lambda: operation.bounds(part))
+
+    def _keep(self, key: Any, make: Callable[[], tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        made = make()
+        with self._lock:
+            self._kept[key] = made
+            while len(self._kept) > 1 and sum(a.nbytes for some in self._kept.values() for a in some) > KEPT_BYTES:
+                self._kept.popitem(last=False)
+        return made
+
+    def _checksum(self, given: Input, x: np.ndarray) -> int:
+        if given not in self._checksums:
+            self._checksums[given] = checksum(x)
+        return self._checksums[given]
+
+
+def checksum(a: np.ndarray, crc: Callable[[Any], int] = zlib.crc32) -> int:
+    """CRC-32 of the bytes of a C-contiguous array."""
+    return crc(a.reshape(-1).view(np.uint8).data)
+
+
+def declared(differs: Mapping[str, str], case: str, dtype: str) -> str | None:
+    """The pattern of the declared difference that covers a case, or None.
+
+    One that covers arrays which are timed names them.
+    """
+    for pattern in differs:
+        if fnmatchcase(f"{case}/{dtype}", pattern) and (case != TIMED or pattern.startswith(TIMED)):
+            return pattern
+    return None
+
+
+def _allowed(reason: str, found: Mismatch) -> bool:
+    """Whether a mismatch is no larger than the reason says."""
+    largest = contract.size_declared(reason)
+    return largest is not None and found.size <= largest
+
+
+def _dtype(name: str) -> np.dtype | None:
+    try:
+        return contract.dtypes.named(name)
+    except TypeError:
+        return None
+
+
+def _moved(found: Mismatch, rows: int) -> Mismatch:
+    """A mismatch of rows that begin at a row of the result."""
+    if not found.position or not rows:
+        return found
+    return Mismatch(
+        (found.position[0] + rows, *found.position[1:]), found.expected, found.got, found.error, found.count, found.size
+    )

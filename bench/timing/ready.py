@@ -1,0 +1,272 @@
+"""From an implementation and an input to something that can be timed, checked before, in between and after."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from impls import backends
+from impls.contract.operation import poison
+from impls.registry import TIMED
+
+from ..hub import Lost
+from ..inputs import Input
+from ..judge import Verdict
+from .sampling import Clock, Sampler, _wall
+
+# Bytes before and after an output on the host, filled with a pattern: a page, so that the output begins at the same
+# place of one as without them.
+GUARD_BYTES, GUARD = 4096, 0xA5
+# A backend of a plug-in may not leave more than this share of a call's time to `get`, nor more than these seconds.
+LATE_SHARE, LATE_SECONDS, LATE_CALLS = 0.25, 50e-6, 5
+
+_PACKAGE = backends.__name__.rpartition(".")[0]
+
+
+class Checks(Protocol):
+    """Whoever judges a result: a `bench.hub.Link`."""
+
+    def check(
+        self, operation: str, given: Input, result: Any, *, case: str, x: np.ndarray | None = None, problem: str = ""
+    ) -> Verdict:
+        """The verdict on a result."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """It does not support this input; the reason says why."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """Its result is not what it must be."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """It raised something."""
+
+    reason: str
+
+
+class Ready:
+    """An implementation on arrays of its own, whose first result was checked.
+
+    Attributes:
+        sampler: times it.
+        declared: how its results differ from the contract, as its author has declared; empty where they agree.
+    """
+
+    def __init__(
+        self, operation: str, kernel: Any, given: Input, checks: Checks, arrays: Sequence[tuple[Any, Any]],
+        guards: Sequence[np.ndarray],
+    ) -> None:  # fmt: skip
+        self._operation, self._kernel, self._input, self._checks = operation, kernel, given, checks
+        self._arrays, self._guards = list(arrays), guards
+        self._run, self._wait = kernel.run, kernel.backend.synchronize
+        self.declared = ""
+        self.sampler = self._sampler()
+
+    def _sampler(self) -> Sampler:
+        backend = self._kernel.backend
+        run, wait = self._run, self._wait
+        if len(self._arrays) == 1:
+            x, out = self._arrays[0]
+
+            def call() -> None:
+                run(x, out)
+        else:
+            turns = itertools.cycle(self._arrays)
+
+            def call() -> None:
+                run(*next(turns))
+
+        timer = getattr(backend, "timer", None) if backend.device != "cpu" else None
+        return Sampler(call, wait, "device" if timer else "wall", timer=timer)
+
+    def check(self, given: Input | None = None, *, clean: bool = True) -> Refused | Wrong | Failed | None:
+        """Call it once and have the result judged; what is wrong, or None.
+
+        Args:
+            given: other values that the same memory is filled with first; None for those that it holds.
+            clean: poison the output first. Where it holds the result for other values, a call that does nothing shows.
+        """
+        x, out = self._arrays[0]
+        try:
+            if given is not None:
+                x = _fill(self._kernel.backend, x, given.array())
+                self._input = given
+            if clean:
+                out = _poison(self._kernel.backend, out)
+            self._arrays[0] = x, out
+            result = self._run(x, out)
+            self._wait()
+        except Exception as error:
+            return Failed(described(error))
+        return self._judge(x, result)
+
+    def spot_check(self) -> tuple[float, Refused | Wrong | Failed | None]:
+        """One sample whose last result is judged as it is: (seconds a call, what is wrong or None)."""
+        x, out = self._arrays[0]
+        seen = self._fills and len(self._arrays) == 1 and _in_place(self._kernel.backend, out)
+        try:
+            if seen:
+                _poison(self._kernel.backend, out)
+            taken = self.sampler.sample()
+            result = out if seen else self._run(x, out)
+            self._wait()
+        except Exception as error:
+            return 1e-9, Failed(described(error))
+        return taken, self._judge(x, result)
+
+    def _judge(self, x: Any, result: Any) -> Refused | Wrong | Failed | None:
+        """Hand a result over, with the input as it is now; keeps what its author has declared of it."""
+        backend = self._kernel.backend
+        self._fills = result is self._arrays[0][1]
+        try:
+            host = result if backend is backends.HOST else backend.get(result)
+            given = x if backend is backends.HOST else backend.get(x)
+        except Exception as error:
+            return Failed(described(error))
+        beside = any((guard != GUARD).any() for guard in self._guards)
+        verdict = self._checks.check(
+            self._operation, self._input, host, case=TIMED, x=given,
+            problem="it wrote beside out" if beside else "",
+        )  # fmt: skip
+        if verdict.status == "wrong":
+            return Wrong(verdict.detail)
+        self.declared = f"differs: {verdict.declared} ({verdict.detail})" if verdict.status == "differs" else ""
+        return None
+
+    def finish(self) -> Refused | Wrong | Failed | None:
+        """What is to be done after the last sample: what is wrong with the results that it gives now, or None."""
+        return self.check() or self.check(self._input.other(), clean=False) or self._late()
+
+    def _late(self) -> Wrong | None:
+        """What is wrong with a backend that is not ours where it leaves work to `get` that the timer does not see."""
+        backend = self._kernel.backend
+        if type(backend).__module__.startswith(_PACKAGE) or backend.device != "cpu":
+            return None
+        x, out = self._arrays[0]
+        lags, calls = [], []
+        for _ in range(LATE_CALLS):
+            begin = _wall()
+            result = self._run(x, out)
+            self._wait()
+            times = [_wall()]
+            for _ in range(2):
+                backend.get(result)
+                times.append(_wall())
+            calls.append(times[0] - begin)
+            lags.append((times[1] - times[0]) - (times[2] - times[1]))
+        if min(lags) <= max(LATE_SHARE * min(calls), LATE_SECONDS):
+            return None
+        return Wrong(
+            f"it was not done when its backend's synchronize returned: get took {min(lags):.3g} s longer than once more"
+        )
+
+
+class Differs(Ready):
+    """Ready as well: its results differ as its author has declared; `declared` says how."""
+
+
+def prepare(
+    checks: Checks, operation: str, kernel: Any, given: Input, *, x: np.ndarray | None = None, copies: int = 1,
+    arrays: Sequence[tuple[Any, Any]] | None = None,
+) -> Ready | Refused | Wrong | Failed:  # fmt: skip
+    """Put an input where the kernel works, call it, and have the result judged.
+
+    Args:
+        checks: who judges.
+        given: the input; `x` is its array where that is at hand.
+        copies: of x and out, which calls go through in turn.
+        arrays: x and out that are there already, in place of copies.
+    """
+    try:
+        x = given.array() if x is None else x
+        if refusal := kernel.refusal(x.dtype.name, x.size):
+            return Refused(str(refusal))
+        guards: list[np.ndarray] = []
+        if arrays is None:
+            arrays = [allocate(kernel.backend, operation, x, guards) for _ in range(copies)]
+        del x
+        ready = Ready(operation, kernel, given, checks, arrays, guards)
+        wrong = ready.check(clean=False)
+    except Exception as error:  # a plug-in's own objects may raise anything
+        if isinstance(error, Lost):
+            raise
+        return Failed(described(error))
+    if wrong is not None:
+        return wrong
+    if ready.declared:
+        ready.__class__ = Differs
+    return ready
+
+
+def allocate(backend: Any, operation: str, x: np.ndarray, guards: list[np.ndarray]) -> tuple[Any, Any]:
+    """x and a poisoned out in a backend's memory; on the host out lies between guards, which are added to a list."""
+    shape, dtype = (x.shape, x.dtype) if operation == "softmax" else ((x.shape[0], x.shape[2]), np.dtype(np.int64))
+    given = backend.put(x)
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    memory = backends.aligned_empty((size + 2 * GUARD_BYTES,), np.dtype(np.uint8))
+    before, inner, after = memory[:GUARD_BYTES], memory[GUARD_BYTES : GUARD_BYTES + size], memory[GUARD_BYTES + size :]
+    out = inner.view(dtype).reshape(shape)
+    poison(out)
+    if backend is not backends.HOST:
+        return given, backend.put(out)
+    before.fill(GUARD)
+    after.fill(GUARD)
+    guards += [before, after]
+    return given, out
+
+
+def clock_of(kernel: Any) -> Clock:
+    """The clock that compares a kernel with itself best, on a machine that others use too.
+
+    The CPU clock does not see that other programs took the processor; but it cannot see lost parallelism.
+    """
+    if kernel.backend.device != "cpu" and getattr(kernel.backend, "timer", None):
+        return "device"
+    return "wall" if getattr(kernel, "threads", "one") == "many" else "cpu"
+
+
+def _in_place(backend: Any, array: Any) -> bool:
+    return isinstance(array, np.ndarray) or hasattr(backend, "fill")
+
+
+def _poison(backend: Any, out: Any) -> Any:
+    if isinstance(out, np.ndarray):
+        poison(out)
+        return out
+    host = np.array(backend.get(out))
+    poison(host)
+    return _fill(backend, out, host)
+
+
+def _fill(backend: Any, array: Any, values: np.ndarray) -> Any:
+    """Other values in the same memory; in an array of its own where the backend cannot write into one."""
+    if isinstance(array, np.ndarray):
+        array[...] = values
+        return array
+    fill: Callable[[Any, np.ndarray], Any] | None = getattr(backend, "fill", None)
+    return backend.put(values) if fill is None else fill(array, values)
+
+
+def described(error: BaseException) -> str:
+    """An error in words, whatever its own methods do."""
+    try:
+        text = str(error)
+    except BaseException as other:
+        text = f"(its text cannot be had: {type(other).__name__})"
+    name = type(error).__name__
+    return f"{name}: {text}" if text else name
+
+

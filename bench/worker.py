@@ -1,0 +1,40 @@
+"""A worker process: connects to the process that started it, gets a job, and does it.
+
+Run as a file, so that no other package called `bench` can take its place. All that measures and checks is imported here
+before any foreign code is.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).resolve().parent.parent))
+
+from bench import hub
+from bench.timing.ready import described
+
+_end, _import, _describe = os._exit, importlib.import_module, described
+
+
+def main() -> None:
+    """Do the job, and end at once: what was imported may have left threads, or something to be done at exit."""
+    link = hub.Link()
+    job = link.answer["job"]
+    work = _import(f"bench.workers.{job['kind']}").main
+    try:
+        work(link, job)
+        link.say("done")
+    except hub.Lost:
+        _end(3)
+    except BaseException as error:  # a plug-in may raise anything, SystemExit and KeyboardInterrupt included
+        link.say("failed", failure=_describe(error))
+        _end(1)
+    _end(0)
+
+
+if __name__ == "__main__":
+    main()

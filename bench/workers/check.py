@@ -1,0 +1,78 @@
+"""Describes implementations, and runs the trials of the contract, whose results the parent judges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import impls
+from impls import agreement, threads
+from impls.backends import HOST
+
+from ..hub import Link, Lost
+from ..inputs import Input
+from ..timing.ready import described
+
+
+def main(link: Link, job: dict[str, Any]) -> None:
+    """Load and describe each of ``names`` of ``operation``; with ``trials`` run those of the one in ``dtypes``."""
+    for name in job["names"]:
+        link.say("begin", name=name)
+        try:
+            implementation = impls.load(job["operation"], name)
+        except (impls.Unavailable, impls.UnknownImplementation) as error:
+            reason = getattr(error, "reason", str(error))
+            link.say("unavailable", name=name, reason=reason, broken=getattr(error, "broken", False))
+            continue
+        try:
+            describe(link, implementation)
+        except Lost:
+            raise
+        except BaseException as error:  # what a plug-in declares may raise anything
+            link.say("unavailable", name=name, reason=described(error), broken=True)
+            continue
+        if job["trials"]:
+            run_trials(link, implementation, job["dtypes"])
+
+
+def describe(link: Link, implementation: impls.Implementation) -> None:
+    """Say what an implementation declares."""
+    kernel = implementation.kernel
+    link.say("loaded", differs=dict(kernel.differs))
+    # Of this package's host implementations only Numba's use several threads.
+    numbas = kernel.threads == "many" and kernel.backend is HOST and kernel.run.__module__.startswith(f"{impls.__name__}.")
+    link.say(
+        "described", name=implementation.name, device=str(kernel.backend.device), backend=str(kernel.backend.name),
+        threads=str(kernel.threads), dtypes=[str(name) for name in kernel.dtypes], doc=implementation.doc,
+        source=implementation.source, path=None if implementation.path is None else str(implementation.path),
+        largest=kernel.largest, largest_reason=str(kernel.largest_reason), differs=dict(kernel.differs), layer=threads.layer() if numbas else None,
+    )  # fmt: skip
+
+
+def run_trials(link: Link, implementation: impls.Implementation, dtypes: list[str] | None) -> None:
+    """Hand over the results of every trial, and of the inputs of pairs."""
+    operation, kernel = implementation.operation, implementation.kernel
+    for trial in agreement.trials(implementation, agreement.wanted_dtypes(operation, dtypes)):
+        names = {"case": trial.case, "dtype": trial.dtype}
+        try:
+            refusal = kernel.refusal(trial.dtype, trial.size)
+            if refusal:
+                link.say("refused", **names, detail=str(refusal))
+                continue
+            link.say("trial", **names)
+            for result in trial.run():
+                given = Input(trial.kind, trial.dtype, name=trial.case, axis=result.axis)
+                verdict = link.check(
+                    operation, given, result.array, case=trial.case, x=result.x, problem=result.problem
+                )
+                if verdict.status != "agrees":
+                    break
+            link.say("tried", **names)
+        except Lost:
+            raise
+        except agreement.Broken as broken:
+            link.say("broken", **names, detail=str(broken))
+        except BaseException as error:  # a kernel may raise anything
+            link.say("raised", **names, detail=f"raised {described(error)}")
+    link.say("trial", case="pairs of a softmax and an argmax", dtype="")
+    for dtype, name, array in agreement.pair_results(implementation, dtypes):
+        link.give(name, array, dtype_of_x=dtype)

@@ -1,0 +1,52 @@
+"""What an implementation costs before its second call in a new process: loading it, and the first call.
+
+Whether that call compiles depends on Numba's cache, which the environment names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+from typing import Any
+
+import impls
+
+from .. import sides
+from ..hub import Link
+from ..inputs import Input
+from ..timing.ready import allocate
+
+SHAPE = (64, 1000, 1)
+
+_wall, _cpu = time.perf_counter, time.process_time
+
+
+def main(link: Link, job: dict[str, Any]) -> None:
+    """Load and call ``name`` of ``operation`` in ``dtype``, of the version in the folder ``side`` or as installed."""
+    given = Input("scores", job["dtype"], SHAPE)
+    x = given.array()
+    operation, name = job["operation"], job["name"]
+    side = sides.Side(job["role"], Path(job["side"])) if job.get("side") else None
+    with side.entered() if side else contextlib.nullcontext():
+        package: Any = impls if side is None else side.package
+        begin = _wall(), _cpu()
+        try:
+            kernel = package.load(operation, name).kernel
+        except (package.Unavailable, LookupError) as error:
+            link.say("refused", detail=str(error))
+            return
+        if refusal := kernel.refusal(x.dtype.name, x.size):
+            link.say("refused", detail=refusal)
+            return
+        loaded = _wall(), _cpu()
+        link.say("loaded", differs=dict(getattr(kernel, "differs", {})))
+        arrays = allocate(kernel.backend, operation, x, [])
+        kernel.backend.synchronize()
+        ready = _wall(), _cpu()
+        result = kernel.run(*arrays)
+        kernel.backend.synchronize()
+        ended = _wall(), _cpu()
+        link.check(operation, given, kernel.backend.get(result), case="timed", x=kernel.backend.get(arrays[0]))
+    wall, cpu = ([loaded[k] - begin[k], ended[k] - ready[k]] for k in (0, 1))
+    link.say("started", load=wall[0], first_call=wall[1], load_cpu=cpu[0], first_call_cpu=cpu[1])

@@ -1,0 +1,114 @@
+"""Hears the processes that asv starts, one for each cell, and keeps the journal of a run: what came of every cell.
+
+asv keeps a null for a cell that failed and a NaN for one that was skipped; the journal has the reason, and how many
+samples each process took. A process that ends before it is done, by a crash for example, has its line as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bench.hub import Message, Talk
+
+from . import asv_writing
+
+# Processes that an implementation may bring down, by a crash or by hanging, before its other cells are left out.
+MOST_ENDS = 2
+ENDED = "its process ended before it was done: it crashed, hung or was ended"
+
+Key = tuple[str, tuple[str, ...]]  # benchmark without its method, parameters as asv writes them
+
+
+class Cells:
+    """The cells of a run.
+
+    Args:
+        journal: the file that a line is appended to for every cell.
+        package: the folder of the `impls` that is to be measured: a cell that has imported another is refused.
+        tidy: called as a cell ends, to end what it left running.
+    """
+
+    def __init__(self, journal: Path, package: Path, tidy: Callable[[], Any] = lambda: None) -> None:
+        self._journal, self._package, self._tidy = journal, package, tidy
+        self._lock = threading.Lock()
+        self._open: dict[Talk, dict[str, Any]] = {}
+        self._ends: Counter[tuple[str, str]] = Counter()
+        self._reasons: dict[int, str] = {}
+        self.bad: dict[Key, str] = {}
+        self.rows: dict[Key, dict[str, Any]] = {}
+        self.stopping = False
+
+    def heard(self, talk: Talk, message: Message) -> Message | None:
+        """What a cell said; see `bench.hub.Heard`."""
+        event = message.get("event")
+        if event is None:
+            return self._begin(talk, message)
+        if event == "done":
+            self._tidy()
+            self._done(talk, str(message.get("status")), str(message.get("detail", "")), message)
+        elif event == "end" and talk in self._open:
+            about = self._open[talk]
+            reason = self._reasons.get(talk.pid, ENDED)
+            if problem := message.get("problem"):
+                reason = f"it said what it must not: {problem}"
+            self._ends[about["operation"], about["name"]] += 1
+            self._tidy()
+            self._done(talk, "failed", reason, {})
+        return None
+
+    def _begin(self, talk: Talk, message: Message) -> Message | None:
+        params = [str(value) for value in message.get("params", ())]
+        benchmark = str(message.get("benchmark"))
+        operation, name = benchmark.partition(".")[0], params[0] if params else ""
+        self._open[talk] = {"benchmark": benchmark, "params": params, "operation": operation, "name": name}
+        if self.stopping:
+            return {"stop": True}
+        imported = str(message.get("impls"))
+        if imported != str(self._package):
+            return {"refusal": f"asv imported another maxbench, in {imported}, than the one to be measured, in {self._package}"}
+        if self._ends[operation, name] >= MOST_ENDS:
+            return {"refusal": f"left out after it brought down {MOST_ENDS} processes"}
+        return None
+
+    def _done(self, talk: Talk, status: str, detail: str, facts: Message) -> None:
+        about = self._open.pop(talk, None)
+        if about is None:
+            return
+        key = about["benchmark"], tuple(about["params"])
+        samples = facts.get("samples")
+        if status == "ok" and isinstance(samples, list) and samples:
+            self.rows[key] = asv_writing.sampled([float(s) for s in samples], int(facts.get("number", 1)))
+        elif status in ("failed", "wrong"):
+            self.bad[key] = detail
+        line = {key: about[key] for key in ("benchmark", "params")} | {
+            "status": status, "detail": detail[:2000], "pid": talk.pid, "at": time.time(),
+            **{key: facts.get(key) for key in ("shape", "dtype", "repeat", "number")},
+        }  # fmt: skip
+        self.note(line)
+
+    def note(self, line: dict[str, Any]) -> None:
+        """Append a line to the journal."""
+        with self._lock, open(self._journal, "a", encoding="utf-8") as journal:
+            journal.write(json.dumps(line) + "\n")
+            journal.flush()
+            os.fsync(journal.fileno())
+
+    def limit(self, most: int) -> None:
+        """End the cells that hold more bytes of memory."""
+        for talk in list(self._open):
+            with contextlib.suppress(psutil.Error):
+                process = psutil.Process(talk.pid)
+                if (held := process.memory_info().rss) > most:
+                    self._reasons[talk.pid] = f"held {held / 2**30:.1f} GiB of memory, more than its limit of {most / 2**30:.1f} GiB"
+                    process.kill()
+
