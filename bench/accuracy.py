@@ -44,10 +44,10 @@ class Accuracy(base.Cell):
 
     setup_cache.timeout = 3600  # type: ignore[attr-defined]
 
-    def setup(self, found: Found, *params: Any) -> None:
+    def setup(self, *params: Any) -> None:
         """Say what came of it; see `base.Cell.setup`."""
-        self._found = found
-        super().setup(*params)
+        self._found: Found = params[0]
+        super().setup(*params[1:])
 
     def measure(self, name: str, *rest: Any) -> str:
         dtype, n = rest

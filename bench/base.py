@@ -50,19 +50,19 @@ class Cell(abc.ABC):
     def operation(self) -> str:
         """softmax or argmax."""
 
-    def setup(self, name: str, *rest: Any) -> None:
+    def setup(self, *params: Any) -> None:
         """Measure once for these parameters, and tell the process that decides what came of it.
 
         Raises:
             NotImplementedError: not supported, unavailable or unknown here; asv records it as skipped.
             RuntimeError: it failed, or its result is wrong; asv records a failure.
         """
-        if getattr(self, "_prepared", None) == (name, *rest):
+        if getattr(self, "_prepared", None) == params:
             return
         kind = type(self)
         self.link = hub.Link({
             "benchmark": f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}",
-            "params": [repr(value) for value in (name, *rest)], "impls": str(Path(impls.__file__).resolve().parent),
+            "params": [repr(value) for value in params], "impls": str(Path(impls.__file__).resolve().parent),
         })  # fmt: skip
         self.facts: dict[str, Any] = {}
         if refusal := self.link.answer.get("refusal"):
@@ -70,14 +70,14 @@ class Cell(abc.ABC):
         if self.link.answer.get("stop"):
             self._end("interrupted", INTERRUPTED)
         try:
-            remark = self.measure(name, *rest)
+            remark = self.measure(*params)
         except NotImplementedError as error:
             self._end("skipped", str(error))
         except Unsound as error:
             self._end("wrong" if isinstance(error.outcome, timing.Wrong) else "failed", str(error))
         except BaseException as error:  # a plug-in may raise anything, KeyboardInterrupt included
             self._end("failed", described(error))
-        self._prepared = (name, *rest)
+        self._prepared = params
         self.done(remark)
 
     def done(self, remark: str) -> None:
@@ -279,7 +279,6 @@ class Memory(Cell):
             if verdict.status == "wrong":
                 self._end("wrong", verdict.detail)
         super().done("")
-
 
 
 def _called(kernel: Any, x: np.ndarray, out: np.ndarray) -> Any:

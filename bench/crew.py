@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -74,14 +75,16 @@ class Crew:
 
     def run(
         self, kind: str, job: Mapping[str, Any], *, env: Mapping[str, str] | None = None, seconds: float = SECONDS,
-        heard: Heard = lambda message: None, tick: Callable[[], Any] = lambda: None, prefix: Sequence[str] = (),
+        cpu: int | None = None, heard: Heard = lambda message: None, tick: Callable[[], Any] = lambda: None,
+        prefix: Sequence[str] = (),
     ) -> Work:  # fmt: skip
         """Run a job to its end.
 
         Args:
             kind: the module of `bench.workers` that does it.
             env: variables beside those of this process.
-            seconds: its time limit.
+            seconds: its time limit; infinite where whoever listens limits each answer.
+            cpu: the one CPU to run on; None for all.
             heard: called with every message, in another thread; what it returns is the answer.
             tick: called several times a second.
             prefix: the words of a program that runs the worker.
@@ -95,8 +98,9 @@ class Crew:
             child = launch.Child(
                 [*prefix, *launch.python(str(WORKER))],
                 env=launch.environment({**(env or {}), **self.variables, hub.TOKEN: token}),
-                seconds=launch.limit_seconds(seconds),
+                seconds=launch.limit_seconds(seconds) if seconds < math.inf else None,
                 memory=launch.limit_bytes(),
+                cpu=cpu,
             )
 
             def look() -> None:
@@ -121,7 +125,8 @@ class Crew:
             return said
         if problem is not None:
             return f"it said what it must not: {problem}"
-        return str(hub.bounded(f"its process ended before it was done: {ending}" if ending.ok else f"its process ended: {ending}"))
+        early = " before it was done" if ending.ok else ""
+        return str(hub.bounded(f"its process ended{early}: {ending}"))
 
     def _heard(self, talk: Talk, message: Message) -> Message | None:
         if not talk.token:

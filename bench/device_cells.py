@@ -12,6 +12,7 @@ import numpy as np
 from impls import contract
 
 from . import workloads
+from .inputs import Input
 
 IMPLEMENTATIONS = ("numba_cuda", "torch_cuda", "torch_cuda_compiled", "cupy", "jax_cuda")
 
@@ -60,6 +61,11 @@ class Cell:
         """Of x and the result."""
         out = self.nbytes if self.operation == "softmax" else 8 * self.shape[0] * self.shape[2]
         return self.nbytes + out
+
+    @property
+    def input(self) -> Input:
+        """x."""
+        return Input("tiled", self.dtype, self.shape)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -134,32 +140,6 @@ def buffers(pair_bytes: int, cache_bytes: int, free_bytes: int) -> int:
 def beyond_cache(pair_bytes: int, count: int, cache_bytes: int) -> bool:
     """Whether so many copies are larger than the cache."""
     return pair_bytes * count > cache_bytes
-
-
-def scores(cell: Cell) -> np.ndarray:
-    """x of a cell: seeded scores, repeated where it is large, which takes a tenth of the time."""
-    total, block = math.prod(cell.shape), 1 << 22
-    if total <= block:
-        return workloads.scores(cell.shape, cell.dtype)
-    return np.resize(workloads.scores((block + 1,), cell.dtype), total).reshape(cell.shape)  # type: ignore[arg-type]
-
-
-def sampled(cell: Cell, most: int = 1 << 22) -> list[tuple[slice, slice]]:
-    """Parts of a cell's rows that are compared with the oracle: all of a small input, else its ends and its middle.
-
-    Returns:
-        (slice of outer, slice of inner) pairs: whole rows, of about `most` elements in all.
-    """
-    outer, n, inner = cell.shape
-    if outer * n * inner <= most:
-        return [(slice(0, outer), slice(0, inner))]
-    lines = max(1, most // n // 3)
-    if outer > 1:
-        rows = max(1, lines // inner)
-        starts = sorted({0, max(0, outer // 2 - rows), max(0, outer - rows)})
-        return [(slice(start, min(outer, start + rows)), slice(0, inner)) for start in starts]
-    starts = sorted({0, max(0, inner // 2 - lines), max(0, inner - lines)})
-    return [(slice(0, 1), slice(start, min(inner, start + lines))) for start in starts]
 
 
 def operations() -> list[str]:

@@ -1,8 +1,8 @@
 """The conversation between the process that decides and those that measure: a server in the one, a link in the others.
 
-A message is one line of JSON, bounded, and every one is answered. ``check`` announces a result; the answer is the rows
-that the judge wants, which follow as bytes, and then its verdict. What else a process says goes to whoever waits for it.
-The address is in the environment, so that processes which asv forks find it as well as those of the launcher. A process
+A message is one line of JSON, bounded, and every one is answered. ``check`` announces a result; the answer is the parts
+that the judge wants, which follow as bytes, and then its verdict. What else a process says goes to whoever waits for
+it. The address is in the environment, so that processes which asv forks find it as well as those of the launcher. A process
 that finds none starts a server of its own, in a process that is as free of foreign code.
 """
 
@@ -25,7 +25,7 @@ if __name__ == "__main__":
     sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from bench.inputs import Input, from_dict
-from bench.judge import Claim, Judge, Verdict, checksum
+from bench.judge import Claim, Judge, Part, Verdict, checksum
 from impls.contract.dtypes import named
 
 ADDRESS, TOKEN = "MAXBENCH_HUB", "MAXBENCH_TOKEN"
@@ -38,7 +38,7 @@ Message = dict[str, Any]
 
 # Bound before any foreign code is imported, which may replace them in their modules.
 _encode, _decode = json.JSONEncoder().encode, json.JSONDecoder().decode
-_as_array, _contiguous, _joined = np.asarray, np.ascontiguousarray, np.concatenate
+_as_array, _contiguous = np.asarray, np.ascontiguousarray
 
 
 def _bytes(array: np.ndarray) -> memoryview:
@@ -174,16 +174,21 @@ class Hub:
         )  # fmt: skip
         asked = False
 
-        def fetch(rows: list[tuple[int, int]]) -> np.ndarray:
+        def fetch(parts: list[Part]) -> list[np.ndarray]:
             nonlocal asked
             asked = True
-            _send(connection, {"rows": rows})
-            return _array(connection, [sum(last - first for first, last in rows), *claim.shape[1:]], claim.dtype)
+            _send(connection, {"parts": parts})
+            return [_array(connection, _shape(claim.shape, part), claim.dtype) for part in parts]
 
         verdict = self._judge.judge(claim, fetch, talk.differs)
         if not asked:
-            _send(connection, {"rows": []})
+            _send(connection, {"parts": []})
         return claim, verdict
+
+
+def _shape(shape: Sequence[int], part: Part) -> list[int]:
+    """The shape of a part of a result."""
+    return [part[1] - part[0], *shape[1:-1], part[3] - part[2]]
 
 
 def _array(connection: Connection, shape: Sequence[int], dtype: str) -> np.ndarray:
@@ -194,6 +199,23 @@ def _array(connection: Connection, shape: Sequence[int], dtype: str) -> np.ndarr
     if connection.recv_bytes_into(got.reshape(-1).view(np.uint8) if got.size else bytearray(1)) != got.nbytes:
         raise ValueError("an array of another size than announced")
     return got
+
+
+class Here:
+    """Judges in this process, for code that is our own."""
+
+    def __init__(self) -> None:
+        self._judge = Judge()
+
+    def check(
+        self, operation: str, given: Input, result: Any, *, case: str, x: np.ndarray | None = None, problem: str = ""
+    ) -> Verdict:
+        """See `Link.check`."""
+        array = _contiguous(_as_array(result))
+        claim = Claim(
+            operation, given, case, array.shape, array.dtype.name, None if x is None else checksum(x), problem
+        )
+        return self._judge.judge(claim, lambda parts: [array[a:b, ..., c:d] for a, b, c, d in parts], {})
 
 
 class Link:
@@ -233,9 +255,8 @@ class Link:
             "checksum": None if x is None else checksum(_contiguous(x)), "problem": problem,
         })  # fmt: skip
         try:
-            if rows := answer["rows"]:
-                parts = [array[first:last] for first, last in rows]
-                self._connection.send_bytes(_bytes(parts[0] if len(parts) == 1 else _joined(parts)))
+            for first, last, left, right in answer["parts"]:
+                self._connection.send_bytes(_bytes(array[first:last, ..., left:right]))
             return Verdict(**_receive(self._connection))
         except (EOFError, OSError) as error:
             raise Lost(str(error) or type(error).__name__) from None
@@ -244,7 +265,8 @@ class Link:
         """Send a small array."""
         array = _contiguous(_as_array(array))
         try:
-            _send(self._connection, {"event": "array", "what": what, "shape": list(array.shape), "dtype": array.dtype.name, **more})
+            about = {"what": what, "shape": list(array.shape), "dtype": array.dtype.name}
+            _send(self._connection, {"event": "array", **about, **more})
             self._connection.send_bytes(_bytes(array))
             return _receive(self._connection)
         except (EOFError, OSError) as error:

@@ -23,8 +23,8 @@ class Input:
     """x of shape (outer, n, inner), described.
 
     Attributes:
-        kind: ``scores`` (seeded, in the order `name`), ``another`` (other values of the same shape and dtype),
-            ``case`` or ``layout`` (of the contract, by `name`), ``out`` (what the contract's layouts of out are for)
+        kind: ``scores`` (seeded, in the order `name`), ``tiled`` (few scores, repeated), ``another`` (other values of the
+            same shape and dtype), ``case`` or ``layout`` (of the contract, by `name`), ``out`` (what the contract's layouts of out are for)
             or ``array`` (the user's own, in the file `name`).
         dtype: of x, by name.
         shape: of scores and of another array.
@@ -46,6 +46,8 @@ class Input:
         """
         if self.kind == "scores":
             return workloads.scores(self.shape, self.dtype, self.name or "random")
+        if self.kind == "tiled":
+            return workloads.tiled(self.shape, self.dtype)
         if self.kind == "another":
             return _another(self.shape, named(self.dtype))
         if self.kind == "array":
@@ -90,7 +92,7 @@ def _another(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     else:
         info = np.iinfo(dtype)
         values = np.random.default_rng(20260102).integers(info.min, info.max, _BLOCK, dtype, endpoint=True)
-    return np.resize(values, math.prod(shape)).reshape(shape)  # type: ignore[arg-type]
+    return np.resize(values, math.prod(shape)).reshape(shape)
 
 
 def own_array(path: str, key: str | None, axis: int | None, dtype: str) -> np.ndarray:

@@ -1,17 +1,18 @@
 """The judge: what correct means for everything that is timed or checked, decided from the bytes of a result.
 
 It runs in a process that imports no foreign code. Results come block by block from the process that computed them; the
-judge has x from its description and says which rows it wants only after they were computed.
+judge has x from its description and says which parts it wants only after they were computed.
 """
 
 from __future__ import annotations
 
+import functools
 import random
 import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
@@ -25,7 +26,7 @@ from .inputs import Input
 
 Status = Literal["agrees", "differs", "wrong"]
 WHOLE = 1 << 22  # elements up to which all of a result is looked at
-PARTS = 3  # of a larger one: its first and last rows, and rows between them that are drawn anew each time
+PARTS = 3  # of a larger one: rows at its ends, and rows between them that are drawn anew each time
 KEPT_BYTES = 1 << 29  # of inputs and bounds
 
 
@@ -72,8 +73,10 @@ class Claim:
     problem: str = ""
 
 
-Fetch = Callable[[list[tuple[int, int]]], np.ndarray]
-"""Asks for ranges of rows of a result: the rows, one range after the other."""
+Part = tuple[int, int, int, int]
+"""First and last row, and first and last of the neighbouring columns (outer and inner), of a part of an array."""
+Fetch = Callable[[list[Part]], list[np.ndarray]]
+"""Asks for parts of a result."""
 
 
 class Judge:
@@ -89,7 +92,7 @@ class Judge:
         """The verdict on a result.
 
         Args:
-            fetch: gives the rows that are asked for.
+            fetch: gives the parts that are asked for.
             differs: the differences that the implementation's author has declared.
         """
         operation = contract.OPERATIONS[claim.operation]
@@ -109,38 +112,38 @@ class Judge:
         return Verdict("differs", str(found), differs[pattern], pattern)
 
     def _compare(self, operation: contract.Operation, given: Input, x: np.ndarray, fetch: Fetch) -> Mismatch | None:
-        rows = self._rows(x)
-        result = fetch(rows)
-        start = 0
-        for first, last in rows:
-            part, got = x[first:last], result[start : start + last - first]
-            start += last - first
+        parts = self._parts(x.shape)
+        for where, got in zip(parts, fetch(parts), strict=True):
+            part = np.ascontiguousarray(x[where[0] : where[1], :, where[2] : where[3]])
             if part.size > 4 * WHOLE:  # its bounds would take twice as much memory as it does
                 found = operation.compare(part, got)
             else:
-                low, high = self._bounds(operation, given, (first, last), part)
+                low, high = self._keep((operation.name, given, where), functools.partial(operation.bounds, part))
                 found = None if within(low, high, got.astype(low.dtype, copy=False)) else operation.compare(part, got)
             if found is not None:
-                return _moved(found, first)
+                return _moved(found, where)
         return None
 
-    def _rows(self, x: np.ndarray) -> list[tuple[int, int]]:
-        outer = len(x)
-        if x.size <= WHOLE or outer == 1:
-            return [(0, outer)]
-        some = max(1, WHOLE // PARTS // x[0].size)
-        if PARTS * some >= outer:
-            return [(0, outer)]
-        between = self._random.randrange(some, outer - 2 * some + 1)
-        return [(0, some), (between, between + some), (outer - some, outer)]
+    def _parts(self, shape: tuple[int, ...]) -> list[Part]:
+        """All of a small array; of a larger one whole rows at both ends and at a random place between them."""
+        outer, n, inner = shape
+        if outer * n * inner <= WHOLE:
+            return [(0, outer, 0, inner)]
+        lines = max(1, WHOLE // PARTS // max(1, n))  # that a part may have
+        if outer > PARTS:
+            columns = min(inner, lines)
+            left = self._random.randrange(inner - columns + 1)
+            return [(*rows, left, left + columns) for rows in self._ranges(outer, max(1, lines // columns))]
+        return [(0, outer, *columns) for columns in self._ranges(inner, max(1, lines // outer))]
+
+    def _ranges(self, total: int, some: int) -> list[tuple[int, int]]:
+        if PARTS * some >= total:
+            return [(0, total)]
+        between = self._random.randrange(some, total - 2 * some + 1)
+        return [(0, some), (between, between + some), (total - some, total)]
 
     def _x(self, given: Input) -> np.ndarray:
         return self._keep(given, lambda: (given.array(),))[0]
-
-    def _bounds(
-        self, operation: contract.Operation, given: Input, rows: tuple[int, int], part: np.ndarray
-    ) -> tuple[np.ndarray, ...]:
-        return self._keep((operation.name, given, rows), lambda: operation.bounds(part))
 
     def _keep(self, key: Any, make: Callable[[], tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
         with self._lock:
@@ -189,10 +192,9 @@ def _dtype(name: str) -> np.dtype | None:
         return None
 
 
-def _moved(found: Mismatch, rows: int) -> Mismatch:
-    """A mismatch of rows that begin at a row of the result."""
-    if not found.position or not rows:
+def _moved(found: Mismatch, where: Part) -> Mismatch:
+    """A mismatch of a part of a result, at its position in the whole."""
+    if not found.position:
         return found
-    return Mismatch(
-        (found.position[0] + rows, *found.position[1:]), found.expected, found.got, found.error, found.count, found.size
-    )
+    row, *rest, column = found.position
+    return replace(found, position=(row + where[0], *rest, column + where[2]))

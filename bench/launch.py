@@ -107,6 +107,7 @@ class Child:
         cwd: its folder; None for this process's.
         seconds: its time limit; None for none.
         memory: bytes that a process of it may hold; None for none.
+        cpu: the one CPU to run on; None for all of this process's.
         stdin: what it reads; None for nothing.
         log: a file that what it prints is appended to as well.
         captured: keep all of its standard output (at most MOST_PRINTED bytes) apart: see `output`.
@@ -118,8 +119,8 @@ class Child:
 
     def __init__(
         self, command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None,
-        seconds: float | None = None, memory: int | None = None, stdin: bytes | None = None, log: Path | None = None,
-        captured: bool = False,
+        seconds: float | None = None, memory: int | None = None, cpu: int | None = None, stdin: bytes | None = None,
+        log: Path | None = None, captured: bool = False,
     ) -> None:  # fmt: skip
         _reaper()
         self._mark = f"MAXBENCH_CHILD_{uuid.uuid4().hex}"
@@ -144,6 +145,9 @@ class Child:
                 start_new_session=_POSIX,
             )
             _running.add(self)
+        if cpu is not None:
+            with contextlib.suppress(psutil.Error, AttributeError):  # it has ended; or not on this system
+                psutil.Process(self._process.pid).cpu_affinity([cpu])
         _reap(self._process.pid)
         pipes = [(self._process.stdout, captured), (self._process.stderr, False)]
         self._readers = [
@@ -222,7 +226,7 @@ class Child:
         elif self._printed > MOST_PRINTED:
             self.end(f"printed more than {MOST_PRINTED >> 20} MiB")
         elif self._memory is not None and (held := self._held()) > self._memory:
-            self.end(f"held {held / 2**30:.1f} GiB of memory, more than its limit of {(self._memory or 0) / 2**30:.1f} GiB")
+            self.end(f"held {held / 2**30:.1f} GiB of memory, limit {self._memory / 2**30:.1f} GiB")
 
     def _held(self) -> int:
         """Bytes that the largest of its processes holds, looked up now and then: it takes a millisecond or more."""
@@ -336,8 +340,7 @@ def stop(number: int) -> None:
     """End every child, and start no more: other threads that wait for one, or start one, get `Stopped`."""
     global _stopping
     _stopping = number
-    for child in list(_running):
-        _kill_group(child._process)
+    end_all()
 
 
 @contextlib.contextmanager
@@ -354,6 +357,12 @@ def handled() -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
         _stopping = None
+
+
+def end_all() -> None:
+    """End every child that runs; those who wait for one are told how it ended."""
+    for child in list(_running):
+        _kill_group(child._process)
 
 
 def close() -> None:

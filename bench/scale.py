@@ -35,7 +35,7 @@ class Threads(base.Timed):
     param_names: ClassVar = ["implementation", "dtype", "n", "threads"]
 
     def load(self, name: str) -> Any:
-        """See `base.Cell.load`, with so many threads: Numba is told, other libraries read the environment when loaded."""
+        """See `base.Cell.load`; Numba is told the number of threads, other libraries read the environment when loaded."""
         if (given := cpu.count()) < self._threads:
             raise NotImplementedError(f"the run gives {given} CPU threads, not {self._threads}")
         numba = sys.modules.get("numba")
@@ -55,10 +55,10 @@ class Threads(base.Timed):
             numba.set_num_threads(self._threads)
         return kernel
 
-    def setup(self, name: str, *rest: Any) -> None:
+    def setup(self, *params: Any) -> None:
         """See `base.Cell.setup`."""
-        self._threads = int(rest[-1])
-        super().setup(name, *rest)
+        self._threads = int(params[-1])
+        super().setup(*params)
 
     def input(self, dtype: str, n: int, threads: int) -> Input:
         """Rows of n scores, 2^20 in all."""

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 from . import base
 from .crew import Crew
-from .workers.first_call import SHAPE as START_SHAPE
+from .workers import first_call
 
+START_SHAPE = first_call.SHAPE
 START_SECONDS = 120.0
 
 Found = dict[tuple[str, str], dict[str, Any]]
@@ -34,10 +35,10 @@ class Start(base.Cell):
         with Crew() as crew:
             return {key: measure(crew, self.operation, *key) for key in itertools.product(*self.params)}
 
-    def setup(self, found: Found, *params: Any) -> None:
+    def setup(self, *params: Any) -> None:
         """Say what came of the starts; see `base.Cell.setup`."""
-        self._found = found
-        super().setup(*params)
+        self._found: Found = params[0]
+        super().setup(*params[1:])
 
     def measure(self, name: str, *rest: Any) -> str:
         (dtype,) = rest
@@ -73,4 +74,3 @@ def measure(crew: Crew, operation: str, name: str, dtype: str) -> dict[str, Any]
             times.append(work.those("started")[0])
     cold, warm = times
     return {"load": warm["load"], "cold": cold["first_call"], "warm": warm["first_call"]}
-

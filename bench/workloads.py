@@ -6,14 +6,18 @@ the same numbers.
 
 from __future__ import annotations
 
+import math
 import os
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 SWEEP_ELEMENTS = 1 << 20
+LARGEST = 1 << 24  # the largest n side by side; smaller ones have rows up to SWEEP_ELEMENTS
+STRIDED_INNER = 64
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,23 @@ def sweep_shape(n: int) -> tuple[int, int, int]:
     return (max(1, SWEEP_ELEMENTS // n), n, 1)
 
 
-def scores(shape: tuple[int, int, int], dtype: str, order: str = "random") -> np.ndarray:
+def cells(steps: int = 1) -> Iterator[tuple[str, tuple[int, int, int]]]:
+    """Name and shape (outer, n, inner) of what is timed side by side: workloads, sweeps over the last axis, and others.
+
+    Args:
+        steps: take every so many-th power of two of the sweeps.
+    """
+    for workload in WORKLOADS.values():
+        yield workload.name, workload.shape
+    for k in range(1, 25, steps):
+        yield f"n = 2^{k}", sweep_shape(1 << k)
+    for k in range(1, 25, steps):
+        n = 1 << k
+        inner = max(2, min(STRIDED_INNER, LARGEST // n))
+        yield f"n = 2^{k}, strided", (max(1, SWEEP_ELEMENTS // (n * inner)), n, inner)
+
+
+def scores(shape: tuple[int, ...], dtype: str, order: str = "random") -> np.ndarray:
     """Scores of a dtype: N(0, 3) for floats, the whole range for integers, in one of argmax's input orders."""
     rng = np.random.default_rng(20260101)
     kind = np.dtype(dtype)
@@ -72,6 +92,15 @@ def scores(shape: tuple[int, int, int], dtype: str, order: str = "random") -> np
     else:
         raise ValueError(f"unknown order {order!r}")
     return x
+
+
+def tiled(shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """Seeded scores, repeated where there are many, which takes a tenth of the time."""
+    total, block = math.prod(shape), 1 << 22
+    if total <= block:
+        return scores(shape, dtype)
+    # One more than a power of two, so that the block is no whole number of rows.
+    return np.resize(scores((block + 1,), dtype), total).reshape(shape)
 
 
 def read_array(path: str | os.PathLike[str], key: str | None = None) -> np.ndarray:

@@ -88,11 +88,8 @@ class Broken(Exception):
 
 def trials(implementation: Implementation, dtypes: Iterable[str]) -> Iterator[Trial]:
     """Every kernel case and every layout of x and of out, in these dtypes."""
-    operation, kernel, wanted = contract.OPERATIONS[implementation.operation], implementation.kernel, list(dtypes)
-    for case, dtype in itertools.product(contract.KERNEL_CASES, wanted):
-        if dtype in case.dtypes:
-            x = case.array(dtype)
-            yield Trial("case", case.name, dtype, x.size, functools.partial(_case, operation, kernel, x))
+    wanted = list(dtypes)
+    yield from case_trials(contract.OPERATIONS[implementation.operation], implementation.kernel, wanted)
     for layout, dtype in itertools.product(LAYOUTS, wanted):
         a = layout.array(dtype)
         yield Trial("layout", layout.name, dtype, a.size, functools.partial(_layout, implementation, a, layout.axis))
@@ -100,6 +97,14 @@ def trials(implementation: Implementation, dtypes: Iterable[str]) -> Iterator[Tr
         x = out_input(dtype)
         run = functools.partial(out_results, implementation, out_layout, x)
         yield Trial("out", out_layout.name, dtype, x.size, run)
+
+
+def case_trials(operation: contract.Operation, kernel: Any, dtypes: Iterable[str]) -> Iterator[Trial]:
+    """Every kernel case, in these dtypes."""
+    for case, dtype in itertools.product(contract.KERNEL_CASES, list(dtypes)):
+        if dtype in case.dtypes:
+            x = case.array(dtype)
+            yield Trial("case", case.name, dtype, x.size, functools.partial(_case, operation, kernel, x))
 
 
 def out_input(dtype: str) -> np.ndarray:
@@ -111,10 +116,9 @@ def out_input(dtype: str) -> np.ndarray:
 def names_of_trials(dtypes: Iterable[str]) -> list[tuple[str, str]]:
     """(case, dtype) of every trial in these dtypes, in order."""
     wanted = list(dtypes)
-    return [
-        *((case.name, dtype) for case, dtype in itertools.product(contract.KERNEL_CASES, wanted) if dtype in case.dtypes),
-        *((layout.name, dtype) for layout, dtype in itertools.product((*LAYOUTS, *OUT_LAYOUTS), wanted)),
-    ]
+    cases = [(case.name, dtype) for case in contract.KERNEL_CASES for dtype in wanted if dtype in case.dtypes]
+    layouts = [layout.name for layout in LAYOUTS] + [layout.name for layout in OUT_LAYOUTS]
+    return cases + list(itertools.product(layouts, wanted))
 
 
 def wanted_dtypes(operation: str, dtypes: Iterable[str] | None) -> list[str]:
@@ -220,7 +224,7 @@ def _result_rows(operation: contract.Operation, result: Any, shape: tuple[int, .
     return array.reshape(-1, 1)
 
 
-def _case(operation: contract.Operation, kernel: Kernel, x: np.ndarray) -> Iterator[Result]:
+def _case(operation: contract.Operation, kernel: Any, x: np.ndarray) -> Iterator[Result]:
     given, out = kernel.backend.put(x), kernel.backend.put(operation.allocate(x))
     result = kernel.run(given, out)
     kernel.backend.synchronize()
@@ -284,7 +288,9 @@ PairArrays = Mapping[tuple[str, str], np.ndarray]
 """What one implementation gave for the inputs of `pair_inputs`: (dtype, name of the input) -> result."""
 
 
-def pair_results(implementation: Implementation, dtypes: Iterable[str] | None = None) -> Iterator[tuple[str, str, np.ndarray]]:
+def pair_results(
+    implementation: Implementation, dtypes: Iterable[str] | None = None
+) -> Iterator[tuple[str, str, np.ndarray]]:
     """(dtype, name, result) for every input of `pair_inputs` that an implementation takes."""
     kernel = implementation.kernel
     for dtype in [name for name in _PAIR_DTYPES if (dtypes is None or name in set(dtypes)) and name in kernel.dtypes]:

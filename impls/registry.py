@@ -132,7 +132,7 @@ def _check_difference(pattern: str, reason: str) -> None:
         raise ValueError(f"differs {[pattern]}: each needs the library's behaviour, in words")
     case = pattern.rpartition("/")[0] or pattern
     if sum(fnmatchcase(one.name, case) for one in contract.KERNEL_CASES) > len(contract.KERNEL_CASES) // 2:
-        raise ValueError(f"differs {pattern!r}: it covers most cases; accepted are patterns that name those that differ")
+        raise ValueError(f"differs {pattern!r}: it covers most cases; accepted are those that name what differs")
     if pattern.startswith(TIMED) and contract.size_declared(reason) is None:
         raise ValueError(
             f"differs {pattern!r}: {reason!r} does not say by how much the results of arrays that are timed differ; "

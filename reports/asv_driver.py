@@ -136,7 +136,9 @@ class Driver:
         if ending.status not in (0, 2) or ending.why or not self._saved():
             raise AsvFailed(self._failure(ending))
 
-    def keep(self, benchmarks: Mapping[str, Mapping[str, Any]], rows: Mapping[str, Mapping[tuple[str, ...], Any]]) -> None:
+    def keep(
+        self, benchmarks: Mapping[str, Mapping[str, Any]], rows: Mapping[str, Mapping[tuple[str, ...], Any]]
+    ) -> None:
         """Save what a first round had measured when it was interrupted, where asv would have, so that it adds to it.
 
         Args:
@@ -147,9 +149,7 @@ class Driver:
         if not rows or self._saved():
             return
         where.mkdir(parents=True, exist_ok=True)
-        full = {
-            name: (list(map(list, benchmarks[name]["params"])), some) for name, some in rows.items() if name in benchmarks
-        }
+        full = {name: (list(map(list, benchmarks[name]["params"])), some) for name, some in rows.items()}
         environment = get_env_name("existing", sys.executable.replace(os.path.sep, "_"), {}, {})
         version = next((str(benchmarks[name]["version"]) for name in full), "")
         asv_writing.write(where, environment, self.commit, version, full, missing=None)
@@ -179,7 +179,10 @@ class Driver:
         with open(self.log, "ab") as log:
             log.write(f"\n$ asv {' '.join(words)}\n".encode())
         self.child = launch.Child(
-            launch.python("-m", "asv", *words, "--config", "asv.conf.json"), cwd=self.folder / "asv", env=env, log=self.log
+            launch.python("-m", "asv", *words, "--config", "asv.conf.json"),
+            cwd=self.folder / "asv",
+            env=env,
+            log=self.log,
         )
         try:
             return self.child.wait(tick)

@@ -75,7 +75,7 @@ class Cells:
             return {"stop": True}
         imported = str(message.get("impls"))
         if imported != str(self._package):
-            return {"refusal": f"asv imported another maxbench, in {imported}, than the one to be measured, in {self._package}"}
+            return {"refusal": f"asv imported the maxbench in {imported}, not the one that runs, in {self._package}"}
         if self._ends[operation, name] >= MOST_ENDS:
             return {"refusal": f"left out after it brought down {MOST_ENDS} processes"}
         return None
@@ -109,6 +109,6 @@ class Cells:
             with contextlib.suppress(psutil.Error):
                 process = psutil.Process(talk.pid)
                 if (held := process.memory_info().rss) > most:
-                    self._reasons[talk.pid] = f"held {held / 2**30:.1f} GiB of memory, more than its limit of {most / 2**30:.1f} GiB"
+                    gib = held / 2**30, most / 2**30
+                    self._reasons[talk.pid] = f"held {gib[0]:.1f} GiB of memory, limit {gib[1]:.1f} GiB"
                     process.kill()
-

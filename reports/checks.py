@@ -163,7 +163,7 @@ def _check(crew: Crew, entry: Entry, dtypes: tuple[str, ...] | None, timeout: fl
 
 
 def worst_of(findings: Iterable[Finding]) -> Finding | None:
-    """The finding to quote of an implementation: a crash before a NaN or what was not written, before the first error."""
+    """The finding to quote of an implementation: a crash, else a NaN or what was not written, else the first error."""
     bad = [finding for finding in findings if finding.status in ("failed", "wrong")]
 
     def rank(finding: Finding) -> int:
@@ -200,7 +200,8 @@ def _findings(checked: Checked, work: Work, dtypes: tuple[str, ...] | None) -> I
         if bad is not None:
             if bad.status == "differs":
                 occurred.add(bad.pattern)
-            yield _finding(entry, "wrong" if bad.status == "wrong" else "differs", bad.detail, case, dtype, bad.declared)
+            status: Status = "wrong" if bad.status == "wrong" else "differs"
+            yield _finding(entry, status, bad.detail, case, dtype, bad.declared)
         elif spoken is not None:
             statuses: dict[str, Status] = {"broken": "wrong", "raised": "failed", "refused": "not supported"}
             yield _finding(entry, statuses[spoken["event"]], str(spoken.get("detail")), case, dtype)

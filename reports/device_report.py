@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.crew import Crew
 from impls import registry
 
 from . import device_tasks, environment, files, implementations, side_car
@@ -78,19 +74,12 @@ def probe(variables: dict[str, str]) -> dict[str, Any]:
     Raises:
         NoDevice: there is none, or it cannot be used; says why.
     """
-    command = [sys.executable, "-P", "-m", "bench.device_worker", "--probe"]
-    try:
-        done = subprocess.run(
-            command, env={**os.environ, **variables}, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise NoDevice(f"the GPU did not answer within {PROBE_SECONDS:.0f} s") from None
-    if done.returncode:
-        raise NoDevice(f"asking for the GPU failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    with Crew() as crew:
+        work = crew.run("device", {"probe": True}, env=variables, seconds=PROBE_SECONDS)
+    found = (work.those("device") or [{"unavailable": f"asking for the GPU failed: {work.failure}"}])[0]
     if "unavailable" in found:
         raise NoDevice(str(found["unavailable"]))
-    return found
+    return {key: value for key, value in found.items() if key != "event"}
 
 
 class Report:
@@ -146,27 +135,21 @@ class Report:
 
         left = self.plan.seconds - REPORT_SECONDS - (self._clock() - self._begun)
         state = "interrupted"
-        with tempfile.TemporaryDirectory(prefix="maxbench-device-") as folder:
-            session = Session(
-                self.tasks, start or self._starter(Path(folder)), self._record, max(left, 0.0), seen=watch, **how
-            )
+        with Crew() as crew:
+            session = Session(self.tasks, start or self._starter(crew), self._record, max(left, 0.0), seen=watch, **how)
             try:
                 session.run()
                 state = "finished"
             finally:
                 self._finish(state)
 
-    def _starter(self, folder: Path) -> Callable[[list[dict[str, Any]]], Worker]:
-        number = 0
-
+    def _starter(self, crew: Crew) -> Callable[[list[dict[str, Any]]], Worker]:
         def start(tasks: list[dict[str, Any]]) -> Worker:
-            nonlocal number
-            number += 1
             job = {
                 "tasks": tasks, "seconds": self.plan.sample_seconds, "simulated": self.plan.simulated,
                 "cache_bytes": self.device["cache_bytes"],
             }  # fmt: skip
-            return Process(job, folder, number, self.plan.variables)
+            return Process(job, crew, self.plan.variables)
 
         return start
 
@@ -189,9 +172,9 @@ class Report:
         entry = self._entries[task["operation"], name]
         key = (task["operation"], name, task["dtype"])
         mine = [f for f in self.findings if (f["operation"], f["implementation"], f["dtype"]) == key]
-        wrong = next((f for f in mine if f["status"] == "wrong"), None)
-        if wrong is not None and entry["status"] != "wrong":
-            entry.update(status="wrong", reason=f"{wrong['case']} {wrong['dtype']}: {wrong['detail']}")
+        wrong = next((f for f in mine if f["status"] in ("wrong", "failed")), None)
+        if wrong is not None and entry["status"] not in ("wrong", "failed"):
+            entry.update(status=wrong["status"], reason=f"{wrong['case']} {wrong['dtype']}: {wrong['detail']}")
         elif found["status"] != "ok" and entry["status"] == "available":
             agreed = sum(f["status"] == "agrees" for f in mine)
             self.side["warnings"].append(

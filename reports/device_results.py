@@ -109,9 +109,9 @@ class Results:
         return str(task["cell"]["dtype"]) if task["kind"] == "cell" else "float32"
 
     def _shape(self, task: Mapping[str, Any]) -> list[int] | None:
-        from bench import device_worker as worker
+        from bench.workers.device import SIMULATED_SHAPE
 
-        small = list(worker.SIMULATED_SHAPE)
+        small = list(SIMULATED_SHAPE)
         shapes = {
             "launch": list(device_cells.LAUNCH_SHAPE),
             "api": small if self._simulated else list(device_cells.API_SHAPE),
@@ -135,7 +135,7 @@ class Results:
 def _value(found: Mapping[str, Any], key: str) -> dict[str, Any]:
     """A row of asv's columns: null where something failed, NaN where it was skipped."""
     if found["status"] != "ok":
-        return asv_writing.absent(found["status"] == "failed")
+        return asv_writing.absent(found["status"] in ("failed", "wrong"))
     if key != "samples":
         return {"result": float(found[key]), "started_at": int(time.time() * 1000)}
     return asv_writing.sampled([float(s) for s in found["samples"]], int(found["number"]))

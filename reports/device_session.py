@@ -6,14 +6,15 @@ implementation does to its process costs more than its own results.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
+import math
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
+
+from bench.crew import Crew
+from bench.hub import Message
+from bench.judge import Verdict
 
 STALL_SECONDS = 75.0  # in which a process says nothing; compiling one kernel takes up to about 20
 MOST_ENDS = 2  # processes that an implementation may bring down
@@ -36,41 +37,69 @@ class Worker(Protocol):
 
 
 class Process:
-    """`bench.device_worker` in a process of its own, whose lines are read from a file."""
+    """`bench.workers.device` in a process of its own."""
 
-    def __init__(self, job: Mapping[str, Any], folder: Path, number: int, environment: Mapping[str, str]) -> None:
-        self._out = folder / f"worker-{number}.jsonl"
-        self._out.touch()
-        self._errors = folder / f"worker-{number}.stderr"
-        path = folder / f"worker-{number}.json"
-        path.write_text(json.dumps({**job, "out": str(self._out)}), encoding="utf-8")
-        with open(self._errors, "wb") as errors:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "bench.device_worker", str(path)],
-                stdout=subprocess.DEVNULL, stderr=errors, env={**os.environ, **environment}, start_new_session=True,
-            )  # fmt: skip
-        self._offset = 0
+    def __init__(self, job: Mapping[str, Any], crew: Crew, environment: Mapping[str, str]) -> None:
+        self._operations = {task["id"]: task["operation"] for task in job.get("tasks", ())}
+        self._lines: list[Line] = []
+        self._task: int | None = None
+        self._part = ""
+        self._trial: tuple[str, str] = ("", "")
+        self._verdicts: list[Verdict] = []
+        self._ended: str | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(crew, dict(job), dict(environment)), daemon=True)
+        self._thread.start()
+
+    def _run(self, crew: Crew, job: dict[str, Any], environment: dict[str, str]) -> None:
+        try:
+            work = crew.run("device", job, env=environment, seconds=math.inf, heard=self._heard, tick=self._tick)
+            self._ended = work.failure or "exit status 0"
+        except BaseException as error:
+            self._ended = str(error) or type(error).__name__
+
+    def _tick(self) -> None:
+        if self._stop.is_set():
+            raise RuntimeError("it was stopped")
+
+    def _heard(self, message: Message) -> None:
+        event = message["event"]
+        if event in ("begin", "result"):
+            if event == "begin":
+                self._task, self._part = int(message["task"]), str(message["part"])
+            self._lines.append(message)
+        elif event == "end of task":
+            self._lines.append({"event": "end", "task": message["task"]})
+        elif event == "trial":
+            self._trial, self._verdicts = (str(message["case"]), str(message["dtype"])), []
+        elif event == "checked":
+            self._verdicts.append(message["verdict"])
+        elif event in ("tried", "broken", "raised", "refused"):
+            self._lines.append(self._finding(message))
+
+    def _finding(self, message: Message) -> Line:
+        """What came of a trial, by the judge's verdicts."""
+        statuses = {"broken": "wrong", "raised": "failed", "refused": "not supported", "tried": "agrees"}
+        found = {"status": statuses[message["event"]], "detail": str(message.get("detail", "")), "declared": ""}
+        bad = sorted((v for v in self._verdicts if v.status != "agrees"), key=lambda v: v.status != "wrong")
+        if bad and self._trial == (message["case"], message["dtype"]):
+            found = {"status": bad[0].status, "detail": bad[0].detail, "declared": bad[0].declared}
+        self._verdicts = []
+        return {
+            "event": "finding", "task": self._task, "operation": self._operations.get(self._task, ""),
+            "implementation": self._part, "case": message["case"], "dtype": message["dtype"], **found,
+        }  # fmt: skip
 
     def lines(self) -> list[Line]:
-        with open(self._out, "rb") as file:
-            file.seek(self._offset)
-            chunk = file.read()
-        whole = chunk[: chunk.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        return [json.loads(text) for text in whole.splitlines()]
+        lines, self._lines = self._lines, []
+        return lines
 
     def ended(self) -> str | None:
-        code = self._process.poll()
-        if code is None:
-            return None
-        last = (self._errors.read_text("utf-8", errors="replace").strip().splitlines() or [""])[-1][:500]
-        return f"{f'exit status {code}' if code >= 0 else f'killed by signal {-code}'} {last}".strip()
+        return self._ended
 
     def stop(self) -> None:
-        # With the processes that it has started itself: first calls are measured in some.
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, 9)
-        self._process.wait()
+        self._stop.set()
+        self._thread.join()
 
 
 class Session:

@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench import device_cells, device_timing
+from bench import device_cells, timing
 from bench.device_cells import Cell
-from bench.device_timing import Contestant
+from bench.hub import Here
+from bench.timing.schedules import Contestant
+from bench.workers.device import LEAST_SAMPLES, MOST_SAMPLES, SAMPLE_SECONDS, WARM_UP_SECONDS
 from impls import backends, contract
 from impls.cuda import plans, platform, regimes, tuning
 from impls.cuda.elements import ELEMENTS
@@ -98,34 +100,50 @@ class OnDevice:
         self._device, self._seconds, self._cache = device, sample_seconds, cache_bytes
         self._simulated = platform.SIMULATED
         self._backend: Any = backends.get("numba_cuda")
+        self._judge = Here()
 
     def __call__(self, name: str, n: int, tried: Sequence[Regime]) -> Timings:
         """Seconds of one call for every candidate, or what went wrong with it."""
         cell = cell_of(name, n, simulated=self._simulated)
-        operation = contract.OPERATIONS[cell.operation]
-        x = device_cells.scores(cell)
+        operation, x = contract.OPERATIONS[cell.operation], cell.input.array()
         copies = device_cells.buffers(cell.pair_bytes, self._cache, 8 * cell.pair_bytes)
         pairs = [(self._backend.put(x), self._backend.put(operation.allocate(x))) for _ in range(copies)]
         found: Timings = {}
         ready: dict[Regime, Contestant] = {}
         for regime in tried:
-            try:
-                ready[regime] = self._prepare(cell, name, regime, x, pairs)
-            except Exception as error:  # a candidate that cannot be launched here is not one
-                found[regime] = f"{type(error).__name__}: {error}"
-        device_timing.interleave(list(ready.values()), self._seconds * max(1, len(ready)))
+            candidate = _Candidate(self._plan(cell, name, regime), self._backend)
+            outcome = timing.prepare(self._judge, cell.operation, candidate, cell.input, x=x, arrays=pairs)
+            if isinstance(outcome, timing.Ready):
+                outcome.sampler.seconds = SAMPLE_SECONDS
+                outcome.sampler.calibrate(WARM_UP_SECONDS)
+                ready[regime] = Contestant(str(regime), outcome.sampler)
+            else:
+                found[regime] = outcome.reason
+        timing.in_turn(
+            list(ready.values()), self._seconds * max(1, len(ready)), least=LEAST_SAMPLES, most=MOST_SAMPLES
+        )  # fmt: skip
         return {**found, **{regime: statistics.median(one.samples) for regime, one in ready.items()}}
 
-    def _prepare(self, cell: Cell, name: str, regime: Regime, x: Any, pairs: list[tuple[Any, Any]]) -> Contestant:
+    def _plan(self, cell: Cell, name: str, regime: Regime) -> Callable[[Any, Any], Any]:
+        """A function (x, out) that runs a candidate; what making it raises it raises when it is called."""
         device = plans.Device(self._device.multiprocessors, {**self._device.table, name: (regime,)})
-        run = plans.make(cell.operation, ELEMENTS[cell.dtype], cell.shape, 0, 0, device)
-        given, out = pairs[0]
-        run(given, out, 0)
-        if wrong := device_timing.mismatch(cell, x, self._backend.get(out)):
-            raise RuntimeError(f"wrong result: {wrong}")
-        turns = itertools.cycle(pairs)
-        contestant = Contestant(
-            str(regime), lambda: run(*next(turns), 0), device_timing.timer_of(self._backend), len(pairs)
-        )
-        device_timing.warm_up(contestant)
-        return contestant
+        run: Any = None
+
+        def call(x: Any, out: Any) -> Any:
+            nonlocal run
+            if run is None:
+                run = plans.make(cell.operation, ELEMENTS[cell.dtype], cell.shape, 0, 0, device)
+            run(x, out, 0)
+            return out
+
+        return call
+
+
+class _Candidate:
+    """A candidate in the form of a kernel."""
+
+    def __init__(self, run: Callable[[Any, Any], Any], backend: Any) -> None:
+        self.run, self.backend = run, backend
+
+    def refusal(self, dtype: str, size: int) -> None:
+        """None: what it cannot do shows when it is called."""

@@ -196,8 +196,8 @@ class Measurement:
             for name, *params in everything:
                 key = name.rpartition(".")[0], tuple(params)
                 if key not in self._cells.rows and key not in self._cells.bad:
-                    self._cells.note({"benchmark": key[0], "params": params, "status": "interrupted", "detail": INTERRUPTED,
-                                      "at": time.time()})  # fmt: skip
+                    line = {"benchmark": key[0], "params": params, "status": "interrupted", "detail": INTERRUPTED}
+                    self._cells.note({**line, "at": time.time()})
 
     @property
     def failures(self) -> dict[tuple[str, tuple[str, ...]], str]:

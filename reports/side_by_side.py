@@ -1,16 +1,20 @@
-"""`bench.side_by_side` in fresh processes, and its times as the records that a report is made of: a folder per number
-of threads."""
+"""`numba_parallel` beside the libraries that users would otherwise call, and beside the machine's ceiling: in turn.
+
+Every implementation has a process of its own, and they are sampled one after the other, round after round, so that a
+disturbance meets all of them; asv, which measures one after the other, measures steadier times but compares less well.
+One thread is timed by the CPU clock of the process, more by the wall clock. What was measured becomes the records that
+a report is made of: a folder for each number of threads.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-import os
+import queue
 import re
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
+import statistics
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,25 +22,60 @@ from typing import Any
 import numpy as np
 
 import impls
-from bench import side_by_side, workloads
-from bench.side_by_side import CEILING, Timing
+from bench import grid, workloads
+from bench.crew import Crew
+from bench.hub import Message
+from bench.inputs import Input
+from bench.timing import schedules
+from bench.workers.turns import CEILING, SHOWN
+from impls import contract
 
-from . import asv_writing, environment, files, implementations, side_car
+from . import asv_writing, checks, environment, files, implementations, side_car
 from .asv_writing import Params, Row
 from .runs import JOURNAL, SIDE_CAR
 
+OURS = "numba_parallel"
+MOST_ENDS = 2  # processes that an implementation may bring down before its other cells are left out
 _DOC = "Seconds of one steady call on a preallocated output, all implementations in turn."
 # Benchmark -> the name of its last parameter.
 _LAST = {"Workloads": "workload", "Sweep": "n", "Strided": "n", "Ceiling": "n"}
 
 
-class Failed(RuntimeError):
-    """A process that measured ended without a result; the message has its last line."""
+@dataclass(frozen=True)
+class Timing:
+    """One implementation in one cell: seconds a call, of each round and over all, and how right it was.
+
+    `status` is ok, wrong or failed; seconds are NaN where it is not ok. `remark` says why, or how it differs.
+    """
+
+    operation: str
+    threads: int
+    dtype: str
+    case: str
+    outer: int
+    n: int
+    inner: int
+    implementation: str
+    seconds: float
+    low: float
+    high: float
+    gigabytes_per_second: float
+    ulp: float
+    remark: str
+    samples: tuple[float, ...] = ()
+    number: int = 1  # calls in a batch
+    status: str = "ok"
 
 
 @dataclass
 class Plan:
-    """What is measured: as the options of `bench.side_by_side`, in so many processes for each number of threads."""
+    """What is measured, in so many processes of every implementation for each number of threads.
+
+    Attributes:
+        case: only inputs whose name this expression matches.
+        step: every so many-th power of two of the sweeps.
+        rounds: samples that a process takes of each input.
+    """
 
     folder: Path
     operations: Sequence[str]
@@ -50,14 +89,18 @@ class Plan:
     command: list[str] = field(default_factory=list)
 
     @property
+    def shapes(self) -> list[tuple[str, tuple[int, int, int]]]:
+        """Name and shape of every input."""
+        return [(name, shape) for name, shape in workloads.cells(self.step) if re.search(self.case, name)]
+
+    @property
     def cells(self) -> int:
         """How many cells one process measures."""
-        shapes = sum(re.search(self.case, name) is not None for name, _ in side_by_side.cells(self.step))
-        return shapes * len(self.operations) * len(self.dtypes)
+        return len(self.shapes) * len(self.operations) * len(self.dtypes)
 
 
 def run(plan: Plan, seen: Callable[[str, int, int], None]) -> tuple[list[Path], list[Timing]]:
-    """Measure, in processes of each number of threads in turn, and keep what there is after each of them.
+    """Measure, with each number of threads in turn, and keep what there is after each of them.
 
     Args:
         seen: told the cell that was measured, how many have been and how many there are.
@@ -66,56 +109,237 @@ def run(plan: Plan, seen: Callable[[str, int, int], None]) -> tuple[list[Path], 
         The folders of the runs, and all timings.
 
     Raises:
-        Failed: a process ended without a result.
         KeyboardInterrupt: stopped by the user; what was measured is kept.
     """
     sides = {number: _begin(plan, number) for number in plan.threads}
     found: dict[int, list[list[Timing]]] = {number: [] for number in plan.threads}
     folders = {number: plan.folder / _name(number) for number in plan.threads}
     total, done = plan.cells * len(plan.threads) * plan.processes, 0
-    with tempfile.TemporaryDirectory(prefix="maxbench-side-by-side-") as scratch:
+    with Crew() as crew:
+        entries = [entry for entry in impls.catalogue() if entry.operation in plan.operations]
+        described = checks.describe_all([e for e in entries if e.name in _contestants(e.operation)], crew)
         for turn in range(plan.processes):
             for number in plan.threads:
-                output = Path(scratch) / f"{number}-{turn}.csv"
-                state = "interrupted"
+                state, kept = "interrupted", list[Timing]()
                 try:
-                    for cell in _process(plan, number, output):
+                    for cell, timings in _processes(plan, number, crew, described):
                         done += 1
+                        kept += timings
                         seen(f"{cell}, {_name(number)}", done, total)
                     state = "finished" if turn == plan.processes - 1 else "running"
                 finally:
-                    if output.exists():
-                        found[number].append(side_by_side.read(output))
+                    if kept:
+                        found[number].append(kept)
                         sides[number].update(state=state, finished=side_car.now())
                         sides[number]["load_average"]["end"] = environment.load_average()
-                        record(folders[number], sides[number], found[number])
-    kept = [number for number in plan.threads if found[number]]
-    return [folders[n] for n in kept], [timing for n in kept for times in found[n] for timing in times]
+                        record(folders[number], sides[number], found[number], described)
+    measured = [number for number in plan.threads if found[number]]
+    return [folders[n] for n in measured], [timing for n in measured for times in found[n] for timing in times]
 
 
-def _process(plan: Plan, number: int, output: Path) -> Iterable[str]:
-    """One process; yields what it has measured, cell by cell."""
-    command = side_by_side.command(
-        output, plan.operations, plan.dtypes, case=plan.case, step=plan.step, rounds=plan.rounds
-    )
-    variables = {**os.environ, **environment.thread_variables(number)}
-    child = subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    last = "no message"
-    try:
-        for line in child.stderr or ():
-            if line.split(" ", 1)[0] in plan.operations:
-                yield line.strip()
-            elif line.strip():
-                last = line.strip()
-    finally:
-        if child.poll() is None and sys.exc_info()[0] is not None:
-            child.terminate()
-        status = child.wait()
-    if status:
-        raise Failed(f"the process with {_name(number)} ended with status {status}: {last}")
+def _contestants(operation: str) -> tuple[str, ...]:
+    return (OURS, "numpy_vectorized", *grid.PEERS[operation])
 
 
-def record(folder: Path, side: dict[str, Any], processes: Sequence[Sequence[Timing]]) -> None:
+def _processes(
+    plan: Plan, number: int, crew: Crew, described: Sequence[checks.Checked]
+) -> Iterator[tuple[str, list[Timing]]]:
+    """A fresh process of every implementation; yields each cell with what they took in it."""
+    for operation in plan.operations:
+        names = [c.entry.name for c in described if c.entry.operation == operation and c.status == "available"]
+        players = {name: Player(crew, operation, name, number) for name in (*names, CEILING)}
+        try:
+            for dtype in plan.dtypes:
+                for case, shape in plan.shapes:
+                    timings = _cell(players, operation, number, dtype, case, shape, plan.rounds)
+                    yield f"{operation} {dtype} {case}", timings
+        finally:
+            for player in players.values():
+                player.end()
+
+
+class Player:
+    """A worker process (`bench.workers.turns`) that waits for its turn; started anew where it ends, but not for ever."""
+
+    def __init__(self, crew: Crew, operation: str, name: str, threads: int) -> None:
+        self.name = name
+        self._crew, self._job = crew, {"operation": operation, "name": name, "one_thread": threads == 1}
+        self._env = environment.thread_variables(threads)
+        self._ends = 0
+        self._thread: threading.Thread | None = None
+
+    def ask(self, do: str, **more: Any) -> dict[str, Any]:
+        """Have something done; its ``status``, of failed where the process ended over it, and what was said of it."""
+        if self._thread is None:
+            if self._ends >= MOST_ENDS:
+                return {"status": "failed", "detail": f"left out after it brought down {MOST_ENDS} processes"}
+            self._start()
+            if (first := self._answers.get())["status"] != "ok":
+                return self._gone(first)
+        self._commands.put({"do": do, **more})
+        answer = self._answers.get()
+        return self._gone(answer) if answer.get("ended") else answer
+
+    def end(self) -> None:
+        """Let the process end."""
+        if self._thread is not None:
+            self._commands.put({"do": "end"})
+            self._thread.join()
+            self._thread = None
+
+    def _gone(self, answer: dict[str, Any]) -> dict[str, Any]:
+        self._ends += 1
+        self.end()
+        return answer
+
+    def _start(self) -> None:
+        self._commands: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._answers: queue.Queue[dict[str, Any]] = queue.Queue()
+        commands, answers, shown = self._commands, self._answers, list[np.ndarray]()
+
+        def heard(message: Message) -> Message | None:
+            if message["event"] == "array":
+                shown.append(message.pop("array"))
+            if message["event"] not in ("ready", "prepared", "calibrated", "sample", "finished"):
+                return None
+            answers.put({"status": "ok", **message, "shown": shown.pop() if shown else None})
+            return commands.get()
+
+        def work() -> None:
+            try:
+                failure = self._crew.run("turns", self._job, env=self._env, seconds=math.inf, heard=heard).failure
+            except BaseException as error:
+                failure = str(error) or type(error).__name__
+            commands.put({"do": "end"})  # for a conversation that outlives its process
+            answers.put({"status": "failed", "detail": failure or "its process ended", "ended": True})
+
+        self._thread = threading.Thread(target=work, daemon=True)
+        self._thread.start()
+
+
+def _cell(
+    players: Mapping[str, Player], operation: str, number: int, dtype: str, case: str, shape: tuple[int, int, int],
+    rounds: int,
+) -> list[Timing]:  # fmt: skip
+    """Everyone on one input, in turn."""
+    given = Input("scores", dtype, shape)
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    told = {
+        name: player.ask("prepare", input=given.as_dict(), bytes=size, show=operation == "softmax")
+        for name, player in players.items()
+    }
+    numbers: dict[str, int] = {}
+    times: dict[str, list[float]] = {name: [] for name in told}
+
+    def ask(name: str, do: str) -> dict[str, Any]:
+        answer = players[name].ask(do)
+        if answer["status"] != "ok":
+            told[name] = answer
+        return answer
+
+    def sound() -> list[str]:
+        return [name for name in told if told[name]["status"] == "ok"]
+
+    for name in sound():
+        numbers[name] = int(ask(name, "calibrate").get("number", 1))
+    for turn in range(rounds):
+        for name in schedules.ordered(sound(), turn):
+            if (answer := ask(name, "sample"))["status"] == "ok":
+                times[name].append(float(answer["seconds"]))
+    for name in sound():
+        ask(name, "finish")
+    expected = oracle(given.array()) if any(told[name].get("shown") is not None for name in told) else None
+    least = contract.OPERATIONS[operation].least_bytes(*shape, np.dtype(dtype).itemsize)
+    found = []
+    for name, answer in told.items():
+        if answer["status"] == "skipped":
+            continue
+        ok = answer["status"] == "ok" and bool(times[name])
+        low, middle, high = _quartiles(times[name]) if ok else (math.nan,) * 3
+        moved = least if name != CEILING else size * (2 if operation == "softmax" else 1)
+        shown = answer.get("shown")
+        ulp = math.nan if shown is None or expected is None else largest_error(expected, shown)
+        found.append(
+            Timing(
+                operation, number, dtype, case, *shape, name, middle, low, high, moved / middle / 1e9, ulp,
+                str(answer.get("detail", "")), tuple(times[name]) if ok else (), numbers.get(name, 1),
+                "ok" if ok else str(answer["status"]),
+            )
+        )  # fmt: skip
+    return found
+
+
+def oracle(x: np.ndarray) -> np.ndarray:
+    """Softmax of the first rows of x, of about SHOWN elements, in a wider type."""
+    rows = max(1, min(x.shape[0], SHOWN // max(1, x[0].size)))
+    wide = x[:rows].astype(np.float64 if x.dtype != np.float64 else np.longdouble)
+    expected: np.ndarray = np.exp(wide - wide.max(axis=1, keepdims=True))
+    expected /= expected.sum(axis=1, keepdims=True)
+    return expected
+
+
+def largest_error(expected: np.ndarray, result: np.ndarray) -> float:
+    """The largest error of a softmax against its `oracle`, in ulp, over the rows that this has."""
+    got = result[: len(expected)]
+    if result.dtype == np.float64:
+        error = np.abs(got - expected) / np.spacing(expected.astype(np.float64))
+        return float(error.max())
+    return float(contract.softmax.ulp_error(got.astype(np.float64), expected, result.dtype).max())
+
+
+def _quartiles(samples: Sequence[float]) -> tuple[float, float, float]:
+    if len(samples) < 2:
+        return samples[0], samples[0], samples[0]
+    low, middle, high = statistics.quantiles(samples, n=4, method="inclusive")
+    return low, middle, high
+
+
+def table(found: Iterable[Timing]) -> list[str]:
+    """Markdown: one row a cell, with the best of the others; losses are marked."""
+    grouped: dict[tuple[Any, ...], dict[str, Timing]] = {}
+    for t in found:
+        grouped.setdefault((t.operation, t.threads, t.dtype, t.case), {})[t.implementation] = t
+    lines: list[str] = []
+    ratios: dict[tuple[Any, ...], list[float]] = {}
+    for key, by in grouped.items():
+        if OURS not in by or len(by) < 3:
+            continue
+        ours, top = by[OURS], by[CEILING]
+        others = [t for n, t in by.items() if n not in (OURS, CEILING) and t.status == "ok"]
+        if not others or ours.status != "ok":
+            continue
+        best = min(others, key=lambda t: t.seconds)
+        ratio, share = best.seconds / ours.seconds, ours.gigabytes_per_second / top.gigabytes_per_second
+        marks = [
+            mark for mark, there in (("LOSS", ratio < 1), ("ABOVE CEILING", share > 1), (ours.remark, True)) if there
+        ]
+        if best.remark:
+            marks.append(f"{best.implementation} {best.remark}")
+        numpy = by.get("numpy_vectorized")
+        errors = f"{ours.ulp:.2f} / {numpy.ulp:.2f}" if numpy and not math.isnan(ours.ulp) else ""
+        if key[:3] not in ratios:
+            operation, count, dtype = key[:3]
+            lines += ["", f"### {operation}, {dtype}, {count} thread{'s' if count > 1 else ''}", ""]
+            lines += ["| case | shape | GB/s | best other | GB/s | times faster | of ceiling | ulp: ours / NumPy | |"]
+            lines += ["|---|---|--:|---|--:|--:|--:|--:|---|"]
+        ratios.setdefault(key[:3], []).append(ratio)
+        shape = " x ".join(str(v) for v in (ours.outer, ours.n, ours.inner))
+        lines.append(
+            f"| {ours.case} | {shape} | {ours.gigabytes_per_second:.1f} | {best.implementation} "
+            f"| {best.gigabytes_per_second:.1f} | {ratio:.2f} | {share:.0%} | {errors} "
+            f"| {', '.join(filter(None, marks))} |"
+        )
+    lines += ["", "| | cells | geometric mean over the best other | smallest | losses |", "|---|--:|--:|--:|--:|"]
+    for (operation, count, dtype), some in ratios.items():
+        losses = sum(r < 1 for r in some)
+        mean = statistics.geometric_mean(some)
+        lines.append(f"| {operation}, {dtype}, {count} | {len(some)} | {mean:.2f} | {min(some):.2f} | {losses} |")
+    return lines
+
+
+def record(
+    folder: Path, side: dict[str, Any], processes: Sequence[Sequence[Timing]], described: Sequence[checks.Checked] = ()
+) -> None:
     """Write a run's folder from the timings of one or more processes with the same number of threads."""
     folder.mkdir(parents=True, exist_ok=True)
     times: dict[tuple[str, Params], list[tuple[int, list[Timing]]]] = {}
@@ -129,25 +353,25 @@ def record(folder: Path, side: dict[str, Any], processes: Sequence[Sequence[Timi
     lines = []
     rows: dict[str, dict[Params, Row]] = {}
     for (benchmark, params), groups in times.items():
-        wrong = next((t.remark for _, ts in groups for t in ts if t.remark.startswith("wrong ")), None)
+        bad = next((t for _, ts in groups for t in ts if t.status != "ok"), None)
         samples = []
         for _, group in groups:
             taken = [s for t in group for s in t.samples]
             samples += taken
             first = group[0]
             remark = "" if first.implementation == CEILING else first.remark  # the way that was fastest
-            detail = f"RuntimeError: wrong result: {wrong.removeprefix('wrong ')}" if wrong else remark
+            detail = bad.remark if bad else remark
             lines.append({
-                "benchmark": benchmark, "params": list(params), "status": "failed" if wrong else "ok",
+                "benchmark": benchmark, "params": list(params), "status": bad.status if bad else "ok",
                 "detail": detail, "shape": [first.outer, first.n, first.inner], "dtype": first.dtype,
-                "repeat": None if wrong else len(taken), "number": first.number,
+                "repeat": None if bad else len(taken), "number": first.number,
             })  # fmt: skip
-        row = asv_writing.absent(failed=True) if wrong else asv_writing.sampled(samples, groups[0][1][0].number)
+        row = asv_writing.absent(failed=True) if bad else asv_writing.sampled(samples, groups[0][1][0].number)
         rows.setdefault(f"{benchmark}.time_call", {})[params] = row
     rows |= _errors(processes)
     names = dict.fromkeys((t.operation, t.implementation) for found in processes for t in found)
     side = {**side, "implementations": [
-        implementations.describe(entry, []) for entry in impls.catalogue() if (entry.operation, entry.name) in names
+        implementations.describe(c) for c in described if (c.entry.operation, c.entry.name) in names
     ]}  # fmt: skip
     where = asv_writing.machine_folder(folder, side["machine"])
     asv_writing.describe(where, {

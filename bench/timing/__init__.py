@@ -1,4 +1,4 @@
-"""Timing: `prepare` makes an implementation ready on an input that is checked, `sampling` times it, `schedules` say when.
+"""Timing: `ready` makes an implementation ready on a checked input, `sampling` times it, `schedules` say when.
 
 Whatever starts a measurement (asv, the side-by-side table, the gate, the device report), what correct means, what a
 sample is and when results are checked again is decided here, once.

@@ -24,6 +24,8 @@ GUARD_BYTES, GUARD = 4096, 0xA5
 # A backend of a plug-in may not leave more than this share of a call's time to `get`, nor more than these seconds.
 LATE_SHARE, LATE_SECONDS, LATE_CALLS = 0.25, 50e-6, 5
 
+FAR_BYTES = 1 << 26  # of arrays on a device, from which on copying them back takes longer than timing them
+
 _PACKAGE = backends.__name__.rpartition(".")[0]
 
 
@@ -92,6 +94,19 @@ class Ready:
         timer = getattr(backend, "timer", None) if backend.device != "cpu" else None
         return Sampler(call, wait, "device" if timer else "wall", timer=timer)
 
+    def result(self) -> np.ndarray:
+        """The result of one more call, on the host."""
+        result = self._run(*self._arrays[0])
+        self._wait()
+        host: np.ndarray = np.asarray(result if on_host(self._kernel.backend) else self._kernel.backend.get(result))
+        return host
+
+    def first_rows(self, rows: int) -> Sampler:
+        """A sampler of calls on the first rows alone."""
+        x, out = self._arrays[0]
+        few, part, run = x[:rows], out[:rows], self._run
+        return Sampler(lambda: run(few, part), self._wait, self.sampler.clock)
+
     def check(self, given: Input | None = None, *, clean: bool = True) -> Refused | Wrong | Failed | None:
         """Call it once and have the result judged; what is wrong, or None.
 
@@ -132,8 +147,9 @@ class Ready:
         backend = self._kernel.backend
         self._fills = result is self._arrays[0][1]
         try:
-            host = result if backend is backends.HOST else backend.get(result)
-            given = x if backend is backends.HOST else backend.get(x)
+            host = result if on_host(backend) else backend.get(result)
+            far = backend.device != "cpu" and host.nbytes > FAR_BYTES
+            given = x if on_host(backend) else None if far else backend.get(x)
         except Exception as error:
             return Failed(described(error))
         beside = any((guard != GUARD).any() for guard in self._guards)
@@ -146,14 +162,21 @@ class Ready:
         self.declared = f"differs: {verdict.declared} ({verdict.detail})" if verdict.status == "differs" else ""
         return None
 
-    def finish(self) -> Refused | Wrong | Failed | None:
-        """What is to be done after the last sample: what is wrong with the results that it gives now, or None."""
-        return self.check() or self.check(self._input.other(), clean=False) or self._late()
+    def finish(self, given: Input | None = None) -> Refused | Wrong | Failed | None:
+        """What is to be done after the last sample: what is wrong with the results that it gives now, or None.
+
+        Args:
+            given: what x is to hold at first, where another has written into it.
+        """
+        x, _ = self._arrays[0]
+        if self._kernel.backend.device != "cpu" and x.nbytes > FAR_BYTES:
+            return self.check(self._input.other())
+        return self.check(given) or self.check(self._input.other(), clean=False) or self._late()
 
     def _late(self) -> Wrong | None:
         """What is wrong with a backend that is not ours where it leaves work to `get` that the timer does not see."""
         backend = self._kernel.backend
-        if type(backend).__module__.startswith(_PACKAGE) or backend.device != "cpu":
+        if on_host(backend) or type(backend).__module__.startswith(_PACKAGE) or backend.device != "cpu":
             return None
         x, out = self._arrays[0]
         lags, calls = [], []
@@ -180,7 +203,7 @@ class Differs(Ready):
 
 def prepare(
     checks: Checks, operation: str, kernel: Any, given: Input, *, x: np.ndarray | None = None, copies: int = 1,
-    arrays: Sequence[tuple[Any, Any]] | None = None,
+    arrays: Sequence[tuple[Any, Any]] | None = None, guards: Sequence[np.ndarray] = (),
 ) -> Ready | Refused | Wrong | Failed:  # fmt: skip
     """Put an input where the kernel works, call it, and have the result judged.
 
@@ -188,18 +211,18 @@ def prepare(
         checks: who judges.
         given: the input; `x` is its array where that is at hand.
         copies: of x and out, which calls go through in turn.
-        arrays: x and out that are there already, in place of copies.
+        arrays, guards: x and out that are there already, and what lies around out, in place of copies.
     """
     try:
         x = given.array() if x is None else x
         if refusal := kernel.refusal(x.dtype.name, x.size):
             return Refused(str(refusal))
-        guards: list[np.ndarray] = []
+        around = list(guards)
         if arrays is None:
-            arrays = [allocate(kernel.backend, operation, x, guards) for _ in range(copies)]
+            arrays = [allocate(kernel.backend, operation, x, around) for _ in range(copies)]
         del x
-        ready = Ready(operation, kernel, given, checks, arrays, guards)
-        wrong = ready.check(clean=False)
+        ready = Ready(operation, kernel, given, checks, arrays, around)
+        wrong = ready.check()
     except Exception as error:  # a plug-in's own objects may raise anything
         if isinstance(error, Lost):
             raise
@@ -220,12 +243,17 @@ def allocate(backend: Any, operation: str, x: np.ndarray, guards: list[np.ndarra
     before, inner, after = memory[:GUARD_BYTES], memory[GUARD_BYTES : GUARD_BYTES + size], memory[GUARD_BYTES + size :]
     out = inner.view(dtype).reshape(shape)
     poison(out)
-    if backend is not backends.HOST:
+    if not on_host(backend):
         return given, backend.put(out)
     before.fill(GUARD)
     after.fill(GUARD)
     guards += [before, after]
     return given, out
+
+
+def on_host(backend: Any) -> bool:
+    """Whether a backend's arrays are NumPy's: of this package, or of another version of it."""
+    return bool(backend.name == backends.HOST.name)
 
 
 def clock_of(kernel: Any) -> Clock:
@@ -268,5 +296,3 @@ def described(error: BaseException) -> str:
         text = f"(its text cannot be had: {type(other).__name__})"
     name = type(error).__name__
     return f"{name}: {text}" if text else name
-
-

@@ -62,7 +62,7 @@ class Sampler:
         self, call: Callable[[], Any], wait: Callable[[], Any], clock: Clock, *,
         timer: Callable[[Callable[[], Any]], float] | None = None,
     ) -> None:  # fmt: skip
-        self._call, self._wait, self._timer = call, wait, timer
+        self.call, self._wait, self._timer = call, wait, timer
         self.seconds = SAMPLE_SECONDS
         self.clock = clock
         self.number = 1
@@ -70,11 +70,11 @@ class Sampler:
         self.spent = 0.0
 
     def calibrate(self, warm: float) -> float:
-        """Warm up for so many seconds, and settle how many calls make a sample; returns seconds of the shortest call."""
+        """Warm up for so many seconds, and settle how many calls make a sample; seconds of the shortest call."""
         shortest, end = math.inf, _wall() + warm
         for turn in itertools.count():
             shortest = min(shortest, self._time(1))
-            if turn + 1 >= LEAST_WARM and _wall() >= end or turn == 1000:
+            if (turn + 1 >= LEAST_WARM and _wall() >= end) or turn == 1000:
                 break
         if self._timer is not None or self.seconds / shortest > 1000:
             # Starting a timer, or reading a clock, takes as long as very short calls do.
@@ -89,7 +89,7 @@ class Sampler:
             _sleep(self.settle)
         end = _wall() + self.warm
         while True:
-            self._call()
+            self.call()
             self._wait()
             if _wall() >= end:
                 break
@@ -98,7 +98,7 @@ class Sampler:
         return taken / self.number
 
     def _time(self, number: int) -> float:
-        call = self._call
+        call = self.call
         calls = itertools.repeat(None, number)
         if self._timer is not None:
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import impls
@@ -31,7 +32,11 @@ def main(link: Link, job: dict[str, Any]) -> None:
             link.say("unavailable", name=name, reason=described(error), broken=True)
             continue
         if job["trials"]:
-            run_trials(link, implementation, job["dtypes"])
+            wanted = agreement.wanted_dtypes(job["operation"], job["dtypes"])
+            run_trials(link, job["operation"], implementation.kernel, agreement.trials(implementation, wanted))
+            link.say("trial", case="pairs of a softmax and an argmax", dtype="")
+            for dtype, what, array in agreement.pair_results(implementation, job["dtypes"]):
+                link.give(what, array, dtype_of_x=dtype)
 
 
 def describe(link: Link, implementation: impls.Implementation) -> None:
@@ -39,23 +44,22 @@ def describe(link: Link, implementation: impls.Implementation) -> None:
     kernel = implementation.kernel
     link.say("loaded", differs=dict(kernel.differs))
     # Of this package's host implementations only Numba's use several threads.
-    numbas = kernel.threads == "many" and kernel.backend is HOST and kernel.run.__module__.startswith(f"{impls.__name__}.")
+    ours = kernel.backend is HOST and kernel.run.__module__.startswith(f"{impls.__name__}.")
     link.say(
         "described", name=implementation.name, device=str(kernel.backend.device), backend=str(kernel.backend.name),
         threads=str(kernel.threads), dtypes=[str(name) for name in kernel.dtypes], doc=implementation.doc,
         source=implementation.source, path=None if implementation.path is None else str(implementation.path),
-        largest=kernel.largest, largest_reason=str(kernel.largest_reason), differs=dict(kernel.differs), layer=threads.layer() if numbas else None,
+        largest=kernel.largest, largest_reason=str(kernel.largest_reason), differs=dict(kernel.differs),
+        layer=threads.layer() if ours and kernel.threads == "many" else None,
     )  # fmt: skip
 
 
-def run_trials(link: Link, implementation: impls.Implementation, dtypes: list[str] | None) -> None:
-    """Hand over the results of every trial, and of the inputs of pairs."""
-    operation, kernel = implementation.operation, implementation.kernel
-    for trial in agreement.trials(implementation, agreement.wanted_dtypes(operation, dtypes)):
+def run_trials(link: Link, operation: str, kernel: Any, trials: Iterable[agreement.Trial]) -> None:
+    """Hand over the results of trials, and say which have none."""
+    for trial in trials:
         names = {"case": trial.case, "dtype": trial.dtype}
         try:
-            refusal = kernel.refusal(trial.dtype, trial.size)
-            if refusal:
+            if refusal := kernel.refusal(trial.dtype, trial.size):
                 link.say("refused", **names, detail=str(refusal))
                 continue
             link.say("trial", **names)
@@ -73,6 +77,3 @@ def run_trials(link: Link, implementation: impls.Implementation, dtypes: list[st
             link.say("broken", **names, detail=str(broken))
         except BaseException as error:  # a kernel may raise anything
             link.say("raised", **names, detail=f"raised {described(error)}")
-    link.say("trial", case="pairs of a softmax and an argmax", dtype="")
-    for dtype, name, array in agreement.pair_results(implementation, dtypes):
-        link.give(name, array, dtype_of_x=dtype)

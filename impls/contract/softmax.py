@@ -73,12 +73,14 @@ def compare(x: np.ndarray, result: np.ndarray) -> Mismatch | None:
                 size = ulp_error(got, expected, x.dtype)
                 kind = np.where(unwritten, 2, ~np.isfinite(size) * 1)
                 start = rows.start, cut.start, 0
-                worst.add(wrong, kind, np.nan_to_num(size), functools.partial(_describe, expected, got, kind, size, start))
+                describe = functools.partial(_describe, expected, got, kind, size, start)
+                worst.add(wrong, kind, np.nan_to_num(size), describe)
     return worst.mismatch()
 
 
 def _describe(
-    expected: np.ndarray, got: np.ndarray, kind: np.ndarray, size: np.ndarray, start: tuple[int, ...], at: tuple[int, ...]
+    expected: np.ndarray, got: np.ndarray, kind: np.ndarray, size: np.ndarray, start: tuple[int, ...],
+    at: tuple[int, ...],
 ) -> Described:
     """What a `Mismatch` states of one element of a block that begins at `start`."""
     position = tuple(a + b for a, b in zip(start, at, strict=True))

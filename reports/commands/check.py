@@ -41,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """0: nothing is wrong; 1: something is, crashes, or does not load although nothing that it needs is missing.
 
-    One that was named must load. A difference that its author has declared is none, and neither is one that did not occur: that may be due to the
-    library's version or to the processor.
+    One that was named must load. A difference that its author has declared is no fault, and neither is one that did not
+    occur: that may be due to the library's version or to the processor.
     """
     if args.simulate_cuda:
         os.environ["NUMBA_ENABLE_CUDASIM"] = "1"

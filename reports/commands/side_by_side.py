@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench import side_by_side as timing
+from bench import workloads
 from impls import contract
 
 from .. import environment, files, report, run_folder, side_by_side
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """0: measured; 2: bad options, or a process that measured failed; 130: interrupted."""
+    """0: measured; 1: something is wrong or failed; 2: bad options."""
     cpus = environment.usable_cpus()
     if bad := [n for n in args.threads if not 1 <= n <= cpus]:
         raise UsageError(f"--threads {bad[0]}: accepted are 1 to {cpus}, the CPUs that may be used here")
@@ -63,7 +63,8 @@ def main(args: argparse.Namespace) -> int:
         command=["side-by-side", *sys.argv[2:]],
     )  # fmt: skip
     if not plan.cells:
-        raise UsageError(f"--case {args.case!r} matches no input: they are {', '.join(c for c, _ in timing.cells())}")
+        known = ", ".join(name for name, _ in workloads.cells())
+        raise UsageError(f"--case {args.case!r} matches no input: they are {known}")
     plan.folder = run_folder.new(args.output, "side-by-side-")
     begun = time.monotonic()
     with Bar() as bar:
@@ -71,14 +72,14 @@ def main(args: argparse.Namespace) -> int:
         def seen(cell: str, done: int, total: int) -> None:
             bar.show(cell, done, total, (time.monotonic() - begun) / done * (total - done))
 
-        try:
-            folders, found = side_by_side.run(plan, seen)
-        except side_by_side.Failed as error:
-            raise UsageError(str(error)) from None
+        folders, found = side_by_side.run(plan, seen)
         bar.show("writing the report", 1, 1, None)
-        lines = timing.table(found)
+        lines = side_by_side.table(found)
         files.write_bytes(plan.folder / TABLE, ("\n".join(lines).strip() + "\n").encode())
         report.write_content(gather(folders), plan.folder)
     print("\n".join(lines))
     print(f"\nReport: {plan.folder / report.PAGE}", file=sys.stderr)
-    return 0
+    wrong = {(t.operation, t.implementation, t.remark): t for t in found if t.status != "ok"}
+    for t in wrong.values():
+        print(f"{t.status}: {t.operation}.{t.implementation}, {t.dtype} {t.case}: {t.remark}", file=sys.stderr)
+    return 1 if wrong else 0

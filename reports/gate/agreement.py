@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from impls.contract.operation import UNWRITTEN
+
 from .. import environment
 from .benchmarks import Benchmark
 from .processes import START_SECONDS, Workers
-from .sources import PACKAGE, SourceError, Version
+from .sources import SourceError, Version
 from .verdicts import Verdict
 
 
@@ -22,17 +24,23 @@ def check(workers: Workers, head: Version, benchmarks: Sequence[Benchmark]) -> t
     """
     first = benchmarks[0]
     job = {
-        "side": str(head.root), "judge": str(PACKAGE.parent), "operation": first.operation,
-        "implementation": first.implementation, "dtypes": list(dict.fromkeys(b.dtype for b in benchmarks)),
+        "role": "head", "side": str(head.root), "operation": first.operation, "name": first.implementation,
+        "dtypes": list(dict.fromkeys(b.dtype for b in benchmarks)),
     }  # fmt: skip
-    events, ending = workers.run("bench.agreed", job, workers.environment(environment.usable_cpus()), START_SECONDS)
-    if ending is not None and not events:
-        raise SourceError(f"head ({head.label}) cannot be imported: {ending}")
-    wrong = [event for event in events if event["status"] == "wrong"]
+    work = workers.run("cases", job, workers.environment(environment.usable_cpus()), START_SECONDS)
+    if work.failure is not None and not work.those("imported"):
+        raise SourceError(f"head ({head.label}) cannot be imported: {work.failure}")
+    wrong = [
+        (m["claim"].case, m["claim"].input.dtype, m["verdict"].detail)
+        for m in work.those("checked")
+        if m["verdict"].status == "wrong"
+    ]
+    wrong += [(str(m.get("case")), str(m.get("dtype")), str(m.get("detail"))) for m in work.those("raised")]
     if wrong:
-        one, rest = wrong[0], len(wrong) - 1
-        more = f" (and {rest} more cases)" if rest else ""
-        return "wrong", f"head: {one['case']}, {one['dtype']}: {one['detail']}{more}"
-    if ending is not None:
-        return "failed", f"head: its process ended after case {events[-1]['case'] or '(none)'}: {ending}"
+        case, dtype, detail = min(wrong, key=lambda found: ("got nan" not in found[2], UNWRITTEN not in found[2]))
+        more = f" (and {len(wrong) - 1} more cases)" if len(wrong) > 1 else ""
+        return "wrong", f"head: {case}, {dtype}: {detail}{more}"
+    if work.failure is not None:
+        last = (work.those("trial") or [{}])[-1]
+        return "failed", f"head: its process ended at case {last.get('case') or '(none)'}: {work.failure}"
     return None

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import counted
+from bench.workers import counted
 
 from .benchmarks import Benchmark
 from .processes import START_SECONDS, Workers
@@ -62,11 +62,10 @@ def count(workers: Workers, benchmarks: Sequence[Benchmark], folder: Path) -> di
     # Hashes of words decide how long look-ups take, so they must be the same in every process.
     env = {**workers.environment(threads=1, cache=folder / "numba-valgrind"), **_TARGET, "PYTHONHASHSEED": "0"}
     limit = START_SECONDS + _SECONDS_EACH * len(benchmarks)
-    job = workers.job(benchmarks, quads=0, cpu=None, seed=0)
-    events, ending = workers.run("bench.counted", job, env, limit)
-    if ending is not None:
-        raise CannotCount(f"the worker failed before valgrind: {ending}")
-    ready = {(e["id"], e["side"]) for e in events if e["event"] == "prepared" and e["status"] == "ok"}
+    work = workers.run("counted", workers.job(benchmarks, quads=0, seed=0), env, limit)
+    if work.failure is not None:
+        raise CannotCount(f"the worker failed before valgrind: {work.failure}")
+    ready = {(m["id"], m["side"]) for m in work.those("prepared") if m["status"] == "ok"}
     chosen = [b for b in benchmarks if all((b.id, side) in ready for side in b.pair)]
     if not chosen:
         return {}
@@ -76,9 +75,9 @@ def count(workers: Workers, benchmarks: Sequence[Benchmark], folder: Path) -> di
         "valgrind", "--tool=callgrind", "--instr-atstart=no", "--smc-check=all-non-file",
         f"--callgrind-out-file={dumps / 'counts'}",
     ]  # fmt: skip
-    _, ending = workers.run("bench.counted", workers.job(chosen, quads=0, cpu=None, seed=0), env, limit, valgrind)
-    if ending is not None:
-        raise CannotCount(f"the worker failed under valgrind: {ending}")
+    work = workers.run("counted", workers.job(chosen, quads=0, seed=0), env, limit, valgrind)
+    if work.failure is not None:
+        raise CannotCount(f"the worker failed under valgrind: {work.failure}")
     totals = _read(dumps)
     counts = {}
     for index, b in enumerate(chosen):

@@ -78,21 +78,21 @@ class Starts:
     def _sample(self, version: Version, b: Benchmark, keep: bool) -> dict[str, float] | None:
         """CPU seconds by kind; None where it does not start."""
         job = {
-            "name": version.role, "side": str(version.root), "operation": b.operation,
-            "implementation": b.implementation, "dtype": b.dtype,
+            "role": version.role, "side": str(version.root), "operation": b.operation, "name": b.implementation,
+            "dtype": b.dtype,
         }  # fmt: skip
         cache = None if keep else self._folder / f"start-{version.role}-{b.operation}-{b.implementation}"
         env = self._workers.environment(threads=1, cache=cache)
         times = []
         try:
             for _ in ("cold", "warm"):
-                events, ending = self._workers.run("bench.first_call", job, env, START_SECONDS)
-                if ending is not None:
+                started = self._workers.run("first_call", job, env, START_SECONDS).those("started")
+                if not started:
                     return None
-                times.append(events[0])
+                times.append(started[0])
         finally:
             if cache is not None:
                 shutil.rmtree(cache, ignore_errors=True)
         cold, warm = times
-        compiled = max(cold["first_call"] - warm["first_call"], 1e-6)
-        return {FIRST_CALL: warm["load"] + warm["first_call"], COMPILE: compiled}
+        compiled = max(cold["first_call_cpu"] - warm["first_call_cpu"], 1e-6)
+        return {FIRST_CALL: warm["load_cpu"] + warm["first_call_cpu"], COMPILE: compiled}

@@ -1,22 +1,20 @@
-"""The process that measures on a GPU: does tasks one after the other, and writes what came of each as lines of JSON.
+"""Measures on a GPU: does tasks one after the other, and says what came of each.
 
-``python -m bench.device_worker JOB`` reads a JSON file with ``tasks``, ``seconds`` (of sampling, for each input),
-``cache_bytes`` and ``out``. It says what it is about to do before it does it, so that whoever reads the lines knows
-where a process that ends or never returns was. ``--probe`` instead prints what the GPU is, or why there is none.
+A job holds ``tasks``, ``seconds`` (of sampling, for each input), ``cache_bytes`` and ``simulated``. What is about to be
+done is said before it is done, so that who listens knows where a process was that ends or never returns. A job with
+``probe`` instead asks what the GPU is.
 
-A line is ``{"event": "begin", "task", "part"}``, ``{"event": "result", ...}``, ``{"event": "finding", ...}`` or
-``{"event": "end", "task"}``. Parts are ``operation.name``; those in a task's ``without`` are left out.
+A message is ``begin`` (task, part), ``result`` or ``end`` (task), and those of `bench.workers.check`. Parts are names of
+implementations; those in a task's ``without`` are left out.
 """
 
 from __future__ import annotations
 
 import gc
-import json
+import itertools
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,20 +22,36 @@ import numpy as np
 import impls
 from impls import agreement, contract
 
-from . import device_cells, device_timing, starts, workloads
-from .device_timing import Contestant
+from .. import device_cells, starts, timing, workloads
+from ..crew import Crew
+from ..hub import Link
+from ..inputs import Input
+from ..timing.ready import described
+from ..timing.sampling import Sampler
+from ..timing.schedules import Contestant
+from .check import run_trials
 
 SPARE = 0.8  # of the free memory, that buffers may take
 SIMULATED_SHAPE = (4, 32, 1)
+SAMPLE_SECONDS, WARM_UP_SECONDS = 0.004, 0.02
+LEAST_SAMPLES, MOST_SAMPLES = 5, 40
 
-Emit = Callable[[dict[str, Any]], None]
+
+def main(link: Link, job: dict[str, Any]) -> None:
+    """Do the tasks, or say what the device is."""
+    if job.get("probe"):
+        link.say("device", **probe())
+        return
+    work = Work(link, job["seconds"], job["cache_bytes"], job["simulated"])
+    for task in job["tasks"]:
+        work.do(task)
 
 
 class Work:
-    """What a task needs: where lines go, how long to sample, and the sizes of the device."""
+    """What a task needs: who listens, how long to sample, and the sizes of the device."""
 
-    def __init__(self, emit: Emit, seconds: float, cache_bytes: int, simulated: bool) -> None:
-        self.emit, self.seconds, self.cache_bytes, self.simulated = emit, seconds, cache_bytes, simulated
+    def __init__(self, link: Link, seconds: float, cache_bytes: int, simulated: bool) -> None:
+        self.link, self.seconds, self.cache_bytes, self.simulated = link, seconds, cache_bytes, simulated
 
     def do(self, task: dict[str, Any]) -> None:
         """One task, whatever comes of it."""
@@ -53,17 +67,17 @@ class Work:
         }
         kinds[task["kind"]](task)
         gc.collect()
-        self.emit({"event": "end", "task": task["id"]})
+        self.link.say("end of task", task=task["id"])
 
     def _result(self, task: dict[str, Any], name: str, **what: Any) -> None:
-        self.emit({"event": "result", "task": task["id"], "name": name, **what})
+        self.link.say("result", task=task["id"], name=name, **what)
 
     def _parts(self, task: dict[str, Any]) -> Iterator[tuple[str, impls.Implementation]]:
         """The implementations of a task that can be had, each announced; of the others the result is their reason."""
         for name in task["names"]:
             if name in task.get("without", ()):
                 continue
-            self.emit({"event": "begin", "task": task["id"], "part": name})
+            self.link.say("begin", task=task["id"], part=name)
             try:
                 found = impls.load(task["operation"], name)
             except (impls.Unavailable, impls.UnknownImplementation) as error:
@@ -82,44 +96,66 @@ class Work:
         except NotImplementedError as error:
             found = {"status": "skipped", "detail": str(error)}
         except Exception as error:  # a peer may raise anything; the others are measured all the same
-            found = {"status": "failed", "detail": f"{type(error).__name__}: {error}"}
+            found = {"status": "failed", "detail": described(error)}
         self._result(task, name, **found)
 
     def _cell(self, task: dict[str, Any]) -> None:
         cell = device_cells.from_dict(task["cell"])
-        ready: list[Contestant] = []
         if cell.benchmark == "Ceiling":
             self._guarded(task, "ceiling", lambda: self._ceiling(task, cell))
             return
-        x = device_cells.scores(cell)
-        parts = len(task["names"])
+        ready: list[tuple[timing.Ready, Contestant, int]] = []
+        x = cell.input.array()
         for name, implementation in self._parts(task):
-            try:
-                room = int(SPARE * self._free() / (parts - len(ready)))
-                made = device_timing.prepare(cell, name, implementation.kernel, x, self.cache_bytes, room)
-                ready.append(made)
-            except NotImplementedError as error:
-                self._result(task, name, status="skipped", detail=str(error))
-            except Exception as error:  # as above
-                self._result(task, name, status="failed", detail=f"{type(error).__name__}: {error}")
+            # Each may have its share of the memory that those before it have left.
+            room = int(SPARE * self._free() / (len(task["names"]) - len(ready)))
+            copies = device_cells.buffers(cell.pair_bytes, self.cache_bytes, room)
+            if copies < 1:
+                detail = f"x and its result take {cell.pair_bytes} bytes, and {room} are free"
+                self._result(task, name, status="skipped", detail=detail)
+                continue
+            kernel = implementation.kernel
+            self.link.say("loaded", differs=dict(kernel.differs))
+            outcome = timing.prepare(self.link, cell.operation, kernel, cell.input, x=x, copies=copies)
+            if isinstance(outcome, timing.Ready):
+                ready.append((outcome, self._contestant(name, outcome.sampler), copies))
+            else:
+                statuses = {timing.Refused: "skipped", timing.Wrong: "wrong", timing.Failed: "failed"}
+                self._result(task, name, status=statuses[type(outcome)], detail=outcome.reason)
+        del x
         self._sample(task, cell, ready)
 
-    def _sample(self, task: dict[str, Any], cell: device_cells.Cell, ready: list[Contestant]) -> None:
-        def announce(name: str) -> None:
-            self.emit({"event": "begin", "task": task["id"], "part": name})
+    def _contestant(self, name: str, sampler: Sampler) -> Contestant:
+        sampler.seconds = SAMPLE_SECONDS
+        sampler.calibrate(WARM_UP_SECONDS)
+        return Contestant(name, sampler)
 
-        device_timing.interleave(ready, self.seconds * max(1, len(ready)), before=announce)
-        for one in ready:
-            beyond = device_cells.beyond_cache(cell.pair_bytes, one.copies, self.cache_bytes)
-            self._result(task, one.name, status="ok", samples=one.samples, number=one.number, copies=one.copies,
-                         beyond_cache=beyond)  # fmt: skip
+    def _sample(
+        self, task: dict[str, Any], cell: device_cells.Cell, ready: list[tuple[timing.Ready, Contestant, int]]
+    ) -> None:
+        def announce(name: str) -> None:
+            self.link.say("begin", task=task["id"], part=name)
+
+        timing.in_turn(
+            [one for _, one, _ in ready], self.seconds * max(1, len(ready)), least=LEAST_SAMPLES, most=MOST_SAMPLES,
+            before=announce,
+        )  # fmt: skip
+        for prepared, one, copies in ready:
+            announce(one.name)
+            if (wrong := prepared.finish()) is not None:
+                status = "wrong" if isinstance(wrong, timing.Wrong) else "failed"
+                self._result(task, one.name, status=status, detail=wrong.reason)
+                continue
+            beyond = device_cells.beyond_cache(cell.pair_bytes, copies, self.cache_bytes)
+            self._result(task, one.name, status="ok", detail=prepared.declared, samples=one.samples,
+                         number=one.sampler.number, copies=copies, beyond_cache=beyond)  # fmt: skip
 
     def _ceiling(self, task: dict[str, Any], cell: device_cells.Cell) -> dict[str, Any]:
         """The fastest way to copy or to read as many bytes."""
         from impls.cuda import bandwidth
 
-        self.emit({"event": "begin", "task": task["id"], "part": "ceiling"})
-        backend = impls.backends.get("numba_cuda")
+        self.link.say("begin", task=task["id"], part="ceiling")
+        backend: Any = impls.backends.get("numba_cuda")
         copies = device_cells.buffers(cell.pair_bytes, self.cache_bytes, int(SPARE * self._free()))
         if copies < 1:
             raise NotImplementedError(f"{cell.pair_bytes} bytes do not fit the free memory")
@@ -130,12 +166,16 @@ class Work:
             moves = bandwidth.copies(given, backend.put(x)) if cell.operation == "softmax" else bandwidth.reads(given)
             for way, call in moves.items():
                 ways.setdefault(way, []).append(call)
-        ready = [_turns(way, calls, device_timing.timer_of(backend)) for way, calls in ways.items()]
-        for contestant in ready:
-            device_timing.warm_up(contestant)
-        device_timing.interleave(ready, self.seconds * len(ready))
+        ready = [
+            self._contestant(way, Sampler(_turns(calls), backend.synchronize, "device", timer=backend.timer))
+            for way, calls in ways.items()
+        ]
+        timing.in_turn(ready, self.seconds * len(ready), least=LEAST_SAMPLES, most=MOST_SAMPLES)
         best = min(ready, key=lambda one: float(np.median(one.samples)))
-        return {"status": "ok", "samples": best.samples, "number": best.number, "copies": copies, "detail": best.name}
+        return {
+            "status": "ok", "samples": best.samples, "number": best.sampler.number, "copies": copies,
+            "detail": best.name,
+        }  # fmt: skip
 
     def _describe(self, task: dict[str, Any]) -> None:
         """What the implementations declare."""
@@ -148,11 +188,19 @@ class Work:
         """Agreement on the contract's cases for one implementation and dtype, until the task's seconds are over."""
         end = time.monotonic() + task["seconds"]
         for name, implementation in self._parts(task):
-            for finding in agreement.check(implementation, [task["dtype"]]):
-                self.emit({"event": "finding", "task": task["id"], **finding.as_dict()})
-                if time.monotonic() > end:
-                    self._result(task, name, status="skipped", detail=f"not all cases within {task['seconds']:.0f} s")
-                    break
+            late = False
+
+            def trials(one: impls.Implementation = implementation) -> Iterator[agreement.Trial]:
+                nonlocal late
+                for trial in agreement.trials(one, agreement.wanted_dtypes(one.operation, [task["dtype"]])):
+                    if late := time.monotonic() > end:
+                        return
+                    yield trial
+
+            self.link.say("loaded", differs=dict(implementation.kernel.differs))
+            run_trials(self.link, task["operation"], implementation.kernel, trials())
+            if late:
+                self._result(task, name, status="skipped", detail=f"not all cases within {task['seconds']:.0f} s")
             else:
                 self._result(task, name, status="ok")
 
@@ -164,21 +212,26 @@ class Work:
             def measure(kernel: impls.Kernel = implementation.kernel) -> dict[str, Any]:
                 given = kernel.backend.put(x)
                 out = kernel.backend.put(contract.OPERATIONS[task["operation"]].allocate(x))
-                times = device_timing.launch_seconds(lambda: kernel.run(given, out), kernel.backend.synchronize)
+                times = launch_seconds(lambda: kernel.run(given, out), kernel.backend.synchronize)
                 return {"status": "ok", "samples": times, "number": 20}
 
             self._guarded(task, name, measure)
 
     def _api(self, task: dict[str, Any]) -> None:
         """End to end: the public function on a host array, copies in and out included."""
-        x = workloads.scores(SIMULATED_SHAPE if self.simulated else device_cells.API_SHAPE, "float32")
-        operation = contract.OPERATIONS[task["operation"]]
+        given = Input("tiled", "float32", SIMULATED_SHAPE if self.simulated else device_cells.API_SHAPE)
+        x = given.array()
         function = getattr(impls, task["operation"])
         for name, implementation in self._parts(task):
 
-            def measure(one: str = implementation.name) -> dict[str, Any]:
-                if wrong := operation.verify(x, function(x, axis=1, impl=one)):
-                    raise RuntimeError(f"wrong result: {wrong}")
+            def measure(
+                one: str = implementation.name,
+                differs: dict[str, str] = dict(implementation.kernel.differs),  # noqa: B006
+            ) -> dict[str, Any]:
+                self.link.say("loaded", differs=differs)
+                verdict = self.link.check(task["operation"], given, function(x, axis=1, impl=one), case="timed", x=x)
+                if verdict.status == "wrong":
+                    return {"status": "wrong", "detail": verdict.detail}
                 return {"status": "ok", "samples": self._wall(lambda: function(x, axis=1, impl=one)), "number": 1}
 
             self._guarded(task, name, measure)
@@ -191,7 +244,7 @@ class Work:
         for name in task["names"]:
             if name in task.get("without", ()):
                 continue
-            self.emit({"event": "begin", "task": task["id"], "part": name})
+            self.link.say("begin", task=task["id"], part=name)
 
             def measure(pinned: bool = "pinned" in name, inwards: bool = "to device" in name) -> dict[str, Any]:
                 host = cuda.pinned_array(count, np.float32) if pinned else np.empty(count, np.float32)
@@ -229,21 +282,19 @@ class Work:
 
     def _start(self, task: dict[str, Any]) -> None:
         """Load and first call in processes of their own, with an empty compile cache and with the one then filled."""
-        for name in task["names"]:
-            if name in task.get("without", ()):
-                continue
-            self.emit({"event": "begin", "task": task["id"], "part": name})
-            found = starts.measure(task["operation"], name, "float32")
-            self._result(task, name, **({"status": "ok", **found} if "status" not in found else found))
+        with Crew() as crew:
+            for name in task["names"]:
+                if name not in task.get("without", ()):
+                    self.link.say("begin", task=task["id"], part=name)
+                    found = starts.measure(crew, task["operation"], name, "float32")
+                    self._result(task, name, **({"status": "ok"} | found))
 
     def _wall(self, call: Callable[[], Any]) -> list[float]:
         """Seconds of calls that wait for their end, by the host's clock; the first is not among them."""
         call()
         times: list[float] = []
         end = time.monotonic() + self.seconds
-        while len(times) < device_timing.LEAST_SAMPLES or (
-            time.monotonic() < end and len(times) < device_timing.MOST_SAMPLES
-        ):
+        while len(times) < LEAST_SAMPLES or (time.monotonic() < end and len(times) < MOST_SAMPLES):
             begin = time.perf_counter()
             call()
             times.append(time.perf_counter() - begin)
@@ -258,14 +309,29 @@ class Work:
         return int(cuda.current_context().get_memory_info().free)
 
 
-def _turns(name: str, calls: list[Callable[[], Any]], timer: Callable[[Callable[[], Any]], float]) -> Contestant:
-    state = iter(_forever(calls))
-    return Contestant(name, lambda: next(state)(), timer, len(calls))
+def _turns(calls: list[Callable[[], Any]]) -> Callable[[], Any]:
+    """The calls one after the other, again and again."""
+    turns = itertools.cycle(calls)
+    return lambda: next(turns)()
 
 
-def _forever(calls: list[Callable[[], Any]]) -> Iterator[Callable[[], Any]]:
-    while True:
-        yield from calls
+def launch_seconds(start: Callable[[], Any], synchronize: Callable[[], None]) -> list[float]:
+    """Seconds that Python takes to start one call, without waiting for the device: of each of 20 batches of 20 calls.
+
+    A batch is short enough for the queue of the device, so that starting never waits.
+    """
+    batch = 20
+    found = []
+    for _ in range(batch):
+        start()
+    for _ in range(20):
+        synchronize()
+        begin = time.perf_counter()
+        for _ in range(batch):
+            start()
+        found.append((time.perf_counter() - begin) / batch)
+    synchronize()
+    return found
 
 
 def probe() -> dict[str, Any]:
@@ -289,23 +355,3 @@ def probe() -> dict[str, Any]:
         "memory_bytes": cuda.current_context().get_memory_info().total,
         "cuda": ".".join(map(str, driver.get_version())),  # the newest that the driver is made for
     }
-
-
-def main(argument: str) -> None:
-    """Do the job in a file, or show the device."""
-    if argument == "--probe":
-        print(json.dumps(probe()))
-        return
-    job = json.loads(Path(argument).read_text("utf-8"))
-    with open(job["out"], "a", encoding="utf-8", buffering=1) as lines:
-
-        def emit(line: dict[str, Any]) -> None:
-            lines.write(json.dumps(line) + "\n")
-
-        work = Work(emit, job["seconds"], job["cache_bytes"], job["simulated"])
-        for task in job["tasks"]:
-            work.do(task)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
