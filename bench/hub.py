@@ -2,8 +2,8 @@
 
 A message is one line of JSON, bounded, and every one is answered. ``check`` announces a result; the answer is the parts
 that the judge wants, which follow as bytes, and then its verdict. What else a process says goes to whoever waits for
-it. The address is in the environment, so that processes which asv forks find it as well as those of the launcher. A process
-that finds none starts a server of its own, in a process that is as free of foreign code.
+it. The address is in the environment, so that processes which asv forks find it as well as those of the launcher. A
+process that finds none starts a server of its own, in a process that is as free of foreign code.
 """
 
 from __future__ import annotations
@@ -204,8 +204,8 @@ def _array(connection: Connection, shape: Sequence[int], dtype: str) -> np.ndarr
 class Here:
     """Judges in this process, for code that is our own."""
 
-    def __init__(self) -> None:
-        self._judge = Judge()
+    def __init__(self, differs: Mapping[str, str] | None = None) -> None:
+        self._judge, self._differs = Judge(), differs or {}
 
     def check(
         self, operation: str, given: Input, result: Any, *, case: str, x: np.ndarray | None = None, problem: str = ""
@@ -215,7 +215,7 @@ class Here:
         claim = Claim(
             operation, given, case, array.shape, array.dtype.name, None if x is None else checksum(x), problem
         )
-        return self._judge.judge(claim, lambda parts: [array[a:b, ..., c:d] for a, b, c, d in parts], {})
+        return self._judge.judge(claim, lambda parts: [array[a:b, ..., c:d] for a, b, c, d in parts], self._differs)
 
 
 class Link:

@@ -23,9 +23,9 @@ class Input:
     """x of shape (outer, n, inner), described.
 
     Attributes:
-        kind: ``scores`` (seeded, in the order `name`), ``tiled`` (few scores, repeated), ``another`` (other values of the
-            same shape and dtype), ``case`` or ``layout`` (of the contract, by `name`), ``out`` (what the contract's layouts of out are for)
-            or ``array`` (the user's own, in the file `name`).
+        kind: ``scores`` (seeded, in the order `name`), ``tiled`` (few scores, repeated), ``another`` (other values of
+            the same shape and dtype), ``case`` or ``layout`` (of the contract, by `name`), ``out`` (what the
+            contract's layouts of out are for) or ``array`` (the user's own, in the file `name`).
         dtype: of x, by name.
         shape: of scores and of another array.
         key, axis: of the user's array and of ``out``.

@@ -35,7 +35,7 @@ class Threads(base.Timed):
     param_names: ClassVar = ["implementation", "dtype", "n", "threads"]
 
     def load(self, name: str) -> Any:
-        """See `base.Cell.load`; Numba is told the number of threads, other libraries read the environment when loaded."""
+        """See `base.Cell.load`; Numba is told the number of threads, others read the environment when loaded."""
         if (given := cpu.count()) < self._threads:
             raise NotImplementedError(f"the run gives {given} CPU threads, not {self._threads}")
         numba = sys.modules.get("numba")

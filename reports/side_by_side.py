@@ -159,7 +159,7 @@ def _processes(
 
 
 class Player:
-    """A worker process (`bench.workers.turns`) that waits for its turn; started anew where it ends, but not for ever."""
+    """A worker process (`bench.workers.turns`) that waits for its turn; started anew where it ends."""
 
     def __init__(self, crew: Crew, operation: str, name: str, threads: int) -> None:
         self.name = name

@@ -1,8 +1,8 @@
 """Measures on a GPU: does tasks one after the other, and says what came of each.
 
-A job holds ``tasks``, ``seconds`` (of sampling, for each input), ``cache_bytes`` and ``simulated``. What is about to be
-done is said before it is done, so that who listens knows where a process was that ends or never returns. A job with
-``probe`` instead asks what the GPU is.
+A job holds ``tasks``, ``seconds`` (of sampling, for each input), ``cache_bytes`` and ``simulated``. What is about to
+be done is said before it is done, so that who listens knows where a process was that ends or never returns. A job
+with ``probe`` instead asks what the GPU is.
 
 A message is ``begin`` (task, part), ``result`` or ``end`` (task), and those of `bench.workers.check`. Parts are names of
 implementations; those in a task's ``without`` are left out.

@@ -1,0 +1,152 @@
+"""Workers and the conversation with them: what is said, bounded, and what comes of those that break off."""
+
+from __future__ import annotations
+
+import os
+from multiprocessing.connection import Client
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import crew, hub
+from bench.crew import Crew
+from bench.inputs import Input
+from impls import contract
+from tests.plugins import Install
+
+GIVEN = Input("scores", "float32", (4, 30, 1))
+
+
+def job(name: str, operation: str = "argmax", **more: Any) -> dict[str, Any]:
+    return {"operation": operation, "name": name, "inputs": [GIVEN.as_dict()], **more}
+
+
+def test_a_worker_does_a_job_and_its_arrays_arrive() -> None:
+    with Crew() as one:
+        work = one.run("results", job("numpy_vectorized"))
+    assert work.failure is None
+    (message,) = work.those("array")
+    np.testing.assert_array_equal(message["array"], np.argmax(GIVEN.array(), axis=1))
+
+
+@pytest.mark.parametrize(
+    ("body", "failure"),
+    [
+        ("import os; os._exit(0)", "its process ended before it was done: exit status 0"),
+        ("import os; os.abort()", "its process ended: killed by SIGABRT"),
+        ("import os; os.closerange(3, 100); import time; time.sleep(0.1); os._exit(0)", "ended before it was done"),
+        ("import time; time.sleep(600)", "not finished after 3 s"),
+    ],
+)
+def test_a_worker_that_breaks_off_says_where(body: str, failure: str, install: Install) -> None:
+    source = f"from impls import implements\n@implements(dtypes=('float32',))\ndef run(x, out):\n    {body}\n"
+    install({"planted": source}, {"argmax.planted": "planted"})
+    with Crew() as one:
+        work = one.run("results", job("planted"), seconds=3)
+        assert failure in str(work.failure)
+        assert [m["event"] for m in work.messages if m.get("event")] == ["begin", "end"]
+        assert one.run("results", job("numpy_vectorized")).failure is None
+
+
+def test_a_worker_ends_however_much_is_left_to_do_at_exit(install: Install) -> None:
+    source = """
+        import atexit, threading, time
+        from impls import implements
+        atexit.register(time.sleep, 600)
+        threading.Thread(target=time.sleep, args=(600,)).start()
+
+        @implements(dtypes=("float32",))
+        def run(x, out):
+            out[...] = x.argmax(axis=1)
+            return out
+    """
+    install({"planted": source}, {"argmax.planted": "planted"})
+    with Crew() as one:
+        assert one.run("results", job("planted"), seconds=20).failure is None
+
+
+class Conversation:
+    """A server that is talked to in this process."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.hub = hub.Hub(lambda talk, message: self.messages.append(message))
+        self.connection = Client(self.hub.address)
+
+    def ask(self, message: bytes) -> bytes:
+        self.connection.send_bytes(message)
+        return self.connection.recv_bytes()
+
+
+@pytest.fixture
+def talk() -> Any:
+    found = Conversation()
+    yield found
+    found.connection.close()
+    found.hub.close()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [b"[]", b"no json", b'{"event": "end"}', b'{"event": "checked"}', b'{"event": "check"}',
+     b'{"event": "array", "shape": [1e9], "dtype": "float64"}', b'{"event": "array", "shape": [-1], "dtype": "float64"}',
+     b'{"event": "check", "operation": "none", "input": {}, "case": "", "shape": [], "dtype": ""}'],
+)  # fmt: skip
+def test_what_must_not_be_said_ends_the_conversation(talk: Conversation, message: bytes) -> None:
+    talk.ask(b'{"token": "", "pid": 1}')
+    with pytest.raises((EOFError, ConnectionResetError)):
+        talk.ask(message)
+    for _ in range(100):
+        if talk.messages[-1].get("event") == "end":
+            break
+        os.sched_yield() if hasattr(os, "sched_yield") else None
+        import time
+
+        time.sleep(0.01)
+    assert talk.messages[-1]["event"] == "end"
+    assert talk.messages[-1]["problem"]
+
+
+def test_texts_are_cut_and_cleaned() -> None:
+    text = "\x1b[31mred\x07" + "a" * hub.FIELD
+    found = hub.bounded({"text": [text], "number": 3, "\x1b": None})
+    assert found["number"] == 3
+    assert found["\N{REPLACEMENT CHARACTER}"] is None
+    cut = found["text"][0]
+    assert cut.endswith(hub.CUT)
+    assert len(cut) == hub.FIELD + len(hub.CUT)
+    assert "\x1b" not in cut
+    assert "\x07" not in cut
+
+
+def test_results_are_judged_where_no_foreign_code_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an address a link starts a server of its own, which ends with this process's pipe."""
+    monkeypatch.delenv(hub.ADDRESS, raising=False)
+    monkeypatch.setattr(hub, "_own", None)
+    link = hub.Link()
+    try:
+        x = GIVEN.array()
+        result = np.argmax(x, axis=1)
+        assert link.check("argmax", GIVEN, result, case="timed", x=x).status == "agrees"
+        assert link.check("argmax", GIVEN, result + 1, case="timed", x=x).status == "wrong"
+        assert link.check("argmax", GIVEN, None, case="timed").detail.startswith("returned NoneType")
+        out = contract.ARGMAX.allocate(x)
+        assert "-1 (outside the row)" in link.check("argmax", GIVEN, out, case="timed").detail
+    finally:
+        link.close()
+        assert hub._own is not None
+        hub._own.terminate()
+        hub._own.wait()
+        monkeypatch.delenv(hub.ADDRESS)
+
+
+def test_a_worker_is_run_as_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not as a module: whatever lies in the current folder changes nothing."""
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "__init__.py").write_text("raise SystemExit('the wrong one')")
+    monkeypatch.chdir(tmp_path)
+    assert crew.WORKER.is_file()
+    with Crew() as one:
+        assert one.run("results", job("numpy_vectorized")).failure is None
