@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import pickle
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +19,11 @@ import pytest
 
 import bench.argmax
 import bench.softmax
-from bench import base, grid, journal, starts, workloads
+import impls
+from bench import base, grid, hub, starts, workloads
+from bench.crew import Crew
 from impls import contract, registry
+from reports.cells import ENDED, Cells
 from tests.plugins import Install
 
 WRONG = """
@@ -40,12 +46,27 @@ OVERWRITES = """
 """
 
 
+class Notes:
+    """The journal of cells that are set up in this process, and what hears them."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.cells = Cells(path, Path(impls.__file__).resolve().parent)
+        self.crew = Crew(self.cells.heard)
+
+    def __call__(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self._path.read_text().splitlines()]
+
+
 @pytest.fixture
-def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    path = tmp_path / "journal.jsonl"
-    monkeypatch.setenv(grid.JOURNAL, str(path))
+def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Notes]:
     monkeypatch.setenv(grid.SECONDS, "0.01")
-    return lambda: [json.loads(line) for line in path.read_text().splitlines()]
+    monkeypatch.delenv(hub.TOKEN, raising=False)
+    found = Notes(tmp_path / "journal.jsonl")
+    for name, value in found.crew.variables.items():
+        monkeypatch.setenv(name, value)
+    with found.crew:
+        yield found
 
 
 def test_the_lists_of_the_grids_are_what_the_workloads_know(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,18 +166,22 @@ def test_files_that_are_no_arrays_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("module", [bench.softmax, bench.argmax], ids=["softmax", "argmax"])
 @pytest.mark.parametrize("name", ["naive", "numpy_vectorized", "numba_simple"])
-def test_timed_cells(module: Any, name: str, notes: Any) -> None:
+def test_timed_cells(module: Any, name: str, notes: Notes) -> None:
     cells = [(module.Sweep(), ("float32", 1024)), (module.Api(), ("float32", 1024))]
     if module is bench.argmax:
         cells.append((module.Orders(), ("float32", "descending")))
     for cell, rest in cells:
         cell.setup(name, *rest)
-        number, repeat = cell.number, cell.repeat
-        cell.time_call(name, *rest)
-        cell.setup(name, *rest)  # asv does so before every call
-        assert (cell.number, cell.repeat) == (number, repeat)
-        assert number >= 1
-        assert repeat >= 1
+        samples = notes.cells.rows[f"{module.__name__.partition('.')[2]}.{type(cell).__name__}",
+                                   (repr(name), *map(repr, rest))]["samples"]  # fmt: skip
+        seen = []
+        for _ in range(cell.repeat):
+            cell.setup(name, *rest)  # asv does so before every call
+            begin = cell.timer()
+            cell.time_call(name, *rest)
+            seen.append(cell.timer() - begin)
+        assert seen == pytest.approx(samples)
+        assert cell.number == 1
     lines = notes()
     assert [line["status"] for line in lines] == ["ok"] * len(cells)  # one line a process, not one a call
     assert lines[0]["params"] == [repr(name), "'float32'", "1024"]
@@ -164,7 +189,7 @@ def test_timed_cells(module: Any, name: str, notes: Any) -> None:
     assert lines[0]["repeat"] == cells[0][0].repeat
 
 
-def test_cells_that_cannot_run_are_skipped_with_a_reason(notes: Any, install: Install) -> None:
+def test_cells_that_cannot_run_are_skipped_with_a_reason(notes: Notes, install: Install) -> None:
     install({"gone": "import no_such_thing"}, {"argmax.gone": "gone"})
     for name, reason in [
         ("gone", "No module named 'no_such_thing'"),
@@ -179,37 +204,84 @@ def test_cells_that_cannot_run_are_skipped_with_a_reason(notes: Any, install: In
 
 
 @pytest.mark.parametrize(
-    ("source", "reason"), [(WRONG, "wrong result: at"), (OVERWRITES, "wrong result: the input was overwritten")]
+    ("source", "status", "reason"),
+    [
+        (WRONG, "wrong", ", got 0 (x = "),
+        (OVERWRITES, "wrong", "the input was overwritten"),
+        (WRONG.replace("out[...] = 0", "raise KeyboardInterrupt"), "failed", "KeyboardInterrupt"),
+    ],
 )
-def test_wrong_kernels_are_not_timed(notes: Any, install: Install, source: str, reason: str) -> None:
+@pytest.mark.parametrize("kind", ["Sweep", "Api", "Memory"])
+def test_wrong_kernels_are_not_timed(
+    notes: Notes, install: Install, monkeypatch: pytest.MonkeyPatch, kind: str, source: str, status: str, reason: str
+) -> None:
+    monkeypatch.setattr(base.Memory, "ELEMENTS", 1 << 12)
     install({"planted": source}, {"argmax.planted": "planted"})
-    with pytest.raises(RuntimeError, match=reason):
-        bench.argmax.Sweep().setup("planted", "float32", 1024)
-    assert notes()[-1]["status"] == "failed"
+    cell, params = getattr(bench.argmax, kind)(), ("planted", "float32", 1024)[: 2 if kind == "Memory" else 3]
+    if kind == "Memory" and reason != "KeyboardInterrupt":
+        cell.setup(*params)
+        cell.peakmem_call(*params)
+        if source is OVERWRITES:  # its array is as large as memory allows: it is not kept to be compared
+            return
+        with pytest.raises(RuntimeError, match=re.escape(reason)):
+            cell.teardown(*params)
+    elif kind != "Memory":
+        with pytest.raises(RuntimeError, match=re.escape(reason)):
+            cell.setup(*params)
+    else:
+        return
+    assert notes()[-1]["status"] == status
     assert reason in notes()[-1]["detail"]
+    assert notes.cells.bad
+    assert not notes.cells.rows
 
 
-def test_a_stopped_run_measures_no_more(notes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(grid.STOP, str(tmp_path / "stop"))
+def test_a_stopped_run_measures_no_more(notes: Notes) -> None:
     bench.argmax.Sweep().setup("numpy_vectorized", "float32", 1024)
-    (tmp_path / "stop").touch()
-    with pytest.raises(journal.Interrupted):
+    notes.cells.stopping = True
+    with pytest.raises(RuntimeError, match="interrupted"):
         bench.argmax.Sweep().setup("numpy_vectorized", "float32", 1024)
     assert [line["status"] for line in notes()] == ["ok", "interrupted"]
 
 
-def test_memory_cells(notes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cell_that_imported_another_package_is_refused(notes: Notes, tmp_path: Path) -> None:
+    notes.cells._package = tmp_path
+    with pytest.raises(RuntimeError, match="asv imported the maxbench in"):
+        bench.argmax.Sweep().setup("numpy_vectorized", "float32", 1024)
+    assert notes()[-1]["status"] == "failed"
+
+
+def test_a_cell_whose_process_ends_has_failed_and_others_are_left_out_after_two(notes: Notes, install: Install) -> None:
+    source = WRONG.replace("out[...] = 0", "import os; os._exit(0)")
+    install({"planted": source}, {"argmax.planted": "planted"})
+    for _ in range(2):
+        if (pid := os.fork()) == 0:
+            bench.argmax.Sweep().setup("planted", "float32", 1024)
+        os.waitpid(pid, 0)
+    for _ in range(200):
+        if len(notes.cells.bad) and len(notes()) == 2:
+            break
+        time.sleep(0.02)
+    assert [(line["status"], line["detail"]) for line in notes()] == [("failed", ENDED)] * 2
+    with pytest.raises(RuntimeError, match="left out after it brought down 2 processes"):
+        bench.argmax.Sweep().setup("planted", "float32", 1024)
+    bench.argmax.Sweep().setup("numpy_vectorized", "float32", 1024)
+    assert notes()[-1]["status"] == "ok"
+
+
+def test_memory_cells(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base.Memory, "ELEMENTS", 1 << 12)
     for module in (bench.softmax, bench.argmax):
         for name in (base.Memory.BASELINE, "numpy_vectorized"):
             cell = module.Memory()
             cell.setup(name, "float32")
             cell.peakmem_call(name, "float32")
+            cell.teardown(name, "float32")
     assert {line["status"] for line in notes()} == {"ok"}
 
 
 @pytest.mark.parametrize("axis", [None, 0, 1])
-def test_the_users_own_array(axis: int | None, tmp_path: Path, notes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_users_own_array(axis: int | None, tmp_path: Path, notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
     np.save(tmp_path / "x.npy", np.arange(12, dtype=">i4").reshape(3, 4))
     monkeypatch.setenv(grid.ARRAY, str(tmp_path / "x.npy"))
     if axis is not None:
@@ -233,33 +305,26 @@ def test_the_users_own_array_is_a_benchmark_only_where_there_is_one(monkeypatch:
         importlib.reload(bench.softmax)
 
 
-def test_starts(notes: Any, install: Install) -> None:
+def test_starts(notes: Notes, install: Install) -> None:
     install(
-        {"gone": "import no_such_thing", "dies": WRONG.replace("out[...] = 0", "raise ValueError('boom')")},
-        {"softmax.gone": "gone", "softmax.dies": "dies"},
-    )
-    names = ["numpy_vectorized", "gone", "dies"]
+        {"gone": "import no_such_thing", "dies": WRONG.replace("out[...] = 0", "raise ValueError('boom')"),
+         "wrong": WRONG},
+        {"softmax.gone": "gone", "softmax.dies": "dies", "softmax.wrong": "wrong"},
+    )  # fmt: skip
+    names = ["numpy_vectorized", "gone", "dies", "wrong"]
     cell = type("Start", (starts.Start,), {"operation": "softmax", "params": [names, ["float32"]]})()
     found = cell.start_all()
     cell.setup(found, "numpy_vectorized", "float32")
+    cell = type(cell)()
     for track in (cell.track_load, cell.track_first_call_cold, cell.track_first_call_warm):
         assert 0 < track(found, "numpy_vectorized", "float32") < 60
     with pytest.raises(NotImplementedError, match="no_such_thing"):
         cell.setup(found, "gone", "float32")
     with pytest.raises(RuntimeError, match="ValueError: boom"):
         cell.setup(found, "dies", "float32")
-    assert [line["status"] for line in notes()] == ["ok", "skipped", "failed"]
-
-
-def test_calibration() -> None:
-    assert base.calibrate(lambda: None)[0] > 1000
-
-    def slow() -> None:
-        import time
-
-        time.sleep(0.3)
-
-    assert base.calibrate(slow) == (1, 1)
+    with pytest.raises(RuntimeError, match="wrong: at"):
+        cell.setup(found, "wrong", "float32")
+    assert [line["status"] for line in notes()] == ["ok", "skipped", "failed", "wrong"]
 
 
 def test_the_benchmarks_are_found_where_no_cuda_package_is_installed() -> None:
