@@ -47,7 +47,7 @@ BANDWIDTH = (
 SHARE = (
     "Bandwidth over the bandwidth measured in the same run on as many bytes with as many threads: of copying for "
     "softmax, of reading for argmax. 100% means that no implementation can be faster on this machine; more than that "
-    "is an error of measurement. Where an implementation reaches more than 105%, all shares of that ceiling are withheld."
+    "is an error of measurement. Where an implementation reaches more than 105%, no share of that ceiling is stated."
 )
 ORDERS = (
     "Time of argmax on 1024 × 1024 elements by the order of the values, and how many times that on random order where "
