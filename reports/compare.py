@@ -76,6 +76,7 @@ _COMPARED = (
     ("system", ("machine", "os")),
     ("threads", ("threads", "numba")),
     ("threading layer", ("threads", "layer")),
+    ("waiting threads", ("threads", "waiting")),
     ("CPU quota", ("threads", "quota")),
     ("array", ("array",)),
     ("grid", ("grid",)),

@@ -75,6 +75,7 @@ def of(run: Run, rows: pd.DataFrame) -> list[tuple[str, str]]:
         ),
         ("system", run.get("machine", "os") or plain.get("os")),
         ("threads", f"{threads}{f' ({layer})' if layer else ''}" if threads else ""),
+        ("waiting threads", run.get("threads", "waiting")),
         ("CPU quota", f"{quota:g} CPUs" if isinstance(quota, int | float) else ""),
         ("load average at the start", ", ".join(f"{x:.2f}" for x in load) if isinstance(load, list) else ""),
         ("versions", _pairs(versions, str)),
