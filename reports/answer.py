@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from . import disturbance, text
+from . import disturbance, precheck, text
 from .comparison import Contest, main_contests
 from .derived import LEAST_PROCESSES, Derived
 from .runs import Run
@@ -204,7 +204,9 @@ def warnings(table: pd.DataFrame, stored: Sequence[Run], absents: Sequence[Absen
     said = [warning for run in stored for warning in run.warnings]
     for run in stored:
         name = f"run {run.side['id']}" if run.side.get("id") else str(run.folder.name)
-        said += [f"{name}: {warning}" if len(stored) > 1 else warning for warning in disturbance.warnings(run)]
+        checked = precheck.from_dict(run.get("precheck"))
+        found = [*(checked.warnings if checked else []), *disturbance.warnings(run)]
+        said += [f"{name}: {warning}" if len(stored) > 1 else warning for warning in found]
         if run.state != "finished":
             said.append(
                 f"{name} is {'still running' if run.state == 'running' else 'not complete: it was interrupted'}."

@@ -81,10 +81,11 @@ def gpus() -> list[dict[str, str]]:
     ]
 
 
-def threads(count: int) -> dict[str, Any]:
+def threads(count: int, layer: str | None = None) -> dict[str, Any]:
     """Threads that every library is given, how they wait, Numba's layer, the quota in CPUs, and the CPUs to run on."""
-    program = "from impls import threads; print(threads.layer())"
-    layer = _output([sys.executable, "-c", program], env={**os.environ, **measuring(count)})
+    if layer is None:
+        program = "from impls import threads; print(threads.layer())"
+        layer = _output([sys.executable, "-c", program], env={**os.environ, **measuring(count)})
     return {
         "numba": count,
         "waiting": waiting(),

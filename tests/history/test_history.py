@@ -14,7 +14,7 @@ import json5
 import pytest
 
 from impls import threads
-from reports import asv_results, cli, environment
+from reports import asv_results, cli, environment, precheck
 from reports.history import run, series, steps
 from reports.history.series import ANCHOR, Point
 from tests.history.conftest import BENCHMARK, NAMES, SIZE, SIZES, STEP, Folder, anchor, result_file, row
@@ -169,15 +169,19 @@ def asv(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setenv("MAXBENCH_GRID", "quick")  # `--full` sets it for what the command starts
     monkeypatch.setattr(run.Runner, "_asv", instead)
+    monkeypatch.setattr(precheck, "take", lambda threads: precheck.Precheck(3.0, threads, problem="a test"))
     return asked
 
 
-def test_a_run_goes_on_where_it_stopped_and_shares_its_folder(folder: Folder, asv: list[str]) -> None:
+def test_a_run_goes_on_where_it_stopped_and_shares_its_folder(
+    folder: Folder, asv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     folder.fill()
     others = folder.content()
     words = ["--repository", str(folder.repository), "--results", str(folder.results), "--machine", "box"]
     chosen = f"{folder.commits[18]}..main"
     assert cli.main(["history", "run", chosen, *words]) == 1
+    assert "what this machine can see today is not known: a test" in capsys.readouterr().err
     assert asv == folder.commits[19:]
     now = folder.content()
     assert {name: now[name] for name in others} == others
