@@ -14,7 +14,7 @@ import pandas as pd
 from impls import contract
 
 from . import text
-from .derived import Derived, Measured, ratio
+from .derived import LEAST_PROCESSES, Derived, Measured, ratio
 
 # In which order inputs are shown: the user's own array first.
 BENCHMARKS = ("Own", "Workloads", "Sweep", "Strided", "Shapes")
@@ -164,22 +164,21 @@ class Contest:
     def probability(self, implementation: str) -> float:
         """The share of all ways to draw one process of each in which an implementation is the fastest of them.
 
-        Equal times share the draw. NaN where the processes of one of them are not known.
+        Equal times share the draw. NaN where one of them has too few processes, or they are not known.
         """
+        if self.processes < LEAST_PROCESSES:
+            return math.nan
         if implementation not in self._contenders:
-            unknown = self.of(implementation) is None or not all(cell.medians for cell in self.ranked)
-            return math.nan if unknown else 0.0
+            return math.nan if self.of(implementation) is None else 0.0
         return _share_fastest(implementation, self._contenders)
 
     @cached_property
     def _contenders(self) -> dict[str, tuple[float, ...]]:
-        """The process medians of those that may win; empty where not all are known.
+        """The process medians of those that may win.
 
         Who is slower than the slowest process of another never wins, and its processes change nobody's chances.
         """
         drawn = {cell.implementation: cell.medians for cell in self.ranked}
-        if not drawn or not all(drawn.values()):
-            return {}
         bound = min(max(times) for times in drawn.values())
         return {name: times for name, times in drawn.items() if min(times) <= bound}
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import random
 import statistics
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -70,11 +72,20 @@ def test_an_effect_of_the_size_stated_is_seen_and_none_is_not(between: float, ta
 
 def test_arms_are_timed_in_turn() -> None:
     order: list[str] = []
-    found = noise.measure((lambda: order.append("A"), lambda: order.append("B")), quads=2, seconds=1e-4)
-    runs = "".join(a for a, b in zip(order, [*order[1:], ""], strict=True) if a != b)
-    assert runs.endswith("ABABAB")  # A B B A, B A A B, with neighbours joined; A alone was calibrated
+
+    def slow() -> None:
+        order.append("B")
+        time.sleep(3e-4)
+
+    found = noise.measure((lambda: order.append("A"), slow), quads=2, seconds=1e-4)
+    runs = [(arm, len(list(calls))) for arm, calls in itertools.groupby(order)]
+    # A B B A, B A A B, with neighbours joined; A alone was calibrated before.
+    assert "".join(arm for arm, _ in runs) == "ABABAB"
     assert [len(quad) for quad in found] == [4, 4]
-    assert all(seconds > 0 for quad in found for seconds in quad)
+    assert all(0 < max(a) < min(b) for *a, b1, b2 in found for b in [(b1, b2)])
+    # Each sample has an untimed call before those that are timed.
+    assert runs[1][1] % 2 == 0
+    assert runs[3][1] == runs[1][1] / 2 >= 2
 
 
 def test_the_arms_are_two_copies_of_an_anchor() -> None:

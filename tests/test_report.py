@@ -86,7 +86,7 @@ def test_the_probability_is_the_share_of_draws_won(folder):
 def test_equal_times_share_a_draw(tmp_path):
     found = Results()
     for name in ("a", "b", "c"):
-        found.add("softmax.Sweep.time_call", (name, "float32", 2), [[1.0], [1.0]])
+        found.add("softmax.Sweep.time_call", (name, "float32", 2), [[1.0], [1.0], [1.0]])
     contest = content.gather([found.write(tmp_path)]).contests[0]
     assert [contest.probability(name) for name in "abc"] == pytest.approx([1 / 3] * 3)
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from reports import content, derived, grids, report, text
+from reports import compare, content, derived, grids, report, starts, text
 from reports.derived import Derived, Measured
+from reports.figures import heat
 from tests.report_data import Results
 
 A, B = Measured(4.0, 3.0, 5.0, 3), Measured(2.0, 1.0, 2.5, 4)
@@ -60,11 +61,14 @@ def test_a_table_marks_what_is_not_stated() -> None:
     assert (item.words, item.title) == ("withheld", "too fast")
 
 
-def run(folder: Path, processes: int, ceiling: float = 1.0e-3) -> Path:
+def run(folder: Path, processes: int, ceiling: float = 1.0e-3, scale: float = 1.0) -> Path:
     """numpy_vectorized 4 times as slow as `fast`, whose bandwidth is the ceiling's at 1 ms."""
     found = Results()
-    for name, seconds in (("numpy_vectorized", 4e-3), ("fast", 1e-3)):
-        each = [[seconds * (1 + 0.01 * k)] for k in range(-(processes // 2), processes - processes // 2)]
+    for name, seconds in (("numpy_vectorized", 4e-3), ("middle", 2e-3), ("fast", 1e-3)):
+        each = [[scale * seconds * (1 + 0.01 * k)] for k in range(-(processes // 2), processes - processes // 2)]
+        found.add("softmax.Own.time_call", (name,), each, shape=(7, 10, 1), dtype="float32")
+        found.add("softmax.Threads.time_call", (name, "float32", 1024, 1), each)
+        found.add("softmax.Threads.time_call", (name, "float32", 1024, 2), [[s / 1.5 for s in p] for p in each])
         found.add("softmax.Sweep.time_call", (name, "float32", 2), each)
         found.add("softmax.Sweep.time_call", (name, "float32", 1024), each)
         found.add("argmax.Orders.time_call", (name, "float32", "random"), each)
@@ -81,16 +85,34 @@ def test_a_run_of_few_processes_states_times_and_no_ratios(tmp_path: Path, proce
     page = report.write([tmp_path], tmp_path).read_text()
     assert found.lines[0].fastest == "fast"
     assert found.lines[0].over_baseline == ("4.00× (3.92–4.08×)" if enough else "4.00× (2 processes)")
-    assert ("as fast as numpy_vectorized" in found.sentences[0]) == enough
+    for words in ("as fast as numpy_vectorized", "as fast as middle, the runner-up"):
+        assert (words in found.sentences[0]) == enough
+    assert ("with 2 threads, efficiency 75%" in page) == enough
+    assert ("with 2 threads not shown: 2 processes" in page) != enough
+    later = content.gather([run(tmp_path / "later", processes, scale=0.5)])
+    verdicts = {change.verdict for change in compare.changes(found.contests, later.contests)}
+    assert verdicts == {"faster" if enough else "no difference shown"}
     assert any("need 3 processes" in warning for warning in found.warnings) != enough
     assert ("(15.6×)" in page) == enough
     assert ("100%</td>" in page) == enough  # the share of the ceiling
     assert ("fast from 4.00× to 4.00×" in page) == enough  # the heat map's description
+    contest = found.contests[0]
+    grey = heat._cell(contest, "fast", "numpy_vectorized")[0] == heat._SAME
+    assert grey != enough
+    assert math.isnan(contest.probability("fast")) != enough
     assert ("fast not shown: 2 processes" in page) != enough
+
+
+def test_break_even_needs_processes_and_an_end() -> None:
+    assert starts.BreakEven("x", 5.0, 3.0, 9.0, 3).shown
+    assert str(starts.BreakEven("x", 5.0, 3.0, 9.0, 2)) == "not shown: 2 processes"
+    assert str(starts.BreakEven("x", 5.0, 3.0, math.inf, 3)) == "not shown: the calls are too close"
+    assert str(starts.BreakEven("x", math.inf, math.inf, math.inf, 3)) == "never"
 
 
 @pytest.mark.parametrize(("percent", "doubted"), [(104.9, False), (105.1, True)])
 def test_shares_above_105_percent_withhold_the_ceiling(tmp_path: Path, percent: float, doubted: bool) -> None:
     found = content.gather([run(tmp_path, 3, ceiling=1e-3 * percent / 100)])
-    assert all(bool(contest.ceiling and contest.ceiling.doubt) == doubted for contest in found.contests)
+    ceilings = [contest.ceiling for contest in found.contests if contest.ceiling]
+    assert [bool(ceiling.doubt) for ceiling in ceilings] == [doubted] * 2
     assert any("withheld" in warning for warning in found.warnings) == doubted

@@ -8,7 +8,6 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from ..comparison import Contest
-from ..derived import LEAST_PROCESSES
 from . import canvas, lines, style
 
 
@@ -32,7 +31,7 @@ def winners(name: str, contests: Sequence[Contest], styles: style.Styles) -> can
             n, rows = contest.n or 1, (contest.outer or 1) * (contest.inner or 1)
             marks.setdefault((contest.ranked[0].implementation, len(contest.tied) == 1), []).append((n, rows))
             chance = contest.probability(contest.ranked[0].implementation)
-            if chance < 0.995 and contest.processes >= LEAST_PROCESSES:
+            if chance < 0.995:
                 axes.annotate(
                     f"{chance:.0%}", (n, rows), xytext=(6, 3), textcoords="offset points", fontsize=canvas.SMALL
                 )

@@ -23,7 +23,7 @@ WINNERS = (
     "The fastest implementation on every input measured, by its length n and its number of rows. A hollow mark is a "
     "tie. The percentage is the probability that it is the fastest when every implementation runs in one new process: "
     "the share, among all ways to draw one measured process of each, in which it wins; none is printed where it always "
-    "does."
+    "does, nor of fewer than three processes."
 )
 SWEEP = (
     "The total number of elements is constant, so a flat line means that the length of a row does not matter. The bars "
@@ -108,9 +108,7 @@ def _winners(content: Content, styles: Styles) -> Section:
             Item(
                 text.listed([c.implementation for c in contest.tied]), mark="best" if len(contest.tied) == 1 else "tie"
             ),
-            Item(text.percent(chance), chance)
-            if contest.processes >= LEAST_PROCESSES
-            else Item("not shown", math.nan, "missing", f"fewer than {LEAST_PROCESSES} processes"),
+            Item(text.percent(chance), chance),
         ]
         rows.append(row)
     first = ["run"] if content.several else []
