@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import random
 import statistics
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -70,22 +68,14 @@ def test_an_effect_of_the_size_stated_is_seen_and_none_is_not(between: float, ta
     assert statistics.mean(seen(0) for _ in visible) < 0.06  # the interval leaves 2.5% out on that side
 
 
-def test_arms_are_timed_in_turn() -> None:
+def test_arms_are_timed_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
-
-    def slow() -> None:
-        order.append("B")
-        time.sleep(3e-4)
-
-    found = noise.measure((lambda: order.append("A"), slow), quads=2, seconds=1e-4)
-    runs = [(arm, len(list(calls))) for arm, calls in itertools.groupby(order)]
-    # A B B A, B A A B, with neighbours joined; A alone was calibrated before.
-    assert "".join(arm for arm, _ in runs) == "ABABAB"
-    assert [len(quad) for quad in found] == [4, 4]
-    assert all(0 < max(a) < min(b) for *a, b1, b2 in found for b in [(b1, b2)])
-    # Each sample has an untimed call before those that are timed.
-    assert runs[1][1] % 2 == 0
-    assert runs[3][1] == runs[1][1] / 2 >= 2
+    seconds = {"A": 1e-3, "B": 2e-3}
+    monkeypatch.setattr(noise.time, "perf_counter", lambda: sum(map(seconds.__getitem__, order)))
+    found = noise.measure((lambda: order.append("A"), lambda: order.append("B")), quads=2, seconds=3e-3)
+    assert found == [pytest.approx([1e-3, 1e-3, 2e-3, 2e-3])] * 2
+    # Three calls take as long as a sample; before each is one that is not timed.
+    assert "".join(order).endswith("AAAABBBBBBBBAAAA" + "BBBBAAAAAAAABBBB")
 
 
 def test_the_arms_are_two_copies_of_an_anchor() -> None:
