@@ -121,7 +121,10 @@ def scaled(figure: Derived, factor: float) -> Derived:
 
 def geometric_mean(ratios: Sequence[Derived]) -> Derived:
     """Of ratios of different inputs."""
-    value, low, high = (
-        math.exp(math.fsum(math.log(getattr(r, end)) for r in ratios) / len(ratios)) for end in ("value", "low", "high")
-    )
+    value, low, high = (_mean([getattr(r, end) for r in ratios]) for end in ("value", "low", "high"))
     return Derived(value, low, high, min(r.processes for r in ratios), 1.0)
+
+
+def _mean(values: Sequence[float]) -> float:
+    """NaN where one is not positive: the ends of some of asv's own intervals are not."""
+    return math.exp(math.fsum(map(math.log, values)) / len(values)) if min(values) > 0 else math.nan

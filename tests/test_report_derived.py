@@ -27,6 +27,7 @@ def test_the_geometric_mean_of_ratios() -> None:
     found = derived.geometric_mean([Derived(2, 1, 4, 5, 1.0), Derived(8, 4, 16, 3, 1.0)])
     assert (found.value, found.low, found.high) == pytest.approx((4, 2, 8))
     assert found.processes == 3
+    assert math.isnan(derived.geometric_mean([Derived(2, -1, 4, 1, 1.0)]).low)
 
 
 @pytest.mark.parametrize(
