@@ -9,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from . import disturbance, text
-from .comparison import Contest, Ratio, main_contests
+from . import disturbance, precheck, text
+from .comparison import Contest, main_contests
+from .derived import LEAST_PROCESSES, Derived
 from .runs import Run
 from .table import ASV_99
 
@@ -89,10 +90,11 @@ def _own(contest: Contest, baseline: str | None) -> str:
         return f"{about}: nothing was measured."
     winner = fastest.implementation + (", the baseline, is fastest" if _is(fastest, baseline) else " is fastest")
     words = [f"{about}: {_winner(contest) if len(contest.tied) > 1 else winner}, {fastest}"]
-    if baseline and (over := contest.over_baseline(baseline)):
+    over = contest.over_baseline(baseline) if baseline else None
+    if over and over.shown:
         words.append(f"{over} as fast as {baseline}, the baseline")
     margin = contest.over_runner_up()
-    if margin and second and not _is(second, baseline):
+    if margin and margin.shown and second and not _is(second, baseline):
         words.append(f"{margin} as fast as {second.implementation}, the runner-up")
     return "; ".join(words) + "."
 
@@ -116,13 +118,15 @@ def _summary(operation: str, contests: Sequence[Contest], baseline: str | None) 
     return f"{operation}: {'; '.join(words)}."
 
 
-def _range(ratios: Sequence[Ratio | None], whom: str) -> str:
-    """From the smallest to the largest of ratios; of a single one its interval."""
-    known = [ratio for ratio in ratios if ratio is not None]
+def _range(ratios: Sequence[Derived | None], whom: str) -> str:
+    """From the smallest to the largest of the ratios that are shown; of a single one its interval."""
+    known = [ratio for ratio in ratios if ratio is not None and ratio.shown]
     if not known:
         return ""
     low, high = (text.factor(of(ratio.value for ratio in known)) for of in (min, max))
-    return f"{str(known[0]) if len(known) == 1 else low if low == high else f'{low} to {high}'} as fast as {whom}"
+    words = f"{str(known[0]) if len(known) == 1 else low if low == high else f'{low} to {high}'} as fast as {whom}"
+    rest = sum(ratio is not None for ratio in ratios) - len(known)
+    return f"{words}, not shown on {text.plural(rest, 'input')}" if rest else words
 
 
 def _named(contest: Contest, among: Sequence[Contest]) -> str:
@@ -200,7 +204,9 @@ def warnings(table: pd.DataFrame, stored: Sequence[Run], absents: Sequence[Absen
     said = [warning for run in stored for warning in run.warnings]
     for run in stored:
         name = f"run {run.side['id']}" if run.side.get("id") else str(run.folder.name)
-        said += [f"{name}: {warning}" if len(stored) > 1 else warning for warning in disturbance.warnings(run)]
+        checked = precheck.from_dict(run.get("precheck"))
+        found = [*(checked.warnings if checked else []), *disturbance.warnings(run)]
+        said += [f"{name}: {warning}" if len(stored) > 1 else warning for warning in found]
         if run.state != "finished":
             said.append(
                 f"{name} is {'still running' if run.state == 'running' else 'not complete: it was interrupted'}."
@@ -224,17 +230,14 @@ def _differing(timed: pd.DataFrame) -> list[str]:
 
 
 def above_ceiling(contests: Sequence[Contest]) -> list[str]:
-    """The alarms: bandwidths that are surely above what the machine was measured to reach."""
-    said = []
-    for contest in contests:
-        for cell in contest.ranked:
-            share = contest.share(cell)
-            if share is not None and share.low > 1:
-                said.append(
-                    f"{contest.operation}.{cell.implementation} on {contest.title} ({contest.dtype}) is above the "
-                    f"ceiling ({text.percent(share.value)} of it): one of the two was not measured right."
-                )
-    return said
+    """The ceilings whose shares are withheld, each with its reason."""
+    doubted = [(c.operation, c.ceiling) for c in contests if c.ceiling and c.ceiling.doubt]
+    return list(
+        dict.fromkeys(
+            f"{operation}: the share of the ceiling of {text.size(ceiling.size)} is {ceiling.doubt}."
+            for operation, ceiling in doubted
+        )
+    )
 
 
 def _certainty(timed: pd.DataFrame) -> list[str]:
@@ -245,6 +248,11 @@ def _certainty(timed: pd.DataFrame) -> list[str]:
             f"Some intervals come from only {text.plural(few, 'process')}: {coverage(few)} "
             f"'--rounds {FEW_PROCESSES}' takes {FEW_PROCESSES}."
         )
+        if few < LEAST_PROCESSES:
+            said.append(
+                f"Speed-ups, shares and differences need {LEAST_PROCESSES} processes: those of fewer are marked with "
+                "their number and are no property of an implementation."
+            )
     if (timed["interval"] == ASV_99).any():
         said.append(
             "Some intervals are asv's 99% intervals over samples, because the samples cannot be told apart by "

@@ -55,6 +55,7 @@ class ResultFile:
     Attributes:
         versions: those of its benchmarks, by name.
         grid: the grid that it was measured with, where ``maxbench history`` noted it.
+        conditions: how it was measured, as noted there: threads, waiting, samples.
     """
 
     path: Path
@@ -66,6 +67,7 @@ class ResultFile:
     measurements: tuple[Measurement, ...]
     versions: dict[str, str] = field(default_factory=dict)
     grid: str | None = None
+    conditions: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -150,6 +152,7 @@ def _file(path: Path, data: dict[str, Any]) -> ResultFile:
         if row.get("version") is not None:
             versions[str(name)] = str(row["version"])
     date = data.get("date")
+    notes = data.get(NOTES) or {}
     return ResultFile(
         path=path,
         machine=str(data["params"].get("machine", path.parent.name)),
@@ -159,7 +162,8 @@ def _file(path: Path, data: dict[str, Any]) -> ResultFile:
         requirements={str(k): str(v) for k, v in (data.get("requirements") or {}).items()},
         measurements=tuple(found),
         versions=versions,
-        grid=(data.get(NOTES) or {}).get("grid"),
+        grid=notes.get("grid"),
+        conditions={str(k): str(v) for k, v in (notes.get("conditions") or {}).items()},
     )
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from . import text
-from .comparison import Cell, Contest, Ratio
+from .comparison import Cell, Contest
 from .content import Content
+from .derived import Derived, geometric_mean
 from .grids import Grid, Item
 from .runs import Run
 
@@ -42,7 +43,7 @@ class Change:
     least: float = LEAST
 
     @property
-    def ratio(self) -> Ratio | None:
+    def ratio(self) -> Derived | None:
         """None unless both measured it."""
         return self.second.over(self.first) if self.first and self.second else None
 
@@ -50,7 +51,7 @@ class Change:
     def verdict(self) -> Verdict:
         """Faster or slower where the intervals are apart and the difference is one that counts."""
         if (ratio := self.ratio) is not None:
-            if not ratio.decided or 1 / (1 + self.least) <= ratio.value <= 1 + self.least:
+            if not ratio.shown or 1 / (1 + self.least) <= ratio.value <= 1 + self.least:
                 return "no difference shown"
             return "faster" if ratio.value > 1 else "slower"
         return "only in the first" if self.first else "only in the second" if self.second else "in neither"
@@ -75,6 +76,7 @@ _COMPARED = (
     ("system", ("machine", "os")),
     ("threads", ("threads", "numba")),
     ("threading layer", ("threads", "layer")),
+    ("waiting threads", ("threads", "waiting")),
     ("CPU quota", ("threads", "quota")),
     ("array", ("array",)),
     ("grid", ("grid",)),
@@ -109,11 +111,12 @@ def summary(found: Sequence[Change], names: tuple[str, str]) -> str:
     rest = f" Measured in one run only: {', '.join(alone)}." if alone else ""
     if not both:
         return f"{names[1]} and {names[0]} have no measurement in common.{rest}"
-    typical = math.exp(sum(math.log(c.ratio.value) for c in both if c.ratio) / len(both))
+    typical = geometric_mean([c.ratio for c in both if c.ratio])
+    mean = f"geometric mean {typical} as fast" if typical.shown else f"geometric mean {typical.withheld}"
     return (
         f"{names[1]} against {names[0]}: {counts['faster']} of {text.plural(len(both), 'time')} are faster, "
         f"{counts['slower']} slower, {counts['no difference shown']} show no difference; "
-        f"geometric mean {text.factor(typical)} as fast.{rest}"
+        f"{mean}.{rest}"
     )
 
 

@@ -14,28 +14,12 @@ import pandas as pd
 from impls import contract
 
 from . import text
+from .derived import LEAST_PROCESSES, Derived, Measured, ratio
 
 # In which order inputs are shown: the user's own array first.
 BENCHMARKS = ("Own", "Workloads", "Sweep", "Strided", "Shapes")
 DEFAULT_BASELINE = "numpy_vectorized"
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """How many times faster; the interval is the widest that the two intervals allow."""
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def decided(self) -> bool:
-        """Whether the interval leaves out 1."""
-        return self.low > 1 or self.high < 1
-
-    def __str__(self) -> str:
-        between = text.factor_range(self.low, self.high)
-        return f"{text.factor(self.value)} ({between})" if between else text.factor(self.value)
+MOST_SHARE = 1.05  # of the ceiling: above it one of the two was not measured right
 
 
 @dataclass(frozen=True)
@@ -60,9 +44,14 @@ class Cell:
         """Whether the two cannot be told apart: intervals that overlap, or that are missing."""
         return not (self.low > other.high or self.high < other.low)
 
-    def over(self, other: Cell) -> Ratio:
+    @property
+    def processes(self) -> int:
+        """The processes that measured it; 0 where its samples cannot be told apart by process."""
+        return len(self.medians)
+
+    def over(self, other: Cell) -> Derived:
         """How many times faster this one is than the other."""
-        return Ratio(other.value / self.value, other.low / self.high, other.high / self.low)
+        return ratio(other, self)
 
     def __str__(self) -> str:
         between = text.seconds_range(self.low, self.high)
@@ -73,13 +62,17 @@ class Cell:
 class Ceiling:
     """The bandwidth that the machine reaches on as many bytes with as many threads, in GB/s with its interval.
 
-    `value` is the time in seconds that the input would take at that bandwidth.
+    `value` is the time in seconds that the input would take at that bandwidth, `size` the bytes of the array that it
+    was measured on, `doubt` why shares of it are withheld.
     """
 
     bandwidth: float
     low: float
     high: float
     value: float
+    processes: int
+    size: float
+    doubt: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,12 +90,14 @@ class Contest:
     cells: tuple[Cell, ...]
     ceiling: Ceiling | None = None
 
-    def share(self, cell: Cell) -> Ratio | None:
+    def share(self, cell: Cell) -> Derived | None:
         """A cell's bandwidth over the ceiling's."""
         if self.ceiling is None or not math.isfinite(cell.bandwidth):
             return None
         top, moved = self.ceiling, cell.bandwidth * cell.value
-        return Ratio(cell.bandwidth / top.bandwidth, moved / cell.high / top.high, moved / cell.low / top.low)
+        reached = Measured(cell.bandwidth, moved / cell.high, moved / cell.low, cell.processes)
+        share = ratio(reached, Measured(top.bandwidth, top.low, top.high, top.processes), neutral=None)
+        return replace(share, doubt=top.doubt)
 
     @property
     def shape(self) -> str:
@@ -152,34 +147,38 @@ class Contest:
     def _by_name(self) -> dict[str, Cell]:
         return {cell.implementation: cell for cell in self.ranked}
 
-    def over_baseline(self, baseline: str) -> Ratio | None:
+    def over_baseline(self, baseline: str) -> Derived | None:
         """How many times faster the fastest is than the baseline; None where it is the baseline or has no time."""
         base = self.of(baseline)
         return self.fastest.over(base) if self.fastest and base and base is not self.fastest else None
 
-    def over_runner_up(self) -> Ratio | None:
+    def over_runner_up(self) -> Derived | None:
         """How many times faster the fastest is than the runner-up."""
         return self.fastest.over(self.runner_up) if self.fastest and self.runner_up else None
+
+    @property
+    def processes(self) -> int:
+        """The fewest processes that measured any of them."""
+        return min((cell.processes for cell in self.ranked), default=0)
 
     def probability(self, implementation: str) -> float:
         """The share of all ways to draw one process of each in which an implementation is the fastest of them.
 
-        Equal times share the draw. NaN where the processes of one of them are not known.
+        Equal times share the draw. NaN where one of them has too few processes, or they are not known.
         """
+        if self.processes < LEAST_PROCESSES:
+            return math.nan
         if implementation not in self._contenders:
-            unknown = self.of(implementation) is None or not all(cell.medians for cell in self.ranked)
-            return math.nan if unknown else 0.0
+            return math.nan if self.of(implementation) is None else 0.0
         return _share_fastest(implementation, self._contenders)
 
     @cached_property
     def _contenders(self) -> dict[str, tuple[float, ...]]:
-        """The process medians of those that may win; empty where not all are known.
+        """The process medians of those that may win.
 
         Who is slower than the slowest process of another never wins, and its processes change nobody's chances.
         """
         drawn = {cell.implementation: cell.medians for cell in self.ranked}
-        if not drawn or not all(drawn.values()):
-            return {}
         bound = min(max(times) for times in drawn.values())
         return {name: times for name, times in drawn.items() if min(times) <= bound}
 
@@ -203,8 +202,33 @@ def contests(table: pd.DataFrame, benchmarks: Iterable[str] = BENCHMARKS) -> lis
     """The inputs of a table on which implementations compete, in the order of the benchmarks given."""
     wanted = list(benchmarks)
     timed = table[table["statistic"] == "time"]
-    found = list(_contests(timed[timed["benchmark"].isin(wanted)], _Ceilings(timed)))
+    found = _doubted(list(_contests(timed[timed["benchmark"].isin(wanted)], _Ceilings(timed))))
     return sorted(found, key=lambda c: (c.operation != "softmax", wanted.index(c.benchmark)))
+
+
+def _doubted(found: list[Contest]) -> list[Contest]:
+    """The same, with a reason on every ceiling that an implementation exceeds.
+
+    All shares of that ceiling are withheld, on other inputs too: if it was measured too low, none of them is right.
+    """
+    doubts: dict[tuple[str, str, float], tuple[float, str]] = {}
+    for contest in found:
+        for cell in contest.ranked:
+            share = contest.share(cell)
+            if share is None or contest.ceiling is None or share.value <= MOST_SHARE:
+                continue
+            reason = (
+                f"withheld: {cell.implementation} on {contest.title} ({contest.dtype}) reaches "
+                f"{text.percent(share.value)} of the ceiling, so one of the two was not measured right"
+            )
+            key = (contest.run, contest.operation, contest.ceiling.size)
+            doubts[key] = max(doubts.get(key, (0.0, "")), (share.value, reason))
+    return [
+        replace(c, ceiling=replace(c.ceiling, doubt=doubts[c.run, c.operation, c.ceiling.size][1]))
+        if c.ceiling and (c.run, c.operation, c.ceiling.size) in doubts
+        else c
+        for c in found
+    ]
 
 
 _KEYS = ("run", "operation", "benchmark", "dtype", "workload")
@@ -222,8 +246,9 @@ class _Ceilings:
         rows = timed[(timed["benchmark"] == "Ceiling") & (timed["status"] == "ok") & timed["bandwidth"].notna()]
         for r in rows.to_dict("records"):
             moved = r["bandwidth"] * r["value"]
-            ceiling = Ceiling(r["bandwidth"], moved / r["high"], moved / r["low"], r["value"])
             size = float(r["outer"]) * r["n"] * r["inner"] * np.dtype(r["dtype"]).itemsize
+            processes = len(r["process_medians"]) if isinstance(r["process_medians"], tuple) else 0
+            ceiling = Ceiling(r["bandwidth"], moved / r["high"], moved / r["low"], r["value"], processes, size)
             self._of.setdefault((r["run"], r["operation"]), []).append((size, ceiling))
 
     def near(self, run: str, operation: str, dtype: str, size: dict[str, int | None]) -> Ceiling | None:

@@ -31,6 +31,10 @@ THREAD_VARIABLES = (
     "BLIS_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
+# Turns or milliseconds that a waiting thread of GNU's or LLVM's OpenMP spins before it sleeps. Without a limit it keeps
+# a core from whatever else runs, for milliseconds a call; asleep at once it makes short calls several times as long as
+# users have them. docs/measuring.md has the figures.
+WAITING = {"GOMP_SPINCOUNT": "10000", "KMP_BLOCKTIME": "1"}
 
 _PACKAGES = (
     "numpy", "numba", "llvmlite", "numba-cuda", "scipy", "torch", "jax", "jaxlib", "onnxruntime", "bottleneck",
@@ -77,17 +81,32 @@ def gpus() -> list[dict[str, str]]:
     ]
 
 
-def threads(count: int) -> dict[str, Any]:
-    """Threads that every library is given, Numba's layer for them, the quota in CPUs, and the CPUs to run on."""
-    program = "from impls import threads; print(threads.layer())"
-    layer = _output([sys.executable, "-c", program], env={**os.environ, **thread_variables(count)})
+def threads(count: int, layer: str | None = None) -> dict[str, Any]:
+    """Threads that every library is given, how they wait, Numba's layer, the quota in CPUs, and the CPUs to run on."""
+    if layer is None:
+        program = "from impls import threads; print(threads.layer())"
+        layer = _output([sys.executable, "-c", program], env={**os.environ, **measuring(count)})
     return {
         "numba": count,
+        "waiting": waiting(),
         "layer": layer.split()[-1] if layer else None,
         "quota": quota(),
         "affinity": sorted(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else None,
-        "variables": thread_variables(count),
+        "variables": measuring(count),
     }
+
+
+def measuring(threads: int) -> dict[str, str]:
+    """The environment of every process that measures: so many threads for every library, and how they wait.
+
+    It overrides what the user has set, so that all commands measure the same. No process is pinned by it.
+    """
+    return {**thread_variables(threads), **WAITING}
+
+
+def waiting() -> str:
+    """The waiting policy, for records."""
+    return " ".join(f"{name}={value}" for name, value in WAITING.items())
 
 
 def thread_variables(count: int) -> dict[str, str]:

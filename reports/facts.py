@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from . import text
+from . import precheck, text
 from .runs import Run
 
 # Whose versions the sentence names: the list has all.
@@ -27,6 +27,7 @@ def sentence(run: Run, rows: pd.DataFrame) -> str:
         ", ".join(f"{shown} {names[name]}" for name, shown in _NAMED.items() if name in names),
         known.get("measured", ""),
         _source(run, str(rows["commit"].iloc[0])),
+        known.get("precheck", ""),
     ]
     return f"Measured on {'; '.join(filter(None, parts))}."
 
@@ -57,6 +58,7 @@ def of(run: Run, rows: pd.DataFrame) -> list[tuple[str, str]]:
     quota = run.get("threads", "quota")
     versions = run.get("versions")
     load = run.get("load_average", "start")
+    checked = precheck.from_dict(run.get("precheck"))
     dirty = {True: "dirty (changes not committed)", False: "clean"}.get(run.get("source", "dirty"), "")
     dates = rows["date"].dropna()
     facts = [
@@ -75,7 +77,9 @@ def of(run: Run, rows: pd.DataFrame) -> list[tuple[str, str]]:
         ),
         ("system", run.get("machine", "os") or plain.get("os")),
         ("threads", f"{threads}{f' ({layer})' if layer else ''}" if threads else ""),
+        ("waiting threads", run.get("threads", "waiting")),
         ("CPU quota", f"{quota:g} CPUs" if isinstance(quota, int | float) else ""),
+        ("precheck", checked.sentence.removesuffix(" today") if checked else ""),
         ("load average at the start", ", ".join(f"{x:.2f}" for x in load) if isinstance(load, list) else ""),
         ("versions", _pairs(versions, str)),
         ("measured", f"{dates.min():%Y-%m-%d %H:%M} UTC" if len(dates) else ""),

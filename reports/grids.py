@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -13,6 +13,7 @@ from bench import base
 from . import text
 from .answer import Absent, Line
 from .comparison import Contest
+from .derived import Derived
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,16 @@ class Item:
         if self.key is None:
             return self.words
         return "" if isinstance(self.key, float) and math.isnan(self.key) else self.key
+
+
+def derived(figure: Derived, show: Callable[[float], str]) -> Item:
+    """A derived figure; one that is not shown as a property carries a mark in its words and the reason as its title."""
+    words = show(figure.value)
+    if figure.shown or math.isnan(figure.value):
+        return Item(words, figure.value)
+    if figure.doubt:
+        return Item("withheld", math.nan, "missing", figure.doubt)
+    return Item(f"{words} ({figure.few or 'not shown'})", figure.value, "missing", figure.withheld)
 
 
 @dataclass

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
+
+from .derived import Derived, Measured, of, ratio, scaled
 
 
 @dataclass(frozen=True)
 class Step:
-    """One number of threads: time in seconds with its interval, speed-up over the fewest threads, efficiency.
+    """One number of threads: time in seconds, speed-up over the fewest threads (None for those), and efficiency.
 
     The efficiency is the speed-up over the factor by which there are more threads: 1 where all of them help fully.
     """
 
     threads: int
-    value: float
-    low: float
-    high: float
-    speedup: float
-    efficiency: float
+    time: Measured
+    speedup: Derived | None
+    efficiency: Derived
 
 
 @dataclass(frozen=True)
@@ -49,19 +50,17 @@ def scalings(table: pd.DataFrame) -> list[Scaling]:
         first = rows.sort_values("threads", kind="stable").drop_duplicates("threads", keep="last")
         if len(first) < 2:
             continue
-        base = first.iloc[0]
-        steps = tuple(
-            Step(
-                threads=int(r["threads"]),
-                value=float(r["value"]),
-                low=float(r["low"]),
-                high=float(r["high"]),
-                speedup=float(base["value"] / r["value"]),
-                efficiency=float(base["value"] / r["value"] / (r["threads"] / base["threads"])),
-            )
-            for r in first.to_dict("records")
-        )
+        records = first.to_dict("records")
+        steps = tuple(_step(r, records[0]) for r in records)
         machine, operation, implementation, dtype, benchmark, workload, n = key
         name = "your array" if benchmark == "Own" else str(workload) or f"n = {n:,}"
         found.append(Scaling(str(machine), str(operation), str(implementation), str(dtype), name, steps))
     return found
+
+
+def _step(row: dict[Any, Any], base: dict[Any, Any]) -> Step:
+    mine, fewest = of(row), of(base)
+    if row is base:
+        return Step(int(row["threads"]), mine, None, Derived(1.0, 1.0, 1.0, mine.processes))
+    efficiency = scaled(ratio(fewest, mine, neutral=None), float(base["threads"] / row["threads"]))
+    return Step(int(row["threads"]), mine, ratio(fewest, mine), efficiency)

@@ -7,11 +7,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import environment
+from .precheck import Precheck
 from .runs import SCHEMA
 
 
 def begin(
-    name: str, command: Sequence[str], grid: str, threads: int, machine: str | None, array: dict[str, Any] | None = None
+    name: str,
+    command: Sequence[str],
+    grid: str,
+    threads: int,
+    machine: str | None,
+    array: dict[str, Any] | None = None,
+    precheck: Precheck | None = None,
 ) -> dict[str, Any]:
     """What is known before anything is measured.
 
@@ -22,6 +29,7 @@ def begin(
         threads: CPU threads of every library.
         machine: a name for the machine, None for its host name.
         array: the user's own array.
+        precheck: what the command found in its first seconds.
     """
     return {
         "schema": SCHEMA,
@@ -32,7 +40,8 @@ def begin(
         "command": list(command),
         "grid": grid,
         "machine": environment.machine(machine),
-        "threads": environment.threads(threads),
+        "threads": environment.threads(threads, precheck.layer if precheck else None),
+        "precheck": precheck.as_dict() if precheck else None,
         "load_average": {"start": environment.load_average(), "end": None},
         "versions": environment.versions(),
         "source": environment.source(),

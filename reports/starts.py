@@ -11,6 +11,7 @@ import pandas as pd
 from bench import device_cells
 
 from . import text
+from .derived import LEAST_PROCESSES, Derived, Measured, difference, of
 
 STEADY, OWN = "1024 × 1024 elements", "your array"  # what a steady call is made on
 
@@ -49,53 +50,54 @@ class Ladder:
     operation: str
     implementation: str
     dtype: str
-    rungs: dict[str, float]
-    call_low: float
-    call_high: float
+    rungs: dict[str, Measured]
     input: str = STEADY
 
     @property
-    def compiling(self) -> float:
+    def compiling(self) -> Derived:
         """Seconds by which the first call takes longer with an empty compile cache than with a full one."""
-        return self.rungs.get("cold", math.nan) - self.rungs.get("warm", math.nan)
+        return difference(self.of("cold"), self.of("warm"))
 
     @property
-    def allocating(self) -> float:
+    def allocating(self) -> Derived:
         """Seconds by which the public function takes longer than the kernel on a preallocated output."""
-        return self.rungs.get("api", math.nan) - self.rungs.get("call", math.nan)
+        return difference(self.of("api"), self.of("call"))
 
-    def start(self, *, compiling: bool) -> float:
-        """Seconds from nothing to the end of the first call; NaN where it was not measured."""
-        return self.rungs.get("load", math.nan) + self.rungs.get("cold" if compiling else "warm", math.nan)
+    def of(self, rung: str) -> Measured:
+        """The time of a rung; NaN where it was not measured."""
+        return self.rungs.get(rung, Measured(math.nan))
+
+    def start(self, *, compiling: bool) -> Measured:
+        """Seconds from nothing to the end of the first call."""
+        return self.of("load") + self.of("cold" if compiling else "warm")
 
     def after(self, calls: float, *, compiling: bool) -> float:
         """Seconds for a start and so many steady calls."""
-        return self.start(compiling=compiling) + calls * self.rungs.get("call", math.nan)
+        return self.start(compiling=compiling).value + calls * self.of("call").value
 
 
 def ladders(table: pd.DataFrame) -> list[Ladder]:
     """The ladder of every implementation whose start, or whose steps on a device, were measured."""
     good = table[table["status"] == "ok"]
     found: dict[tuple[str, str, str, str], dict[str, dict[Any, Any]]] = {}
-    copies: dict[str, dict[str, float]] = {}  # of each run: they are the same for all of its implementations
+    copies: dict[str, dict[str, Measured]] = {}  # of each run: they are the same for all of its implementations
     for row in good[good["benchmark"].isin(["Start", "Sweep", "Own", "Api", "Launch", "Transfer"])].to_dict("records"):
         if row["benchmark"] == "Transfer":
             if row["implementation"] in _TRANSFERS:
-                copies.setdefault(row["run"], {})[_TRANSFERS[row["implementation"]]] = row["value"]
+                copies.setdefault(row["run"], {})[_TRANSFERS[row["implementation"]]] = of(row)
         elif rung := _rung(row):
             key = (row["run"], row["operation"], row["implementation"], row["dtype"])
             found.setdefault(key, {})[rung] = row
     ladders = []
     for key, rows in found.items():
-        values = {rung: row["value"] for rung, row in rows.items()}
+        values = {rung: of(row) for rung, row in rows.items()}
         if not _ON_DEVICE.isdisjoint(values):
             values |= copies.get(key[0], {})
         if _ON_DEVICE.isdisjoint(values) and {"load", "cold"}.isdisjoint(values):
             continue
-        low, high = (rows["call"]["low"], rows["call"]["high"]) if "call" in rows else (math.nan, math.nan)
         steps = {rung: values[rung] for rung, _, _ in RUNGS if rung in values}
         own = "call" in rows and rows["call"]["benchmark"] == "Own"
-        ladders.append(Ladder(*key, steps, low, high, OWN if own else STEADY))
+        ladders.append(Ladder(*key, steps, OWN if own else STEADY))
     return ladders
 
 
@@ -121,15 +123,24 @@ class BreakEven:
     """After how many calls the dearer start of an implementation has paid off against the baseline.
 
     `calls` is 0 where it starts no slower and is no slower per call, and infinite where it never pays off; the
-    interval is the widest that the intervals of the two call times allow.
+    interval is the widest that the intervals of the starts and of the calls allow; `processes` is the fewest of any.
     """
 
     implementation: str
     calls: float
     low: float
     high: float
+    processes: int
+
+    @property
+    def shown(self) -> bool:
+        """Whether enough processes measured it, and agree on whether it pays off."""
+        return self.processes >= LEAST_PROCESSES and (math.isinf(self.high) == math.isinf(self.low))
 
     def __str__(self) -> str:
+        if not self.shown:
+            few = self.processes < LEAST_PROCESSES
+            return f"not shown: {text.plural(self.processes, 'process') if few else 'the calls are too close'}"
         if self.calls == math.inf:
             return "never"
         if self.calls == 0:
@@ -144,16 +155,17 @@ def _calls(calls: float) -> str:
 
 def break_even(ladder: Ladder, baseline: Ladder, *, compiling: bool) -> BreakEven | None:
     """When `ladder` has paid off against `baseline`; None where one of their times is missing."""
-    cost = ladder.start(compiling=compiling) - baseline.start(compiling=compiling)
-    gain = baseline.rungs.get("call", math.nan) - ladder.rungs.get("call", math.nan)
-    if math.isnan(cost) or math.isnan(gain):
+    cost = difference(ladder.start(compiling=compiling), baseline.start(compiling=compiling))
+    gain = difference(baseline.of("call"), ladder.of("call"))
+    if math.isnan(cost.value) or math.isnan(gain.value):
         return None
-    least, most = baseline.call_low - ladder.call_high, baseline.call_high - ladder.call_low
-    return BreakEven(ladder.implementation, _paid(cost, gain), _paid(cost, most), _paid(cost, least))
+    low, high = _paid(cost.low, gain.high), _paid(cost.high, gain.low)
+    processes = min(cost.processes, gain.processes)
+    return BreakEven(ladder.implementation, _paid(cost.value, gain.value), low, high, processes)
 
 
 def _paid(cost: float, gain: float) -> float:
-    if math.isnan(gain):
+    if math.isnan(gain) or math.isnan(cost):
         return math.nan
     if gain <= 0:
         return math.inf
@@ -166,6 +178,8 @@ def sentence(ladder: Ladder, baseline: Ladder) -> str:
     if cold is None or warm is None:
         return f"{ladder.operation}.{ladder.implementation}: not all of its times were measured."
     about = f"{ladder.operation}.{ladder.implementation} against {baseline.implementation}"
+    if not cold.shown and not warm.shown:
+        return f"{about}: when it pays off is {cold}."
     if cold.calls == warm.calls == math.inf:
         return f"{about}: never pays off on {ladder.input} ({ladder.dtype}), where a call of it is not faster."
     first, second = (
@@ -179,4 +193,4 @@ def sentence(ladder: Ladder, baseline: Ladder) -> str:
 def rung_times(ladder: Ladder) -> str:
     """For alternative texts: each rung with its time."""
     titles = {key: title for key, title, _ in RUNGS}
-    return ", ".join(f"{titles[key]} {text.seconds(value)}" for key, value in ladder.rungs.items())
+    return ", ".join(f"{titles[key]} {text.seconds(one.value)}" for key, one in ladder.rungs.items())

@@ -247,6 +247,10 @@ class Estimate:
 
 def estimate_of(measurement: Measurement, notes: Sequence[dict[str, Any]]) -> Estimate:
     """The value of a measurement: over processes where its samples can be told apart by process, else asv's."""
+    method = measurement.benchmark.rpartition(".")[2].removeprefix("track_")
+    each = next((m for note in reversed(notes) if (m := _noted(note, method))), ())
+    if each:
+        return Estimate(statistics.median(each), min(each), max(each), RANGE, len(each), len(each), each)
     groups = by_process(measurement.samples, [note.get("repeat") for note in notes if note.get("status") == "ok"])
     medians = tuple(statistics.median(group) for group in groups)
     count = len(measurement.samples)
@@ -258,6 +262,15 @@ def estimate_of(measurement: Measurement, notes: Sequence[dict[str, Any]]) -> Es
     if low is None or high is None:
         return Estimate(measurement.value, math.nan, math.nan, NONE, processes, count or 1, medians)
     return Estimate(measurement.value, low, high, ASV_99, processes, count, medians)
+
+
+def _noted(note: dict[str, Any], method: str) -> tuple[float, ...]:
+    """What each of several processes measured, where one number is all that asv keeps: ``processes`` of a note."""
+    found = note.get("processes")
+    values = found.get(method) if isinstance(found, dict) else None
+    if not isinstance(values, list) or not all(type(v) in (int, float) and math.isfinite(v) for v in values):
+        return ()
+    return tuple(map(float, values)) if len(values) > 1 else ()
 
 
 def by_process(samples: Sequence[float], repeats: Sequence[Any]) -> list[Sequence[float]]:

@@ -35,18 +35,20 @@ class Results:
         dtype: str | None = None,
         detail: str = "",
         status: str | None = None,
+        processes: dict[str, list[float]] | None = None,
     ) -> Results:
         self.cells.setdefault(benchmark, {})[params] = value
-        processes = value if isinstance(value, list) else [[value]]
+        each = value if isinstance(value, list) else [[value]]
         if status is None:
             status = "failed" if value is FAILED else "skipped" if value is SKIPPED else "ok"
-        for samples in processes:
+        for samples in each:
             self.notes.append(
                 {
                     "benchmark": benchmark.rpartition(".")[0], "params": [repr(p) for p in params], "status": status,
                     "detail": detail, "shape": list(shape) if shape else None, "dtype": dtype,
                     "repeat": len(samples), "number": 1, "at": 1.0,
                 }
+                | ({"processes": processes} if processes else {})
             )  # fmt: skip
         return self
 

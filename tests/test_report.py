@@ -14,10 +14,10 @@ from reports import answer, cli, comparison, content, report, terminal, text
 from tests.report_data import COMMIT, FAILED, SKIPPED, Results
 
 SAMPLES = {
-    "numpy_vectorized": [[4.0e-3, 4.2e-3, 4.1e-3], [4.4e-3, 4.3e-3, 4.5e-3]],
-    "fast": [[1.0e-3, 1.1e-3], [0.9e-3, 1.0e-3]],
-    "close": [[1.04e-3], [1.3e-3]],
-    "slow": [[8.0e-3], [8.8e-3]],
+    "numpy_vectorized": [[4.0e-3, 4.2e-3, 4.1e-3], [4.4e-3, 4.3e-3, 4.5e-3], [4.2e-3]],
+    "fast": [[1.0e-3, 1.1e-3], [0.9e-3, 1.0e-3], [0.99e-3]],
+    "close": [[1.04e-3], [1.3e-3], [1.2e-3]],
+    "slow": [[8.0e-3], [8.8e-3], [8.2e-3]],
 }
 MEDIANS = {name: [statistics.median(p) for p in processes] for name, processes in SAMPLES.items()}
 
@@ -86,7 +86,7 @@ def test_the_probability_is_the_share_of_draws_won(folder):
 def test_equal_times_share_a_draw(tmp_path):
     found = Results()
     for name in ("a", "b", "c"):
-        found.add("softmax.Sweep.time_call", (name, "float32", 2), [[1.0], [1.0]])
+        found.add("softmax.Sweep.time_call", (name, "float32", 2), [[1.0], [1.0], [1.0]])
     contest = content.gather([found.write(tmp_path)]).contests[0]
     assert [contest.probability(name) for name in "abc"] == pytest.approx([1 / 3] * 3)
 
@@ -142,7 +142,7 @@ def test_the_users_array_comes_first(tmp_path):
     for name in ("numpy_vectorized", "fast"):
         found.add("softmax.Own.time_call", (name,), SAMPLES[name], shape=(7, 10, 1), dtype="float64")
     gathered = content.gather([found.write(tmp_path)])
-    assert gathered.sentences[0].startswith("softmax on your array (7 × 10, float64): fast is fastest, 1.00 ms (")
+    assert gathered.sentences[0].startswith("softmax on your array (7 × 10, float64): fast is fastest, 990 µs (")
     assert gathered.lines[0].input == "your array"
 
 
@@ -151,7 +151,9 @@ def test_warnings_name_what_makes_the_numbers_weak(tmp_path):
         "state": "interrupted",
         "warnings": ["clock throttled"],
     }
-    said = "\n".join(content.gather([results().write(tmp_path, side=side)]).warnings)
+    two = results()
+    two.add("softmax.Sweep.time_call", ("fast", "float32", 2), SAMPLES["fast"][:2])
+    said = "\n".join(content.gather([two.write(tmp_path, side=side)]).warnings)
     assert "clock throttled" in said
     assert "it was interrupted" in said
     # The range of k medians leaves out the true one when all k fall on one side: 2 (1/2)^k.
@@ -159,6 +161,7 @@ def test_warnings_name_what_makes_the_numbers_weak(tmp_path):
         "only 2 processes: the range of 2 process medians holds the median over all processes with probability 50%"
         in said
     )
+    assert "need 3 processes" in said
     assert answer.coverage(5).endswith("94%.")
 
 

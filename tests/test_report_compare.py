@@ -9,7 +9,7 @@ import pytest
 from reports import cli, compare, content, report
 from tests.report_data import Results
 
-FIRST = [[1.00e-3, 1.02e-3], [1.04e-3]]
+FIRST = [[1.00e-3, 1.02e-3], [1.04e-3], [1.02e-3]]
 
 
 def run(folder, speeds, **side):

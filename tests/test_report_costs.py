@@ -9,11 +9,19 @@ import pytest
 
 from bench import device_cells
 from reports import agreement, comparison, content, grids, report, runs, scaling, starts, table, text
+from reports.derived import Measured
 from tests.report_data import COMMIT, FAILED, IMPLEMENTATIONS, Results, everything, findings
 
-BASE = [[4.0e-3, 4.2e-3], [4.4e-3]]
-FAST = [[1.0e-3], [1.1e-3]]
-SLOW = [[9.0e-3], [9.0e-3]]
+BASE = [[4.0e-3, 4.2e-3], [4.4e-3], [4.3e-3]]
+FAST = [[1.0e-3], [1.1e-3], [1.04e-3]]
+SLOW = [[9.0e-3], [9.0e-3], [9.0e-3]]
+SPREAD = (1.0, 0.9, 1.1)
+
+
+def start(found, name, statistic, value):
+    """A start of three processes, of which asv has the median."""
+    each = None if value is FAILED else {statistic: [value * s for s in SPREAD]}
+    found.add(f"softmax.Start.track_{statistic}", (name, "float32"), value, processes=each)
 
 
 def ladders(folder):
@@ -26,7 +34,7 @@ def ladders(folder):
         ("broken", (0.5, FAILED, FAILED), FAST),
     ):
         for statistic, value in (("load", load), ("first_call_cold", cold), ("first_call_warm", warm)):
-            found.add(f"softmax.Start.track_{statistic}", (name, "float32"), value)
+            start(found, name, statistic, value)
         found.add("softmax.Sweep.time_call", (name, "float32", 1024), samples)
         found.add("softmax.Sweep.time_call", (name, "float32", 2), [[9.0], [9.0]])
         found.add("softmax.Api.time_call", (name, "float32", 1024), [[2 * s for s in p] for p in samples])
@@ -35,7 +43,9 @@ def ladders(folder):
 
 def test_the_ladder_has_each_rung_from_its_own_benchmark(tmp_path):
     found = {one.implementation: one for one in starts.ladders(content.gather([ladders(tmp_path)]).table)}
-    assert found["fast"].rungs == pytest.approx({"load": 0.9, "cold": 2.0, "warm": 0.3, "call": 1.05e-3, "api": 2.1e-3})
+    rungs = {"load": 0.9, "cold": 2.0, "warm": 0.3, "call": 1.04e-3, "api": 2.08e-3}
+    assert {key: one.value for key, one in found["fast"].rungs.items()} == pytest.approx(rungs)
+    assert (found["fast"].rungs["cold"].low, found["fast"].rungs["cold"].high) == pytest.approx((1.8, 2.2))
     assert "cold" not in found["broken"].rungs
 
 
@@ -67,7 +77,7 @@ def test_the_ladder_of_a_device_has_its_steps_also_where_no_start_was_measured(t
     (ladder,) = starts.ladders(content.gather([tmp_path]).table)
     steps = {"launch": 5e-6, "transfer_in": 2e-3, "transfer_out": 3e-3, "device": 1e-4, "end_to_end": 6e-3}
     assert ladder.implementation == "numba_cuda"
-    assert ladder.rungs == pytest.approx(steps)
+    assert {key: one.value for key, one in ladder.rungs.items()} == pytest.approx(steps)
     page = report.write([tmp_path], tmp_path).read_text()
     assert NO_DEVICE not in page
     for _, title, meaning in starts.RUNGS:
@@ -91,8 +101,10 @@ def test_break_even_is_the_difference_of_starts_over_the_difference_of_calls(tmp
     least = min(medians["base"]) - max(medians["fast"])
     most = max(medians["base"]) - min(medians["fast"])
     cost = (0.9 + 2.0) - (0.1 + 0.01)
+    cheapest, dearest = 0.9 * (0.9 + 2.0) - 1.1 * (0.1 + 0.01), 1.1 * (0.9 + 2.0) - 0.9 * (0.1 + 0.01)
     even = starts.break_even(fast, base, compiling=True)
-    assert (even.calls, even.low, even.high) == pytest.approx((cost / gain, cost / most, cost / least))
+    assert (even.calls, even.low, even.high) == pytest.approx((cost / gain, cheapest / most, dearest / least))
+    assert even.shown
     warm = (0.9 + 0.3) - (0.1 + 0.01)
     assert starts.break_even(fast, base, compiling=False).calls == pytest.approx(warm / gain)
     # At that many calls the two have taken as long.
@@ -109,7 +121,7 @@ def test_on_the_user_s_array_it_pays_off_after_its_own_number_of_calls(tmp_path)
     found = Results()
     for name, load, samples in (("numpy_vectorized", 0.1, BASE), ("fast", 1.1, FAST)):
         for statistic, value in (("load", load), ("first_call_cold", 0.5), ("first_call_warm", 0.5)):
-            found.add(f"softmax.Start.track_{statistic}", (name, "float32"), value)
+            start(found, name, statistic, value)
         found.add("softmax.Own.time_call", (name,), samples, shape=(300, 700, 1), dtype="float32")
     page = report.write([found.write(tmp_path)], tmp_path).read_text()
     base, fast = (statistics.median(statistics.median(p) for p in samples) for samples in (BASE, FAST))
@@ -122,11 +134,15 @@ def test_a_cheaper_and_faster_one_pays_off_at_once(tmp_path):
     found = {one.implementation: one for one in starts.ladders(content.gather([ladders(tmp_path)]).table)}
     assert starts.break_even(found["numpy_vectorized"], found["fast"], compiling=True).calls == math.inf
     even = starts.break_even(found["numpy_vectorized"], found["slow"], compiling=True)
-    assert even.calls == pytest.approx(((0.10 + 0.010) - 0.051) / (9.0e-3 - 4.25e-3))
+    assert even.calls == pytest.approx(((0.10 + 0.010) - 0.051) / (9.0e-3 - 4.3e-3))
     same = starts.break_even(found["slow"], found["slow"], compiling=True)
     assert same.calls == math.inf  # it gains nothing
-    cheap = starts.Ladder("", "softmax", "x", "float32", {"load": 0.0, "cold": 0.0, "call": 1e-3}, 1e-3, 1e-3)
-    assert str(starts.break_even(cheap, found["slow"], compiling=True)) == "at once"
+    rungs = {"load": 0.0, "cold": 0.0, "call": 1e-3}
+    rungs = {key: Measured(value, value, value, 3) for key, value in rungs.items()}
+    cheap = starts.Ladder("", "softmax", "x", "float32", rungs)
+    slow = {key: Measured(value, value, value, 3) for key, value in {"load": 0.1, "cold": 0.0, "call": 9e-3}.items()}
+    slow = starts.Ladder("", "softmax", "slow", "float32", slow)
+    assert str(starts.break_even(cheap, slow, compiling=True)) == "at once"
 
 
 def test_threads_speed_up_and_efficiency(tmp_path):
@@ -138,8 +154,13 @@ def test_threads_speed_up_and_efficiency(tmp_path):
         folders.append(found.write(tmp_path / str(threads), side=side))
     (one,) = scaling.scalings(table.frame([runs.read(folder) for folder in folders]))
     assert [step.threads for step in one.steps] == [1, 2, 4]
-    assert [step.speedup for step in one.steps] == pytest.approx([1, 1 / 0.55, 1 / 0.4])
-    assert [step.efficiency for step in one.steps] == pytest.approx([1, 1 / 0.55 / 2, 1 / 0.4 / 4])
+    assert one.steps[0].speedup is None
+    assert [step.speedup.value for step in one.steps[1:]] == pytest.approx([1 / 0.55, 1 / 0.4])
+    assert [step.efficiency.value for step in one.steps] == pytest.approx([1, 1 / 0.55 / 2, 1 / 0.4 / 4])
+    low, high = min(map(statistics.median, BASE)), max(map(statistics.median, BASE))
+    assert (one.steps[1].speedup.low, one.steps[2].efficiency.high) == pytest.approx(
+        (low / (0.55 * high), high / (0.4 * low) / 4)
+    )
     page = report.write(folders, tmp_path / "out").read_text()
     assert 'id="scaling"' in page
     assert "62%" in page  # 1 / 0.4 / 4 = 0.625, to the nearest even digit
@@ -152,31 +173,43 @@ def test_memory_is_over_the_arrays_alone(tmp_path):
     rows = grids.memory(content.gather([found.write(tmp_path)]).table)
     assert list(rows["implementation"]) == ["a"]
     assert list(rows["over"]) == [64 << 20]
-    assert "64.0 MiB" in report.write([tmp_path], tmp_path).read_text()
+    assert "64.0 MiB (1 process)" in report.write([tmp_path], tmp_path).read_text()
 
 
 def test_the_share_of_the_ceiling_and_its_alarm(tmp_path):
     found = Results()
     moved = 2 * 4 * 2**20
-    found.add("softmax.Ceiling.time_call", ("ceiling", "float32", 1 << 20), [[0.9e-3], [1.1e-3]], shape=(1, 1 << 20, 1))
+    top = [[0.9e-3], [1.1e-3], [1.0e-3]]
+    found.add("softmax.Ceiling.time_call", ("ceiling", "float32", 1 << 20), top, shape=(1, 1 << 20, 1))
+    found.add("argmax.Ceiling.time_call", ("ceiling", "float32", 1 << 20), top, shape=(1, 1 << 20, 1))
     for n in (2, 1024):
-        found.add("softmax.Sweep.time_call", ("half", "float32", n), [[1.9e-3], [2.1e-3]])
-        found.add("softmax.Sweep.time_call", ("impossible", "float32", n), [[0.5e-3], [0.5e-3]])
-        found.add("softmax.Sweep.time_call", ("half", "float64", n), [[4.0e-3], [4.0e-3]])
-    found.add("softmax.Workloads.time_call", ("half", "float32", "one long vector"), [[1.0], [1.0]])
+        found.add("softmax.Sweep.time_call", ("half", "float32", n), [[1.9e-3], [2.1e-3], [2.0e-3]])
+        found.add("softmax.Sweep.time_call", ("half", "float64", n), [[4.0e-3]] * 3)
+        found.add("argmax.Sweep.time_call", ("half", "float32", n), [[2.0e-3]] * 3)
+    found.add("argmax.Sweep.time_call", ("impossible", "float32", 1024), [[0.5e-3]] * 3)
+    found.add("softmax.Workloads.time_call", ("half", "float32", "one long vector"), [[1.0]] * 3)
     gathered = content.gather([found.write(tmp_path)])
-    contest = next(c for c in gathered.contests if c.dtype == "float32" and c.n == 1024)
+    by = {(c.operation, c.dtype, c.n): c for c in gathered.contests}
+    contest = by["softmax", "float32", 1024]
     share = contest.share(contest.of("half"))
     assert contest.ceiling.bandwidth == pytest.approx(moved / 1.0e-3 / 1e9)
     assert share.value == pytest.approx(1.0e-3 / 2.0e-3)
     assert (share.low, share.high) == pytest.approx((0.9e-3 / 2.1e-3, 1.1e-3 / 1.9e-3))
+    assert share.shown
     # Twice the bytes is still near; sixteen times is not.
-    double = next(c for c in gathered.contests if c.dtype == "float64")
-    assert double.ceiling.value == pytest.approx(2.0e-3)
+    assert by["softmax", "float64", 2].ceiling.value == pytest.approx(2.0e-3)
     assert next(c for c in gathered.contests if c.benchmark == "Workloads").ceiling is None
-    alarms = [w for w in gathered.warnings if "above the ceiling" in w]
-    assert len(alarms) == 2
-    assert "softmax.impossible on n = 2 (float32) is above the ceiling (200% of it)" in alarms[0]
+    # Of a ceiling that any implementation exceeds no share is stated, on no input.
+    for n in (2, 1024):
+        doubted = by["argmax", "float32", n]
+        assert not doubted.share(doubted.of("half")).shown
+    said = "withheld: impossible on n = 1,024 (float32) reaches 200% of the ceiling"
+    (alarm,) = [w for w in gathered.warnings if "ceiling" in w]
+    assert alarm.startswith(f"argmax: the share of the ceiling of 4.00 MiB is {said}")
+    page = report.write([tmp_path], tmp_path).read_text()
+    shares = re.search(r'id="g-shares".*?<tbody>(.*?)</tbody>', page, re.DOTALL)[1]
+    assert shares.count(">withheld<") == 3
+    assert shares.count("%</td>") == 4
 
 
 def test_agreement_counts_and_reasons(tmp_path):

@@ -19,7 +19,7 @@ _N = "n (elements per row; the total is constant)"
 def time(name: str, contests: Sequence[Contest], styles: style.Styles, caches: Mapping[str, int]) -> canvas.Figure:
     """Time of one call against n, on log axes; the ceiling as a line where it was measured."""
     axes = Axes(_N, "time of one call", y_unit="s")
-    ceiling = [Point(c.n or 0, c.ceiling.value) for c in contests if c.ceiling]
+    ceiling = [Point(c.n or 0, c.ceiling.value) for c in contests if c.ceiling and not c.ceiling.doubt]
     return _against_n(
         name, contests, styles, caches, axes, lambda _, cell: (cell.value, cell.low, cell.high), ceiling=ceiling
     )
@@ -33,7 +33,7 @@ def bandwidth(name: str, contests: Sequence[Contest], styles: style.Styles, cach
         return cell.bandwidth, moved / cell.high, moved / cell.low
 
     axes = Axes(_N, "bandwidth (GB/s)", y_scale="linear", y_from_zero=True)
-    ceiling = [Point(c.n or 0, c.ceiling.bandwidth) for c in contests if c.ceiling]
+    ceiling = [Point(c.n or 0, c.ceiling.bandwidth) for c in contests if c.ceiling and not c.ceiling.doubt]
     return _against_n(name, contests, styles, caches, axes, of, ceiling=ceiling)
 
 
@@ -45,7 +45,7 @@ def share(name: str, contests: Sequence[Contest], styles: style.Styles, caches: 
         return (100 * ratio.value, 100 * ratio.low, 100 * ratio.high) if ratio else (math.nan,) * 3
 
     axes = Axes(_N, "share of the ceiling (%)", y_scale="linear", y_from_zero=True)
-    return _against_n(name, [c for c in contests if c.ceiling], styles, caches, axes, of)
+    return _against_n(name, [c for c in contests if c.ceiling and not c.ceiling.doubt], styles, caches, axes, of)
 
 
 def _against_n(

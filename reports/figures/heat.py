@@ -93,7 +93,7 @@ def _cell(contest: Contest, implementation: str, baseline: str) -> tuple[str | N
     if base is None:
         return None, text.seconds(mine.value)
     ratio = mine.over(base)
-    if not ratio.decided:
+    if not ratio.shown:
         return _SAME, text.factor(ratio.value)
     strength = Normalize(-_STRONGEST, _STRONGEST, clip=True)(math.log2(ratio.value))
     red, green, blue, _ = _COLORS(float(strength))
@@ -113,7 +113,13 @@ def _alt(title: str, contests: Sequence[Contest], names: Sequence[str], baseline
         if implementation == baseline:
             continue
         pairs = [(c.of(implementation), c.of(baseline)) for c in contests]
-        ratios = [mine.over(base).value for mine, base in pairs if mine and base]
-        if ratios:
-            parts.append(f"{implementation} from {text.factor(min(ratios))} to {text.factor(max(ratios))}")
+        ratios = [mine.over(base) for mine, base in pairs if mine and base]
+        shown = [ratio.value for ratio in ratios if ratio.shown]
+        if shown:
+            rest = (
+                f", not shown on {text.plural(len(ratios) - len(shown), 'input')}" if len(ratios) > len(shown) else ""
+            )
+            parts.append(f"{implementation} from {text.factor(min(shown))} to {text.factor(max(shown))}{rest}")
+        elif ratios:
+            parts.append(f"{implementation} {ratios[0].withheld}")
     return f"{title}: {'; '.join(parts) or 'nothing else was measured'}."

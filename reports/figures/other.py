@@ -8,26 +8,19 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from .. import text
-from ..scaling import Scaling
+from ..scaling import Scaling, Step
 from . import canvas, lines, style
 from .lines import Axes, Point, Series
 
 
 def scaling(name: str, scalings: Sequence[Scaling], styles: style.Styles) -> canvas.Figure:
     """Speed-up over the fewest threads, against threads; dotted: as many times faster as there are threads."""
-    series = [
-        Series(one.implementation, [_step(one.steps[0].value, s.threads, s.value, s.low, s.high) for s in one.steps])
-        for one in scalings
-    ]
+    series = [Series(one.implementation, [_step(s) for s in one.steps]) for one in scalings]
     first = scalings[0]
     heading = f"{styles.heading(first.operation, first.dtype, run=first.machine)}: {first.input}"
     fewest = min(s.steps[0].threads for s in scalings)
     title = f"{heading}: how many times faster than with {text.plural(fewest, 'thread')}"
-    alt = f"{title}. " + "; ".join(
-        f"{one.implementation}: {text.factor(one.steps[-1].speedup)} with {one.steps[-1].threads} threads, "
-        f"efficiency {one.steps[-1].efficiency:.0%}"
-        for one in scalings
-    )
+    alt = f"{title}. " + "; ".join(f"{one.implementation}: {_last(one.steps[-1])}" for one in scalings)
 
     def ideal(axes: object) -> None:
         most = max(s.threads for one in scalings for s in one.steps)
@@ -37,8 +30,19 @@ def scaling(name: str, scalings: Sequence[Scaling], styles: style.Styles) -> can
     return lines.panel(name, heading, title, alt, series, styles, labels, decorate=ideal)
 
 
-def _step(base: float, threads: int, value: float, low: float, high: float) -> Point:
-    return Point(threads, base / value, base / high, base / low)
+def _step(step: Step) -> Point:
+    if step.speedup is None:
+        return Point(step.threads, 1.0)
+    return Point(step.threads, step.speedup.value, step.speedup.low, step.speedup.high)
+
+
+def _last(step: Step) -> str:
+    if step.speedup is None or not step.speedup.shown:
+        return f"with {step.threads} threads {step.speedup.withheld if step.speedup else 'not measured'}"
+    return (
+        f"{text.factor(step.speedup.value)} with {step.threads} threads, "
+        f"efficiency {text.percent(step.efficiency.value)}"
+    )
 
 
 def accuracy(name: str, rows: pd.DataFrame, styles: style.Styles) -> canvas.Figure:

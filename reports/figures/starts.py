@@ -30,10 +30,10 @@ def ladder(name: str, ladders: Sequence[Ladder], styles: style.Styles) -> canvas
         axes = drawing.add_subplot()
         for row, one in enumerate(kept):
             color = styles[one.implementation].color
-            times = list(one.rungs.values())
+            times = [rung.value for rung in one.rungs.values()]
             axes.hlines(row, min(times), max(times), color=color, linewidth=2, alpha=0.4)
-            for key, seconds in one.rungs.items():
-                axes.plot(seconds, row, _MARKS[key], color=color, markersize=8)
+            for key, rung in one.rungs.items():
+                axes.plot(rung.value, row, _MARKS[key], color=color, markersize=8)
         for key in used:
             title = next(t for k, t, _ in RUNGS if k == key)
             axes.plot([], [], _MARKS[key], color=style.INK[0], markersize=7, label=title)

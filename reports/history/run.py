@@ -23,9 +23,8 @@ import json5
 
 from bench import grid
 
-from .. import asv_results, environment, files
+from .. import asv_results, environment, files, text
 from ..asv_results import ResultFile
-from ..gate.processes import PASSIVE
 from .series import ANCHOR
 
 CONFIGURATION = "asv.conf.json"
@@ -97,15 +96,26 @@ def expressions(words: Sequence[str]) -> tuple[re.Pattern[str], ...]:
 
 
 def measured(results: Path, machine: str, select: Sequence[re.Pattern[str]], grid_name: str) -> set[str]:
-    """Commits of which this machine's readable files hold results for every expression, of this grid or the whole."""
+    """Commits of which this machine's readable files hold results for every expression, measured as now.
+
+    That is in this grid or the whole, and under the same conditions: others are points of other series.
+    """
     seen: dict[str, set[str]] = defaultdict(set)
     for file in asv_results.read(results).files:
-        # A file without a note is asv's own, in the grid that it takes by itself.
-        if file.machine == machine and (file.grid or "quick") in (grid_name, "full"):
+        if file.machine == machine and file.grid in (grid_name, "full") and file.conditions == conditions():
             for m in file.measurements:
                 cell = f"{m.benchmark}({', '.join(m.params)})"
                 seen[file.commit] |= {e.pattern for e in select if m.benchmark != ANCHOR and e.search(cell)}
     return {commit for commit, found in seen.items() if found == {e.pattern for e in select}}
+
+
+def conditions() -> dict[str, str]:
+    """How commits are measured now, which tells series apart."""
+    return {
+        "threads": str(environment.usable_cpus()),
+        "waiting": environment.waiting(),
+        "samples": f"{text.plural(grid.rounds(), 'process')} of {grid.seconds():g} s",
+    }
 
 
 class Runner:
@@ -177,8 +187,7 @@ class Runner:
             "XDG_CACHE_HOME": str(home / ".cache"),
             "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
             **os.environ,
-            **PASSIVE,
-            **environment.thread_variables(environment.usable_cpus()),
+            **environment.measuring(environment.usable_cpus()),
             "HOME": str(folder),
             "USERPROFILE": str(folder),
         }
@@ -205,14 +214,17 @@ class Runner:
         target.mkdir(parents=True, exist_ok=True)
         for file in found:
             content = json.loads(file.path.read_text("utf-8"))
-            content[asv_results.NOTES] = {"grid": grid.name()}
+            content[asv_results.NOTES] = {"grid": grid.name(), "conditions": conditions()}
             files.write_json(_place(target, file), content)
         files.write_bytes(target / "machine.json", (new / self._machine / "machine.json").read_bytes())
         merge_benchmarks(target / asv_results.BENCHMARKS, new / asv_results.BENCHMARKS)
 
 
 def _place(folder: Path, new: ResultFile) -> Path:
-    """Where a result file goes: over one of the same commit and environment that holds nothing else, or beside it."""
+    """Where a result file goes: over one of the same commit, environment and conditions that holds nothing else.
+
+    Beside it where there is none.
+    """
     held = {(m.benchmark, m.params) for m in new.measurements}
     for path in itertools.chain(
         [folder / new.path.name], (folder / f"{new.path.stem}-{n}.json" for n in itertools.count(2))
@@ -221,7 +233,7 @@ def _place(folder: Path, new: ResultFile) -> Path:
             old = asv_results.read_file(path)
         except (FileNotFoundError, ValueError):  # a damaged one is made anew
             return path
-        if {(m.benchmark, m.params) for m in old.measurements} <= held:
+        if old.conditions == conditions() and {(m.benchmark, m.params) for m in old.measurements} <= held:
             return path
     raise AssertionError("the count does not end")
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .. import asv_results
+from .. import asv_results, text
 from ..asv_results import Measurement, ResultFile, Results
 
 ANCHOR = "history.Anchor.time_anchor"
-Key = tuple[str, str, str, tuple[str, ...], str]  # machine, environment, benchmark, params, version
+# Machine, environment, benchmark, params, and what else tells values of another quantity apart.
+Key = tuple[str, str, str, tuple[str, ...], str]
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Point:
 class Series:
     """A benchmark with one set of parameters on one machine in one environment, in the order of its commits.
 
-    ``version`` tells apart what another version of the benchmark or of the anchor measured, which is another quantity;
-    it is empty where there is but one.
+    ``version`` tells apart what another version of the benchmark or of the anchor measured, or the same one under other
+    conditions (threads, waiting, samples), which is another quantity; it is empty where there is but one.
     """
 
     machine: str
@@ -76,6 +77,7 @@ def read(folder: Path, order: Sequence[str] = ()) -> History:
                 f"not in this repository's history, so no steps are searched there: commits {', '.join(strange)}"
             )
     versions = _versions(results, history)
+    noted = _conditions(results, history)
     points: dict[Key, dict[str, Point]] = defaultdict(dict)
     for file in sorted(results.files, key=lambda f: (place.get(f.commit, len(place)), f.date or 0.0, _started(f))):
         anchor = _anchor(file)
@@ -86,7 +88,9 @@ def read(folder: Path, order: Sequence[str] = ()) -> History:
         again = 0
         for m in file.measurements:
             if m.status == "ok" and m.benchmark != ANCHOR:
-                series = points[file.machine, file.environment, m.benchmark, m.params, _version(file, m, versions)]
+                series = points[
+                    file.machine, file.environment, m.benchmark, m.params, _quantity(file, m, versions, noted)
+                ]
                 again += file.commit in series
                 series[file.commit] = Point(
                     file.commit, file.date or 0.0, m.value, m.value / anchor if anchor else None,
@@ -127,12 +131,25 @@ def _versions(results: Results, history: History) -> dict[str, set[str]]:
     return {name: set(versions) for name, versions in by_name.items()}
 
 
-def _version(file: ResultFile, m: Measurement, versions: Mapping[str, set[str]]) -> str:
-    """What tells apart values of different versions, of the benchmark or of the anchor they are divided by."""
+def _conditions(results: Results, history: History) -> list[str]:
+    """The conditions that differ between files. Values measured under others are kept apart and named."""
+    differ = []
+    for name in dict.fromkeys(name for file in results.files for name in file.conditions):
+        counts = Counter(file.conditions.get(name, "unknown") for file in results.files)
+        if len(counts) > 1:
+            differ.append(name)
+            listed = ", ".join(f"{value}: {text.plural(count, 'file')}" for value, count in sorted(counts.items()))
+            history.oddities.append(f"different {name} are series of their own ({listed})")
+    return differ
+
+
+def _quantity(file: ResultFile, m: Measurement, versions: Mapping[str, set[str]], noted: Sequence[str]) -> str:
+    """What tells apart values of different versions, of the benchmark or of the anchor, and of other conditions."""
     said = ((m.benchmark, "version"), (ANCHOR, "anchor version"))
-    return ", ".join(
+    words = [
         f"{word} {file.versions.get(name, 'unknown')[:8]}" for name, word in said if len(versions.get(name, ())) > 1
-    )
+    ]
+    return ", ".join([*words, *(f"{name} {file.conditions.get(name, 'unknown')}" for name in noted)])
 
 
 def _parameters(files: Iterable[ResultFile], history: History) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from .. import grids, starts, text
 from ..content import Content
+from ..derived import Derived
 from ..figures import Styles, other
 from ..figures import starts as drawn
 from ..grids import Grid, Item
@@ -20,15 +21,17 @@ LADDER = (
 )
 DIFFERENCES = (
     "Compiling is the difference of the two first calls; allocating, and checking the input, that of the public "
-    "function and the steady call. A difference below zero is within the spread of the two, or the copy that a library "
-    "without an output argument makes into the preallocated one."
+    "function and the steady call. A difference that fewer than three processes measured, or that is within the spread "
+    "of the two, is marked and is no property. One below zero is the copy that a library without an output argument "
+    "makes into the preallocated one."
 )
 ON_CPU = "On the CPU nothing is copied: the kernel is the steady call, and end to end is the public function."
 ON_DEVICE = "Launch, copies to the device and back, device kernel and end to end"
 BREAK_EVEN = (
     "Import, first call and k further calls on {input}: where two lines cross, the implementation with "
     "the dearer start has paid off: the difference of the starts over the difference of one call. "
-    "The interval is the widest that the intervals of the two calls allow."
+    "The interval is the widest that the intervals of the starts and of the calls allow. Of fewer than three processes "
+    "no number of calls is stated, and the lines only show what was measured once."
 )
 SCALING = (
     "How many times faster more threads make it than the fewest measured, and the efficiency: that factor over the "
@@ -40,7 +43,7 @@ ACCURACY = (
 )
 MEMORY = (
     "The most memory that a process held while it made one call on 2^24 elements, over that of a process that only "
-    "holds the arrays: libraries, compiled code and temporaries."
+    "holds the arrays: libraries, compiled code and temporaries. One process each, so a difference is no property."
 )
 
 
@@ -56,16 +59,16 @@ def sections(content: Content, styles: Styles) -> Iterator[Section]:
 
 def _ladder(ladders: list[Ladder], content: Content, styles: Styles) -> Section:
     used = [rung for rung in RUNGS if any(rung[0] in one.rungs for one in ladders)]
-    steps: list[tuple[str, Callable[[Ladder], float]]] = []
+    steps: list[tuple[str, Callable[[Ladder], Item]]] = []
     for key, title, _ in used:
-        steps.append((title, lambda one, key=key: one.rungs.get(key, math.nan)))  # type: ignore[misc]
-        steps += [("of it compiling", lambda one: one.compiling)] if key == "warm" else []
-        steps += [("of it allocating", lambda one: one.allocating)] if key == "api" else []
+        steps.append((title, lambda one, key=key: _time(one.of(key).value)))  # type: ignore[misc]
+        steps += [("of it compiling", lambda one: grids.derived(one.compiling, text.seconds))] if key == "warm" else []
+        steps += [("of it allocating", lambda one: grids.derived(one.allocating, text.seconds))] if key == "api" else []
     rows = [
         [
             Item(f"{one.operation}.{one.implementation}" + (f", {one.run}" if content.several else "")),
             Item(one.dtype),
-            *(Item(text.seconds(seconds), seconds) for seconds in (step(one) for _, step in steps)),
+            *(step(one) for _, step in steps),
         ]
         for one in ladders
     ]
@@ -78,6 +81,10 @@ def _ladder(ladders: list[Ladder], content: Content, styles: Styles) -> Section:
         section.points.append(f"{ON_DEVICE}: not measured{' in these runs' if device else ': no device'}. {ON_CPU}")
     groups = grouped(ladders, lambda one: (one.run, one.operation, one.dtype))
     return panels(section, groups, lambda name, group: drawn.ladder(name, group, styles))
+
+
+def _time(seconds: float) -> Item:
+    return Item(text.seconds(seconds), seconds)
 
 
 def _break_even(ladders: list[Ladder], content: Content, styles: Styles) -> Section:
@@ -111,9 +118,9 @@ def _scaling(content: Content, styles: Styles) -> Section:
             Item(one.input),
             Item(one.dtype),
             Item(str(step.threads), step.threads),
-            Item(text.seconds(step.value), step.value),
-            Item(text.factor(step.speedup), step.speedup),
-            Item(text.percent(step.efficiency), step.efficiency),
+            _time(step.time.value),
+            grids.derived(step.speedup, text.factor) if step.speedup else Item(text.factor(1), 1.0),
+            grids.derived(step.efficiency, text.percent),
         ]
         for one in found
         for step in one.steps
@@ -152,7 +159,7 @@ def _memory(content: Content, styles: Styles) -> Section:
             Item(f"{r['operation']}.{r['implementation']}" + (f", {r['run']}" if content.several else "")),
             Item(r["dtype"]),
             Item(text.size(r["value"]), r["value"]),
-            Item(text.size(r["over"]), r["over"]),
+            grids.derived(Derived(r["over"], math.nan, math.nan, 1), text.size),
         ]
         for r in rows.to_dict("records")
     ]

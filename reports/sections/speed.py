@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from .. import text
+from .. import grids, text
 from ..comparison import Contest
 from ..content import Content
+from ..derived import LEAST_PROCESSES, of, ratio
 from ..figures import Styles, curves, heat, winners
 from ..grids import Grid, Item
 from .section import Section, grouped, panels
@@ -22,7 +23,7 @@ WINNERS = (
     "The fastest implementation on every input measured, by its length n and its number of rows. A hollow mark is a "
     "tie. The percentage is the probability that it is the fastest when every implementation runs in one new process: "
     "the share, among all ways to draw one measured process of each, in which it wins; none is printed where it always "
-    "does."
+    "does, nor of fewer than three processes."
 )
 SWEEP = (
     "The total number of elements is constant, so a flat line means that the length of a row does not matter. The bars "
@@ -31,12 +32,13 @@ SWEEP = (
 )
 SPEEDUP = (
     "How many times faster than {baseline}, whose own column holds its times. Blue is faster, orange is slower, by the "
-    "same factor for the same strength; grey cells cannot be told apart from {baseline}; hatched: not measured."
+    "same factor for the same strength. Grey cells cannot be told apart from {baseline}, or have fewer than {least} "
+    "processes; hatched: not measured."
 )
 PROFILE = (
     "On which share of all inputs and dtypes an implementation is within a factor of the fastest there: at 1 the share "
     "on which it is the fastest, far right the share that it can run at all. It is no ranking of two implementations "
-    "when others are left out."
+    "when others are left out, and it has no interval: a difference is one where the tables above show it."
 )
 BANDWIDTH = (
     "The fewest bytes of main-memory traffic that the operation needs (softmax: x read once and the result written "
@@ -45,10 +47,11 @@ BANDWIDTH = (
 SHARE = (
     "Bandwidth over the bandwidth measured in the same run on as many bytes with as many threads: of copying for "
     "softmax, of reading for argmax. 100% means that no implementation can be faster on this machine; more than that "
-    "would be an error of measurement."
+    "is an error of measurement. Where an implementation reaches more than 105%, no share of that ceiling is stated."
 )
 ORDERS = (
-    "Time of argmax on 1024 × 1024 elements by the order of the values, and how many times that on random order; "
+    "Time of argmax on 1024 × 1024 elements by the order of the values, and how many times that on random order where "
+    f"{LEAST_PROCESSES} processes or more show a difference; "
     "code that branches on every new maximum is slow where maxima keep coming."
 )
 
@@ -78,7 +81,7 @@ def sections(content: Content, styles: Styles) -> Iterator[Section]:
     )
     yield panels(
         Section("share", "Share of the ceiling", SHARE, grids=_shares(content)),
-        [group for group in sweeps if sum(c.ceiling is not None for c in group) > 1],
+        [group for group in sweeps if sum(c.ceiling is not None and not c.ceiling.doubt for c in group) > 1],
         lambda name, group: curves.share(name, group, styles, content.caches(group[0].run)),
         content.most_panels,
     )
@@ -124,7 +127,7 @@ def _speedups(content: Content, styles: Styles) -> Section:
     groups = grouped(
         (c for c in content.contests if c.ranked and c.benchmark != "Shapes"), lambda c: (c.run, c.operation, c.dtype)
     )
-    section = Section("speedup", f"Speed-up over {baseline}", SPEEDUP.format(baseline=baseline))
+    section = Section("speedup", f"Speed-up over {baseline}", SPEEDUP.format(baseline=baseline, least=LEAST_PROCESSES))
     return panels(section, groups, lambda name, group: heat.speedup(name, group, baseline, styles), content.most_panels)
 
 
@@ -133,8 +136,8 @@ def _shares(content: Content) -> list[Grid]:
     rows = []
     for contest in known:
         for cell in contest.ranked:
-            ratio = contest.share(cell)
-            if ratio is None or contest.ceiling is None:
+            share = contest.share(cell)
+            if share is None or contest.ceiling is None:
                 continue
             row = [Item(contest.run)] if content.several else []
             row += [
@@ -143,7 +146,7 @@ def _shares(content: Content) -> list[Grid]:
                 Item(cell.implementation),
                 Item(text.bandwidth(cell.bandwidth), cell.bandwidth),
                 Item(text.bandwidth(contest.ceiling.bandwidth), contest.ceiling.bandwidth),
-                Item(text.percent(ratio.value), ratio.value, "worse" if ratio.low > 1 else ""),
+                grids.derived(share, text.percent),
             ]
             rows.append(row)
     first = ["run"] if content.several else []
@@ -166,8 +169,10 @@ def _orders(content: Content) -> list[Grid]:
                 if mine is None:
                     line.append(Item(text.NOTHING, math.nan, "missing"))
                     continue
-                slower = f" ({text.factor(mine['value'] / random['value'])})" if random and order != "random" else ""
-                line.append(Item(f"{text.seconds(mine['value'])}{slower}", mine["value"]))
+                slower = ratio(of(mine), of(random)) if random and order != "random" else None
+                words = f" ({text.factor(slower.value)})" if slower and slower.shown else ""
+                why = slower.withheld if slower else ""
+                line.append(Item(f"{text.seconds(mine['value'])}{words}", mine["value"], title=why))
             lines.append(line)
         caption = f"argmax, {dtype}: time by order" + (f", {run}" if content.several else "")
         found.append(Grid(f"orders-{len(found) + 1}", caption, ["order", *names], lines, set(range(1, len(names) + 1))))

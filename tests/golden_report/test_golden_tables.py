@@ -137,11 +137,12 @@ def test_every_measurement(raw, found):
 def test_orders(raw, found):
     for row in found.tables.rows("orders-1"):
         for name in NAMES:
-            value, base = (
-                time(raw, "argmax", "Orders.time_call", (name, "int8", o))[0] for o in (row["order"].words, "random")
+            mine, base = (
+                time(raw, "argmax", "Orders.time_call", (name, "int8", o)) for o in (row["order"].words, "random")
             )
-            assert row[name].number == pytest.approx(value)
-            near(said(row[name].words), [value] if row["order"].words == "random" else [value, value / base])
+            assert row[name].number == pytest.approx(mine[0])
+            slower, low, high = ratio(mine, base)
+            near(said(row[name].words), [mine[0]] if low <= 1 <= high else [mine[0], slower])
     assert [row["order"].words for row in found.tables.rows("orders-1")] == list(ORDERS)
 
 
@@ -176,8 +177,18 @@ def test_break_even(raw, found):
                 continue
             expected = []
             for first in ("first_call_cold", "first_call_warm"):
+                ends = {"one": [raw.starts[operation, name, k] for k in ("load", first)]}
+                ends["base"] = [raw.starts[operation, BASELINE, k] for k in ("load", first)]
+                low, high = (
+                    sum(map(least, ends["one"])) - sum(map(most, ends["base"]))
+                    for least, most in ((min, max), (max, min))
+                )
                 cost = one["load"] + one[first] - base["load"] - base[first]
-                expected += [max(1, math.ceil(cost / gain)) for gain in gains]
+                pairs = zip((cost, low, high), gains, strict=True)
+                expected += [max(1, math.ceil(cost / gain)) for cost, gain in pairs]
+            if gains[2] <= 0:
+                assert "not shown" in words
+                continue
             numbers = [int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", words)]
             assert numbers == expected, words
 
@@ -211,4 +222,4 @@ def test_accuracy_and_memory(raw, found):
             raw.cells[operation, "Memory.peakmem_call", (k, DTYPES[operation])] for k in (name, "(arrays only)")
         )
         assert (row["peak of the process"].number, row["over the arrays alone"].number) == (peak, peak - arrays)
-        near(said(row["over the arrays alone"].words), [peak - arrays])
+        near(said(row["over the arrays alone"].words.removesuffix(" (1 process)")), [peak - arrays])

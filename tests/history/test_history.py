@@ -6,12 +6,15 @@ import json
 import math
 import random
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
+import json5
 import pytest
 
-from reports import asv_results, cli
+from impls import threads
+from reports import asv_results, cli, environment, precheck
 from reports.history import run, series, steps
 from reports.history.series import ANCHOR, Point
 from tests.history.conftest import BENCHMARK, NAMES, SIZE, SIZES, STEP, Folder, anchor, result_file, row
@@ -166,15 +169,19 @@ def asv(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setenv("MAXBENCH_GRID", "quick")  # `--full` sets it for what the command starts
     monkeypatch.setattr(run.Runner, "_asv", instead)
+    monkeypatch.setattr(precheck, "take", lambda threads: precheck.Precheck(3.0, threads, problem="a test"))
     return asked
 
 
-def test_a_run_goes_on_where_it_stopped_and_shares_its_folder(folder: Folder, asv: list[str]) -> None:
+def test_a_run_goes_on_where_it_stopped_and_shares_its_folder(
+    folder: Folder, asv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     folder.fill()
     others = folder.content()
     words = ["--repository", str(folder.repository), "--results", str(folder.results), "--machine", "box"]
     chosen = f"{folder.commits[18]}..main"
     assert cli.main(["history", "run", chosen, *words]) == 1
+    assert "what this machine can see today is not known: a test" in capsys.readouterr().err
     assert asv == folder.commits[19:]
     now = folder.content()
     assert {name: now[name] for name in others} == others
@@ -199,7 +206,8 @@ def test_a_run_goes_on_where_it_stopped_and_shares_its_folder(folder: Folder, as
 def test_other_benchmarks_of_a_commit_are_kept_beside_the_first(folder: Folder, tmp_path: Path) -> None:
     target = folder.results / "one"
     commit = folder.commits[0]
-    folder.write("one", commit, {BENCHMARK: row([1.0], [["'naive'"]], "1")})
+    written = folder.write("one", commit, {BENCHMARK: row([1.0], [["'naive'"]], "1")})
+    note(written, run.conditions())
     name = f"{commit[:8]}-v.json"
     new = tmp_path / "new" / "one"
     new.mkdir(parents=True)
@@ -207,6 +215,56 @@ def test_other_benchmarks_of_a_commit_are_kept_beside_the_first(folder: Folder, 
         content = result_file("one", commit, {benchmark: row([1.0], [["'naive'"]], "1")})
         (new / name).write_text(json.dumps(content))
         assert run._place(target, asv_results.read_file(new / name)) == target / place
+    # Nor is what was measured under other conditions written over.
+    note(written, run.conditions() | {"waiting": "OMP_WAIT_POLICY=passive"})
+    assert run._place(target, asv_results.read_file(new / name)) == target / f"{commit[:8]}-v-2.json"
+
+
+def note(path: Path, conditions: dict[str, str]) -> None:
+    content = json.loads(path.read_text()) | {asv_results.NOTES: {"grid": "quick", "conditions": conditions}}
+    path.write_text(json.dumps(content))
+
+
+def test_other_conditions_are_series_of_their_own(folder: Folder) -> None:
+    now = {"waiting": "short", "samples": "2 processes of 0.15 s"}
+    for index, commit in enumerate(folder.commits):
+        timed = row([1.0 if index < 12 else 2.0], [["'naive'"], ["32"]], "1")
+        written = folder.write("one", commit, {BENCHMARK: timed, ANCHOR: anchor(1.0)})
+        if index >= 12:
+            note(written, now if index < 18 else now | {"samples": "5 processes of 0.5 s"})
+    history = series.read(folder.results, folder.commits)
+    assert {s.version: len(s.points) for s in history.series} == {
+        "waiting unknown, samples unknown": 12,
+        "waiting short, samples 2 processes of 0.15 s": 6,
+        "waiting short, samples 5 processes of 0.5 s": 6,
+    }
+    assert [steps.find(s) for s in history.series] == [[], [], []]
+    assert "different waiting are series of their own (short: 12 files, unknown: 12 files)" in history.oddities
+    found = run.measured(folder.results, "one", run.expressions([BENCHMARK]), "quick")
+    assert found == set()
+    note(written, run.conditions())
+    assert run.measured(folder.results, "one", run.expressions([BENCHMARK]), "quick") == {folder.commits[-1]}
+
+
+def test_history_measures_in_the_environment_of_every_command(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.setenv("GOMP_SPINCOUNT", "infinite")
+    said: list[str] = []
+    runner = run.Runner(folder.repository, folder.results, "one")
+    code, _ = runner._asv([sys.executable, "-c", PRINT], folder.results, said.append)
+    assert code == 0
+    passed = json.loads(said[-1])
+    expected = environment.measuring(environment.usable_cpus())
+    assert {name: passed[name] for name in expected} == expected
+
+
+PRINT = "import json, os; print(json.dumps(dict(os.environ)))"
+
+
+def test_plain_asv_has_the_same_waiting_policy() -> None:
+    matrix = json5.loads((Path(__file__).parents[2] / run.CONFIGURATION).read_text())["matrix"]
+    assert matrix["env_nobuild"] == {name: [value] for name, value in environment.WAITING.items()}
+    assert threads._SPINS.items() <= environment.WAITING.items()  # as users have it without other settings
 
 
 def test_unusable_ranges_and_repositories_are_named(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,236 @@
+"""The precheck of every command that measures: what this machine can see today, and what disturbs it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from impls.threads import quota
+
+from . import environment, text
+from .disturbance import OTHERS, SLOWER, Watch
+from .gate.statistics import log_ratio, median_interval
+
+PROCESSES = 3  # fresh ones: two arms of one process share its memory layout, and three tell layouts apart
+LIMIT_SECONDS = 5.0
+BUDGET_SECONDS = 60.0  # of the comparison that the sentence is about
+QUADS = 8  # of one process of it, as in the gate
+POWER = 0.8  # how often it shows an effect of the size stated
+MOST_PROCESSES = 50
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What two identical arms differ by.
+
+    Attributes:
+        visible: the smallest effect, as a fraction, that a comparison of `BUDGET_SECONDS` shows.
+        bias: the change that was measured although there is none, as a fraction.
+        spread: of the log ratio of one process of `QUADS` quads, as a standard deviation.
+        processes: how many measured it.
+    """
+
+    visible: float
+    bias: float
+    spread: float
+    processes: int
+
+
+@dataclass(frozen=True)
+class Precheck:
+    """What was found in the first seconds of a command.
+
+    Attributes:
+        seconds: what it took.
+        threads, layer: CPU threads of a process, and Numba's threading layer for them (None where it is not known).
+        quota: CPUs that the cgroups allow, None without a limit.
+        others, throttled, slower: as `reports.disturbance.Watch` has them.
+        noise: of each kernel of `bench.anchor`; empty where it was not measured.
+        problem: why it was not.
+    """
+
+    seconds: float
+    threads: int
+    layer: str | None = None
+    quota: float | None = None
+    others: float | None = None
+    throttled: int | None = None
+    slower: float | None = None
+    noise: dict[str, Noise] = field(default_factory=dict)
+    problem: str = ""
+
+    @property
+    def visible(self) -> float:
+        """The smallest effect that is shown whatever the kernel, as a fraction; NaN where it is not known."""
+        return max((noise.visible for noise in self.noise.values()), default=math.nan)
+
+    @property
+    def sentence(self) -> str:
+        """What this machine can see."""
+        if not self.noise:
+            return f"what this machine can see today is not known: {self.problem}"
+        return f"this machine can see {text.percent(self.visible)} in {BUDGET_SECONDS:.0f} s today"
+
+    @property
+    def line(self) -> str:
+        """The sentence with what disturbs the machine, for the start of a command."""
+        facts = [
+            f"{text.plural(self.threads, 'thread')}{f' ({self.layer})' if self.layer else ''}",
+            f"quota {self.quota:g} CPUs" if self.quota is not None else "",
+            f"other programs take {text.percent(self.others)} of the CPUs" if self.others is not None else "",
+            f"throttled {text.plural(self.throttled, 'time')}" if self.throttled else "",
+        ]
+        return f"{self.sentence}; {', '.join(filter(None, facts))}"
+
+    @property
+    def warnings(self) -> list[str]:
+        """What of it makes the figures that follow doubtful, as sentences."""
+        said = [] if self.noise else [f"{self.sentence[:1].upper()}{self.sentence[1:]}."]
+        if self.others is not None and self.others > OTHERS:
+            said.append(f"Before the run other programs took {text.percent(self.others)} of the CPU time.")
+        if self.throttled:
+            said.append("The clock was throttled before the run, because of heat.")
+        if self.slower is not None and self.slower > 1 + SLOWER:
+            said.append(
+                f"Within {self.seconds:.0f} s before the run a fixed loop became {text.factor(self.slower)} as slow."
+            )
+        if self.quota is not None and self.quota < self.threads:
+            said.append(f"{text.plural(self.threads, 'thread')} have a quota of {self.quota:g} CPUs: they are paused.")
+        return said
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the side-car: what JSON can hold."""
+        return dataclasses.asdict(self)
+
+
+def from_dict(found: Any) -> Precheck | None:
+    """What `Precheck.as_dict` gave; None for anything else."""
+    try:
+        noise = {str(kernel): Noise(**values) for kernel, values in found["noise"].items()}
+        return Precheck(**{**found, "noise": noise})
+    except (TypeError, KeyError, AttributeError):
+        return None
+
+
+def announce(threads: int) -> Precheck:
+    """Take it, and say what was found in one line on standard error, as every command that measures begins."""
+    found = take(threads)
+    print(found.line, file=sys.stderr, flush=True)
+    return found
+
+
+def take(threads: int, processes: int = PROCESSES, limit: float = LIMIT_SECONDS) -> Precheck:
+    """Measure for about three seconds, `limit` at most.
+
+    Processes start together, since importing is most of it, and measure one after the other.
+    """
+    watch, began = Watch(), time.monotonic()
+    found, problem = _ask_all(environment.measuring(threads), processes, limit)
+    noise = {}
+    if not problem:
+        # A process of a comparison imports as these do, and takes as long per quad.
+        seconds = statistics.median(one["start"] + one["quad_seconds"] * QUADS for one in found)
+        most = max(PROCESSES, min(MOST_PROCESSES, int(BUDGET_SECONDS / seconds)))
+        for kernel in found[0]["quads"]:
+            noise[kernel] = noise_of([one["quads"][kernel] for one in found], most)
+    seen = watch.found()
+    return Precheck(
+        round(time.monotonic() - began, 1), threads, next((one["layer"] for one in found), None), quota(),
+        seen["others"], seen["throttled"], seen["slower"], noise, problem,
+    )  # fmt: skip
+
+
+def noise_of(quads: Sequence[Sequence[Sequence[float]]], processes: int) -> Noise:
+    """The noise from the quads of several processes, and what so many processes of `QUADS` quads can see.
+
+    The spread is the larger of two: what that of quads within a process leaves in a median of `QUADS`, and the standard
+    deviation of the processes' medians. A bias that identical arms have is no effect either.
+    """
+    medians = [log_ratio(one) for one in quads]
+    residuals = [abs(log_ratio([quad]) - median) for one, median in zip(quads, medians, strict=True) for quad in one]
+    # 1.4826 medians of absolute deviations are a standard deviation; that of a median of n is sqrt(pi / 2 n) of it.
+    within = 1.4826 * statistics.median(residuals) * math.sqrt(math.pi / (2 * QUADS))
+    spread = max(within, statistics.stdev(medians))
+    bias = statistics.median(medians)
+    effect = max(spread * effect_in_spreads(processes), abs(bias))
+    return Noise(math.expm1(effect), math.expm1(bias), spread, len(quads))
+
+
+def effect_in_spreads(processes: int, power: float = POWER) -> float:
+    """The effect, in spreads of one process, that the median's interval over processes leaves no effect out of.
+
+    The interval drops `drop` processes at each end, so it is above 0 where all others are. Each is with the probability
+    that a normal variable exceeds minus the effect, and so many of them with a binomial one, which is to be `power`.
+    """
+    drop, _ = median_interval(processes)
+    low, high = 0.5, 1.0
+    for _ in range(50):
+        p = (low + high) / 2
+        enough = sum(
+            math.comb(processes, k) * p**k * (1 - p) ** (processes - k) for k in range(processes - drop, processes + 1)
+        )
+        low, high = (p, high) if enough < power else (low, p)
+    return statistics.NormalDist().inv_cdf(high)
+
+
+def _ask_all(variables: Mapping[str, str], count: int, limit: float) -> tuple[list[dict[str, Any]], str]:
+    """What `bench.noise` measured in each process, and why it is not from all of them, if it is not."""
+    children: list[subprocess.Popen[str]] = []
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        for child in children:
+            child.kill()
+
+    timer = threading.Timer(limit, stop)
+    timer.start()
+    try:
+        children += [_start(variables) for _ in range(count)]
+        ready = [_line(child) for child in children]
+        found = [said for child, line in zip(children, ready, strict=True) if line and (said := _measured(child))]
+    finally:
+        timer.cancel()
+        for child in children:
+            child.kill()
+            child.communicate()
+    if len(found) == count:
+        return found, ""
+    if late.is_set():
+        return found, f"{count} processes did not measure the noise within {limit:g} s"
+    return found, f"{count - len(found)} of {count} processes that measure the noise failed"
+
+
+def _start(variables: Mapping[str, str]) -> subprocess.Popen[str]:
+    """A process of `bench.noise`: it says when it is ready, and measures when it is given a line."""
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "bench.noise"], env={**os.environ, **variables}, stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+
+
+def _line(child: subprocess.Popen[str]) -> str:
+    assert child.stdout is not None
+    return child.stdout.readline()
+
+
+def _measured(child: subprocess.Popen[str]) -> dict[str, Any] | None:
+    """Let a process measure; None where it ended instead."""
+    assert child.stdin is not None
+    try:
+        child.stdin.write("measure\n")
+        child.stdin.flush()
+        found: dict[str, Any] = json.loads(_line(child))
+    except (OSError, ValueError):
+        return None
+    return found

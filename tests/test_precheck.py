@@ -1,0 +1,154 @@
+"""The precheck: its noise against numbers worked out here, what it says by simulation, and processes that misbehave."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import statistics
+import subprocess
+import sys
+
+import pytest
+
+from bench import anchor, noise
+from reports import content, environment, precheck, side_car
+from reports.gate.statistics import change, log_ratio
+from reports.precheck import QUADS, Noise, Precheck
+from tests.report_data import Results
+
+
+def quads(effects):
+    return [[1.0, 1.0, math.exp(effect), math.exp(effect)] for effect in effects]
+
+
+def test_the_spread_is_the_larger_of_that_within_and_between_processes() -> None:
+    within = [quads([-0.02, 0.0, 0.02]), quads([-0.02, 0.0, 0.02])]
+    found = precheck.noise_of(within, 20)
+    # The median of |-0.02, 0, 0.02| is 0.02.
+    assert found.spread == pytest.approx(1.4826 * 0.02 * math.sqrt(math.pi / 2 / QUADS))
+    assert found.bias == 0
+    assert found.visible == pytest.approx(math.expm1(found.spread * precheck.effect_in_spreads(20)))
+    assert found.processes == 2
+    between = [quads([level]) for level in (0.01, 0.02, 0.06)]
+    found = precheck.noise_of(between, 20)
+    assert found.spread == pytest.approx(statistics.stdev([0.01, 0.02, 0.06]))
+    biased = precheck.noise_of([quads([-0.05])] * 3, 20)
+    assert (biased.bias, biased.visible) == pytest.approx((math.expm1(-0.05), math.expm1(0.05)))
+
+
+def test_the_effect_that_is_seen_where_every_process_has_to_show_it() -> None:
+    # Of three processes the interval is from the smallest to the largest: all are above 0 with probability p^3.
+    assert precheck.effect_in_spreads(3) == pytest.approx(statistics.NormalDist().inv_cdf(0.8 ** (1 / 3)))
+    assert precheck.effect_in_spreads(3, power=0.5) < precheck.effect_in_spreads(3)
+    # More processes see less; of 9 one may be dropped at each end, which 8 does not allow.
+    assert precheck.effect_in_spreads(9) < precheck.effect_in_spreads(8)
+    assert precheck.effect_in_spreads(50) < 0.55
+    dice = random.Random(1)
+    effect = precheck.effect_in_spreads(20)
+    seen = [change([dice.gauss(effect, 1) for _ in range(20)]).low > 0 for _ in range(2000)]
+    assert statistics.mean(seen) == pytest.approx(precheck.POWER, abs=0.03)
+
+
+@pytest.mark.parametrize(("between", "tails"), [(0.0, 1.0), (0.01, 1.0), (0.003, 5.0)])
+def test_an_effect_of_the_size_stated_is_seen_and_none_is_not(between: float, tails: float) -> None:
+    """Known noise in; the comparison that the sentence is about is then simulated with that effect, and without."""
+    dice = random.Random(4)
+
+    def process(effect: float, count: int) -> list[list[float]]:
+        level = dice.gauss(effect, between)
+        return quads(dice.gauss(level, 0.02 * (tails if dice.random() < 0.1 else 1)) for _ in range(count))
+
+    def seen(effect: float) -> bool:
+        return change([log_ratio(process(effect, QUADS)) for _ in range(20)]).low > 0
+
+    visible = [precheck.noise_of([process(0, noise.QUADS) for _ in range(3)], 20).visible for _ in range(150)]
+    assert 0.7 <= statistics.mean(seen(math.log1p(effect)) for effect in visible) <= 0.97
+    assert statistics.mean(seen(math.log1p(effect / 4)) for effect in visible) < 0.35
+    assert statistics.mean(seen(0) for _ in visible) < 0.06  # the interval leaves 2.5% out on that side
+
+
+def test_arms_are_timed_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    seconds = {"A": 1e-3, "B": 2e-3}
+    monkeypatch.setattr(noise.time, "perf_counter", lambda: sum(map(seconds.__getitem__, order)))
+    found = noise.measure((lambda: order.append("A"), lambda: order.append("B")), quads=2, seconds=3e-3)
+    assert found == [pytest.approx([1e-3, 1e-3, 2e-3, 2e-3])] * 2
+    # Three calls take as long as a sample; before each is one that is not timed.
+    assert "".join(order).endswith("AAAABBBBBBBBAAAA" + "BBBBAAAAAAAABBBB")
+
+
+def test_the_arms_are_two_copies_of_an_anchor() -> None:
+    first, second = noise.prepare("one_thread")
+    assert first() is second()
+    codes = {arm.__defaults__[0] for arm in (first, second)}  # type: ignore[attr-defined]
+    assert len(codes) == 2
+    assert anchor.one_thread in codes
+
+
+SPEAKS = (
+    "import json; print('ready', flush=True); input(); print(json.dumps({'layer': 'tbb', 'start': 0.5, "
+    "'quad_seconds': 0.01, 'quads': {'one_thread': [[1, 1, 1.01, 1.01]] * 4}}))"
+)
+
+
+@pytest.mark.parametrize(
+    ("programs", "said"),
+    [
+        ([SPEAKS] * 3, "this machine can see 1.0% in 60 s today; 2 threads (tbb)"),
+        ([SPEAKS, SPEAKS, "print('ready'); raise SystemExit(3)"], "1 of 3 processes that measure the noise failed"),
+        ([SPEAKS, SPEAKS, "print('ready'); print('nonsense')"], "1 of 3 processes that measure the noise failed"),
+        ([SPEAKS, SPEAKS, "import time; time.sleep(60)"], "3 processes did not measure the noise within 0.5 s"),
+    ],
+)
+def test_processes_that_fail_or_hang_cost_the_noise_alone(
+    programs: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started: list[subprocess.Popen[str]] = []
+
+    def start(variables: dict[str, str]) -> subprocess.Popen[str]:
+        assert variables["NUMBA_NUM_THREADS"] == "2"
+        words = [sys.executable, "-S", "-c", programs[len(started)]]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        started.append(subprocess.Popen(words, text=True, **pipes))  # type: ignore[call-overload]
+        return started[-1]
+
+    monkeypatch.setattr(precheck, "_start", start)
+    limit = 0.5 if "sleep" in programs[-1] else 30
+    monkeypatch.setattr(precheck.take, "__defaults__", (3, limit))
+    found = precheck.announce(2)
+    assert said in capsys.readouterr().err
+    assert all(child.poll() is not None for child in started)
+    assert found.slower is not None
+    assert precheck.from_dict(json.loads(json.dumps(found.as_dict()))) == found
+
+
+def test_the_side_car_has_it_and_its_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "machine", lambda name: {"name": name})
+    monkeypatch.setattr(environment, "_output", lambda command, env=None: None)  # no process is started for the layer
+    checked = Precheck(3.0, 2, "tbb", problem="a test")
+    side = side_car.begin("run", [], "quick", 2, "box", precheck=checked)
+    assert side["threads"]["layer"] == "tbb"
+    assert precheck.from_dict(side["precheck"]) == checked
+    assert side_car.begin("run", [], "quick", 2, "box")["precheck"] is None
+
+
+def test_a_report_says_what_the_machine_could_see(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    seen = Noise(0.021, 0.001, 0.01, 3)
+    checked = Precheck(3.0, 4, "tbb", 2.0, 0.4, 1, 1.2, {"one_thread": Noise(0.004, 0, 0.01, 3), "many_threads": seen})
+    assert checked.sentence == "this machine can see 2.1% in 60 s today"
+    found = Results().add("softmax.Sweep.time_call", ("a", "float32", 2), [[1.0]] * 5)
+    gathered = content.gather([found.write(tmp_path, side={"precheck": checked.as_dict()})])
+    assert dict(gathered.facts[0][1])["precheck"] == "this machine can see 2.1% in 60 s"
+    assert gathered.setups[0].endswith("; this machine can see 2.1% in 60 s.")
+    for words in (
+        "took 40% of the CPU",
+        "throttled before",
+        "became 1.20× as slow",
+        "4 threads have a quota of 2 CPUs",
+    ):
+        assert sum(words in warning for warning in gathered.warnings) == 1, words
+    quiet = Precheck(3.0, 2, "tbb", 2.0, 0.1, 0, 1.1, {"one_thread": seen})
+    assert quiet.warnings == []
+    for damaged in (None, {}, {"noise": 3}, {"noise": {"a": {"b": 1}}}, [], {"noise": {}, "more": 1}):
+        assert precheck.from_dict(damaged) is None
