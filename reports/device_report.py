@@ -15,6 +15,7 @@ from . import device_tasks, environment, files, implementations, side_car
 from .device_results import Results
 from .device_session import Line, Process, Session, Worker
 from .disturbance import Watch
+from .precheck import Precheck
 from .runs import AGREEMENT, SIDE_CAR
 
 REPORT_SECONDS = 30.0  # kept for writing the report
@@ -65,7 +66,8 @@ class Plan:
     @property
     def variables(self) -> dict[str, str]:
         """The environment of every process that touches the device."""
-        return {"NUMBA_ENABLE_CUDASIM": "1"} if self.simulated else {}
+        simulated = {"NUMBA_ENABLE_CUDASIM": "1"} if self.simulated else {}
+        return {**environment.measuring(environment.usable_cpus()), **simulated}
 
 
 def probe(variables: dict[str, str]) -> dict[str, Any]:
@@ -85,8 +87,11 @@ def probe(variables: dict[str, str]) -> dict[str, Any]:
 class Report:
     """One device report; `side` is its side-car, saved at every step."""
 
-    def __init__(self, plan: Plan, device: dict[str, Any], *, clock: Callable[[], float] = time.monotonic) -> None:
-        self.plan, self.device, self._clock = plan, device, clock
+    def __init__(
+        self, plan: Plan, device: dict[str, Any], *, precheck: Precheck | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self.plan, self.device, self._precheck, self._clock = plan, device, precheck, clock
         self._begun = clock()
         self._watch = Watch()
         self.findings: list[dict[str, Any]] = []
@@ -100,7 +105,10 @@ class Report:
 
     def _begin(self) -> dict[str, Any]:
         plan = self.plan
-        begun = side_car.begin(plan.folder.name, plan.command, "device", environment.usable_cpus(), plan.machine)
+        threads = environment.usable_cpus()
+        begun = side_car.begin(
+            plan.folder.name, plan.command, "device", threads, plan.machine, precheck=self._precheck
+        )  # fmt: skip
         return {
             **begun,
             "simulated": plan.simulated,

@@ -52,6 +52,7 @@ class Results:
         self._commit = side["source"]["commit"] or side["source"]["content"]
         self._lists: dict[str, dict[str, list[list[str]]]] = {}  # file -> benchmark -> its parameter lists
         self._values: dict[tuple[str, Params], dict[str, Any]] = {}
+        self.failures: dict[tuple[str, Params], str] = {}
         described: dict[str, tuple[list[str], str, str]] = {}
         for task in tasks:
             if task["kind"] in NOT_STORED:
@@ -87,6 +88,8 @@ class Results:
             "repeat": len(found["samples"]) if found.get("samples") else None, "number": found.get("number"),
             "copies": found.get("copies"), "beyond_cache": found.get("beyond_cache"),
         }  # fmt: skip
+        if status in ("failed", "wrong"):
+            self.failures[benchmark, params] = line["detail"]
         with open(self._folder / JOURNAL, "a", encoding="utf-8") as journal:
             journal.write(json.dumps(line) + "\n")
         for method, key in _METHODS.get(task["kind"], _TIMED).items():

@@ -24,13 +24,14 @@ from .asv_results import read as read_results
 from .cells import Cells
 from .disturbance import Watch
 from .interrupts import Interrupts
+from .precheck import Precheck
 from .progress import Bar, Journal
 from .runs import AGREEMENT, JOURNAL, SIDE_CAR
 
 # A quick run takes rounds until the next would end after this many seconds of measuring: with the check before it and
-# the report after it that makes three minutes on two cores. At least two rounds, for an interval.
+# the report after it that makes three minutes on two cores. At least three rounds: an interval of fewer says nothing.
 QUICK_SECONDS = 100.0
-LEAST_ROUNDS, MOST_ROUNDS = 2, 5
+LEAST_ROUNDS, MOST_ROUNDS = 3, 5
 
 _TIMED = r"\.time_"
 
@@ -72,7 +73,7 @@ class Plan:
             grid.GRID: self.grid,
             grid.IMPLEMENTATIONS: ",".join(names),
             grid.PRELOAD: "1",
-            **environment.thread_variables(self.threads),
+            **environment.measuring(self.threads),
         }
         if self.dtypes is not None:
             found[grid.DTYPES] = ",".join(self.dtypes)
@@ -95,11 +96,13 @@ class Plan:
 class Measurement:
     """One run over a plan; `side` is the side-car, saved at every step."""
 
-    def __init__(self, plan: Plan, bar: Bar, resumed: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, plan: Plan, bar: Bar, resumed: dict[str, Any] | None = None, precheck: Precheck | None = None
+    ) -> None:
         self.plan = plan
         self.bar = bar
         self._watch = Watch()
-        self.side = resumed or self._begin()
+        self.side = resumed or self._begin(precheck)
         self.side["state"] = "running"
         self.rounds_done: int = self.side.setdefault("rounds", 0)
         self.crew = Crew(self._hear)
@@ -113,10 +116,12 @@ class Measurement:
             {},
         )
 
-    def _begin(self) -> dict[str, Any]:
+    def _begin(self, precheck: Precheck | None) -> dict[str, Any]:
         plan = self.plan
         grid_name = "array" if plan.array else plan.grid
-        side = side_car.begin(plan.folder.name, plan.command, grid_name, plan.threads, plan.machine, plan.array)
+        side = side_car.begin(
+            plan.folder.name, plan.command, grid_name, plan.threads, plan.machine, plan.array, precheck
+        )  # fmt: skip
         side["warnings"] = environment.warnings(side)
         return side
 

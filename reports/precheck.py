@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
-import os
 import statistics
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.crew import Crew, Work
+from bench.hub import Message
 from impls.threads import quota
 
 from . import environment, text
@@ -183,54 +183,32 @@ def effect_in_spreads(processes: int, power: float = POWER) -> float:
     return statistics.NormalDist().inv_cdf(high)
 
 
-def _ask_all(variables: Mapping[str, str], count: int, limit: float) -> tuple[list[dict[str, Any]], str]:
-    """What `bench.noise` measured in each process, and why it is not from all of them, if it is not."""
-    children: list[subprocess.Popen[str]] = []
-    late = threading.Event()
+def _ask_all(variables: Mapping[str, str], count: int, limit: float) -> tuple[list[Message], str]:
+    """What `bench.workers.noise` measured in each process, and why it is not from all of them, if it is not."""
+    turn = threading.Semaphore()
 
-    def stop() -> None:
-        late.set()
-        for child in children:
-            child.kill()
+    def one(crew: Crew) -> Work:
+        mine = False
 
-    timer = threading.Timer(limit, stop)
-    timer.start()
-    try:
-        children += [_start(variables) for _ in range(count)]
-        ready = [_line(child) for child in children]
-        found = [said for child, line in zip(children, ready, strict=True) if line and (said := _measured(child))]
-    finally:
-        timer.cancel()
-        for child in children:
-            child.kill()
-            child.communicate()
-    if len(found) == count:
-        return found, ""
-    if late.is_set():
-        return found, f"{count} processes did not measure the noise within {limit:g} s"
-    return found, f"{count - len(found)} of {count} processes that measure the noise failed"
+        def heard(message: Message) -> None:
+            nonlocal mine
+            if message["event"] == "ready":
+                mine = turn.acquire(timeout=limit)
+            elif message["event"] in ("noise", "end") and mine:
+                mine = False
+                turn.release()
 
+        return crew.run("noise", {}, env=variables, seconds=limit, heard=heard)
 
-def _start(variables: Mapping[str, str]) -> subprocess.Popen[str]:
-    """A process of `bench.noise`: it says when it is ready, and measures when it is given a line."""
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "bench.noise"], env={**os.environ, **variables}, stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
-
-
-def _line(child: subprocess.Popen[str]) -> str:
-    assert child.stdout is not None
-    return child.stdout.readline()
-
-
-def _measured(child: subprocess.Popen[str]) -> dict[str, Any] | None:
-    """Let a process measure; None where it ended instead."""
-    assert child.stdin is not None
-    try:
-        child.stdin.write("measure\n")
-        child.stdin.flush()
-        found: dict[str, Any] = json.loads(_line(child))
-    except (OSError, ValueError):
-        return None
-    return found
+    with Crew() as crew, ThreadPoolExecutor(count) as pool:
+        done = [future.result() for future in [pool.submit(one, crew) for _ in range(count)]]
+    found = [message for work in done for message in work.those("noise")]
+    failures = [work.failure for work in done if work.failure is not None]
+    if failures:
+        late = any("not finished after" in failure for failure in failures)
+        return found, (
+            f"{count} processes did not measure the noise within {limit:g} s"
+            if late
+            else f"measuring the noise failed: {failures[0]}"
+        )
+    return found, ""

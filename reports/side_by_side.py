@@ -32,6 +32,7 @@ from impls import contract
 
 from . import asv_writing, checks, environment, files, implementations, side_car
 from .asv_writing import Params, Row
+from .precheck import Precheck
 from .runs import JOURNAL, SIDE_CAR
 
 OURS = "numba_parallel"
@@ -84,7 +85,7 @@ class Plan:
     case: str = ""
     step: int = 1
     rounds: int = 5
-    processes: int = 2
+    processes: int = 3
     machine: str | None = None
     command: list[str] = field(default_factory=list)
 
@@ -99,11 +100,14 @@ class Plan:
         return len(self.shapes) * len(self.operations) * len(self.dtypes)
 
 
-def run(plan: Plan, seen: Callable[[str, int, int], None]) -> tuple[list[Path], list[Timing]]:
+def run(
+    plan: Plan, seen: Callable[[str, int, int], None], precheck: Precheck | None = None
+) -> tuple[list[Path], list[Timing]]:
     """Measure, with each number of threads in turn, and keep what there is after each of them.
 
     Args:
         seen: told the cell that was measured, how many have been and how many there are.
+        precheck: what the command found in its first seconds.
 
     Returns:
         The folders of the runs, and all timings.
@@ -111,7 +115,7 @@ def run(plan: Plan, seen: Callable[[str, int, int], None]) -> tuple[list[Path], 
     Raises:
         KeyboardInterrupt: stopped by the user; what was measured is kept.
     """
-    sides = {number: _begin(plan, number) for number in plan.threads}
+    sides = {number: _begin(plan, number, precheck) for number in plan.threads}
     found: dict[int, list[list[Timing]]] = {number: [] for number in plan.threads}
     folders = {number: plan.folder / _name(number) for number in plan.threads}
     total, done = plan.cells * len(plan.threads) * plan.processes, 0
@@ -164,7 +168,7 @@ class Player:
     def __init__(self, crew: Crew, operation: str, name: str, threads: int) -> None:
         self.name = name
         self._crew, self._job = crew, {"operation": operation, "name": name, "one_thread": threads == 1}
-        self._env = environment.thread_variables(threads)
+        self._env = environment.measuring(threads)
         self._ends = 0
         self._thread: threading.Thread | None = None
 
@@ -411,8 +415,8 @@ def _errors(processes: Sequence[Sequence[Timing]]) -> dict[str, dict[Params, Row
     return {"softmax.Accuracy.track_largest_error": found} if found else {}
 
 
-def _begin(plan: Plan, number: int) -> dict[str, Any]:
-    side = side_car.begin(_name(number), plan.command, "side by side", number, plan.machine)
+def _begin(plan: Plan, number: int, precheck: Precheck | None) -> dict[str, Any]:
+    side = side_car.begin(_name(number), plan.command, "side by side", number, plan.machine, precheck=precheck)
     side["warnings"] = environment.warnings(side)
     return side
 

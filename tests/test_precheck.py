@@ -6,12 +6,14 @@ import json
 import math
 import random
 import statistics
-import subprocess
-import sys
+import threading
+from typing import Any
 
 import pytest
 
-from bench import anchor, noise
+from bench import anchor
+from bench.crew import Work
+from bench.workers import noise
 from reports import content, environment, precheck, side_car
 from reports.gate.statistics import change, log_ratio
 from reports.precheck import QUADS, Noise, Precheck
@@ -68,16 +70,6 @@ def test_an_effect_of_the_size_stated_is_seen_and_none_is_not(between: float, ta
     assert statistics.mean(seen(0) for _ in visible) < 0.06  # the interval leaves 2.5% out on that side
 
 
-def test_arms_are_timed_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    order: list[str] = []
-    seconds = {"A": 1e-3, "B": 2e-3}
-    monkeypatch.setattr(noise.time, "perf_counter", lambda: sum(map(seconds.__getitem__, order)))
-    found = noise.measure((lambda: order.append("A"), lambda: order.append("B")), quads=2, seconds=3e-3)
-    assert found == [pytest.approx([1e-3, 1e-3, 2e-3, 2e-3])] * 2
-    # Three calls take as long as a sample; before each is one that is not timed.
-    assert "".join(order).endswith("AAAABBBBBBBBAAAA" + "BBBBAAAAAAAABBBB")
-
-
 def test_the_arms_are_two_copies_of_an_anchor() -> None:
     first, second = noise.prepare("one_thread")
     assert first() is second()
@@ -86,39 +78,53 @@ def test_the_arms_are_two_copies_of_an_anchor() -> None:
     assert anchor.one_thread in codes
 
 
-SPEAKS = (
-    "import json; print('ready', flush=True); input(); print(json.dumps({'layer': 'tbb', 'start': 0.5, "
-    "'quad_seconds': 0.01, 'quads': {'one_thread': [[1, 1, 1.01, 1.01]] * 4}}))"
-)
+SAID = {"event": "noise", "layer": "tbb", "start": 0.5, "quad_seconds": 0.01,
+        "quads": {"one_thread": [[1, 1, 1.01, 1.01]] * 4}}  # fmt: skip
+
+
+class FakeCrew:
+    """Workers of which the last may fail; they must measure one after the other."""
+
+    failure: str | None = None
+    started = 0
+    measuring = threading.Lock()
+
+    def __enter__(self) -> FakeCrew:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+    def run(self, kind: str, job: dict[str, object], *, env: dict[str, str], seconds: float, heard: Any) -> Work:
+        assert (kind, job, seconds) == ("noise", {}, 5.0)
+        assert env["NUMBA_NUM_THREADS"] == "2"
+        FakeCrew.started += 1
+        last = FakeCrew.started == 3
+        heard({"event": "ready"})
+        assert self.measuring.acquire(blocking=False)
+        self.measuring.release()
+        failed = last and self.failure is not None
+        heard({"event": "end"} if failed else SAID)
+        return Work([] if failed else [SAID], self.failure if failed else None)
 
 
 @pytest.mark.parametrize(
-    ("programs", "said"),
+    ("failure", "said"),
     [
-        ([SPEAKS] * 3, "this machine can see 1.0% in 60 s today; 2 threads (tbb)"),
-        ([SPEAKS, SPEAKS, "print('ready'); raise SystemExit(3)"], "1 of 3 processes that measure the noise failed"),
-        ([SPEAKS, SPEAKS, "print('ready'); print('nonsense')"], "1 of 3 processes that measure the noise failed"),
-        ([SPEAKS, SPEAKS, "import time; time.sleep(60)"], "3 processes did not measure the noise within 0.5 s"),
+        (None, "this machine can see 1.0% in 60 s today; 2 threads (tbb)"),
+        ("its process ended: exit status 3", "measuring the noise failed: its process ended: exit status 3"),
+        ("its process ended: not finished after 5 s", "3 processes did not measure the noise within 5 s"),
     ],
 )
 def test_processes_that_fail_or_hang_cost_the_noise_alone(
-    programs: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    failure: str | None, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    started: list[subprocess.Popen[str]] = []
-
-    def start(variables: dict[str, str]) -> subprocess.Popen[str]:
-        assert variables["NUMBA_NUM_THREADS"] == "2"
-        words = [sys.executable, "-S", "-c", programs[len(started)]]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        started.append(subprocess.Popen(words, text=True, **pipes))  # type: ignore[call-overload]
-        return started[-1]
-
-    monkeypatch.setattr(precheck, "_start", start)
-    limit = 0.5 if "sleep" in programs[-1] else 30
-    monkeypatch.setattr(precheck.take, "__defaults__", (3, limit))
+    monkeypatch.setattr(FakeCrew, "failure", failure)
+    monkeypatch.setattr(FakeCrew, "started", 0)
+    monkeypatch.setattr(precheck, "Crew", FakeCrew)
     found = precheck.announce(2)
     assert said in capsys.readouterr().err
-    assert all(child.poll() is not None for child in started)
+    assert FakeCrew.started == 3
     assert found.slower is not None
     assert precheck.from_dict(json.loads(json.dumps(found.as_dict()))) == found
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench import device_cells
 from impls import contract, registry
 
-from .. import report, run_folder, terminal
+from .. import environment, precheck, report, run_folder, terminal
 from ..cli import UsageError
 from ..content import gather
 from ..device_report import NoDevice, Plan, Report, probe
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """0: measured; 1: something is wrong; 2: no GPU, or bad options; 130: interrupted."""
+    """0: measured; 1: something is wrong or failed; 2: no GPU, or bad options."""
     if args.seconds < LEAST_SECONDS:
         raise UsageError(f"--seconds {args.seconds:g}: accepted are {LEAST_SECONDS:.0f} and more")
     if args.sample_seconds <= 0:
@@ -67,8 +67,9 @@ def main(args: argparse.Namespace) -> int:
     except NoDevice as error:
         raise UsageError(f"{error}; --simulate rehearses the command without one") from None
     plan.folder = run_folder.new(args.output, "device-")
+    noise = precheck.announce(environment.usable_cpus())
     with Bar() as bar:
-        found = Report(plan, device)
+        found = Report(plan, device, precheck=noise)
 
         def seen(line: Line, done: int, total: int) -> None:
             bar.show(f"{device['name']}: {line.get('part') or line['event']}", done, total, None)
@@ -77,7 +78,7 @@ def main(args: argparse.Namespace) -> int:
         bar.show("writing the report", 1, 1, None)
         content = gather([plan.folder], args.baseline)
         report.write_content(content, plan.folder)
-    return run_folder.conclude(content, plan.folder, found.side["implementations"], args.format)
+    return run_folder.conclude(content, plan.folder, found.side["implementations"], args.format, found.results.failures)
 
 
 def _entries(args: argparse.Namespace) -> tuple[registry.Entry, ...]:

@@ -17,7 +17,7 @@ import numpy as np
 from bench import launch, workloads
 from impls import contract, layout
 
-from .. import environment, files, report, run_folder, terminal
+from .. import environment, files, precheck, report, run_folder, terminal
 from ..asv_driver import AsvFailed
 from ..cli import INTERRUPTED, UsageError
 from ..content import gather
@@ -64,11 +64,12 @@ def main(args: argparse.Namespace) -> int:
     else:
         resumed = None
     plan = _plan(args)
-    # This process loads implementations too, and passes its environment on.
-    os.environ.update(environment.thread_variables(plan.threads))
+    # Every process that it starts has this environment.
+    os.environ.update(environment.measuring(plan.threads))
+    noise = None if resumed else precheck.announce(plan.threads)
     with Bar() as bar:
         try:
-            measurement = Measurement(plan, bar, resumed)
+            measurement = Measurement(plan, bar, resumed, noise)
             measurement.save()
             if not measurement.side["implementations"]:
                 measurement.check()

@@ -11,7 +11,7 @@ from pathlib import Path
 from bench import workloads
 from impls import contract
 
-from .. import environment, files, report, run_folder, side_by_side
+from .. import environment, files, precheck, report, run_folder, side_by_side
 from ..cli import UsageError
 from ..content import gather
 from ..progress import Bar
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--threads", type=int, nargs="+", default=sorted({1, cpus}), metavar="N", help="(default: 1 and all CPUs)"
     )
-    how.add_argument("--processes", type=int, default=2, metavar="N", help="for each number of threads (default: 2)")
+    how.add_argument("--processes", type=int, default=3, metavar="N", help="of each (default: 3)")
     how.add_argument("--rounds", type=int, default=3, metavar="N", help="in each process (default: 3)")
     how.add_argument("--machine", metavar="NAME", help="the machine's name in results (default: its host name)")
     where = parser.add_argument_group("results")
@@ -66,13 +66,14 @@ def main(args: argparse.Namespace) -> int:
         known = ", ".join(name for name, _ in workloads.cells())
         raise UsageError(f"--case {args.case!r} matches no input: they are {known}")
     plan.folder = run_folder.new(args.output, "side-by-side-")
+    noise = precheck.announce(max(plan.threads))
     begun = time.monotonic()
     with Bar() as bar:
 
         def seen(cell: str, done: int, total: int) -> None:
             bar.show(cell, done, total, (time.monotonic() - begun) / done * (total - done))
 
-        folders, found = side_by_side.run(plan, seen)
+        folders, found = side_by_side.run(plan, seen, noise)
         bar.show("writing the report", 1, 1, None)
         lines = side_by_side.table(found)
         files.write_bytes(plan.folder / TABLE, ("\n".join(lines).strip() + "\n").encode())

@@ -20,8 +20,6 @@ from .sources import SourceError, Version
 QUADS = 8
 START_SECONDS = 240.0  # a process may take this long to load and compile before it is taken to hang
 EACH_SECONDS = 20.0  # and this long for each benchmark
-# Threads that wait must not spin: with another program on the machine a 1.4 ms kernel then takes exactly 8 ms.
-PASSIVE = {"OMP_WAIT_POLICY": "passive", "KMP_BLOCKTIME": "0", "GOMP_SPINCOUNT": "0"}
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
@@ -54,12 +52,8 @@ class Workers:
         self.cpus: list[int] = sorted(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else []
 
     def environment(self, threads: int, cache: Path | None = None) -> dict[str, str]:
-        """The variables of a worker: this many threads, passive waiting, compiled code cached here."""
-        return {
-            **PASSIVE,
-            **environment.thread_variables(threads),
-            "NUMBA_CACHE_DIR": str(cache or self._folder / "numba"),
-        }
+        """The variables of a worker: this many threads, compiled code cached here."""
+        return {**environment.measuring(threads), "NUMBA_CACHE_DIR": str(cache or self._folder / "numba")}
 
     def paired(self, benchmarks: Sequence[Benchmark], *, clock: str, seed: int, quads: int = QUADS) -> Report:
         """Run `bench.workers.quads` once on these benchmarks.
