@@ -1,0 +1,111 @@
+"""Every misbehaving plug-in costs its own results, is reported with its reason, and harms no other implementation.
+
+One ``list``, one ``check`` and one ``run`` over all of them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from . import cheats, commands
+from .install import PLUGINS, install
+from .plugin import Plugin
+
+AT_IMPORT = [plugin for plugin in PLUGINS if plugin.when == "import"]
+CHECKED = [plugin for plugin in PLUGINS if plugin.when != "cheat" or plugin.status != "any"]
+CHEATS = [plugin for plugin in PLUGINS if plugin.when == "cheat"]
+
+
+def named(plugins: list[Plugin]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("plugin", plugins, ids=lambda plugin: plugin.name)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return install(tmp_path_factory.mktemp("misbehaving"))
+
+
+@pytest.fixture(scope="module")
+def listed(folder: Path) -> commands.Done:
+    limits = {"MAXBENCH_LIMIT_SECONDS": "8"}
+    return commands.maxbench(folder, "list", "softmax.import_*", "good", "--format", "json", limits=limits, timeout=150)
+
+
+@pytest.fixture(scope="module")
+def checked(folder: Path) -> commands.Done:
+    words = ["--dtype", "float32", "--dtype", "float16", "--format", "json", "--jobs", "6"]
+    names = [f"softmax.{plugin.name[:-1]}[{plugin.name[-1]}]" for plugin in CHECKED]
+    return commands.maxbench(folder, "check", *names, "good", *words, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def ran(folder: Path) -> tuple[commands.Done, commands.Rows]:
+    np.save(folder / "x.npy", np.random.default_rng(0).standard_normal(cheats.SHAPE).astype(np.float32))
+    words = ["--operation", "softmax", "--rounds", "1", "--array", folder / "x.npy", "--output", folder / "run"]
+    only = ["--only", "softmax.cheat_*", "--only", "softmax.good"]
+    done = commands.maxbench(folder, "run", *words, *only, timeout=300)
+    return done, commands.table(folder / "run")
+
+
+def test_there_are_enough() -> None:
+    assert len([p for p in PLUGINS if p.when != "cheat"]) >= 60
+    assert len(CHEATS) >= 15
+    assert len({plugin.name for plugin in PLUGINS}) == len(PLUGINS)
+
+
+def test_list_ends_as_if_all_behaved(listed: commands.Done) -> None:
+    assert listed.status == 0, listed.end
+    rows = [row for row in listed.rows() if row["implementation"] == "good"]
+    assert [(row["operation"], row["status"]) for row in rows] == [("softmax", "available"), ("argmax", "available")]
+
+
+@named(AT_IMPORT)
+def test_list(listed: commands.Done, plugin: Plugin) -> None:
+    assert not commands.listed(plugin, listed.rows())
+
+
+def test_check_ends_with_what_is_wrong_and_harms_nobody(checked: commands.Done) -> None:
+    assert checked.status == 1, checked.end
+    assert not commands.harmed(checked.rows())
+
+
+@named(CHECKED)
+def test_check(checked: commands.Done, plugin: Plugin) -> None:
+    assert not commands.checked(plugin, checked.rows())
+
+
+def test_run_ends_with_what_is_wrong_and_ranks_the_honest(ran: tuple[commands.Done, commands.Rows]) -> None:
+    done, rows = ran
+    assert done.status == 1, done.end
+    assert commands.times_of("good", rows)
+
+
+@named(CHEATS)
+def test_run_ranks_no_cheat(ran: tuple[commands.Done, commands.Rows], plugin: Plugin) -> None:
+    done, rows = ran
+    assert [row for row in rows if row["implementation"] == plugin.name], f"not named; {done.end}"
+    assert not commands.ranked(plugin, rows)
+
+
+def test_nothing_runs_on(folder: Path, listed: object, checked: object, ran: object) -> None:
+    assert not list(commands.alive(folder))
+
+
+def test_the_judge_of_these_tests_sees_what_is_amiss() -> None:
+    """What the assertions above rest on, tried on made-up reports."""
+    plugin = next(p for p in PLUGINS if p.name == "call_abort")
+    finding = {"operation": "softmax", "implementation": plugin.name, "case": "", "dtype": "", "declared": ""}
+    assert "expected failed" in commands.checked(plugin, [{**finding, "status": "agrees", "detail": ""}])
+    assert "expected failed" in commands.checked(plugin, [{**finding, "status": "wrong", "detail": "SIGABRT"}])
+    assert "expected 'SIGABRT'" in commands.checked(plugin, [{**finding, "status": "failed", "detail": "SIGKILL"}])
+    assert not commands.checked(plugin, [{**finding, "status": "failed", "detail": "killed by SIGABRT"}])
+    assert commands.checked(plugin, [{**finding, "status": "failed", "detail": "SIGABRT \x1b[0m"}])
+    assert commands.checked(plugin, [{**finding, "status": "failed", "detail": "SIGABRT" + "x" * (1 << 17)}])
+    assert commands.checked(plugin, []) == "no finding"
+    honest = next(p for p in PLUGINS if p.name == "call_returns_view")
+    agrees = [{**finding, "implementation": name, "status": "agrees", "detail": ""} for name in (honest.name, "good")]
+    assert not commands.checked(honest, agrees)
+    assert "expected nothing wrong" in commands.checked(honest, [*agrees, agrees[1]])  # cases are missing
