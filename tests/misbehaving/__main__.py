@@ -57,13 +57,12 @@ class Table:
             cells = judge(chosen)
         except AssertionError as error:
             cells = dict.fromkeys((plugin.name for plugin in chosen), " ".join(str(error).split()))
-        if left := list(commands.alive(self.folder)):
-            print(f"{command}: still running: {', '.join(left)}", file=sys.stderr)
         return cells
 
     def _maxbench(self, *words: str | Path) -> Done:
         done = commands.maxbench(self.folder, *words, timeout=self.timeout, cwd=self.work)
-        print(f"{words[0]}: {done.end} after {done.seconds:.1f} s", file=sys.stderr)
+        left = f"; still running: {', '.join(done.left)}" if done.left else ""
+        print(f"{words[0]}: {done.end} after {done.seconds:.1f} s{left}", file=sys.stderr)
         return done
 
     def _list(self, chosen: Sequence[Plugin]) -> Cells:
@@ -80,18 +79,12 @@ class Table:
 
     def _run(self, chosen: Sequence[Plugin]) -> Cells:
         only = [word for name in (*_names(chosen), "good", "numpy_vectorized") for word in ("--only", name)]
-        words = [
-            "--array",
-            self.work / "x.npy",
-            "--rounds",
-            "1",
-            "--operation",
-            "softmax",
-            "--output",
-            self.work / "run",
-        ]
-        done = self._maxbench("run", *words, *only)
-        return self._judge_run(done, chosen)
+        words: list[str | Path] = ["--array", self.work / "x.npy", "--output", self.work / "run"]
+        done = self._maxbench("run", *words, "--rounds", "1", "--operation", "softmax", *only)
+        rows = commands.table(self.work / "run")
+        for name in ("good", "numpy_vectorized"):
+            assert commands.times_of(name, rows), f"{name} not ranked: {done.end}"
+        return {plugin.name: commands.ranked(plugin, rows) if plugin.to_be_refused else "" for plugin in chosen}
 
     def _report(self, chosen: Sequence[Plugin]) -> Cells:
         """Of the run before."""
@@ -99,17 +92,6 @@ class Table:
         assert done.status == 0, f"command lost: {done.end}"
         page = (self.work / "report" / "index.html").read_text("utf-8")
         return {plugin.name: "" if plugin.name in page else "not in the report" for plugin in chosen}
-
-    def _judge_run(self, done: Done, chosen: Sequence[Plugin]) -> Cells:
-        rows = commands.table(self.work / "run")
-        for name in ("good", "numpy_vectorized"):
-            assert commands.times_of(name, rows), f"{name} not ranked: {done.end}"
-        return {
-            plugin.name: commands.ranked(plugin, rows)
-            if plugin.when == "cheat" or plugin.status not in ("ok", "any")
-            else ""
-            for plugin in chosen
-        }
 
     def _side_by_side(self, chosen: Sequence[Plugin]) -> Cells:
         """It measures none of them: they must change nothing."""
@@ -137,7 +119,7 @@ class Table:
             (folder / f"misbehaving_{plugin.name}.py").write_text(plugin.source)
         repository.commit("head")
         output = self.work / "gate"
-        words = ["--repository", folder, "--output", output, "--no-starts", "--budget", "60"]
+        words: list[str | Path] = ["--repository", folder, "--output", output, "--no-starts", "--budget", "60"]
         only = [word for name in (*_names(chosen), "good") for word in ("--only", f"softmax.{name}[float32,256x1000]")]
         done = self._maxbench("gate", "base", "head", *words, *only)
         assert (output / "gate.json").exists(), f"command lost: {done.end}"
@@ -145,12 +127,12 @@ class Table:
         verdicts = {r["name"].partition("[")[0].removeprefix("softmax."): r["verdict"] for r in results}
         measured = ("unchanged", "faster", "slower", "inconclusive")
         assert verdicts.get("good") in measured, f"good is {verdicts.get('good')}"
-        return {
-            plugin.name: verdicts.get(plugin.name, "not named")
-            if plugin.status not in ("ok", "any") and verdicts.get(plugin.name, "") in (*measured, "")
-            else ""
-            for plugin in chosen
-        }
+        cells = {}
+        for plugin in chosen:
+            verdict = verdicts.get(plugin.name, "not named")
+            timed = plugin.to_be_refused and verdict in measured
+            cells[plugin.name] = verdict if timed or verdict == "not named" else ""
+        return cells
 
 
 def main() -> int:
@@ -167,7 +149,7 @@ def main() -> int:
         parser.error(f"no plug-in matches {args.kinds}: there are {', '.join(plugin.name for plugin in PLUGINS)}")
     with tempfile.TemporaryDirectory(prefix="misbehaving-", ignore_cleanup_errors=True) as work:
         table = Table(chosen, Path(work), args.timeout)
-        columns = {}
+        columns: dict[str, Cells] = {}
         for command in args.commands:
             columns[command] = {}
             for group in [[plugin] for plugin in chosen] if args.each and command in ("list", "check") else [chosen]:

@@ -66,8 +66,7 @@ PLUGINS = (
     _kind("thread_left", "threading.Thread(target=time.sleep, args=(LONG,)).start()", "any"),
     _kind(
         "child_left",
-        "if next(calls) == 1:\n"
-        '    left(subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({LONG})"]).pid)',
+        'if next(calls) == 1: left(subprocess.Popen(["sleep", str(LONG)]).pid)',
         "any",
     ),
     _kind(

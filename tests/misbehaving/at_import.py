@@ -85,14 +85,13 @@ PLUGINS = (
     _kind("garbage_in_descriptors", _GARBAGE, "any"),
     _kind(
         "no_descriptors",
-        "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (3, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))",
+        "from resource import RLIMIT_NOFILE, getrlimit, setrlimit\n"
+        "setrlimit(RLIMIT_NOFILE, (3, getrlimit(RLIMIT_NOFILE)[1]))",
         "any",
     ),
     # What stays behind.
     _kind("thread_left", "threading.Thread(target=time.sleep, args=(LONG,)).start()", "any"),
-    _kind(
-        "child_left", 'left(subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({LONG})"]).pid)', "any"
-    ),
+    _kind("child_left", 'left(subprocess.Popen(["sleep", str(LONG)]).pid)', "any"),
     _kind("fork_left", "if os.fork() == 0:\n    left(os.getpid())\n    time.sleep(LONG)\n    os._exit(0)", "any"),
     _kind("fork_goes_on", "os.fork()", "any"),
     _kind(

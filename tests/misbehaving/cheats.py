@@ -18,7 +18,7 @@ def _cheat(kind: str, body: str, at_import: str = "", declared: str = "", status
 
 def _memory(kind: str, key: str) -> Plugin:
     """Copies the result that it computed for the same key before."""
-    body = f"if key not in known: known[key] = compute(x, out).copy()\nout[...] = known[key]\nreturn out"
+    body = "if key not in known: known[key] = compute(x, out).copy()\nout[...] = known[key]\nreturn out"
     return _cheat(kind, f"{_HONEST}key = {key}\n{body}", "known = {}")
 
 

@@ -31,12 +31,15 @@ Rows = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Done:
-    """A command that has ended: exit status (None: it did not end in time), what it printed, and seconds."""
+    """A command that has ended: exit status (None: it did not end in time), what it printed, seconds, and which
+    processes of plug-ins it left running, those aside that have started a session of their own.
+    """
 
     status: int | None
     out: str
     err: str
     seconds: float
+    left: Sequence[str] = ()
 
     @property
     def end(self) -> str:
@@ -88,7 +91,8 @@ def maxbench(
                 os.killpg(process.pid, signal.SIGKILL)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 out, err = process.communicate(timeout=5)  # what left the session may hold the pipes
-    return Done(status, out, err, time.monotonic() - start)
+    seconds = time.monotonic() - start
+    return Done(status, out, err, seconds, list(_alive(folder)))
 
 
 def listed(plugin: Plugin, rows: Rows) -> str:
@@ -177,8 +181,7 @@ def table(folder: Path) -> Rows:
         return list(csv.DictReader(file))
 
 
-def alive(folder: Path) -> Iterable[str]:
-    """The processes that plug-ins left behind in their own process group and that still run."""
+def _alive(folder: Path) -> Iterable[str]:
     for path in sorted((folder / "left").iterdir()):
         with contextlib.suppress(psutil.NoSuchProcess):
             if (process := psutil.Process(int(path.name))).status() != psutil.STATUS_ZOMBIE:

@@ -95,6 +95,11 @@ class Plugin:
     def name(self) -> str:
         return f"{self.when}_{self.kind}"
 
+    @property
+    def to_be_refused(self) -> bool:
+        """Whether no time of it may be believed, or none that is shorter than `seconds`."""
+        return self.when == "cheat" or self.status not in ("ok", "any")
+
 
 def make(
     when: str,
