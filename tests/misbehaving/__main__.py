@@ -21,7 +21,7 @@ from tests.gate.conftest import Repository
 from . import cheats, commands
 from .commands import Done
 from .install import PLUGINS, install
-from .plugin import Plugin
+from .plugin import LARGEST, Plugin
 
 COMMANDS = ("list", "check", "run", "side-by-side", "gate", "report")
 Cells = dict[str, str]  # by plug-in; nothing where all is as it must be
@@ -95,7 +95,7 @@ class Table:
 
     def _side_by_side(self, chosen: Sequence[Plugin]) -> Cells:
         """It measures none of them: they must change nothing."""
-        words = ["--operation", "softmax", "--dtype", "float32", "--case", "n = 1024", "--threads", "1"]
+        words = ["--operation", "softmax", "--dtype", "float32", "--case", "ImageNet", "--threads", "1"]
         words += ["--processes", "1", "--rounds", "1"]
         done = self._maxbench("side-by-side", *words, "--output", self.work / "side-by-side")
         assert done.status == 0, f"command lost: {done.end}"
@@ -110,21 +110,24 @@ class Table:
         (folder / "pyproject.toml").write_text(
             "\n".join([_PYPROJECT.strip(), *points, '"softmax.good" = "honest"', ""])
         )
-        good = (self.folder / "misbehaving_softmax.py").read_text("utf-8")
+        names = [plugin.name for plugin in chosen]
+        good = (self.folder / "misbehaving_softmax.py").read_text("utf-8").replace("largest=100_000", "largest=None")
         for plugin in chosen:
             (folder / f"misbehaving_{plugin.name}.py").write_text(good)
         (folder / "honest.py").write_text(good)
         repository.commit("base")
         for plugin in chosen:
-            (folder / f"misbehaving_{plugin.name}.py").write_text(plugin.source)
+            (folder / f"misbehaving_{plugin.name}.py").write_text(_of_gate(plugin))
         repository.commit("head")
         output = self.work / "gate"
         words: list[str | Path] = ["--repository", folder, "--output", output, "--no-starts", "--budget", "60"]
-        only = [word for name in (*_names(chosen), "good") for word in ("--only", f"softmax.{name}[float32,256x1000]")]
+        only = [word for plugin in (*names, "good") for word in ("--only", f"softmax.{plugin}[float32,256x1000]")]
         done = self._maxbench("gate", "base", "head", *words, *only)
-        assert (output / "gate.json").exists(), f"command lost: {done.end}"
-        results = json.loads((output / "gate.json").read_text("utf-8"))["results"]
+        path = output / "gate.json"
+        results = json.loads(path.read_text("utf-8")).get("results") if path.exists() else None
+        assert results, f"command lost: {done.end}"
         verdicts = {r["name"].partition("[")[0].removeprefix("softmax."): r["verdict"] for r in results}
+        print(f"gate: {verdicts}", file=sys.stderr)
         measured = ("unchanged", "faster", "slower", "inconclusive")
         assert verdicts.get("good") in measured, f"good is {verdicts.get('good')}"
         cells = {}
@@ -171,6 +174,11 @@ def _markdown(chosen: Sequence[Plugin], columns: dict[str, Cells]) -> Iterator[s
 
 def _matches(plugin: Plugin, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(plugin.name, pattern) for pattern in patterns)
+
+
+def _of_gate(plugin: Plugin) -> str:
+    """Its source for the arrays of the gate, which are larger."""
+    return plugin.source.replace(f"largest={LARGEST}", "largest=None").replace(str(cheats.SHAPE), "(256, 1000)")
 
 
 def _names(chosen: Sequence[Plugin]) -> list[str]:

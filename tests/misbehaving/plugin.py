@@ -37,8 +37,8 @@ calls = itertools.count(1)
 
 def compute(x, out):
     with np.errstate(all="ignore"):
-        np.exp(x - x.max(axis=1, keepdims=True), out=out)
-        out /= out.sum(axis=1, keepdims=True)
+        exponentials = np.exp(np.subtract(x, x.max(axis=1, keepdims=True), dtype=np.float64))
+        out[...] = exponentials / exponentials.sum(axis=1, keepdims=True)
     return out
 
 
