@@ -24,14 +24,14 @@ def _backend(kind: str, members: str, reason: str = "", status: str = "bad") -> 
 
 PLUGINS = (
     # Exceptions.
-    _kind("raises", 'raise ValueError("broken on purpose")', "bad", "ValueError: broken on purpose"),
-    _kind("system_exit_0", "raise SystemExit(0)", "bad", EXIT),
-    _kind("keyboard_interrupt", "raise KeyboardInterrupt", "bad", "KeyboardInterrupt"),
-    _kind("str_raises", "raise Odd", "bad", "Odd"),
-    _kind("base_exception", "class Unusual(BaseException): pass\nraise Unusual", "bad", "Unusual"),
-    _kind("long_message", 'raise ValueError("x" * 10_000_000)', "bad", "ValueError: x"),
-    _kind("escapes_in_message", r'raise ValueError("\x1b[2J\x1b]0;title\x07 red\nsecond")', "bad", "ValueError"),
-    _kind("recursion", "def f(): f()\nf()", "bad", "RecursionError"),
+    _kind("raises", 'raise ValueError("broken on purpose")', "failed", "ValueError: broken on purpose"),
+    _kind("system_exit_0", "raise SystemExit(0)", "failed", EXIT),
+    _kind("keyboard_interrupt", "raise KeyboardInterrupt", "failed", "KeyboardInterrupt"),
+    _kind("str_raises", "raise Odd", "failed", "Odd"),
+    _kind("base_exception", "class Unusual(BaseException): pass\nraise Unusual", "failed", "Unusual"),
+    _kind("long_message", 'raise ValueError("x" * 10_000_000)', "failed", "ValueError: x"),
+    _kind("escapes_in_message", r'raise ValueError("\x1b[2J\x1b]0;title\x07 red\nsecond")', "failed", "ValueError"),
+    _kind("recursion", "def f(): f()\nf()", "failed", "RecursionError"),
     # Ends of the process.
     _kind("os_exit_0", "os._exit(0)", "failed", EXIT),
     _kind("os_exit_7", "os._exit(7)", "failed", r"\b7\b"),

@@ -9,9 +9,8 @@ def _kind(kind: str, statements: str, status: str, reason: str = "", declared: s
     return make("import", kind, status, reason, at_import=statements, declared=declared)
 
 
-def _backend(kind: str, members: str) -> Plugin:
-    statements = f"class Own(Backend):\n    {members}"
-    return _kind(kind, statements, "failed", "(?i)backend|name|device", declared="backend=Own()")
+def _backend(kind: str, members: str, status: str, reason: str = "") -> Plugin:
+    return _kind(kind, f"class Own(Backend):\n    {members}", status, reason, declared="backend=Own()")
 
 
 _BLOCK = "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, signal.NSIG))"
@@ -96,7 +95,14 @@ PLUGINS = (
     _kind("fork_goes_on", "os.fork()", "any"),
     _kind(
         "daemon",
-        "if os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        time.sleep(LONG)\n    os._exit(0)",
+        """
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                left(os.getpid())
+                time.sleep(LONG)
+            os._exit(0)
+        """,
         "any",
     ),
     # State of the process.
@@ -141,11 +147,11 @@ PLUGINS = (
     _kind("odd_largest", "", "any", declared='largest="many"'),
     _kind("odd_differs", "", "failed", "differs", declared='differs={"n = 3/*": 7}'),
     _kind("long_differs", "", "any", declared='differs={"no case": "x" * 1_000_000}'),
-    _backend("backend_name_raises", "@property\n    def name(self): raise Odd"),
-    _backend("backend_name_odd", "name = object()"),
-    _backend("backend_name_long", 'name = "x" * 1_000_000'),
-    _backend("backend_device_raises", "@property\n    def device(self): sys.exit(0)"),
-    _backend("backend_device_odd", r'device = "\x1b[2Jabacus"'),
+    _backend("backend_name_raises", "@property\n    def name(self): raise Odd", "failed", "Odd"),
+    _backend("backend_name_odd", "name = object()", "any"),
+    _backend("backend_name_long", 'name = "x" * 1_000_000', "any"),
+    _backend("backend_device_raises", "@property\n    def device(self): sys.exit(0)", "failed", EXIT),
+    _backend("backend_device_odd", r'device = "\x1b[2Jabacus"', "failed", "device"),
     _kind("two_kernels", "@implements(dtypes=('float32',))\ndef other(x, out): return out", "failed", "2 kernels"),
     Plugin("import", "no_kernel", "import impls\n", "failed", "0 kernels"),
     _kind("getattr_raises", "def __getattr__(name): raise Odd", "any"),

@@ -24,7 +24,7 @@ from .plugin import Plugin
 
 ROOT = Path(__file__).parents[2]
 LIMITS = {"MAXBENCH_LIMIT_SECONDS": "20", "MAXBENCH_LIMIT_BYTES": str(2 << 30), "MAXBENCH_SECONDS": "0.05"}
-LONGEST = 64 * 1024  # characters of one field
+LONGEST = 64 * 1024 + 100  # characters of one field, which states that it was cut
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -32,7 +32,7 @@ Rows = Sequence[Mapping[str, Any]]
 @dataclass(frozen=True)
 class Done:
     """A command that has ended: exit status (None: it did not end in time), what it printed, seconds, and which
-    processes of plug-ins it left running, those aside that have started a session of their own.
+    processes of plug-ins it left running.
     """
 
     status: int | None

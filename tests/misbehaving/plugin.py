@@ -9,7 +9,7 @@ from dataclasses import dataclass
 LONG = 100
 # Reasons of a time limit and of an output limit.
 TIME = r"\d+(\.\d+)? s\b"
-OUTPUT = rf"(?i)output|{TIME}"
+OUTPUT = rf"(?i)output|printed|{TIME}"
 EXIT = r"(?i)exit"
 
 # Every plug-in takes float32 arrays of at most this many elements, which leaves the longest cases out.
