@@ -23,7 +23,7 @@ from impls import contract
 from .plugin import Plugin
 
 ROOT = Path(__file__).parents[2]
-LIMITS = {"MAXBENCH_LIMIT_SECONDS": "20", "MAXBENCH_LIMIT_BYTES": str(2 << 30), "MAXBENCH_SECONDS": "0.05"}
+LIMITS = {"MAXBENCH_LIMIT_SECONDS": "20", "MAXBENCH_LIMIT_BYTES": str(1 << 30), "MAXBENCH_SECONDS": "0.05"}
 LONGEST = 64 * 1024 + 100  # characters of one field, which states that it was cut
 
 Rows = Sequence[Mapping[str, Any]]
@@ -137,6 +137,14 @@ def ranked(plugin: Plugin, rows: Rows) -> str:
     times = [float(row["value"]) for row in times_of(plugin.name, rows)]
     forged = [seconds for seconds in times if not plugin.seconds or seconds < plugin.seconds]
     return f"ranked with {min(forged) * 1e6:.3g} µs" if forged else ""
+
+
+def accused(folder: Path) -> Mapping[str, str]:
+    """The reasons of what a run did not measure, by implementation: found by its check or while it was timed."""
+    path = folder / "run.json"
+    checked = json.loads(path.read_text("utf-8"))["implementations"] if path.exists() else []
+    reasons = {one["name"]: one["reason"] for one in checked if one["status"] != "available"}
+    return {row["implementation"]: row["reason"] for row in table(folder) if row["benchmark"] == "Own"} | reasons
 
 
 def times_of(name: str, rows: Rows) -> Rows:
