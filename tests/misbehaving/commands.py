@@ -23,7 +23,7 @@ from impls import contract
 from .plugin import Plugin
 
 ROOT = Path(__file__).parents[2]
-LIMITS = {"MAXBENCH_LIMIT_SECONDS": "20", "MAXBENCH_LIMIT_BYTES": str(1 << 30), "MAXBENCH_SECONDS": "0.05"}
+LIMITS = {"MAXBENCH_LIMIT_SECONDS": "20", "MAXBENCH_LIMIT_BYTES": str(3 << 28), "MAXBENCH_SECONDS": "0.05"}
 LONGEST = 64 * 1024 + 100  # characters of one field, which states that it was cut
 
 Rows = Sequence[Mapping[str, Any]]

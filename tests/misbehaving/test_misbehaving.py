@@ -68,7 +68,7 @@ def test_list_ends_as_if_all_behaved(listed: commands.Done) -> None:
     assert listed.status == 0, listed.end
     assert not listed.left
     rows = [row for row in listed.rows() if row["implementation"] == "good"]
-    assert [(row["operation"], row["status"]) for row in rows] == [("softmax", "available"), ("argmax", "available")]
+    assert {row["operation"]: row["status"] for row in rows} == {"softmax": "available", "argmax": "available"}
 
 
 @named(AT_IMPORT)
