@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def listed(folder: Path) -> commands.Done:
-    limits = {"MAXBENCH_LIMIT_SECONDS": "6"}
+    limits = {"MAXBENCH_LIMIT_SECONDS": "8", "MAXBENCH_LIMIT_BYTES": str(1 << 28)}
     return commands.maxbench(folder, "list", "softmax.import_*", "good", "--format", "json", limits=limits, timeout=150)
 
 
