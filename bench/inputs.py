@@ -24,8 +24,9 @@ class Input:
 
     Attributes:
         kind: ``scores`` (seeded, in the order `name`), ``tiled`` (few scores, repeated), ``another`` (other values of
-            the same shape and dtype), ``case`` or ``layout`` (of the contract, by `name`), ``out`` (what the
-            contract's layouts of out are for) or ``array`` (the user's own, in the file `name`).
+            the same shape and dtype), ``changed`` (those but for the element whose flat index is `name`), ``case`` or
+            ``layout`` (of the contract, by `name`), ``out`` (what the contract's layouts of out are for) or ``array``
+            (the user's own, in the file `name`).
         dtype: of x, by name.
         shape: of scores and of another array.
         key, axis: of the user's array and of ``out``.
@@ -52,6 +53,8 @@ class Input:
             return _another(self.shape, named(self.dtype))
         if self.kind == "array":
             return own_array(self.name, self.key, self.axis, self.dtype)
+        if self.kind == "changed":
+            return _changed(_another(self.shape, named(self.dtype)), int(self.name))
         if self.kind == "case":
             case = next((case for case in contract.KERNEL_CASES if case.name == self.name), None)
             if case is not None:
@@ -68,6 +71,18 @@ class Input:
         """Other values of the same shape and dtype."""
         shape = self.shape or self.array().shape
         return Input("another", self.dtype, shape)
+
+    def changed(self, index: int) -> Input:
+        """The other values, but for one element."""
+        return Input("changed", self.dtype, self.other().shape, str(index))
+
+    @property
+    def row(self) -> tuple[int, int] | None:
+        """Of a ``changed`` input the row and column (outer and inner) that its element is in; None of all others."""
+        if self.kind != "changed":
+            return None
+        row, _, column = np.unravel_index(int(self.name), self.shape)
+        return int(row), int(column)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -93,6 +108,19 @@ def _another(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         info = np.iinfo(dtype)
         values = np.random.default_rng(20260102).integers(info.min, info.max, _BLOCK, dtype, endpoint=True)
     return np.resize(values, math.prod(shape)).reshape(shape)
+
+
+def _changed(x: np.ndarray, index: int) -> np.ndarray:
+    """x with one element that is the largest of its row then, or else another one than before."""
+    at = np.unravel_index(index, x.shape)
+    if is_float(x.dtype):
+        x[at] = 20
+    elif x.dtype.kind == "b":
+        x[at] = not x[at]
+    else:
+        info = np.iinfo(x.dtype)
+        x[at] = info.max if x[at] != info.max else info.min
+    return x
 
 
 def own_array(path: str, key: str | None, axis: int | None, dtype: str) -> np.ndarray:

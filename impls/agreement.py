@@ -12,7 +12,9 @@ from typing import Any, Literal
 import numpy as np
 
 from . import api, contract
+from .backends import HOST
 from .contract.dtypes import finfo, named
+from .contract.guards import guarded, intact
 from .contract.layouts import LAYOUTS, OUT_LAYOUTS, OutLayout
 from .registry import TIMED, Implementation, Kernel
 
@@ -225,10 +227,12 @@ def _result_rows(operation: contract.Operation, result: Any, shape: tuple[int, .
 
 
 def _case(operation: contract.Operation, kernel: Any, x: np.ndarray) -> Iterator[Result]:
-    given, out = kernel.backend.put(x), kernel.backend.put(operation.allocate(x))
-    result = kernel.run(given, out)
+    out, around = guarded(operation.name, x)
+    given, filled = kernel.backend.put(x), out if kernel.backend is HOST else kernel.backend.put(out)
+    result = kernel.run(given, filled)
     kernel.backend.synchronize()
-    yield Result(kernel.backend.get(result), x=kernel.backend.get(given))
+    problem = "" if intact(around) else "it wrote beside out"
+    yield Result(kernel.backend.get(result), x=kernel.backend.get(given), problem=problem)
 
 
 def _layout(implementation: Implementation, a: np.ndarray, axis: int) -> Iterator[Result]:

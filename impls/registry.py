@@ -119,6 +119,8 @@ def implements(
     for pattern, reason in (differs or {}).items():
         _check_difference(pattern, reason)
     home = backends.get(backend) if isinstance(backend, str) else backend
+    if home.device not in ("cpu", "cuda"):
+        raise ValueError(f"backend {home.name!r}: device {home.device!r}: accepted are 'cpu' and 'cuda'")
 
     def declare(run: Callable[[Any, Any], Any]) -> Kernel:
         return Kernel(run, names, home, threads, largest, largest_reason, dict(differs or {}))
@@ -128,6 +130,8 @@ def implements(
 
 def _check_difference(pattern: str, reason: str) -> None:
     """Refuse a declared difference that has no reason, or that excuses what it does not name."""
+    if not (isinstance(pattern, str) and isinstance(reason, str)):
+        raise ValueError(f"differs {pattern!r}: {reason!r}: accepted are texts")
     if not reason.strip():
         raise ValueError(f"differs {[pattern]}: each needs the library's behaviour, in words")
     case = pattern.rpartition("/")[0] or pattern

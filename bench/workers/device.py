@@ -4,8 +4,8 @@ A job holds ``tasks``, ``seconds`` (of sampling, for each input), ``cache_bytes`
 be done is said before it is done, so that who listens knows where a process was that ends or never returns. A job
 with ``probe`` instead asks what the GPU is.
 
-A message is ``begin`` (task, part), ``result`` or ``end`` (task), and those of `bench.workers.check`. Parts are names of
-implementations; those in a task's ``without`` are left out.
+A message is ``begin`` (task, part), ``result``, ``end of task``, and those of `bench.workers.check`. Parts are names
+of implementations; those in a task's ``without`` are left out.
 """
 
 from __future__ import annotations

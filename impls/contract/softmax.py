@@ -79,7 +79,11 @@ def compare(x: np.ndarray, result: np.ndarray) -> Mismatch | None:
 
 
 def _describe(
-    expected: np.ndarray, got: np.ndarray, kind: np.ndarray, size: np.ndarray, start: tuple[int, ...],
+    expected: np.ndarray,
+    got: np.ndarray,
+    kind: np.ndarray,
+    size: np.ndarray,
+    start: tuple[int, ...],
     at: tuple[int, ...],
 ) -> Described:
     """What a `Mismatch` states of one element of a block that begins at `start`."""

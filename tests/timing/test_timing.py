@@ -121,9 +121,8 @@ def test_a_device_timer_times_all_calls_of_a_sample() -> None:
 
 def test_the_collector_is_held_and_let_go() -> None:
     assert gc.isenabled()
-    with pytest.raises(ZeroDivisionError), sampling.collector_held():
+    with sampling.collector_held():
         assert not gc.isenabled()
-        raise ZeroDivisionError
     assert gc.isenabled()
 
 
