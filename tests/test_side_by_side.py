@@ -1,19 +1,21 @@
-"""`python -m bench.side_by_side`: what it times, what it writes, and what its table says of it."""
+"""`reports.side_by_side`: who is sampled when, what becomes of those that are wrong or crash, and what its table says."""
 
 from __future__ import annotations
 
 import math
-import os
-import subprocess
-from pathlib import Path
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
-from bench import side_by_side
-from bench.side_by_side import CEILING, OURS, Timing
+from bench.crew import Crew
+from bench.inputs import Input
+from reports import side_by_side
+from reports.side_by_side import CEILING, OURS, Player, Timing
+from tests.plugins import Install
 
-ROOT = Path(__file__).parent.parent
+SHAPE = (4, 10, 1)
 
 
 def timing(implementation: str, seconds: float, **more: object) -> Timing:
@@ -23,35 +25,6 @@ def timing(implementation: str, seconds: float, **more: object) -> Timing:
         "gigabytes_per_second": 1e-6 / seconds, "ulp": 1.0, "remark": "", **more,
     }  # fmt: skip
     return Timing(**values)  # type: ignore[arg-type]
-
-
-def test_a_command_measures_every_chosen_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    output = tmp_path / "times.csv"
-    arguments = ["--output", str(output), "--dtype", "float32", "--case", r"^n = 2\^4", "--rounds", "3"]
-    assert side_by_side.main(arguments) == 0
-    found = side_by_side.read(output)
-    cells = {(t.operation, t.case) for t in found}
-    assert cells == {(o, c) for o in ("softmax", "argmax") for c in ("n = 2^4", "n = 2^4, strided")}
-    for cell in cells:
-        by = {t.implementation: t for t in found if (t.operation, t.case) == cell}
-        assert {OURS, "numpy_vectorized", CEILING} <= set(by)
-        assert all(0 < t.low <= t.seconds <= t.high for t in by.values())
-        assert not by[OURS].remark
-        ours, ceiling = by[OURS], by[CEILING]
-        count = ours.outer * ours.n * ours.inner * 4
-        results = count if cell[0] == "softmax" else ours.outer * ours.inner * 8
-        assert math.isclose(ours.gigabytes_per_second, (count + results) / ours.seconds / 1e9)
-        assert math.isclose(ceiling.gigabytes_per_second, count * (1 + (cell[0] == "softmax")) / ceiling.seconds / 1e9)
-    assert capsys.readouterr().out.count("| n = 2^4") == 4
-
-
-def test_the_number_of_threads_is_that_of_the_environment(tmp_path: Path) -> None:
-    output = tmp_path / "times.csv"
-    words = side_by_side.command(output, ["argmax"], ["float32"], case=r"^n = 2\^4$", step=1, rounds=1)
-    environment = {**os.environ, "NUMBA_NUM_THREADS": "2"}
-    done = subprocess.run(words, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert {t.threads for t in side_by_side.read(output)} == {2}
-    assert "### argmax, float32, 2 threads" in done.stdout
 
 
 def test_the_table_shows_wins_and_losses() -> None:
@@ -68,6 +41,16 @@ def test_the_table_shows_wins_and_losses() -> None:
     assert "| softmax, float32, 1 | 2 | 2.00 | 0.50 | 1 |" in lines
 
 
+def test_who_is_wrong_or_failed_is_not_the_best_other() -> None:
+    bad = {"low": math.nan, "high": math.nan, "remark": "at (0, 0, 0)"}
+    others = [timing("torch_cpu", math.nan, status="wrong", **bad), timing("naive", math.nan, status="failed", **bad)]
+    ours, top = timing(OURS, 2e-6), timing(CEILING, 1e-6)
+    lines = side_by_side.table([ours, *others, timing("numpy_vectorized", 8e-6), top])
+    assert next(line for line in lines if line.startswith("| ImageNet ")).split(" | ")[3] == "numpy_vectorized"
+    for some in ([ours, *others, top], [timing(OURS, math.nan, status="wrong"), timing("naive", 1e-6), top]):
+        assert not any(line.startswith("| ImageNet ") for line in side_by_side.table(some))
+
+
 def test_errors_are_in_units_of_the_last_place() -> None:
     expected = side_by_side.oracle(np.zeros((2, 4, 1), np.float32))
     exact = np.full((2, 4, 1), 0.25, np.float32)
@@ -75,7 +58,108 @@ def test_errors_are_in_units_of_the_last_place() -> None:
     assert side_by_side.largest_error(expected, np.nextafter(exact, np.float32(1))) == pytest.approx(1)
 
 
-def test_what_was_written_is_read_again(tmp_path: Path) -> None:
-    found = [timing(OURS, 1.5e-6, remark='a "quoted", remark'), timing(CEILING, 1e-6)]
-    side_by_side.write(tmp_path / "t.csv", found)
-    assert side_by_side.read(tmp_path / "t.csv") == found
+class Script:
+    """A player that answers from a script, and notes what it was asked."""
+
+    def __init__(self, name: str, log: list[str], seconds: tuple[float, ...] = (), **answers: dict[str, Any]) -> None:
+        self.name, self._log, self._seconds, self._answers = name, log, iter(seconds), answers
+
+    def ask(self, do: str, **more: Any) -> dict[str, Any]:
+        self._log.append(f"{do} {self.name}")
+        told = {"prepare": {}, "calibrate": {"number": 7}, "sample": {}, "finish": {}}[do]
+        if do == "sample" and do not in self._answers:
+            told = {"seconds": next(self._seconds)}
+        return {"status": "ok", "detail": "", **told, **self._answers.get(do, {})}
+
+
+def cell(*players: Script) -> dict[str, Timing]:
+    found = side_by_side._cell(
+        {player.name: player for player in players},  # type: ignore[misc]
+        "softmax", 1, "float32", "some", SHAPE, rounds=3,
+    )  # fmt: skip
+    return {one.implementation: one for one in found}
+
+
+def test_all_are_sampled_in_turn_in_alternating_order_and_their_medians_are_kept() -> None:
+    log: list[str] = []
+    x = Input("scores", "float32", SHAPE).array()
+    shown = np.exp(x.astype(np.float64) - x.max(axis=1, keepdims=True))
+    shown /= shown.sum(axis=1, keepdims=True)
+    found = cell(
+        Script(OURS, log, (3e-6, 1e-6, 2e-6), prepare={"shown": shown.astype(np.float32), "detail": "differs: x"}),
+        Script(CEILING, log, (1e-6, 1e-6, 1e-6)),
+        Script("torch_cpu", log, prepare={"status": "skipped", "detail": "not installed"}),
+    )
+    assert log[:5] == [f"prepare {OURS}", f"prepare {CEILING}", "prepare torch_cpu", f"calibrate {OURS}",
+                       f"calibrate {CEILING}"]  # fmt: skip
+    ours, top = f"sample {OURS}", f"sample {CEILING}"
+    assert log[5:] == [ours, top, top, ours, ours, top, f"finish {OURS}", f"finish {CEILING}"]
+    assert set(found) == {OURS, CEILING}  # what is skipped has no line
+    mine, ceiling = found[OURS], found[CEILING]
+    assert (mine.low, mine.seconds, mine.high) == pytest.approx((1.5e-6, 2e-6, 2.5e-6))
+    assert (mine.samples, mine.number, mine.remark, mine.status) == ((3e-6, 1e-6, 2e-6), 7, "differs: x", "ok")
+    assert mine.ulp <= 0.5
+    assert math.isnan(ceiling.ulp)
+    # Softmax reads and writes each element, and so does a copy.
+    assert (mine.gigabytes_per_second, ceiling.gigabytes_per_second) == pytest.approx((0.16, 0.32))
+
+
+@pytest.mark.parametrize("when", ["prepare", "calibrate", "sample", "finish"])
+@pytest.mark.parametrize("status", ["wrong", "failed"])
+def test_what_is_wrong_or_fails_at_any_time_has_no_time_and_harms_nobody(when: str, status: str) -> None:
+    log: list[str] = []
+    bad = Script("bad", log, (1e-6,) * 3, **{when: {"status": status, "detail": "why"}})
+    found = cell(Script(OURS, log, (1e-6,) * 3), bad)
+    assert (found["bad"].status, found["bad"].remark, found["bad"].samples) == (status, "why", ())
+    assert math.isnan(found["bad"].seconds)
+    assert found[OURS].status == "ok"
+    asked = [line for line in log if line.endswith(" bad")]
+    assert asked[-1] == f"{when} bad"  # nothing more is asked of it
+    assert asked.count("sample bad") == {"sample": 1, "finish": 3}.get(when, 0)
+
+
+WRONG = """
+    from impls import implements
+
+    @implements(dtypes=("float32",))
+    def run(x, out):
+        out[...] = 0
+        return out
+"""
+PREPARE = {"input": Input("scores", "float32", SHAPE).as_dict(), "bytes": 160, "show": False}
+
+
+@pytest.fixture
+def crew() -> Iterator[Crew]:
+    with Crew() as found:
+        yield found
+
+
+def test_a_player_whose_process_ends_is_started_once_more_and_then_left_out(crew: Crew, install: Install) -> None:
+    install({"dies": WRONG.replace("out[...] = 0", "import os; os._exit(0)")}, {"argmax.dies": "dies"})
+    player = Player(crew, "argmax", "dies", 1)
+    for _ in range(2):
+        answer = player.ask("prepare", **PREPARE)
+        assert (answer["status"], answer["detail"]) == (
+            "failed", "its process ended before it was done: exit status 0"
+        )  # fmt: skip
+    began = player._thread
+    assert player.ask("prepare", **PREPARE)["detail"] == "left out after it brought down 2 processes"
+    assert player._thread is began is None
+    player.end()
+
+
+def test_a_player_takes_samples_by_the_one_core_and_says_what_is_wrong(crew: Crew, install: Install) -> None:
+    install({"zeros": WRONG}, {"argmax.zeros": "zeros"})
+    good, bad = Player(crew, "argmax", "numpy_vectorized", 1), Player(crew, "argmax", "zeros", 1)
+    try:
+        answers = [good.ask("prepare", **PREPARE), *(good.ask(do) for do in ("calibrate", "sample", "finish"))]
+        assert [answer["status"] for answer in answers] == ["ok"] * 4
+        assert answers[1]["number"] > 1
+        assert 0 < answers[2]["seconds"] < 1e-2
+        answer = bad.ask("prepare", **PREPARE)
+        assert answer["status"] == "wrong"
+        assert ", got 0 (x = " in answer["detail"]
+    finally:
+        good.end()
+        bad.end()

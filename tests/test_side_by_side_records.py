@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 import reports
-from bench import side_by_side as timings
-from bench.side_by_side import CEILING, OURS, Timing
-from reports import cli, environment, side_by_side
+from bench import grid, workloads
+from reports import cli, precheck, side_by_side
 from reports.content import gather
+from reports.precheck import Precheck
+from reports.side_by_side import CEILING, OURS, Timing
+from tests.plugins import Install
 
 
 def timing(implementation: str, *samples: float, **more: Any) -> Timing:
@@ -27,10 +29,10 @@ def timing(implementation: str, *samples: float, **more: Any) -> Timing:
     return Timing(**values)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def side() -> dict[str, Any]:
     plan = side_by_side.Plan(Path(), ["softmax"], ["float32"], [2], machine="some machine")
-    return side_by_side._begin(plan, 2)
+    return side_by_side._begin(plan, 2, None)
 
 
 def recorded(folder: Path, side: dict[str, Any], *processes: list[Timing]) -> Path:
@@ -77,7 +79,8 @@ def test_the_contests_name_their_axis_and_their_ceiling(tmp_path: Path, side: di
 
 
 def test_a_wrong_result_is_not_ranked(tmp_path: Path, side: dict[str, Any]) -> None:
-    found = [timing(OURS, 1e-3, remark="wrong at (0, 1, 0): expected 1, got 2"), timing("onnx_runtime", 2e-3)]
+    wrong = timing(OURS, 1e-3, status="wrong", remark="at (0, 1, 0): expected 1, got 2")
+    found = [wrong, timing("onnx_runtime", 2e-3)]
     content = gather([recorded(tmp_path / "run", side, found)])
     (contest,) = content.contests
     assert [cell.implementation for cell in contest.ranked] == ["onnx_runtime"]
@@ -87,26 +90,68 @@ def test_a_wrong_result_is_not_ranked(tmp_path: Path, side: dict[str, Any]) -> N
     assert (row["status"], row["reason"]) == ("wrong", "at (0, 1, 0): expected 1, got 2")
 
 
-def test_the_command_measures_and_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def _no_precheck(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this machine can see is not what is tested here, and takes seconds."""
+    monkeypatch.setattr(precheck, "take", lambda threads: Precheck(0.1, threads, problem="not asked"))
+
+
+def test_the_command_measures_and_reports(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, _no_precheck: None
+) -> None:
+    # One peer, whose arrays are not NumPy's: starting all of them takes most of a minute.
+    assert set(side_by_side._contestants("argmax")) == {OURS, "numpy_vectorized", *grid.PEERS["argmax"]}
+    monkeypatch.setattr(side_by_side, "_contestants", lambda operation: (OURS, "numpy_vectorized", "onnx_runtime"))
     folder = tmp_path / "out"
-    arguments = ["--operation", "argmax", "--dtype", "float32", "--case", r"^n = 2\^4$", "--rounds", "2"]
+    arguments = ["--operation", "argmax", "--dtype", "float32", "--case", r"^n = 2\^4", "--rounds", "2"]
     arguments += ["--processes", "1", "--threads", "1", "--machine", "some machine", "--output", str(folder)]
     assert cli.main(["side-by-side", *arguments]) == 0
-    assert "### argmax, float32, 1 thread" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "### argmax, float32, 1 thread" in said.out
+    assert said.out.count("| n = 2^4") == 2
+    assert "what this machine can see today is not known: not asked" in said.err
     assert "### argmax, float32, 1 thread" in (folder / "side-by-side.md").read_text("utf-8")
     assert (folder / "index.html").is_file()
     table = reports.load(folder / "1-thread")
     assert {OURS, "numpy_vectorized", CEILING} <= set(table["implementation"])
+    assert set(table["benchmark"]) == {"Sweep", "Strided", "Ceiling"}
+    times = table[table["implementation"] == OURS]
+    # It reads every element, and writes a position of eight bytes for each row.
+    moved = times["outer"] * times["n"] * times["inner"] * 4 + times["outer"] * times["inner"] * 8
+    assert list(times["bandwidth"]) == pytest.approx(list(moved / times["value"] / 1e9))
+    assert ((times["low"] <= times["value"]) & (times["value"] <= times["high"]) & (times["low"] > 0)).all()
     written = json.loads((folder / "1-thread" / "run.json").read_text("utf-8"))
     assert (written["state"], written["threads"]["numba"]) == ("finished", 1)
+    assert {one["name"] for one in written["implementations"]} >= {OURS, "numpy_vectorized"}
 
 
-def test_a_process_that_fails_is_an_error_with_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NUMBA_CPU_NAME", "haswell")
-    monkeypatch.setattr(environment, "thread_variables", lambda count: {"NUMBA_NUM_THREADS": "none"})
-    plan = side_by_side.Plan(tmp_path, ["argmax"], ["float32"], [1], case=r"^n = 2\^4$", rounds=1, processes=1)
-    with pytest.raises(side_by_side.Failed, match="NUMBA_NUM_THREADS"):
-        side_by_side.run(plan, lambda *_: None)
+def test_wrong_and_crashing_ones_are_said_last_and_in_the_exit_status(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], install: Install, monkeypatch: pytest.MonkeyPatch,
+    _no_precheck: None,
+) -> None:  # fmt: skip
+    source = """
+        from impls import implements
+
+        @implements(dtypes=("float32",))
+        def run(x, out):
+            {}
+            return out
+    """
+    bodies = {"zeros": "out[...] = 0", "dies": "import os; os.abort()"}
+    install({k: source.format(v) for k, v in bodies.items()}, {f"argmax.{name}": name for name in bodies})
+    monkeypatch.setattr(side_by_side, "_contestants", lambda operation: ("numpy_vectorized", *bodies))
+    folder = tmp_path / "out"
+    arguments = ["--operation", "argmax", "--dtype", "float32", "--case", "ImageNet", "--rounds", "1"]
+    arguments += ["--processes", "1", "--threads", "2", "--output", str(folder)]
+    assert cli.main(["side-by-side", *arguments]) == 1
+    last = capsys.readouterr().err.strip().splitlines()[-2:]
+    wrong = next(line for line in last if line.startswith("wrong: argmax.zeros, float32 ImageNet: at ("))
+    assert ", got 0 (x = " in wrong
+    assert "failed: argmax.dies, float32 ImageNet: its process ended: killed by SIGABRT" in last
+    table = reports.load(folder / "2-threads").set_index("implementation")
+    assert dict(table["status"]) == {"numpy_vectorized": "ok", "zeros": "wrong", "dies": "failed", CEILING: "ok"}
+    assert set(table["threads"]) == {2}
+    assert json.loads((folder / "2-threads" / "run.json").read_text("utf-8"))["threads"]["numba"] == 2
 
 
 @pytest.mark.parametrize(
@@ -124,7 +169,7 @@ def test_bad_options_are_named(arguments: list[str], message: str, capsys: pytes
 
 
 def test_the_names_of_inputs_are_those_of_the_cells() -> None:
-    for case, (_, n, inner) in timings.cells():
+    for case, (_, n, inner) in workloads.cells():
         found = side_by_side._key(timing(OURS, 1.0, case=case, n=n, inner=inner))[0]
         swept = "Strided" if inner > 1 else "Sweep"
         assert found == f"softmax.{swept if case.startswith('n = ') else 'Workloads'}"
