@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import os
 import re
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import json5
 from bench import grid
 
 from .. import asv_results, environment, files
+from .. import git as calls
 from ..asv_results import ResultFile
 from ..gate.processes import PASSIVE
 from .series import ANCHOR
@@ -43,10 +43,10 @@ def git(repository: Path, *words: str) -> str:
     Raises:
         HistoryError: git fails; with its message.
     """
-    done = subprocess.run(["git", "-C", str(repository), *words], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise HistoryError(f"git {words[0]}: {done.stderr.strip() or done.returncode}")
-    return done.stdout
+    try:
+        return calls.run(repository, *words).decode(errors="replace")
+    except calls.GitError as error:
+        raise HistoryError(str(error)) from None
 
 
 def commits(repository: Path, chosen: str) -> list[str]:
@@ -176,7 +176,7 @@ class Runner:
             "XDG_CONFIG_HOME": str(home / ".config"),
             "XDG_CACHE_HOME": str(home / ".cache"),
             "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
-            **os.environ,
+            **calls.environment(),
             **PASSIVE,
             **environment.thread_variables(environment.usable_cpus()),
             "HOME": str(folder),
