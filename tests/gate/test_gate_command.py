@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from reports import cli
 from tests.gate.conftest import SLOW, Gate, Repository
 
 NUMPY = "softmax.numpy_vectorized[float32,256x1000]"
@@ -21,6 +22,7 @@ def test_a_slowdown_is_a_regression_that_names_the_benchmark(gate: Gate) -> None
     assert 0.5 < result["change"]["low"] <= result["change"]["value"] <= result["change"]["high"] < 1.6
     assert result["change"]["processes"] == len(result["processes"]["fresh"]) == 7
     assert "regression (1 slower)" in gate.printed
+    assert not gate.json["control"]
     assert gate.markdown.index("slower") < gate.markdown.index("softmax.numpy")
     assert "A/A by cpu clock" in gate.markdown
     (action,) = json.loads((gate._output / "github-action-benchmark.json").read_text())
@@ -35,6 +37,9 @@ def test_identical_commits_pass(gate: Gate) -> None:
     assert set(gate.verdicts.values()) == {"unchanged"}
     assert {c["kind"] for c in gate.json["controls"]} == {"A/A", "untouched kernel"}
     assert gate.json["base"]["commit"] == gate.json["head"]["commit"]
+    assert gate.json["control"]
+    assert "control, base and head are identical: no regression" in gate.printed
+    assert "control, base and head are identical" in gate.markdown.splitlines()[0]
 
 
 def test_a_head_that_cannot_be_imported_is_an_error(gate: Gate) -> None:
@@ -65,9 +70,11 @@ def test_comparing_nothing_is_an_error(gate: Gate) -> None:
 
 
 def test_a_budget_that_ends_too_early_is_inconclusive(gate: Gate) -> None:
-    # It covers all measuring, but for head, which is checked at any cost, half of it remains: one process.
-    assert gate("base", "slow", *ONE, "--budget", "0.1") == 3
-    assert "budget ended after 1 of 5 processes" in gate.json["results"][0]["reason"]
+    # Head is built and checked at any cost.
+    assert gate("base", "bad", *ONE, "--only", "argmax.numpy_vectorized[float32,1024x1000]", "--budget", "0.1") == 2
+    assert gate.verdicts == {NUMPY: "inconclusive", "argmax.numpy_vectorized[float32,1024x1000]": "wrong"}
+    assert "budget ended before its first process" in gate.json["results"][0]["reason"]
+    assert "the budget of 0.1 s is too small to measure anything" in gate.printed
 
 
 def test_head_is_checked_where_only_instructions_are_counted(gate: Gate) -> None:
@@ -82,13 +89,31 @@ def test_head_is_checked_where_only_instructions_are_counted(gate: Gate) -> None
         (["nonsense"], "'nonsense' is no commit"),
         ([], "BASE is missing"),
         (["base", "--only", "sofmax"], "'sofmax' chooses none"),
-        (["base", "--threshold", "0"], "must be greater than 0"),
         (["base", "--no-timing"], "nothing to do without --instructions"),
     ],
 )
 def test_unusable_input_is_named(gate: Gate, words: list[str], said: str) -> None:
     assert gate(*words) == 2
     assert said in gate.errors
+
+
+@pytest.mark.parametrize("option", ["--threshold", "--budget", "--confidence"])
+@pytest.mark.parametrize("given", ["nan", "inf", "-inf", "0", "-1", "1e400", "100e400", "x"])
+@pytest.mark.parametrize("words", [["base"], ["--calibrate"]])
+def test_numbers_that_decide_nothing_are_refused(
+    words: list[str], option: str, given: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["gate", *words, f"{option}={given}"])
+    assert ended.value.code == 2
+    assert f"argument {option}: {given!r}: accepted are" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", ["50", "100"])
+def test_a_confidence_that_no_interval_has_is_refused(given: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["gate", "base", "--confidence", given])
+    assert f"argument --confidence: {given!r}: accepted are numbers between 50 and 100" in capsys.readouterr().err
 
 
 def test_a_folder_outside_git_is_named(gate: Gate, tmp_path: Path) -> None:

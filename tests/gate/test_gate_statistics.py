@@ -14,7 +14,7 @@ from scipy.stats import binom, binomtest
 from reports.gate import calibration, instructions, statistics, verdicts
 from reports.gate.benchmarks import Benchmark, choose, every
 from reports.gate.processes import Workers
-from reports.gate.session import Session
+from reports.gate.session import EACH_SECONDS, Session
 from reports.gate.statistics import Change
 from reports.gate.verdicts import Control, Evidence, Result, Rule
 from reports.progress import Bar
@@ -82,9 +82,12 @@ def test_a_change_below_the_floor_is_none() -> None:
 def test_what_the_time_is_not_enough_for_is_what_matters_least() -> None:
     session = Session(Workers({}, Path()), Bar(), RULE, deadline=0.0, seconds=0.0)
     some = every()[:4]
-    session._cost = {b.id: 10.0 for b in some}
+    session._cost = {b.id: 10.0 for b in some[:3]}
+    session._start = 1.0
     assert session._affordable(some, left=-1.0) == []
-    assert session._affordable(some, left=12.0) == list(some[:2])
+    assert session._affordable(some, left=10.9) == []
+    assert session._affordable(some, left=21.0) == list(some[:2])
+    assert session._affordable(some, left=31.0 + EACH_SECONDS) == list(some)
     session._evidence = {b: _evidence(0.1 * i, 0.1 if i == 1 else None) for i, b in enumerate(some)}
     session._evidence[some[0]] = _evidence(0.0, spread=0.04)
     asked: list[tuple[str, list[Benchmark]]] = []
