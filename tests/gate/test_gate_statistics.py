@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
+from reports import environment
 from reports.gate import calibration, instructions, statistics, verdicts
 from reports.gate.benchmarks import Benchmark, choose, every
 from reports.gate.processes import Workers
@@ -189,7 +190,10 @@ def test_calibration_recommends_only_what_it_has_shown() -> None:
     assert calibration.recommended(calibration.powers(loud, RULE)) is None
 
 
-def test_a_record_keeps_only_its_own_machine_and_survives_damage(tmp_path: Path) -> None:
+def test_a_record_keeps_only_its_own_machine_and_survives_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "machine", lambda: {"cpu": "this"})  # takes a second
     record = tmp_path / "record.jsonl"
     good = {**calibration._identity(), "implementation": "a", "name": "b", "extra": 0, "log_ratio": 0.1, "at": 1.0}
     foreign = {**good, "cpu": "another"}
@@ -197,3 +201,10 @@ def test_a_record_keeps_only_its_own_machine_and_survives_damage(tmp_path: Path)
     entries, strange = calibration.read(record)
     assert entries == [good]
     assert strange == 3
+    # What comes after a torn line is a line of its own.
+    for count in (2, 3):
+        b = every()[0]
+        calibration._append(record, {b.id: [[1.0] * 4]}, {b: 0.0}, "cpu", calibration._identity())
+        assert [len(calibration.read(record)[0]), calibration.read(record)[1]] == [count, 3]
+    with pytest.raises(ValueError, match=r"softmax.*: the clock read nan"):
+        calibration._append(record, {b.id: [[math.nan] * 4]}, {b: 0.0}, "cpu", {})
