@@ -6,6 +6,7 @@ import functools
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 SECONDS = 120.0
@@ -35,28 +36,29 @@ def environment() -> dict[str, str]:
 
 @functools.cache
 def _relocating() -> frozenset[str]:
-    return frozenset(_run(["rev-parse", "--local-env-vars"], dict(os.environ)).decode().split()) - _SETTINGS
+    return frozenset(_run([], ["rev-parse", "--local-env-vars"], dict(os.environ)).decode().split()) - _SETTINGS
 
 
 def run(folder: Path, *words: str) -> bytes:
-    """What a git command prints in a folder.
+    """What a git command prints in a folder: of a working tree, or git's own, whose working tree need not exist.
 
     Raises:
         GitError: git is not installed, fails, or does not end.
     """
+    is_gits = (folder / "HEAD").is_file() and (folder / "objects").is_dir()
+    place = ["--git-dir=.", "--work-tree=."] if is_gits else []
     # The messages are compared with English text.
-    return _run(["-C", str(folder), *words], {**environment(), "LC_ALL": "C"})
+    return _run(["-C", str(folder), *place], words, {**environment(), "LC_ALL": "C"})
 
 
-def _run(words: list[str], env: dict[str, str]) -> bytes:
+def _run(place: Sequence[str], words: Sequence[str], env: dict[str, str]) -> bytes:
     if shutil.which("git") is None:
         raise GitError("git is not installed")
-    name = words[2] if words[0] == "-C" else words[0]
     try:
-        done = subprocess.run(["git", *words], capture_output=True, check=False, env=env, timeout=SECONDS)
+        done = subprocess.run(["git", *place, *words], capture_output=True, check=False, env=env, timeout=SECONDS)
     except subprocess.TimeoutExpired:
-        raise GitError(f"git {name} did not end within {SECONDS:.0f} s") from None
+        raise GitError(f"git {words[0]} did not end within {SECONDS:.0f} s") from None
     if done.returncode:
         printed = done.stderr.decode(errors="replace").strip()
-        raise GitError(f"git {name}: {printed or f'exit status {done.returncode}'}", printed)
+        raise GitError(f"git {words[0]}: {printed or f'exit status {done.returncode}'}", printed)
     return done.stdout
