@@ -46,9 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--budget",
         type=positive,
-        default=120.0,
+        default=180.0,
         metavar="SECONDS",
-        help="for the whole command; only the build and the check of head may exceed it (default: 120)",
+        help="for the whole command; only the build and the check of head may exceed it (default: 180)",
     )
     how.add_argument("--output", type=Path, default=OUTPUT, metavar="DIR", help=f"for files (default: {OUTPUT})")
     how.add_argument("--allow-inconclusive", action="store_true", help="exit with 0 where it would be 3")

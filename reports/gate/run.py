@@ -39,7 +39,7 @@ class Options:
     repository: Path
     only: tuple[str, ...] = ()
     rule: Rule = field(default_factory=Rule)
-    seconds: float = 120.0  # for the whole command, except that head is built and checked at any cost
+    seconds: float = 180.0  # for the whole command, except that head is built and checked at any cost
     began: float = field(default_factory=time.monotonic)  # when the command began
     timing: bool = True
     starts: bool = True

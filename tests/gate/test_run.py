@@ -97,7 +97,7 @@ class Stage:
         return {b: self.counts[b.implementation] for b in some if b.implementation in self.counts}
 
     def __call__(self, **options: Any) -> run.Outcome:
-        given = {"only": (NAIVE, NUMPY), "began": 100.0, **options}
+        given = {"only": (NAIVE, NUMPY), "began": 100.0, "seconds": 120.0, **options}
         self.shown: list[tuple[Any, ...]] = []
         bar: Any = SimpleNamespace(show=lambda *what: self.shown.append(what))
         return run.compare(run.Options("main", "HEAD", Path(), **given), self.folder, bar)

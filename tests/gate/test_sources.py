@@ -131,7 +131,9 @@ def test_submodules_are_part_of_a_version(nested: Repository, tmp_path: Path) ->
     assert (version.root / "lib/part/content.txt").read_text() == "first"
 
 
-def test_a_submodule_that_is_not_there_is_named(nested: Repository, tmp_path: Path) -> None:
+def test_a_submodule_that_is_not_there_is_named(
+    nested: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "clone").mkdir()
     clone = Repository(tmp_path / "clone")
     clone.git("pull", "--quiet", str(nested.folder), "one")
@@ -145,7 +147,8 @@ def test_a_submodule_that_is_not_there_is_named(nested: Repository, tmp_path: Pa
         assert "without its submodules lib/part/inner," in version.built
     (clone.folder / "impls/registry.py").unlink()
     (clone.folder / "pyproject.toml").write_text("[project]\n")
-    with pytest.raises(sources.SourceError, match="without its submodules"):
+    monkeypatch.setattr(sources, "_run", lambda *_: (1, "no such file"))
+    with pytest.raises(sources.SourceError, match=r"no such file \(copied 6 files .* without its submodules"):
         sources.build("base", ".", clone.folder, tmp_path / "broken")
 
 
