@@ -24,15 +24,16 @@ Script = Callable[[Benchmark, int], Any]
 class Processes:
     """Stands for `Workers`: gives each benchmark the ratio that the script says, and moves the clock."""
 
-    def __init__(self, script: Script) -> None:
-        self.script, self.now = script, 0.0
+    def __init__(self, script: Script, start: float) -> None:
+        self.script, self.start, self.now = script, start, 0.0
         self.calls: list[tuple[str, int, list[Benchmark]]] = []
         self.seen: dict[str, int] = {}
-        self.shown: list[str] = []
+        self.shown: list[tuple[Any, ...]] = []
 
     def paired(self, benchmarks: Sequence[Benchmark], *, clock: str, seed: int) -> Report:
         self.calls.append((clock, seed, list(benchmarks)))
-        self.now += START + EACH * len(benchmarks)
+        assert len(self.calls) < 100, "the session does not end"
+        self.now += self.start + EACH * len(benchmarks)
         report = Report()
         for b in benchmarks:
             index = self.seen[b.id] = self.seen.get(b.id, -1) + 1
@@ -57,11 +58,12 @@ def measure(monkeypatch: pytest.MonkeyPatch) -> Any:
         *benchmarks: Benchmark,
         controls: Sequence[Benchmark] = (),
         seconds: float = 1e4,
+        start: float = START,
         wall: Sequence[Benchmark] = (),
     ) -> tuple[dict[Benchmark, Result], list[Any], Processes]:
-        workers = Processes(script)
+        workers = Processes(script, start)
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: workers.now))
-        bar: Any = SimpleNamespace(show=lambda what, *_: workers.shown.append(what))
+        bar: Any = SimpleNamespace(show=lambda *what: workers.shown.append(what))
         session = Session(workers, bar, Rule(), seconds, seconds)  # type: ignore[arg-type]
         by = {b: "wall" if b in wall else "cpu" for b in benchmarks}
         results, judged = session.measure(by, dict.fromkeys(controls, "cpu"))
@@ -81,7 +83,8 @@ def test_each_verdict_takes_the_processes_that_it_needs(measure: Any) -> None:
     assert results[TWO].clock == "cpu"
     # The largest slowdown is confirmed first.
     assert {tuple(some) for _, _, some in workers.calls[5:]} == {(TWO, THREE)}
-    assert set(workers.shown) == {"first look: 3 by cpu clock", "confirming: 2 by cpu clock"}
+    assert {what for what, *_ in workers.shown} == {"first look: 3 by cpu clock", "confirming: 2 by cpu clock"}
+    assert workers.shown[1] == ("first look: 3 by cpu clock", 3, 10000, 9996.5)
 
 
 def test_what_was_flagged_is_confirmed_before_what_is_noisy_is_looked_at_again(measure: Any) -> None:
@@ -89,7 +92,7 @@ def test_what_was_flagged_is_confirmed_before_what_is_noisy_is_looked_at_again(m
     assert results[ONE].verdict == "inconclusive"
     assert [workers.count(b) for b in (ONE, TWO)] == [15, 12]
     assert [some for _, _, some in workers.calls] == [[ONE, TWO]] * 5 + [[TWO]] * 7 + [[ONE]] * 10
-    assert workers.shown[-1] == "looking again: 1 by cpu clock"
+    assert workers.shown[-1][0] == "looking again: 1 by cpu clock"
 
 
 def test_every_process_of_a_clock_has_another_order_and_cpu(measure: Any) -> None:
@@ -103,6 +106,14 @@ def test_no_process_begins_that_would_end_too_late(measure: Any, seconds: float)
     results, _, workers = measure(lambda b, index: 1.05, ONE, TWO, seconds=seconds)
     assert workers.now <= seconds + 0.1 * seconds
     assert {r.verdict for r in results.values()} == ({"slower"} if seconds >= 36 else {"inconclusive"})
+
+
+def test_what_a_process_takes_is_learned_from_the_shortest(measure: Any) -> None:
+    ratios = {ONE: 1.05, TWO: 1.0}
+    # Five of 1.5 s. One of a single benchmark, which takes 1 s, is expected to take as long.
+    for seconds, count in ((9.01, 6), (8.99, 5)):
+        _, _, workers = measure(lambda b, index: ratios[b], ONE, TWO, start=0.5, seconds=seconds)
+        assert workers.count(ONE) == count
 
 
 def test_where_the_time_is_short_controls_come_first(measure: Any) -> None:
@@ -165,6 +176,8 @@ def test_a_control_that_moved_and_was_confirmed_or_could_not_be_casts_doubt(meas
     assert control.moved
     assert control.change.processes == 7
     assert results[ONE].verdict == "inconclusive"
+    _, (control,), _ = measure(lambda b, index: 0.95 if b == AGAIN else 1.0, ONE, controls=[AGAIN])
+    assert control.moved
     # Time for the first look alone.
     _, (control,), workers = measure(moves, ONE, controls=[AGAIN], seconds=17.0)
     assert workers.count(AGAIN) == 5
