@@ -26,13 +26,18 @@ class Processes:
 
     def __init__(self, script: Script, start: float) -> None:
         self.script, self.start, self.now = script, start, 0.0
+        self.looks = 0
         self.calls: list[tuple[str, int, list[Benchmark]]] = []
         self.seen: dict[str, int] = {}
         self.shown: list[tuple[Any, ...]] = []
 
+    def monotonic(self) -> float:
+        self.looks += 1
+        assert self.looks < 500, "the session does not end"
+        return self.now
+
     def paired(self, benchmarks: Sequence[Benchmark], *, clock: str, seed: int) -> Report:
         self.calls.append((clock, seed, list(benchmarks)))
-        assert len(self.calls) < 100, "the session does not end"
         self.now += self.start + EACH * len(benchmarks)
         report = Report()
         for b in benchmarks:
@@ -62,7 +67,7 @@ def measure(monkeypatch: pytest.MonkeyPatch) -> Any:
         wall: Sequence[Benchmark] = (),
     ) -> tuple[dict[Benchmark, Result], list[Any], Processes]:
         workers = Processes(script, start)
-        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: workers.now))
+        monkeypatch.setattr(module, "time", workers)
         bar: Any = SimpleNamespace(show=lambda *what: workers.shown.append(what))
         session = Session(workers, bar, Rule(), seconds, seconds)  # type: ignore[arg-type]
         by = {b: "wall" if b in wall else "cpu" for b in benchmarks}
