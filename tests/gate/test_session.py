@@ -116,6 +116,8 @@ def test_no_process_begins_that_would_end_too_late(measure: Any, seconds: float)
 def test_what_a_process_takes_is_learned_from_the_shortest(measure: Any) -> None:
     ratios = {ONE: 1.05, TWO: 1.0}
     # Five of 1.5 s. One of a single benchmark, which takes 1 s, is expected to take as long.
+    _, _, workers = measure(lambda b, index: 1.0, ONE, TWO, start=5.0, seconds=30.0)
+    assert [some for _, _, some in workers.calls] == [[ONE, TWO]] * 5
     for seconds, count in ((9.01, 6), (8.99, 5)):
         _, _, workers = measure(lambda b, index: ratios[b], ONE, TWO, start=0.5, seconds=seconds)
         assert workers.count(ONE) == count
@@ -129,15 +131,19 @@ def test_where_the_time_is_short_controls_come_first(measure: Any) -> None:
     assert control.change is None
 
 
-def test_a_kernel_that_ends_its_process_fails_and_the_others_go_on(measure: Any) -> None:
+@pytest.mark.parametrize("failing", [ONE, TWO, THREE])
+def test_a_kernel_that_ends_its_process_fails_and_the_others_go_on(measure: Any, failing: Benchmark) -> None:
     def script(b: Benchmark, index: int) -> Any:
-        return Report(stopped=(b.id, "head", "killed by SIGSEGV")) if b == ONE and index == 2 else 1.0
+        return Report(stopped=(b.id, "head", "killed by SIGSEGV")) if b == failing and index == 2 else 1.0
 
-    results, _, workers = measure(script, ONE, TWO)
-    assert (results[ONE].verdict, results[ONE].reason) == ("failed", "head: its process ended: killed by SIGSEGV")
-    assert results[ONE].change is None
-    assert results[TWO].verdict == "unchanged"
-    assert len(workers.calls) == 6
+    results, _, _ = measure(script, ONE, TWO, THREE)
+    failed = results.pop(failing)
+    assert (failed.verdict, failed.reason) == ("failed", "head: its process ended: killed by SIGSEGV")
+    assert failed.change is None
+    assert {r.verdict for r in results.values()} == {"unchanged"}
+
+
+def test_what_base_ends_is_not_measured(measure: Any) -> None:
     results, _, _ = measure(lambda b, index: Report(stopped=(b.id, "base", "exit status 1")), ONE)
     assert results[ONE].verdict == "not measured"
 

@@ -46,6 +46,7 @@ def test_a_first_look_flags_from_its_last_process_and_from_the_floor_on() -> Non
     assert slower.flagged(Rule(floor=0.5))
     assert not slower.flagged(Rule(floor=math.nextafter(0.5, 1)))
     assert not _evidence([0.05] * 4).flagged(RULE)
+    assert _evidence([0.05] * 6).flagged(RULE)
     faster = Evidence([-0.05] * 5, [], [1.0], [0.5])
     assert faster.flagged(Rule(floor=0.5))
     assert not faster.flagged(Rule(floor=math.nextafter(0.5, 1)))
@@ -60,6 +61,8 @@ def test_what_may_still_be_slower_by_twice_the_threshold_is_vague() -> None:
     assert wide.vague(Rule(floor=0.5))
     assert not wide.vague(Rule(floor=math.nextafter(0.5, 1)))
     assert not _evidence([0.0, 0.0, 0.0, 0.06]).vague(RULE)
+    assert _evidence([0.0] * 5 + [0.06]).vague(RULE)
+    assert decide(_evidence([0.01] * 6), RULE)[0] == "unchanged"
     # Lower confidence leaves the extremes out.
     assert not wide.vague(Rule(confidence=0.6))
     assert decide(wide, RULE)[0] == "inconclusive"
@@ -95,9 +98,9 @@ def _result(verdict: str, change: float | None, clock: str = "cpu") -> Result:
     return Result("x", verdict, change=None if change is None else _change(change), clock=clock)  # type: ignore[arg-type]
 
 
-def _doubted(result: Result, *moves: float | None) -> str:
+def _doubted(result: Result, *moves: float | None, clock: str = "cpu") -> str:
     controls = [
-        Control(b, "cpu", None if move is None else _change(move), moved=True)
+        Control(b, clock, None if move is None else _change(move), moved=True)
         for b, move in zip((every()[0], ANCHOR), moves, strict=False)
     ]
     doubt([result], controls, 0.025)
@@ -123,6 +126,7 @@ def test_the_worst_control_of_the_same_clock_decides() -> None:
     assert _doubted(result, 0.03, -0.04) == "inconclusive"
     assert result.reason == "the untouched kernel control moved by -4.0% in the same processes"
     assert _doubted(_result("slower", 0.05, "wall"), 0.04) == "slower"
+    assert _doubted(_result("slower", 0.05), 0.04, clock="wall") == "slower"
     assert _doubted(_result("slower", 0.05), None) == "slower"
     assert _doubted(_result("failed", 0.05), 0.04) == "failed"
     assert _doubted(_result("unchanged", None), 0.04) == "unchanged"
