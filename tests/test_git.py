@@ -21,6 +21,7 @@ def hook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     for name in ("named", "other"):
         (tmp_path / name).mkdir()
         repository = Repository(tmp_path / name)
+        (tmp_path / name / "__init__.py").write_text(name)
         (tmp_path / name / f"{name}.txt").write_text(name)
         repository.commit(name)
     other = tmp_path / "other"
@@ -32,8 +33,8 @@ def hook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
 
 
 def test_a_hooks_environment_names_no_repository(hook: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert git.run(hook.folder, "ls-files") == b"named.txt\n"
-    assert history(hook.folder, "ls-files") == "named.txt\n"
+    assert git.run(hook.folder, "ls-files") == b"__init__.py\nnamed.txt\n"
+    assert history(hook.folder, "ls-files") == "__init__.py\nnamed.txt\n"
     assert sources.repository(hook.folder) == hook.folder
     # Settings are none: CI trusts folders by them.
     monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
@@ -41,9 +42,9 @@ def test_a_hooks_environment_names_no_repository(hook: Repository, monkeypatch: 
 
 
 def test_the_source_of_a_run_is_its_own_folders(hook: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment.impls, "__file__", str(hook.folder / "named.txt"))
-    assert environment._git(hook.folder, "ls-files") == "named.txt\n"
-    assert environment._git(hook.folder, "nonsense") is None
+    head = git.run(hook.folder, "rev-parse", "HEAD").decode().strip()
+    monkeypatch.setattr(environment.impls, "__file__", str(hook.folder / "__init__.py"))
+    assert environment.source()["commit"] == head
 
 
 def test_errors_are_gits_own_and_in_english(hook: Repository, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -117,6 +117,7 @@ def test_doubt_reaches_as_far_as_twice_the_control() -> None:
     assert _doubted(_result("faster", 1 / edge - 1 - 1e-9), 1 / 1.04 - 1) == "faster"
     assert _doubted(_result("slower", edge - 1 - 1e-9), 1 / 1.04 - 1) == "inconclusive"
     assert _doubted(_result("unchanged", 0.0), 0.04) == "inconclusive"
+    assert _doubted(_result("slower", 0.025), 0.0) == "inconclusive"
     # A control that doubled leaves a hundredfold improvement one.
     assert _doubted(_result("faster", -0.99), 1.0) == "faster"
 
