@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -135,6 +136,8 @@ def test_the_worst_control_of_the_same_clock_decides() -> None:
     result = _result("slower", 0.05)
     doubt([result], [still], 0.025)
     assert result.verdict == "slower"
+    doubt([_result("failed", None), result], [replace(still, moved=True)], 0.025)
+    assert result.verdict == "inconclusive"
 
 
 def test_status_with_a_control_that_moved() -> None:

@@ -53,6 +53,7 @@ MODULES = {
     "reports/gate/starts": "",
     "reports/gate/statistics": "gate_statistics",
     "reports/gate/verdicts": "gate_statistics",
+    "reports/git": "",
 }
 
 # One replacement for an arithmetic operator, where cosmic-ray has eleven: the others fail at the first call. No
