@@ -51,7 +51,7 @@ MODULES = {
     "reports/gate/session": "gate_statistics",
     "reports/gate/sources": "",
     "reports/gate/starts": "",
-    "reports/gate/statistics": "gate_statistics",
+    "reports/gate/statistics": "verdicts gate_statistics",
     "reports/gate/verdicts": "gate_statistics",
     "reports/git": "",
 }
