@@ -109,7 +109,7 @@ def compare(options: Options, folder: Path, bar: Bar) -> Outcome:
     if time.monotonic() > deadline:
         outcome.notes.append(
             f"the budget of {options.seconds:g} s is too small to measure anything: building and checking head, which "
-            f"are done at any cost, took {sum(outcome.seconds.values()):.0f} s"
+            f"are done at any cost, took {sum(outcome.seconds.values()):.0f} s; give --budget more"
         )
     if options.timing:
         session = Session(workers, bar, options.rule, deadline, options.seconds)

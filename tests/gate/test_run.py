@@ -148,7 +148,7 @@ def test_where_the_time_is_over_head_is_checked_all_the_same(stage: Stage) -> No
     assert outcome.results[1].reason == "the time budget ended before its first process"
     assert outcome.notes == [
         "the budget of 120 s is too small to measure anything: building and checking head, which are done at any cost, "
-        "took 130 s"
+        "took 130 s; give --budget more"
     ]
     assert stage.given["controls"] == []
 
