@@ -56,6 +56,10 @@ def test_errors_are_gits_own_and_in_english(hook: Repository, monkeypatch: pytes
         git.run(hook.folder, "rev-parse", "--verify", "--quiet", "nothing")
     with pytest.raises(HistoryError, match="git log: fatal"):
         history(hook.folder, "log", "nothing")
+    with monkeypatch.context() as patch:
+        patch.setattr(git, "SECONDS", 0.0)
+        with pytest.raises(git.GitError, match="git ls-files did not end within 0 s"):
+            git.run(hook.folder, "ls-files", "--cached")
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(git.GitError, match="git is not installed"):
         git.run(hook.folder, "status")

@@ -104,9 +104,10 @@ def compare(options: Options, folder: Path, bar: Bar) -> Outcome:
     looks, starts = _prepare(options, outcome, workers, chosen, folder, bar)
     found = {b: result for seen in looks for b, result in seen.results.items()}
     comparable = {b: by for seen in looks for b, by in seen.clocks.items()}
-    controls = _controls(workers, comparable) if options.timing and time.monotonic() < deadline else {}
+    late = time.monotonic() >= deadline
+    controls = _controls(workers, comparable) if options.timing and not late else {}
     clock.part(outcome, "agreement and first calls" if options.timing else "agreement")
-    if time.monotonic() > deadline:
+    if late:
         outcome.notes.append(
             f"the budget of {options.seconds:g} s is too small to measure anything: building and checking head, which "
             f"are done at any cost, took {sum(outcome.seconds.values()):.0f} s; give --budget more"

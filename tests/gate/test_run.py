@@ -30,7 +30,8 @@ class Stage:
         self.wrong: set[str] = set()
         self.removed: set[str] = set()
         self.content = {"base": "1", "head": "2"}
-        self.clock = "cpu"
+        self.clocks: dict[str, str] = {}
+        self.sizes: list[int] = []
         self.counts: dict[str, Count] = {}
         self.given: dict[str, Any] = {}
         monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: self.now))
@@ -71,7 +72,8 @@ class Stage:
         gone = [b for b in benchmarks if b.implementation in self.removed]
         there = [b for b in benchmarks if b not in gone]
         results = {b: Result(b.name, "removed") for b in gone}
-        return Look(dict.fromkeys(there, self.clock), results, set(there))
+        self.sizes.append(len(benchmarks))
+        return Look({b: self.clocks.get(b.implementation, "cpu") for b in there}, results, set(there))
 
     def check(self, workers: Any, head: Version, benchmarks: Sequence[Benchmark]) -> Any:
         self.spend("check", benchmarks[0].implementation)
@@ -131,6 +133,10 @@ def test_what_compiles_longest_begins_first_and_results_keep_their_order(stage: 
     ]  # fmt: skip
 
 
+def test_a_run_takes_three_minutes_unless_it_is_told() -> None:
+    assert run.Options("main", "HEAD", Path()).seconds == 180
+
+
 def test_the_time_before_the_build_counts(stage: Stage) -> None:
     outcome = stage(began=90.0, rule=Rule(confidence=0.99))
     assert outcome.seconds["build"] == 10.0
@@ -159,10 +165,22 @@ def test_what_is_loaded_just_in_time_is_timed(stage: Stage) -> None:
     assert "look naive" in stage.done
     assert _verdicts(outcome) == ["unchanged", "unchanged"]
     assert outcome.seconds == {"build": 89.0, "agreement and first calls": 0.0, "timing": 0.0}
+    assert outcome.notes == []
 
 
-def test_no_control_is_loaded_after_the_end(stage: Stage) -> None:
-    stage.costs["look"] = 60.0
+def test_controls_are_loaded_clock_by_clock(stage: Stage) -> None:
+    stage.clocks = {"numpy_vectorized": "wall"}
+    outcome = stage(starts=False)
+    assert [done for done in stage.done if "again" in done] == ["look naive/again", "look numpy_vectorized/again"]
+    assert [(c.benchmark.implementation, c.clock) for c in outcome.controls] == [
+        ("naive", "cpu"), ("one_thread", "cpu"), ("numpy_vectorized", "wall"), ("many_threads", "wall")
+    ]  # fmt: skip
+    assert stage.sizes[-2:] == [2, 2]
+
+
+@pytest.mark.parametrize("seconds", [59.5, 60.0])
+def test_no_control_is_loaded_at_the_end(stage: Stage, seconds: float) -> None:
+    stage.costs["look"] = seconds
     outcome = stage(starts=False)
     assert stage.done[-1:] == ["session"]
     assert "look naive/again" not in stage.done
@@ -232,6 +250,8 @@ def test_a_plugin_is_not_compared_with_maxbench(stage: Stage, monkeypatch: pytes
     base, head = (Version(role, role, None, Path(), "", (("softmax", "mine"),)) for role in ("base", "head"))
     with pytest.raises(sources.SourceError, match="one of base and head is maxbench itself"):
         run._benchmarks(base, replace(base, is_plugin=True))
+    with pytest.raises(sources.SourceError):
+        run._benchmarks(replace(base, is_plugin=True), base)
     assert set(run._benchmarks(base, head)) > set(every())
     plugins = run._benchmarks(replace(base, is_plugin=True), replace(base, is_plugin=True))
     assert {b.implementation for b in plugins} == {"mine"}

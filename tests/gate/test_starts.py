@@ -86,7 +86,10 @@ def test_what_is_done_sooner_than_the_floor_is_left_out(measure: Any) -> None:
     workers = Processes(base=(0.01, 0.02), head=(0.0625, 0.0))
     workers.load = 0.05
     assert measure(workers) == {}
-    workers.load = 0.09
+    workers.load = 0.08
+    assert set(measure(workers)) == {"first call"}
+    workers = Processes(base=(0.0, 0.0), head=(0.0, 0.0))
+    workers.load = 0.1
     assert set(measure(workers)) == {"first call"}
     workers = Processes(base=(0.0, 0.0), head=(0.125, 0.0))
     workers.load = 0.0
