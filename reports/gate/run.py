@@ -22,7 +22,7 @@ from .sources import Version
 from .starts import Starts
 from .verdicts import COMPARED, UNSEEN, Control, Result, Rule, Verdict, status
 
-REPORT_SECONDS = 1.0  # for the files, the table and the removal of what was built
+OVERHEAD_SECONDS = 3.0  # for the start of Python, the files, the table and the removal of what was built
 # Shares of the budget. First calls are fewer than calls and count less; what is loaded last must still be timed.
 STARTS_SHARE, LOOKS_SHARE = 0.5, 0.75
 # Seconds that valgrind takes for a process, and for each benchmark in it.
@@ -100,7 +100,7 @@ def compare(options: Options, folder: Path, bar: Bar) -> Outcome:
     outcome.identical = base.digest() == head.digest()
     workers = Workers({"base": base, "head": head, "again": again}, folder)
     clock.part(outcome, "build")
-    deadline = options.began + options.seconds - REPORT_SECONDS
+    deadline = options.began + options.seconds - OVERHEAD_SECONDS
     looks, starts = _prepare(options, outcome, workers, chosen, folder, bar)
     found = {b: result for seen in looks for b, result in seen.results.items()}
     comparable = {b: by for seen in looks for b, by in seen.clocks.items()}

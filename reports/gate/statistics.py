@@ -95,8 +95,6 @@ def proportion_interval(hits: int, trials: int, confidence: float = CONFIDENCE) 
     Where all or none of the trials hit, all of the error is put on the side that is possible, which gives the
     one-sided bound: the "rule of three".
     """
-    if trials == 0:
-        return 0.0, 1.0
     tail = (1 - confidence) if hits in (0, trials) else (1 - confidence) / 2
 
     def at_most(p: float, k: int) -> float:
