@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import impls
 from reports.gate import run, sources
 from tests.gate.conftest import Repository
 
@@ -190,6 +191,8 @@ def test_a_checkout_that_git_refuses_is_named_as_git_names_it(
     monkeypatch.delenv("GIT_TEST_ASSUME_DIFFERENT_OWNER")
     with pytest.raises(sources.SourceError, match="is in no git checkout, so it has no revisions"):
         sources.repository(tmp_path)
+    with pytest.raises(sources.SourceError, match="git ls-files: fatal: not a git repository"):
+        sources._git(tmp_path, "ls-files")
     with pytest.raises(sources.SourceError, match=r"'nonsense' is no commit of whole; accepted are"):
         sources._commit(nested.folder, "nonsense")
     shallow = tmp_path / "shallow"
@@ -279,6 +282,17 @@ def test_both_streams_of_a_command_are_kept_and_one_that_hangs_is_ended() -> Non
     program = "import os, sys; print('out', flush=True); print('err', file=sys.stderr); sys.exit(int(os.environ['E']))"
     assert sources._run([sys.executable, "-S", "-c", program], {"E": "3"}, 60) == (3, "out\nerr\n")
     assert sources._run([sys.executable, "-S", "-c", "import time; time.sleep(60)"], {}, 0.1) == (None, "")
+
+
+def test_the_installed_maxbench_is_copied(tmp_path: Path) -> None:
+    own = sources.PACKAGE.parent
+    assert sources._plugin(own) is None
+    version = sources.build("base", "installed", own, tmp_path / "base")
+    assert version.built == f"copied impls {impls.__version__}"
+    assert ("softmax", "naive") in version.implementations
+    assert not version.is_plugin
+    assert (version.root / "impls" / "__init__.py").is_file()
+    assert (version.root / "anchor.py").is_file()
 
 
 def test_what_is_neither_maxbench_nor_a_plugin_is_named(tmp_path: Path, theirs: Path) -> None:
