@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -98,15 +99,15 @@ def test_unusable_input_is_named(gate: Gate, words: list[str], said: str) -> Non
 
 
 @pytest.mark.parametrize("option", ["--threshold", "--budget", "--confidence"])
-@pytest.mark.parametrize("given", ["nan", "inf", "-inf", "0", "-1", "1e400", "100e400", "x"])
 @pytest.mark.parametrize("words", [["base"], ["--calibrate"]])
 def test_numbers_that_decide_nothing_are_refused(
-    words: list[str], option: str, given: str, capsys: pytest.CaptureFixture[str]
+    words: list[str], option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["gate", *words, f"{option}={given}"])
-    assert ended.value.code == 2
-    assert f"argument {option}: {given!r}: accepted are" in capsys.readouterr().err
+    for given in ("nan", "inf", "-inf", "0", "-1", "1e400", "x"):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["gate", *words, f"{option}={given}"])
+        assert ended.value.code == 2
+        assert f"argument {option}: {given!r}: accepted are" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("given", ["50", "100"])
@@ -144,7 +145,12 @@ def test_instructions_alone_see_the_slowdown(gate: Gate) -> None:
     assert "cannot see threads" in gate.markdown
 
 
-def test_a_plugin_is_built_and_gated_in_its_own_repository(gate: Gate, tmp_path: Path) -> None:
+def test_a_plugin_is_built_and_gated_in_its_own_repository(
+    gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Without a network, so with what is installed here.
+    for name, value in {"NO_INDEX": "1", "FIND_LINKS": "", "CONFIG_FILE": os.devnull}.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
     package = Path(__file__).parent.parent / "packages" / "example"
     theirs = Repository(tmp_path)
     shutil.copytree(package, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "output"))
@@ -154,4 +160,4 @@ def test_a_plugin_is_built_and_gated_in_its_own_repository(gate: Gate, tmp_path:
     name = "softmax.example[float32,256x1000]"
     assert gate("base", "slow", "--only", name, "--no-starts", folder=tmp_path) == 1
     assert gate.verdicts == {name: "slower"}
-    assert "pip install" in gate.json["head"]["built"]
+    assert gate.json["head"]["built"].endswith(", pip install --no-deps --no-build-isolation")
