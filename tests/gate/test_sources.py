@@ -153,10 +153,17 @@ def test_a_submodule_that_is_not_there_is_named(
         sources.build("base", ".", clone.folder, tmp_path / "broken")
 
 
-def test_an_untracked_repository_is_no_submodule(tmp_path: Path) -> None:
+def test_a_repository_within_is_a_submodule_once_it_is_committed(tmp_path: Path) -> None:
     whole = _tree(tmp_path / "whole")
-    _tree(whole.folder / "mine")
+    mine = _tree(whole.folder / "mine")
     assert sources.build("base", ".", whole.folder, tmp_path / "base").built == "copied 1 files of the working tree"
+    mine.commit("one")
+    whole.commit("one")  # without a .gitmodules
+    version = sources.build("base", "one", whole.folder, tmp_path / "with")
+    assert (version.root / "mine/impls/registry.py").is_file()
+    shutil.rmtree(mine.folder)
+    version = sources.build("base", "one", whole.folder, tmp_path / "without")
+    assert "without its submodules mine, which this clone lacks" in version.built
 
 
 def test_the_digest_is_that_of_what_is_measured(nested: Repository, tmp_path: Path) -> None:
@@ -261,6 +268,7 @@ Processing ./pkg
 def test_the_error_of_a_build_is_its_own_and_not_where_pip_points() -> None:
     said = sources._last_words(PIP.format(lines="\n".join(f"      line {i}" for i in range(30)))).splitlines()
     assert said == [*(f"line {i}" for i in range(19, 30)), "error: invalid command 'bdist_wheel'"]
+    assert sources._last_words(PIP.format(lines="first") + PIP.format(lines="last")).splitlines()[-2] == "last"
     assert sources._last_words("one\n\nERROR: no such package\n") == "one\nERROR: no such package"
     assert sources._last_words("") == ""
 
