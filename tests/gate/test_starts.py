@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bench.crew import Work
 from reports.gate import starts as module
 from reports.gate.benchmarks import every
 from reports.gate.sources import Version
@@ -24,7 +25,7 @@ class Processes:
         self.first_calls, self.load, self.now = first_calls, 0.25, 0.0
         self.order: list[str] = []
         self.caches: list[Path | None] = []
-        self.ending: str | None = None
+        self.fails = False
 
     def environment(self, threads: int, cache: Path | None) -> dict[str, str]:
         assert threads == 1
@@ -33,12 +34,13 @@ class Processes:
         self.caches.append(cache)
         return {}
 
-    def run(self, name: str, job: dict[str, Any], env: Any, limit: float) -> tuple[list[dict[str, float]], str | None]:
-        role = job["name"]
+    def run(self, kind: str, job: dict[str, Any], env: Any, limit: float) -> Work:
+        role = job["role"]
         self.order.append(role)
         self.now += 1.0
         warm = (self.order.count(role) - 1) % 2
-        return [{"load": self.load, "first_call": self.first_calls[role][warm]}], self.ending
+        started = {"event": "started", "load_cpu": self.load, "first_call_cpu": self.first_calls[role][warm]}
+        return Work([] if self.fails else [started], None)
 
 
 @pytest.fixture
@@ -99,7 +101,7 @@ def test_what_is_done_sooner_than_the_floor_is_left_out(measure: Any) -> None:
 
 def test_a_version_that_does_not_start_has_no_results(measure: Any) -> None:
     workers = Processes(base=(5.0, 1.0), head=(5.0, 1.0))
-    workers.ending = "exit status 1"
+    workers.fails = True
     assert measure(workers) == {}
     assert len(workers.order) == 1
 
