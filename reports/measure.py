@@ -15,7 +15,8 @@ import impls
 from bench import grid, launch
 from bench.base import INTERRUPTED
 from bench.crew import Crew
-from bench.hub import Message, Talk
+from bench.hub import Talk
+from bench.link import Message
 from impls import registry
 
 from . import checks, environment, files, implementations, side_car
