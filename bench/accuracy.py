@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from impls import contract
-from impls.contract.softmax import ulp_error
 
 from . import base, grid
-from .crew import Crew
-from .hub import Message
 from .inputs import Input
+from .link import Message
+
+if TYPE_CHECKING:
+    from .crew import Crew
 
 ELEMENTS = 1 << 16  # in all, in as many rows as they fill; one row where n is more
 
@@ -36,6 +37,8 @@ class Accuracy(base.Cell):
         """
         names, *rest = self.params
         found: Found = {}
+        from .crew import Crew  # here: it needs psutil, which an environment of asv may lack
+
         with Crew() as crew:
             for name in names:
                 keys = [(name, *key) for key in itertools.product(*rest)]
@@ -103,6 +106,8 @@ def errors(x: np.ndarray, result: np.ndarray) -> np.ndarray:
     """
     exact = np.exp(x.astype(np.longdouble) - x.max(axis=1, keepdims=True))
     exact /= exact.sum(axis=1, keepdims=True)
+    from impls.contract.softmax import ulp_error
+
     return ulp_error(result.astype(np.longdouble), exact, x.dtype)
 
 

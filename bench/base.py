@@ -20,8 +20,9 @@ import numpy as np
 import impls
 from impls import backends, contract
 
-from . import grid, hub, timing
+from . import grid, timing
 from .inputs import Input
+from .link import Link
 from .timing.ready import described
 from .timing.schedules import Unsound
 from .workloads import WORKLOADS, read_array, sweep_shape
@@ -60,7 +61,7 @@ class Cell(abc.ABC):
         if getattr(self, "_prepared", None) == params:
             return
         kind = type(self)
-        self.link = hub.Link({
+        self.link = Link({
             "benchmark": f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}",
             "params": [repr(value) for value in params], "impls": str(Path(impls.__file__).resolve().parent),
         })  # fmt: skip

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from . import hub, launch
-from .hub import Message, Talk
+from .hub import Talk
 from .judge import Judge
+from .link import TOKEN, Message, bounded
 
 WORKER = Path(__file__).with_name("worker.py")
 SECONDS = 240.0  # a worker may take, unless more is said; see `launch.LIMIT_SECONDS`
@@ -97,7 +98,7 @@ class Crew:
         try:
             child = launch.Child(
                 [*prefix, *launch.python(str(WORKER))],
-                env=launch.environment({**(env or {}), **self.variables, hub.TOKEN: token}),
+                env=launch.environment({**(env or {}), **self.variables, TOKEN: token}),
                 seconds=launch.limit_seconds(seconds) if seconds < math.inf else None,
                 memory=launch.limit_bytes(),
                 cpu=cpu,
@@ -126,7 +127,7 @@ class Crew:
         if problem is not None:
             return f"it said what it must not: {problem}"
         early = " before it was done" if ending.ok else ""
-        return str(hub.bounded(f"its process ended{early}: {ending}"))
+        return str(bounded(f"its process ended{early}: {ending}"))
 
     def _heard(self, talk: Talk, message: Message) -> Message | None:
         if not talk.token:

@@ -1,17 +1,14 @@
-"""The conversation between the process that decides and those that measure: a server in the one, a link in the others.
+"""The conversation between the process that decides and those that measure: the server.
 
 A message is one line of JSON, bounded, and every one is answered. ``check`` announces a result; the answer is the parts
 that the judge wants, which follow as bytes, and then its verdict. What else a process says goes to whoever waits for
 it. The address is in the environment, so that processes which asv forks find it as well as those of the launcher. A
-process that finds none starts a server of its own, in a process that is as free of foreign code.
+process that finds none starts a server of its own, this file as a program, which is as free of foreign code.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -22,54 +19,16 @@ from typing import Any
 import numpy as np
 
 if __name__ == "__main__":
-    sys.path.append(str(Path(__file__).resolve().parent.parent))
+    # The judge is of the tree that this file is in, whatever commit is measured.
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.inputs import Input, from_dict
-from bench.judge import Claim, Judge, Part, Verdict, checksum
+from bench.judge import Judge, Part
+from bench.link import ADDRESS, Message, receive, send
+from bench.verdict import Claim, Verdict, checksum
 from impls.contract.dtypes import named
 
-ADDRESS, TOKEN = "MAXBENCH_HUB", "MAXBENCH_TOKEN"
-MOST_BYTES = 1 << 22  # of a message
-FIELD = 1 << 16  # characters of a text in it; a longer one is cut
-CUT = " [cut]"
 MOST_SENT = 1 << 32  # bytes of an array
-
-Message = dict[str, Any]
-
-# Bound before any foreign code is imported, which may replace them in their modules.
-_encode, _decode = json.JSONEncoder().encode, json.JSONDecoder().decode
-_as_array, _contiguous = np.asarray, np.ascontiguousarray
-
-
-def _bytes(array: np.ndarray) -> memoryview:
-    return _contiguous(array).reshape(-1).view(np.uint8).data
-
-
-class Lost(RuntimeError):
-    """The other end of the conversation is gone, or says what it must not."""
-
-
-def bounded(value: Any) -> Any:
-    """A value for a message: long texts cut, and no characters in them that a terminal would obey."""
-    if isinstance(value, str):
-        text = value if len(value) <= FIELD else value[:FIELD] + CUT
-        return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
-    if isinstance(value, Mapping):
-        return {bounded(str(key)): bounded(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [bounded(item) for item in value]
-    return value
-
-
-def _send(connection: Connection, message: Message) -> None:
-    connection.send_bytes(_encode(bounded(message)).encode())
-
-
-def _receive(connection: Connection) -> Message:
-    message = _decode(connection.recv_bytes(MOST_BYTES).decode())
-    if not isinstance(message, dict):
-        raise ValueError("a message is no object")
-    return message
 
 
 class Talk:
@@ -141,16 +100,16 @@ class Hub:
         talk: Talk | None = None
         try:
             with connection:
-                first = _receive(connection)
+                first = receive(connection)
                 talk = Talk(str(first.get("token", "")), int(first.get("pid", 0)))
-                _send(connection, self._heard(talk, first) or {})
+                send(connection, self._heard(talk, first) or {})
                 while True:
-                    message = _receive(connection)
+                    message = receive(connection)
                     event = message.get("event")
                     if event == "check":
                         claim, verdict = self._check(connection, talk, message)
                         self._heard(talk, {"event": "checked", "claim": claim, "verdict": verdict})
-                        _send(connection, verdict.as_dict())
+                        send(connection, verdict.as_dict())
                         continue
                     if event in ("checked", "end"):
                         raise ValueError(f"event {event!r} is not a process's to tell")
@@ -158,7 +117,7 @@ class Hub:
                         talk.differs = {str(k): str(v) for k, v in dict(message.get("differs") or {}).items()}
                     elif event == "array":
                         message["array"] = _array(connection, message["shape"], str(message["dtype"]))
-                    _send(connection, self._heard(talk, message) or {})
+                    send(connection, self._heard(talk, message) or {})
         except (EOFError, OSError, ValueError, TypeError, KeyError, RecursionError) as problem:
             if talk is not None:
                 # The end of the stream is the end of the process; anything else is what it must not say.
@@ -177,12 +136,12 @@ class Hub:
         def fetch(parts: list[Part]) -> list[np.ndarray]:
             nonlocal asked
             asked = True
-            _send(connection, {"parts": parts})
+            send(connection, {"parts": parts})
             return [_array(connection, _shape(claim.shape, part), claim.dtype) for part in parts]
 
         verdict = self._judge.judge(claim, fetch, talk.differs)
         if not asked:
-            _send(connection, {"parts": []})
+            send(connection, {"parts": []})
         return claim, verdict
 
 
@@ -211,96 +170,11 @@ class Here:
         self, operation: str, given: Input, result: Any, *, case: str, x: np.ndarray | None = None, problem: str = ""
     ) -> Verdict:
         """See `Link.check`."""
-        array = _contiguous(_as_array(result))
+        array = np.ascontiguousarray(result)
         claim = Claim(
             operation, given, case, array.shape, array.dtype.name, None if x is None else checksum(x), problem
         )
         return self._judge.judge(claim, lambda parts: [array[a:b, ..., c:d] for a, b, c, d in parts], self._differs)
-
-
-class Link:
-    """The conversation, in a process that measures. To be made before any foreign code is imported."""
-
-    def __init__(self, hello: Message | None = None) -> None:
-        self._connection = Client(_address())
-        self.answer = self._ask({"token": os.environ.get(TOKEN, ""), "pid": os.getpid(), **(hello or {})})
-
-    def say(self, event: str, **what: Any) -> Message:
-        """Say something; returns the answer.
-
-        Raises:
-            Lost: nobody listens any more.
-        """
-        return self._ask({"event": event, **what})
-
-    def check(
-        self, operation: str, given: Input, result: Any, *, case: str, x: np.ndarray | None = None, problem: str = ""
-    ) -> Verdict:
-        """Hand a result over.
-
-        Args:
-            case: what declared differences go by.
-            x: the input as it is after the call, on the host; None where it cannot be had back.
-            problem: what else is wrong; see `Claim`.
-
-        Returns:
-            What the judge says.
-        """
-        if not isinstance(result, np.ndarray):
-            return Verdict("wrong", f"returned {type(result).__name__}, where an array must come back")
-        array = _contiguous(_as_array(result))
-        answer = self._ask({
-            "event": "check", "operation": operation, "input": given.as_dict(), "case": case,
-            "shape": list(array.shape), "dtype": array.dtype.name if array.dtype.isnative else array.dtype.str,
-            "checksum": None if x is None else checksum(_contiguous(x)), "problem": problem,
-        })  # fmt: skip
-        try:
-            for first, last, left, right in answer["parts"]:
-                self._connection.send_bytes(_bytes(array[first:last, ..., left:right]))
-            return Verdict(**_receive(self._connection))
-        except (EOFError, OSError) as error:
-            raise Lost(str(error) or type(error).__name__) from None
-
-    def give(self, what: str, array: Any, **more: Any) -> Message:
-        """Send a small array."""
-        array = _contiguous(_as_array(array))
-        try:
-            about = {"what": what, "shape": list(array.shape), "dtype": array.dtype.name}
-            _send(self._connection, {"event": "array", **about, **more})
-            self._connection.send_bytes(_bytes(array))
-            return _receive(self._connection)
-        except (EOFError, OSError) as error:
-            raise Lost(str(error) or type(error).__name__) from None
-
-    def close(self) -> None:
-        """End the conversation."""
-        self._connection.close()
-
-    def _ask(self, message: Message) -> Message:
-        try:
-            _send(self._connection, message)
-            return _receive(self._connection)
-        except (EOFError, OSError) as error:
-            raise Lost(str(error) or type(error).__name__) from None
-
-
-_own: subprocess.Popen[str] | None = None
-
-
-def _address() -> str:
-    """The server's; of a server of our own where the environment names none, as under a plain ``asv run``."""
-    global _own
-    if address := os.environ.get(ADDRESS):
-        return address
-    if _own is None:
-        _own = subprocess.Popen(
-            [sys.executable, "-P", __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            start_new_session=os.name == "posix",
-        )  # fmt: skip
-    if _own.stdout is None or not (line := _own.stdout.readline().strip()):
-        raise Lost("the process that checks results did not start")
-    os.environ[ADDRESS] = line
-    return line
 
 
 def _serve() -> None:

@@ -9,68 +9,23 @@ from __future__ import annotations
 import functools
 import random
 import threading
-import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from impls import contract
 from impls.contract.operation import Mismatch, within
-from impls.registry import TIMED
 
 from .inputs import Input
+from .verdict import TIMED, Claim, Verdict, checksum
 
-Status = Literal["agrees", "differs", "wrong"]
 WHOLE = 1 << 22  # elements up to which all of a result is looked at
 PARTS = 3  # of a larger one: rows at its ends, and rows between them that are drawn anew each time
 KEPT_BYTES = 1 << 29  # of inputs and bounds
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the judge says of a result.
-
-    Attributes:
-        status: agrees; differs, as its author has declared; or wrong.
-        detail: the mismatch, or what else is wrong; empty where it agrees.
-        declared: where it differs, what its author has declared.
-        pattern: and the pattern of that declaration.
-    """
-
-    status: Status
-    detail: str = ""
-    declared: str = ""
-    pattern: str = ""
-
-    def as_dict(self) -> dict[str, str]:
-        """For JSON."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What a process says of a result that it has, before it hands it over.
-
-    Attributes:
-        operation: softmax or argmax.
-        input: what it is the result for.
-        case: the name that declared differences go by: of a case of the contract, or TIMED.
-        shape, dtype: of the result.
-        checksum: `checksum` of x after the call; None where the input cannot be had back.
-        problem: what else the process saw, in words: memory written beside out, for example.
-    """
-
-    operation: str
-    input: Input
-    case: str
-    shape: tuple[int, ...]
-    dtype: str
-    checksum: int | None = None
-    problem: str = ""
 
 
 Part = tuple[int, int, int, int]
@@ -163,11 +118,6 @@ class Judge:
         if given not in self._checksums:
             self._checksums[given] = checksum(x)
         return self._checksums[given]
-
-
-def checksum(a: np.ndarray, crc: Callable[[Any], int] = zlib.crc32) -> int:
-    """CRC-32 of the bytes of a C-contiguous array."""
-    return crc(a.reshape(-1).view(np.uint8).data)
 
 
 def declared(differs: Mapping[str, str], case: str, dtype: str) -> str | None:

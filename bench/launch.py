@@ -39,7 +39,7 @@ MEMORY_SECONDS = 0.3  # between two looks at what a child holds
 
 MOST_PRINTED = 64 << 20  # bytes; who prints more is ended
 KEPT = 1 << 16  # bytes of the end of what was printed
-LAST_LINES, LINE_CHARACTERS = 5, 500
+LAST_LINES, LINE_CHARACTERS = 20, 500
 
 _SESSION = f"MAXBENCH_SESSION_{uuid.uuid4().hex}"
 _POLL_SECONDS = 0.05
@@ -110,6 +110,7 @@ class Child:
         cpu: the one CPU to run on; None for all of this process's.
         stdin: what it reads; None for nothing.
         log: a file that what it prints is appended to as well.
+        said: called, in another thread, with each line that it prints.
         captured: keep all of its standard output (at most MOST_PRINTED bytes) apart: see `output`.
 
     Raises:
@@ -121,12 +122,13 @@ class Child:
         self, command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None,
         seconds: float | None = None, memory: int | None = None, cpu: int | None = None, stdin: bytes | None = None,
         log: Path | None = None, captured: bool = False,
+        said: Callable[[str], Any] | None = None,
     ) -> None:  # fmt: skip
         _reaper()
         self._mark = f"MAXBENCH_CHILD_{uuid.uuid4().hex}"
         self._seconds, self._memory = seconds, memory
         self._started, self._begun = time.time(), time.monotonic()
-        self._looked = self._begun
+        self._looked, self._said, self._line = self._begun, said, b""
         self._why = ""
         self._output = bytearray()
         self._tail = bytearray()
@@ -260,6 +262,10 @@ class Child:
                 if not kept:
                     self._tail += chunk
                     del self._tail[:-KEPT]
+                if self._said is not None:
+                    *lines, self._line = (self._line + chunk).split(b"\n")
+                    for line in lines:
+                        self._said(line.decode("utf-8", "replace").rstrip())
                 if self._log is not None and self._printed <= MOST_PRINTED:
                     self._log.write(chunk)
                     self._log.flush()
@@ -278,8 +284,11 @@ def python(*words: str) -> list[str]:
     return [sys.executable, *flags, "-P", *words]
 
 
-def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
+def environment(variables: Mapping[str, str] | None = None, whole: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a child that imports what this process imports: from the same places, in the same order.
+
+    Args:
+        variables: beside those of this process, or of `whole` in their place.
 
     The folder of the script that was started, or the current one, is a place only where `impls` is in it.
     """
@@ -289,7 +298,8 @@ def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
         if Path(places[0]).resolve() in (script, Path.cwd()):
             del places[0]
     paths = [*(str(Path(place).absolute()) for place in places), str(ROOT)]
-    return {**os.environ, **(variables or {}), "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+    base = os.environ if whole is None else whole
+    return {**base, **(variables or {}), "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
 
 
 def limit_seconds(default: float) -> float:

@@ -14,7 +14,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.append(str(Path(__file__).resolve().parent.parent))
 
-from bench import hub
+from bench import link as conversation
 from bench.timing.ready import described
 
 _end, _import, _describe = os._exit, importlib.import_module, described
@@ -22,13 +22,13 @@ _end, _import, _describe = os._exit, importlib.import_module, described
 
 def main() -> None:
     """Do the job, and end at once: what was imported may have left threads, or something to be done at exit."""
-    link = hub.Link()
+    link = conversation.Link()
     job = link.answer["job"]
     work = _import(f"bench.workers.{job['kind']}").main
     try:
         work(link, job)
         link.say("done")
-    except hub.Lost:
+    except conversation.Lost:
         _end(3)
     except BaseException as error:  # a plug-in may raise anything, SystemExit and KeyboardInterrupt included
         link.say("failed", failure=_describe(error))

@@ -14,7 +14,6 @@ import numpy as np
 from . import api, contract
 from .backends import HOST
 from .contract.dtypes import finfo, named
-from .contract.guards import guarded, intact
 from .contract.layouts import LAYOUTS, OUT_LAYOUTS, OutLayout
 from .registry import TIMED, Implementation, Kernel
 
@@ -88,10 +87,20 @@ class Broken(Exception):
     """An implementation did what is wrong whatever its result is; the message says what."""
 
 
-def trials(implementation: Implementation, dtypes: Iterable[str]) -> Iterator[Trial]:
-    """Every kernel case and every layout of x and of out, in these dtypes."""
+Allocate = Callable[[str, np.ndarray], tuple[np.ndarray, Callable[[], bool]]]
+"""(operation, x) -> a poisoned out, and whether the memory around it is as it was."""
+
+
+def _unguarded(operation: str, x: np.ndarray) -> tuple[np.ndarray, Callable[[], bool]]:
+    return contract.OPERATIONS[operation].allocate(x), lambda: True
+
+
+def trials(
+    implementation: Implementation, dtypes: Iterable[str], allocate: Allocate = _unguarded
+) -> Iterator[Trial]:
+    """Every kernel case and every layout of x and of out, in these dtypes; `allocate` makes the outputs of cases."""
     wanted = list(dtypes)
-    yield from case_trials(contract.OPERATIONS[implementation.operation], implementation.kernel, wanted)
+    yield from case_trials(contract.OPERATIONS[implementation.operation], implementation.kernel, wanted, allocate)
     for layout, dtype in itertools.product(LAYOUTS, wanted):
         a = layout.array(dtype)
         yield Trial("layout", layout.name, dtype, a.size, functools.partial(_layout, implementation, a, layout.axis))
@@ -101,12 +110,15 @@ def trials(implementation: Implementation, dtypes: Iterable[str]) -> Iterator[Tr
         yield Trial("out", out_layout.name, dtype, x.size, run)
 
 
-def case_trials(operation: contract.Operation, kernel: Any, dtypes: Iterable[str]) -> Iterator[Trial]:
-    """Every kernel case, in these dtypes."""
+def case_trials(
+    operation: contract.Operation, kernel: Any, dtypes: Iterable[str], allocate: Allocate = _unguarded
+) -> Iterator[Trial]:
+    """Every kernel case, in these dtypes; `allocate` makes the outputs."""
     for case, dtype in itertools.product(contract.KERNEL_CASES, list(dtypes)):
         if dtype in case.dtypes:
             x = case.array(dtype)
-            yield Trial("case", case.name, dtype, x.size, functools.partial(_case, operation, kernel, x))
+            run = functools.partial(_case, operation, kernel, x, allocate)
+            yield Trial("case", case.name, dtype, x.size, run)
 
 
 def out_input(dtype: str) -> np.ndarray:
@@ -226,12 +238,12 @@ def _result_rows(operation: contract.Operation, result: Any, shape: tuple[int, .
     return array.reshape(-1, 1)
 
 
-def _case(operation: contract.Operation, kernel: Any, x: np.ndarray) -> Iterator[Result]:
-    out, around = guarded(operation.name, x)
+def _case(operation: contract.Operation, kernel: Any, x: np.ndarray, allocate: Allocate) -> Iterator[Result]:
+    out, around = allocate(operation.name, x)
     given, filled = kernel.backend.put(x), out if kernel.backend is HOST else kernel.backend.put(out)
     result = kernel.run(given, filled)
     kernel.backend.synchronize()
-    problem = "" if intact(around) else "it wrote beside out"
+    problem = "" if around() else "it wrote beside out"
     yield Result(kernel.backend.get(result), x=kernel.backend.get(given), problem=problem)
 
 

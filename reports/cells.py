@@ -18,7 +18,8 @@ from typing import Any
 
 import psutil
 
-from bench.hub import Message, Talk
+from bench.hub import Talk
+from bench.link import Message
 
 from . import asv_writing
 

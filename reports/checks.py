@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from bench.crew import Crew, Work
-from bench.hub import Message
+from bench.link import Message
 from impls import agreement, contract, registry
 from impls.agreement import Finding, Status
 from impls.contract.layouts import OUT_LAYOUTS

@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from bench import launch
 
@@ -65,6 +66,10 @@ def _run(argv: Sequence[str] | None) -> int:
         if name in words[:1]:
             _module(name).add_arguments(sub)
     args = parser.parse_args(words)
+    judged = Path(impls.__file__).resolve().parent
+    here = Path("impls").resolve()
+    if (here / "registry.py").is_file() and here != judged:
+        print(f"maxbench: judging the package in {judged.parent}, not the checkout in this folder", file=sys.stderr)
     try:
         status: int = _module(args.command).main(args)
         sys.stdout.flush()

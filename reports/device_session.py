@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from bench.crew import Crew
-from bench.hub import Message
-from bench.judge import Verdict
+from bench.link import Message
+from bench.verdict import Verdict
 
 STALL_SECONDS = 75.0  # in which a process says nothing; compiling one kernel takes up to about 20
 MOST_ENDS = 2  # processes that an implementation may bring down

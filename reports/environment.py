@@ -8,7 +8,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,10 @@ import psutil
 
 import bench
 import impls
+from bench import launch
 from impls.threads import cpus, quota
 
-from . import links
+from . import git, links
 
 # Every way that a library here takes its number of CPU threads.
 THREAD_VARIABLES = (
@@ -151,26 +151,33 @@ def source() -> dict[str, Any]:
         "content": digest.hexdigest(),
     }
     # An installed copy in an ignored folder of some checkout is not that checkout's.
-    git = ["git", "-C", str(folder)]
-    if _output([*git, "ls-files", "--error-unmatch", "__init__.py"]) is None:
+    if _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
         return found
-    commit = _output([*git, "rev-parse", "HEAD"])
+    commit = _git(folder, "rev-parse", "HEAD")
     if commit:
         found["commit"] = commit.strip()
-        found["branch"] = (_output([*git, "branch", "--show-current"]) or "").strip() or None
-        found["dirty"] = bool(_output([*git, "status", "--porcelain", "--", ":/impls", ":/bench"]))
-        found["repository"] = _repository(git)
+        found["branch"] = (_git(folder, "branch", "--show-current") or "").strip() or None
+        found["dirty"] = bool(_git(folder, "status", "--porcelain", "--", ":/impls", ":/bench"))
+        found["repository"] = _repository(folder)
     return found
 
 
-def _repository(git: list[str]) -> str | None:
+def _repository(folder: Path) -> str | None:
     """The web address of the first remote with a branch that holds HEAD, origin before others; as last fetched."""
-    branches = _output([*git, "branch", "--remotes", "--contains", "HEAD", "--format", "%(refname:lstrip=2)"]) or ""
+    branches = _git(folder, "branch", "--remotes", "--contains", "HEAD", "--format", "%(refname:lstrip=2)") or ""
     holders = {branch.partition("/")[0] for branch in branches.split()}
     for remote in sorted(holders, key=lambda name: (name != "origin", name)):
-        if address := links.of_remote(_output([*git, "remote", "get-url", remote]) or ""):
+        if address := links.of_remote(_git(folder, "remote", "get-url", remote) or ""):
             return address
     return None
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    """What git prints, or None where it is missing or fails."""
+    try:
+        return git.run(folder, *words).decode(errors="replace")
+    except git.GitError:
+        return None
 
 
 def load_average() -> list[float] | None:
@@ -189,10 +196,10 @@ def _output(command: list[str], env: dict[str, str] | None = None) -> str | None
     if shutil.which(command[0]) is None:
         return None
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=env)
-    except (OSError, subprocess.TimeoutExpired):
+        ending, output = launch.run(command, env=env, seconds=60.0)
+    except OSError:
         return None
-    return done.stdout if done.returncode == 0 else None
+    return output.decode(errors="replace") if ending.ok else None
 
 
 def main() -> None:

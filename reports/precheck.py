@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.crew import Crew, Work
-from bench.hub import Message
+from bench.link import Message
 from impls.threads import quota
 
 from . import environment, text

@@ -14,8 +14,6 @@ import itertools
 import json
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 import urllib.parse
 from collections.abc import Sequence
@@ -23,7 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import asv_repository, files, runs
+from bench import launch
+
+from . import asv_repository, files, git, runs
 from .asv_results import joined, literal
 from .page import environment
 
@@ -128,10 +128,10 @@ def _asv_publish(stored: Sequence[runs.Run], scratch: Path) -> Path:
             "html_dir": str(scratch / "html"),
         },
     )
-    command = [sys.executable, "-P", "-m", "asv", "publish", "--config", "asv.conf.json"]
-    done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
-    if done.returncode or not (scratch / "html" / "index.json").exists():
-        raise PublishFailed(f"asv publish failed: {_last(done.stderr or done.stdout)}")
+    command = launch.python("-m", "asv", "publish", "--config", "asv.conf.json")
+    ending = launch.Child(command, cwd=scratch, env=launch.environment(whole=git.environment())).wait()
+    if not ending.ok or not (scratch / "html" / "index.json").exists():
+        raise PublishFailed(f"asv publish failed: {ending}")
     return scratch / "html"
 
 
@@ -209,9 +209,9 @@ def _npm(packages: list[str], folder: Path) -> None:
         raise PublishFailed("the libraries of asv's pages are fetched by npm, which is not installed")
     files.write_json(folder / "package.json", {"name": "asv-pages", "private": True})
     command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", *packages]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise PublishFailed(f"npm could not fetch {', '.join(packages)}: {_last(done.stderr)}")
+    ending = launch.Child(command, cwd=folder).wait()
+    if not ending.ok:
+        raise PublishFailed(f"npm could not fetch {', '.join(packages)}: {ending}")
 
 
 def _same(content: bytes, tag: str) -> bool:

@@ -24,8 +24,8 @@ import numpy as np
 import impls
 from bench import grid, workloads
 from bench.crew import Crew
-from bench.hub import Message
 from bench.inputs import Input
+from bench.link import Message
 from bench.timing import schedules
 from bench.workers.turns import CEILING, SHOWN
 from impls import contract

@@ -20,7 +20,7 @@ import pytest
 import bench.argmax
 import bench.softmax
 import impls
-from bench import base, grid, hub, starts, workloads
+from bench import base, grid, link, starts, workloads
 from bench.crew import Crew
 from impls import contract, registry
 from reports.cells import ENDED, Cells
@@ -61,7 +61,7 @@ class Notes:
 @pytest.fixture
 def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Notes]:
     monkeypatch.setenv(grid.SECONDS, "0.01")
-    monkeypatch.delenv(hub.TOKEN, raising=False)
+    monkeypatch.delenv(link.TOKEN, raising=False)
     found = Notes(tmp_path / "journal.jsonl")
     for name, value in found.crew.variables.items():
         monkeypatch.setenv(name, value)

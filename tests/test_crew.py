@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import crew, hub
+from bench import crew, hub, link
 from bench.crew import Crew
 from bench.inputs import Input
 from impls import contract
@@ -108,36 +108,36 @@ def test_what_must_not_be_said_ends_the_conversation(talk: Conversation, message
 
 
 def test_texts_are_cut_and_cleaned() -> None:
-    text = "\x1b[31mred\x07" + "a" * hub.FIELD
-    found = hub.bounded({"text": [text], "number": 3, "\x1b": None})
+    text = "\x1b[31mred\x07" + "a" * link.FIELD
+    found = link.bounded({"text": [text], "number": 3, "\x1b": None})
     assert found["number"] == 3
     assert found["\N{REPLACEMENT CHARACTER}"] is None
     cut = found["text"][0]
-    assert cut.endswith(hub.CUT)
-    assert len(cut) == hub.FIELD + len(hub.CUT)
+    assert cut.endswith(link.CUT)
+    assert len(cut) == link.FIELD + len(link.CUT)
     assert "\x1b" not in cut
     assert "\x07" not in cut
 
 
 def test_results_are_judged_where_no_foreign_code_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without an address a link starts a server of its own, which ends with this process's pipe."""
-    monkeypatch.delenv(hub.ADDRESS, raising=False)
-    monkeypatch.setattr(hub, "_own", None)
-    link = hub.Link()
+    monkeypatch.delenv(link.ADDRESS, raising=False)
+    monkeypatch.setattr(link, "_own", None)
+    one = link.Link()
     try:
         x = GIVEN.array()
         result = np.argmax(x, axis=1)
-        assert link.check("argmax", GIVEN, result, case="timed", x=x).status == "agrees"
-        assert link.check("argmax", GIVEN, result + 1, case="timed", x=x).status == "wrong"
-        assert link.check("argmax", GIVEN, None, case="timed").detail.startswith("returned NoneType")
+        assert one.check("argmax", GIVEN, result, case="timed", x=x).status == "agrees"
+        assert one.check("argmax", GIVEN, result + 1, case="timed", x=x).status == "wrong"
+        assert one.check("argmax", GIVEN, None, case="timed").detail.startswith("returned NoneType")
         out = contract.ARGMAX.allocate(x)
-        assert "-1 (outside the row)" in link.check("argmax", GIVEN, out, case="timed").detail
+        assert "-1 (outside the row)" in one.check("argmax", GIVEN, out, case="timed").detail
     finally:
-        link.close()
-        assert hub._own is not None
-        hub._own.terminate()
-        hub._own.wait()
-        monkeypatch.delenv(hub.ADDRESS)
+        one.close()
+        assert link._own is not None
+        link._own.terminate()
+        link._own.wait()
+        monkeypatch.delenv(link.ADDRESS)
 
 
 def test_a_worker_is_run_as_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,13 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from impls import backends
-from impls.contract.guards import guarded, intact
-from impls.contract.operation import poison
-from impls.registry import TIMED
 
-from ..hub import Lost
 from ..inputs import Input
-from ..judge import Verdict
+from ..link import Lost
+from ..verdict import TIMED, Verdict
+from .memory import guarded, intact, poison
 from .sampling import Clock, Sampler, _wall
 
 # A backend of a plug-in may not leave more than this share of a call's time to `get`, nor more than these seconds.

@@ -8,8 +8,8 @@ from typing import Any
 from impls import agreement, contract
 
 from .. import sides
-from ..hub import Link
-from .check import run_trials
+from ..link import Link
+from .check import allocate, run_trials
 
 
 def main(link: Link, job: dict[str, Any]) -> None:
@@ -26,4 +26,4 @@ def main(link: Link, job: dict[str, Any]) -> None:
             return
         link.say("loaded", differs=dict(getattr(kernel, "differs", {})))
         dtypes = [name for name in job["dtypes"] if name in operation.dtypes]
-        run_trials(link, operation.name, kernel, agreement.case_trials(operation, kernel, dtypes))
+        run_trials(link, operation.name, kernel, agreement.case_trials(operation, kernel, dtypes, allocate))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
+
+import numpy as np
 
 import impls
 from impls import agreement, threads
 from impls.backends import HOST
 
-from ..hub import Link, Lost
 from ..inputs import Input
+from ..link import Link, Lost
+from ..timing.memory import guarded, intact
 from ..timing.ready import described
 
 
@@ -33,7 +36,9 @@ def main(link: Link, job: dict[str, Any]) -> None:
             continue
         if job["trials"]:
             wanted = agreement.wanted_dtypes(job["operation"], job["dtypes"])
-            run_trials(link, job["operation"], implementation.kernel, agreement.trials(implementation, wanted))
+            run_trials(
+                link, job["operation"], implementation.kernel, agreement.trials(implementation, wanted, allocate)
+            )
             link.say("trial", case="pairs of a softmax and an argmax", dtype="")
             for dtype, what, array in agreement.pair_results(implementation, job["dtypes"]):
                 link.give(what, array, dtype_of_x=dtype)
@@ -52,6 +57,12 @@ def describe(link: Link, implementation: impls.Implementation) -> None:
         largest=kernel.largest, largest_reason=str(kernel.largest_reason), differs=dict(kernel.differs),
         layer=threads.layer() if ours and kernel.threads == "many" else None,
     )  # fmt: skip
+
+
+def allocate(operation: str, x: np.ndarray) -> tuple[np.ndarray, Callable[[], bool]]:
+    """An out between guards; see `impls.agreement.Allocate`."""
+    out, guards = guarded(operation, x)
+    return out, lambda: intact(guards)
 
 
 def run_trials(link: Link, operation: str, kernel: Any, trials: Iterable[agreement.Trial]) -> None:

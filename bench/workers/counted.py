@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import sides
-from ..hub import Link
+from ..link import Link
 from ..valgrind import Callgrind
 from . import quads
 

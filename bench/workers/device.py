@@ -24,12 +24,12 @@ from impls import agreement, contract
 
 from .. import device_cells, starts, timing, workloads
 from ..crew import Crew
-from ..hub import Link
 from ..inputs import Input
+from ..link import Link
 from ..timing.ready import described
 from ..timing.sampling import Sampler
 from ..timing.schedules import Contestant
-from .check import run_trials
+from .check import allocate, run_trials
 
 SPARE = 0.8  # of the free memory, that buffers may take
 SIMULATED_SHAPE = (4, 32, 1)
@@ -192,7 +192,7 @@ class Work:
 
             def trials(one: impls.Implementation = implementation) -> Iterator[agreement.Trial]:
                 nonlocal late
-                for trial in agreement.trials(one, agreement.wanted_dtypes(one.operation, [task["dtype"]])):
+                for trial in agreement.trials(one, agreement.wanted_dtypes(one.operation, [task["dtype"]]), allocate):
                     if late := time.monotonic() > end:
                         return
                     yield trial

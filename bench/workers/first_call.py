@@ -13,18 +13,17 @@ from typing import Any
 import impls
 
 from .. import sides
-from ..hub import Link
 from ..inputs import Input
+from ..link import Link
+from ..starts import START_SHAPE
 from ..timing.ready import allocate
-
-SHAPE = (64, 1000, 1)
 
 _wall, _cpu = time.perf_counter, time.process_time
 
 
 def main(link: Link, job: dict[str, Any]) -> None:
     """Load and call ``name`` of ``operation`` in ``dtype``, of the version in the folder ``side`` or as installed."""
-    given = Input("scores", job["dtype"], SHAPE)
+    given = Input("scores", job["dtype"], START_SHAPE)
     x = given.array()
     operation, name = job["operation"], job["name"]
     side = sides.Side(job["role"], Path(job["side"])) if job.get("side") else None

@@ -12,7 +12,7 @@ import numpy as np
 from impls import threads
 
 from .. import anchor, timing, workloads
-from ..hub import Link
+from ..link import Link
 from ..timing.sampling import Sampler, collector_held
 
 KERNELS = ("one_thread", "many_threads")

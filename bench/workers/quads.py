@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import sides, timing
-from ..hub import Link, Lost
 from ..inputs import Input
+from ..link import Link, Lost
 from ..timing.ready import allocate, clock_of, described
 from ..timing.sampling import Sampler, collector_held
 

@@ -7,8 +7,8 @@ from typing import Any
 import impls
 from impls import contract
 
-from ..hub import Link, Lost
 from ..inputs import from_dict
+from ..link import Link, Lost
 from ..timing.ready import described
 
 

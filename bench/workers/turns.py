@@ -16,8 +16,8 @@ import numpy as np
 import impls
 
 from .. import ceiling, timing
-from ..hub import Link, Message
 from ..inputs import from_dict
+from ..link import Link, Message
 from ..timing.sampling import Sampler, collector_held
 
 CEILING = "ceiling"

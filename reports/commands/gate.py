@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import functools
+import math
 import tempfile
+import time
 from pathlib import Path
 
 from ..cli import UsageError
@@ -31,13 +34,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--no-timing", action="store_true", help="with --instructions: count only, on any noisy machine")
     what.add_argument("--no-starts", action="store_true", help="leave out compile and first-call times")
     how = parser.add_argument_group("how")
-    how.add_argument("--threshold", type=float, default=2.5, metavar="PERCENT", help="of time (default: 2.5)")
+    positive = functools.partial(_number, above=0.0, below=math.inf, accepted="finite numbers above 0")
+    how.add_argument("--threshold", type=positive, default=2.5, metavar="PERCENT", help="of time (default: 2.5)")
+    how.add_argument(
+        "--confidence",
+        type=functools.partial(_number, above=50.0, below=100.0, accepted="numbers between 50 and 100"),
+        default=95.0,
+        metavar="PERCENT",
+        help="of the intervals (default: 95)",
+    )
     how.add_argument(
         "--budget",
-        type=float,
-        default=120.0,
+        type=positive,
+        default=180.0,
         metavar="SECONDS",
-        help="for all measuring after the build; head is always checked, timing gets half at least (default: 120)",
+        help="for the whole command; only the build and the check of head may exceed it (default: 180)",
     )
     how.add_argument("--output", type=Path, default=OUTPUT, metavar="DIR", help=f"for files (default: {OUTPUT})")
     how.add_argument("--allow-inconclusive", action="store_true", help="exit with 0 where it would be 3")
@@ -52,10 +63,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _number(given: str, *, above: float, below: float, accepted: str) -> float:
+    try:
+        value = float(given)
+    except ValueError:
+        value = math.nan
+    if not above < value < below:
+        raise argparse.ArgumentTypeError(f"{given!r}: accepted are {accepted}")
+    return value
+
+
 def main(args: argparse.Namespace) -> int:
     """Compare, print, write the files; the exit status is the verdict."""
-    if args.threshold <= 0 or args.budget <= 0:
-        raise UsageError("--threshold and --budget must be greater than 0")
+    began = time.monotonic()
     if args.calibrate:
         return _calibrate(args)
     if args.no_timing and not args.instructions:
@@ -67,7 +87,8 @@ def main(args: argparse.Namespace) -> int:
         head=args.head,
         repository=args.repository,
         only=tuple(args.only),
-        rule=Rule(threshold=args.threshold / 100),
+        rule=_rule(args),
+        began=began,
         seconds=args.budget,
         timing=not args.no_timing,
         starts=not args.no_starts,
@@ -87,6 +108,10 @@ def main(args: argparse.Namespace) -> int:
     return 0 if args.allow_inconclusive and outcome.status == INCONCLUSIVE else outcome.status
 
 
+def _rule(args: argparse.Namespace) -> Rule:
+    return Rule(threshold=args.threshold / 100, confidence=args.confidence / 100)
+
+
 def _calibrate(args: argparse.Namespace) -> int:
     """Measure for --budget seconds more, and print the proof from all that was ever measured here.
 
@@ -102,4 +127,4 @@ def _calibrate(args: argparse.Namespace) -> int:
             calibration.measure(version, folder, record, args.budget, bar, args.only)
     except (sources.SourceError, ValueError) as error:
         raise UsageError(str(error)) from None
-    return table.show_proof(calibration.prove(record, Rule(threshold=args.threshold / 100)), args.output)
+    return table.show_proof(calibration.prove(record, _rule(args)), args.output)

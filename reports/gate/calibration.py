@@ -67,7 +67,7 @@ def measure(
 
     Raises:
         SourceError: the version cannot be imported.
-        ValueError: a pattern chooses nothing.
+        ValueError: a pattern chooses nothing, or a clock reads nonsense (`statistics.ClockError`).
     """
     chosen = set(choose(every(), only))
     head = sources.copy(version, "head")
@@ -114,12 +114,19 @@ def _costs(workers: Workers, clocks: Mapping[Benchmark, str], bar: Bar) -> dict[
                 quads = workers.paired(some, clock=clock, seed=seed).quads
                 for b in some:
                     if b.id in quads:
-                        ratios[doubled[b]].append(math.expm1(statistics.log_ratio(quads[b.id])) * 100 / _COST_ROWS)
+                        ratios[doubled[b]].append(math.expm1(_log_ratio(b, quads)) * 100 / _COST_ROWS)
     return {b: max(medians.median(values), 0.1) for b, values in ratios.items()}
 
 
 def _slowed(benchmarks: Iterable[Benchmark]) -> list[Benchmark]:
     return [replace(b, extra=0) for b in benchmarks if b.extra]
+
+
+def _log_ratio(b: Benchmark, quads: Mapping[str, list[list[float]]]) -> float:
+    try:
+        return statistics.log_ratio(quads[b.id])
+    except statistics.ClockError as error:
+        raise statistics.ClockError(f"{b.id}: {error}") from None
 
 
 def _append(
@@ -134,14 +141,17 @@ def _append(
         json.dumps(
             {
                 "implementation": b.implementation, "name": b.name, "extra": slowdown, "rows": b.extra, "clock": clock,
-                "log_ratio": statistics.log_ratio(quads[b.id]), "process": process, "at": at, **identity,
+                "log_ratio": _log_ratio(b, quads), "process": process, "at": at, **identity,
             }
         )
         for b, slowdown in slowed.items()
         if b.id in quads
     ]  # fmt: skip
-    with open(record, "a", encoding="utf-8") as file:
-        file.write("".join(line + "\n" for line in lines))
+    with open(record, "ab+") as file:
+        # A line that an earlier call could not end must not swallow the next one.
+        file.seek(max(file.seek(0, 2) - 1, 0))
+        torn = file.read() not in (b"", b"\n")
+        file.write(("\n" * torn + "".join(line + "\n" for line in lines)).encode())
 
 
 def _identity() -> dict[str, Any]:
@@ -155,10 +165,11 @@ def _identity() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Rate:
-    """How often something happened, with its 95% bounds."""
+    """How often something happened, with its bounds."""
 
     hits: int
     trials: int
+    confidence: float = statistics.CONFIDENCE
 
     @property
     def value(self) -> float:
@@ -168,7 +179,7 @@ class Rate:
     @property
     def bounds(self) -> tuple[float, float]:
         """Exact bounds: see `statistics.proportion_interval`."""
-        return statistics.proportion_interval(self.hits, self.trials)
+        return statistics.proportion_interval(self.hits, self.trials, self.confidence)
 
 
 @dataclass(frozen=True)
@@ -197,7 +208,7 @@ class Power:
 def read(record: Path) -> tuple[list[dict[str, Any]], int]:
     """The processes in a record that belong to this machine and these versions, and how many lines do not."""
     identity, found, strange = _identity(), [], 0
-    for line in record.read_text("utf-8").splitlines() if record.exists() else ():
+    for line in record.read_text("utf-8", errors="replace").splitlines() if record.exists() else ():
         try:
             entry = json.loads(line)
             belongs = all(entry[key] == value for key, value in identity.items()) and math.isfinite(entry["log_ratio"])
@@ -229,14 +240,14 @@ def powers(entries: Iterable[dict[str, Any]], rule: Rule, thresholds: Sequence[f
 def _alarms(series: Iterable[Sequence[float]], rule: Rule, size: int, extra: float) -> Rate:
     """Alarms over disjoint groups of successive processes; without a slowdown a "faster" is an alarm too."""
     groups = [some[i : i + size] for some in series for i in range(0, len(some) - size + 1, size)]
-    said = [rule.beyond(statistics.change(group)) for group in groups]
-    return Rate(sum(direction == 1 if extra else direction != 0 for direction in said), len(groups))
+    said = [rule.beyond(rule.change(group)) for group in groups]
+    return Rate(sum(direction == 1 if extra else direction != 0 for direction in said), len(groups), rule.confidence)
 
 
 def recommended(found: Sequence[Power]) -> float | None:
     """The smallest threshold with few enough false alarms and enough detection of `TARGET` in every class, or None.
 
-    Both must hold by their 95% bounds.
+    Both must hold by their bounds.
     """
     for threshold in sorted({p.threshold for p in found}):
         quiet = [p for p in found if p.threshold == threshold and p.slowdown == 0]
@@ -256,12 +267,14 @@ class Proof:
     """What a record shows.
 
     Attributes:
+        threshold, confidence: in use; the confidence is that of the bounds.
         powers: at the threshold in use, or at all thresholds.
         recommended: the smallest threshold that is proven good, None where none is.
         notes: what it was measured on, and what was left out.
     """
 
     threshold: float
+    confidence: float
     powers: list[Power]
     recommended: float | None
     notes: list[str]
@@ -280,4 +293,4 @@ def prove(record: Path, rule: Rule) -> Proof:
     ]
     if strange:
         notes.append(f"{strange} lines of {record.name} are of another machine, other versions or damaged: not counted")
-    return Proof(rule.threshold, found, recommended(found), notes)
+    return Proof(rule.threshold, rule.confidence, found, recommended(found), notes)

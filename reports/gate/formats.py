@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import statistics as medians
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +14,7 @@ from ..markdown import escaped
 from .instructions import BLIND_SPOTS
 from .run import Outcome
 from .statistics import Change, median_interval
-from .verdicts import COMPARED, Control, Result, Verdict
+from .verdicts import COMPARED, Control, Result, Rule, Verdict
 
 SCHEMA = 1
 JSON, MARKDOWN, ACTION, BENCHER = "gate.json", "gate.md", "github-action-benchmark.json", "bencher.json"
@@ -22,7 +24,6 @@ ORDER: tuple[Verdict, ...] = (
     "slower", "wrong", "failed", "inconclusive", "faster", "new", "removed", "unchanged", "not measured",
 )  # fmt: skip
 FOLDED: tuple[Verdict, ...] = ("unchanged", "not measured")
-COLUMNS = ("benchmark", "base", "head", "change", "95% interval", "instructions", "verdict")
 _SIGNS = {"slower": "🔴 ", "wrong": "🔴 ", "failed": "🔴 ", "inconclusive": "🟡 ", "faster": "🟢 "}
 _STATUS = {0: "no regression", 1: "regression", 2: "error", 3: "inconclusive"}
 
@@ -30,29 +31,39 @@ _STATUS = {0: "no regression", 1: "regression", 2: "error", 3: "inconclusive"}
 def write(outcome: Outcome, folder: Path) -> None:
     """Write all four files, each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    files.write_json(folder / JSON, as_json(outcome))
+    _write_json(folder / JSON, as_json(outcome))
     files.write_text(folder / MARKDOWN, as_markdown(outcome))
-    files.write_json(folder / ACTION, as_action(outcome))
-    files.write_json(folder / BENCHER, as_bencher(outcome))
+    _write_json(folder / ACTION, as_action(outcome))
+    _write_json(folder / BENCHER, as_bencher(outcome))
 
 
 def write_error(message: str, base: str, head: str, folder: Path) -> None:
     """Write the same files for a run that came to nothing, so that a pull request is told so as well."""
     folder.mkdir(parents=True, exist_ok=True)
-    files.write_json(
+    _write_json(
         folder / JSON, {"schema": SCHEMA, "status": 2, "error": message, "base": {"spec": base}, "head": {"spec": head}}
     )
     files.write_text(folder / MARKDOWN, f"## maxbench gate: error\n\n🔴 {escaped(message)}\n")
-    files.write_json(folder / ACTION, [])
-    files.write_json(folder / BENCHER, {})
+    _write_json(folder / ACTION, [])
+    _write_json(folder / BENCHER, {})
+
+
+def _write_json(path: Path, content: Any) -> None:
+    """Write strict JSON.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    files.write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def as_json(outcome: Outcome) -> dict[str, Any]:
-    """Everything, with the numbers of every process."""
-    return {
+    """Everything, with the numbers of every process; ``not_finite`` names numbers that JSON cannot hold."""
+    content = {
         "schema": SCHEMA,
         "status": outcome.status,
         "status_text": _STATUS[outcome.status],
+        "control": outcome.identical,
         "base": outcome.base.as_dict(),
         "head": outcome.head.as_dict(),
         "rule": vars(outcome.rule),
@@ -64,6 +75,31 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "controls": [control.as_dict() for control in outcome.controls],
         "results": [result.as_dict() for result in outcome.results],
     }
+    dropped: list[str] = []
+    finite: dict[str, Any] = _finite(content, "", dropped)
+    return {**finite, "not_finite": dropped} if dropped else finite
+
+
+def _finite(value: Any, where: str, dropped: list[str]) -> Any:
+    """The value with null for numbers that are not finite, each of which is noted as ``results.0.change.high: inf``."""
+    if isinstance(value, float) and not math.isfinite(value):
+        dropped.append(f"{where}: {value}")
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item, f"{where}.{key}".lstrip("."), dropped) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item, f"{where}.{index}", dropped) for index, item in enumerate(value)]
+    return value
+
+
+def columns(rule: Rule) -> tuple[str, ...]:
+    """The titles of `row`'s cells."""
+    return "benchmark", "base", "head", "change", f"{percent(rule.confidence)} interval", "instructions", "verdict"
+
+
+def percent(share: float) -> str:
+    """A share as it was given: ``99.9%``."""
+    return f"{100 * share:.10g}%"
 
 
 def ordered(results: Sequence[Result]) -> list[Result]:
@@ -77,6 +113,8 @@ def headline(outcome: Outcome) -> str:
     answer = _STATUS[outcome.status]
     if not any(r.verdict in (*COMPARED, "failed", "wrong") for r in outcome.results):
         answer = f"{answer}: nothing could be compared"
+    if outcome.identical:
+        answer = f"control, base and head are identical: {answer}"
     return f"{answer} ({', '.join(f'{count} {verdict}' for verdict, count in counts if count)})"
 
 
@@ -90,6 +128,8 @@ def context(outcome: Outcome) -> list[str]:
         f"base {outcome.base.label} ({outcome.base.built}), head {outcome.head.label} ({outcome.head.built})",
         f"{machine.get('cpu')}, {machine.get('cores_logical')} CPUs, {machine.get('os')}; {packages}",
     ]
+    if outcome.identical:
+        lines.append("this is a control: base and head are identical, so any change that it reads is noise")
     if outcome.controls:
         floor = "; ".join(_control(c) for c in outcome.controls)
         lines.append(f"threshold {outcome.rule.threshold:.1%}; what did not change read: {floor}")
@@ -103,22 +143,24 @@ def _control(control: Control) -> str:
     return f"{control.kind} by {control.clock} clock {read}{' (moved)' if control.moved else ''}"
 
 
-def row(result: Result) -> tuple[str, ...]:
-    """The cells of a result, by `COLUMNS`."""
+def row(result: Result, rule: Rule) -> tuple[str, ...]:
+    """The cells of a result, by `columns`."""
     times = [text.NOTHING if t is None else text.seconds(t) for t in (result.base, result.head)]
     change, interval = (
-        (text.NOTHING,) * 2 if result.change is None else (f"{result.change.value:+.1%}", _interval(result.change))
+        (text.NOTHING,) * 2
+        if result.change is None
+        else (f"{result.change.value:+.1%}", _interval(result.change, rule))
     )
     counted = text.NOTHING if result.instructions is None else f"{result.instructions:+.2%}"
     verdict = f"{result.verdict}: {result.reason}" if result.reason else result.verdict
     return result.name, *times, change, interval, counted, verdict
 
 
-def _interval(change: Change) -> str:
+def _interval(change: Change, rule: Rule) -> str:
     if change.processes < 2:
         return text.NOTHING
     said = f"{change.low:+.1%} to {change.high:+.1%}"
-    return said if change.confidence >= 0.95 else f"{said} ({change.confidence:.0%})"
+    return said if change.confidence >= rule.confidence else f"{said} ({change.confidence:.0%})"
 
 
 def as_markdown(outcome: Outcome) -> str:
@@ -127,20 +169,20 @@ def as_markdown(outcome: Outcome) -> str:
     shown = [r for r in results if r.verdict not in FOLDED]
     parts = [f"## maxbench gate: {headline(outcome)}", "\n".join(f"- {escaped(line)}" for line in context(outcome))]
     if shown:
-        parts.append(_table(shown))
+        parts.append(_table(shown, outcome.rule))
     folded = {verdict: [r for r in results if r.verdict == verdict] for verdict in FOLDED}
     parts += [
-        f"<details><summary>{len(some)} {verdict}</summary>\n\n{_table(some)}\n\n</details>"
+        f"<details><summary>{len(some)} {verdict}</summary>\n\n{_table(some, outcome.rule)}\n\n</details>"
         for verdict, some in folded.items()
         if some
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _table(results: Sequence[Result]) -> str:
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|---|---:|---:|---:|---:|---:|---|"]
+def _table(results: Sequence[Result], rule: Rule) -> str:
+    lines = ["| " + " | ".join(columns(rule)) + " |", "|---|---:|---:|---:|---:|---:|---|"]
     for result in results:
-        cells = [escaped(cell) for cell in row(result)]
+        cells = [escaped(cell) for cell in row(result, rule)]
         cells[-1] = _SIGNS.get(result.verdict, "") + cells[-1]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -157,8 +199,8 @@ def as_action(outcome: Outcome) -> list[dict[str, Any]]:
             "extra": f"{r.verdict}, base {r.base * 1e3:.4g} ms" if r.base else r.verdict,
         }
         for r in outcome.results
-        if r.head is not None
-        for low, high in [_head_interval(r)]
+        if r.head is not None and math.isfinite(r.head)
+        for low, high in [_head_interval(r, outcome.rule)]
     ]
 
 
@@ -166,8 +208,8 @@ def as_bencher(outcome: Outcome) -> dict[str, Any]:
     """Bencher Metric Format: head's latency in nanoseconds with its interval over processes."""
     found: dict[str, Any] = {}
     for r in outcome.results:
-        if r.head is not None:
-            low, high = _head_interval(r)
+        if r.head is not None and math.isfinite(r.head):
+            low, high = _head_interval(r, outcome.rule)
             metric = {"value": r.head * 1e9}
             if low is not None and high is not None:
                 metric |= {"lower_value": low * 1e9, "upper_value": high * 1e9}
@@ -175,11 +217,11 @@ def as_bencher(outcome: Outcome) -> dict[str, Any]:
     return found
 
 
-def _head_interval(result: Result) -> tuple[float | None, float | None]:
+def _head_interval(result: Result, rule: Rule) -> tuple[float | None, float | None]:
     times = sorted(result.evidence.head)
     if len(times) < 2:
         return None, None
-    drop, _ = median_interval(len(times))
+    drop, _ = median_interval(len(times), rule.confidence)
     # The median itself may lie beyond where few processes disagree with all.
     middle = medians.median(times)
     return min(times[drop], middle), max(times[-1 - drop], middle)

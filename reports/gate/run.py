@@ -6,20 +6,28 @@ import datetime
 import itertools
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from .. import environment
 from ..progress import Bar
 from . import agreement, benchmarks, instructions, look, sources
+from . import starts as first_calls
 from .benchmarks import Benchmark
 from .look import Look
 from .processes import Workers
 from .session import Session
 from .sources import Version
 from .starts import Starts
-from .verdicts import COMPARED, Control, Result, Rule, status
+from .verdicts import COMPARED, UNSEEN, Control, Result, Rule, Verdict, status
+
+OVERHEAD_SECONDS = 3.0  # for the start of Python, the files, the table and the removal of what was built
+# Shares of the budget. First calls are fewer than calls and count less; what is loaded last must still be timed.
+STARTS_SHARE, LOOKS_SHARE = 0.5, 0.75
+# Seconds that valgrind takes for a process, and for each benchmark in it.
+COUNT_SECONDS, COUNT_EACH_SECONDS = 30.0, 4.0
+UNCOUNTED = "the time budget ended before its instructions were counted"
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,8 @@ class Options:
     repository: Path
     only: tuple[str, ...] = ()
     rule: Rule = field(default_factory=Rule)
-    seconds: float = 120.0  # for everything after the build; timing gets at least half of it
+    seconds: float = 180.0  # for the whole command, except that head is built and checked at any cost
+    began: float = field(default_factory=time.monotonic)  # when the command began
     timing: bool = True
     starts: bool = True
     instructions: bool = False
@@ -47,6 +56,7 @@ class Outcome:
         machine, versions: what it was measured with.
         notes: what a reader must know beyond the figures.
         seconds: the whole run, by part.
+        identical: whether base and head have the same files, so that any change is noise.
     """
 
     base: Version
@@ -58,6 +68,7 @@ class Outcome:
     versions: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    identical: bool = False
     date: str = field(default_factory=lambda: datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))
 
     @property
@@ -76,7 +87,7 @@ def compare(options: Options, folder: Path, bar: Bar) -> Outcome:
         SourceError: a version does not exist, does not build, or cannot be imported.
         ValueError: a pattern chooses nothing.
     """
-    clock = _Clock()
+    clock = _Clock(options.began)
     bar.show("building base and head", 0, 2, None)
     specs = {options.base, options.head}
     git = any(spec != sources.INSTALLED and "==" not in spec for spec in specs)
@@ -86,23 +97,28 @@ def compare(options: Options, folder: Path, bar: Bar) -> Outcome:
     again = sources.copy(base, "again")
     chosen = benchmarks.choose(_benchmarks(base, head), options.only)
     outcome = Outcome(base, head, options.rule, machine=environment.machine(), versions=environment.versions())
+    outcome.identical = base.digest() == head.digest()
     workers = Workers({"base": base, "head": head, "again": again}, folder)
     clock.part(outcome, "build")
-    deadline = time.monotonic() + options.seconds
-    looks, starts = _prepare(options, outcome, workers, chosen, folder, bar, deadline)
-    clock.part(outcome, "agreement and first calls" if options.timing else "agreement")
+    deadline = options.began + options.seconds - OVERHEAD_SECONDS
+    looks, starts = _prepare(options, outcome, workers, chosen, folder, bar)
     found = {b: result for seen in looks for b, result in seen.results.items()}
     comparable = {b: by for seen in looks for b, by in seen.clocks.items()}
+    late = time.monotonic() >= deadline
+    controls = _controls(workers, comparable) if options.timing and not late else {}
+    clock.part(outcome, "agreement and first calls" if options.timing else "agreement")
+    if late:
+        outcome.notes.append(
+            f"the budget of {options.seconds:g} s is too small to measure anything: building and checking head, which "
+            f"are done at any cost, took {sum(outcome.seconds.values()):.0f} s; give --budget more"
+        )
     if options.timing:
-        controls = _controls(workers, comparable)
-        # Where checking head took long, at least half of the time is left for what the gate is there for.
-        deadline = max(deadline, time.monotonic() + options.seconds / 2)
         session = Session(workers, bar, options.rule, deadline, options.seconds)
         measured, outcome.controls = session.measure(comparable, controls)
         found |= measured
         clock.part(outcome, "timing")
     if options.instructions:
-        _count(outcome, workers, comparable, found, folder, bar)
+        _count(outcome, workers, comparable, found, folder, bar, deadline)
         clock.part(outcome, "instructions")
     outcome.results = [found[b] for b in chosen] + starts
     if not workers.cpus:
@@ -111,13 +127,7 @@ def compare(options: Options, folder: Path, bar: Bar) -> Outcome:
 
 
 def _prepare(
-    options: Options,
-    outcome: Outcome,
-    workers: Workers,
-    chosen: Sequence[Benchmark],
-    folder: Path,
-    bar: Bar,
-    deadline: float,
+    options: Options, outcome: Outcome, workers: Workers, chosen: Sequence[Benchmark], folder: Path, bar: Bar
 ) -> tuple[list[Look], list[Result]]:
     """Check head and measure the starts, implementation by implementation on all CPUs; what was seen of each."""
     by_name: dict[tuple[str, str], list[Benchmark]] = {}
@@ -125,16 +135,24 @@ def _prepare(
         by_name.setdefault((b.operation, b.implementation), []).append(b)
     starts = None
     if options.timing and options.starts:
-        # Half of the time at most: the rest is for calls, which are more and count more.
-        starts = Starts(workers, outcome.base, outcome.head, folder, deadline=deadline - options.seconds / 2)
+        rule = replace(first_calls.RULE, confidence=options.rule.confidence)
+        until = options.began + STARTS_SHARE * options.seconds
+        starts = Starts(workers, outcome.base, outcome.head, folder, deadline=until, rule=rule)
+    last_look = options.began + LOOKS_SHARE * options.seconds
     what = "checking head, first calls" if starts else "checking head"
     done = itertools.count(1)
 
     def prepare(some: list[Benchmark]) -> tuple[Look, list[Result]]:
         # Starts come first: they are what finds the cache of compiled code empty.
         started = starts.measure(some[0]) if starts else []
-        seen = look.look(workers, some)
-        disagrees = agreement.check(workers, outcome.head, some) if seen.runs else None
+        if time.monotonic() < last_look:
+            seen = look.look(workers, some)
+            check = bool(seen.runs)
+            started = started if seen.clocks else []
+        else:
+            seen = Look(results={b: Result(b.name, "inconclusive", UNSEEN) for b in some})
+            check = True
+        disagrees = agreement.check(workers, outcome.head, some) if check else None
         if disagrees:
             seen, started = Look(results={b: Result(b.name, *disagrees) for b in some}), []
         bar.show(what, next(done), len(by_name), None)
@@ -163,11 +181,14 @@ def _count(
     found: dict[Benchmark, Result],
     folder: Path,
     bar: Bar,
+    deadline: float,
 ) -> None:
     """Count instructions, and let them decide where there are no times."""
     bar.show("counting instructions under valgrind", 0, 1, None)
     timed = [b for b in comparable if b in found]
-    some = [b for b in comparable if b not in found or found[b].verdict in COMPARED]
+    wanted = [b for b in comparable if b not in found or found[b].verdict in COMPARED]
+    left = deadline - time.monotonic() - COUNT_SECONDS
+    some = wanted[: max(int(left / COUNT_EACH_SECONDS), 0)]
     why = "a GPU's instructions cannot be counted"
     counts: dict[Benchmark, instructions.Count] = {}
     try:
@@ -175,12 +196,16 @@ def _count(
     except instructions.CannotCount as error:
         outcome.notes.append(f"instructions were not counted: {error}")
         why = f"instructions were not counted: {error}"
+    late = set(wanted[len(some) :])
+    if late:
+        outcome.notes.append(f"the time budget ended before the instructions of {len(late)} benchmarks were counted")
     for b in comparable:
         if b in counts:
             found.setdefault(b, Result(b.name, "unchanged", kind="instructions"))
             instructions.judge(found[b], counts[b])
         elif b not in timed:
-            found[b] = Result(b.name, "not measured", why, kind="instructions")
+            verdict: tuple[Verdict, str] = ("inconclusive", UNCOUNTED) if b in late else ("not measured", why)
+            found[b] = Result(b.name, *verdict, kind="instructions")
 
 
 def _benchmarks(base: Version, head: Version) -> tuple[Benchmark, ...]:
@@ -196,8 +221,8 @@ def _benchmarks(base: Version, head: Version) -> tuple[Benchmark, ...]:
 
 
 class _Clock:
-    def __init__(self) -> None:
-        self._last = time.monotonic()
+    def __init__(self, began: float) -> None:
+        self._last = began
 
     def part(self, outcome: Outcome, name: str) -> None:
         now = time.monotonic()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import statistics as medians
 import time
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 
 from ..progress import Bar
 from . import statistics
@@ -15,6 +16,8 @@ from .processes import Report, Workers
 from .verdicts import Control, Evidence, Result, Rule, Verdict, decide, doubt
 
 EXTENDED = 3  # a noisy benchmark's first look is extended to at most this many times its length
+# Seconds of a process, and of each benchmark in it, until they are measured.
+START_SECONDS, EACH_SECONDS = 3.0, 0.7
 
 
 class Session:
@@ -29,10 +32,12 @@ class Session:
     def __init__(self, workers: Workers, bar: Bar, rule: Rule, deadline: float, seconds: float) -> None:
         self._workers, self._bar, self._rule = workers, bar, rule
         self._deadline, self._seconds = deadline, seconds
-        self._seeds = itertools.count()
+        # Of each clock: one that two clocks share would pin every process of the CPU clock to the same CPU.
+        self._seeds: defaultdict[str, Iterator[int]] = defaultdict(itertools.count)
         self._evidence: dict[Benchmark, Evidence] = {}
         self._clocks: dict[Benchmark, str] = {}
-        self._crashes: dict[Benchmark, tuple[Verdict, str]] = {}
+        self._faults: dict[Benchmark, tuple[Verdict, str]] = {}
+        self._start = START_SECONDS
         self._cost: dict[str, float] = {}
 
     def measure(
@@ -43,7 +48,8 @@ class Session:
         Raises:
             SourceError: a version cannot be imported.
         """
-        self._clocks = {**benchmarks, **controls}
+        # Controls first: where the time is short, a benchmark without a control says nothing.
+        self._clocks = {**controls, **benchmarks}
         self._evidence = {b: Evidence() for b in self._clocks}
         while self._next():
             pass
@@ -58,7 +64,7 @@ class Session:
         First every benchmark's first look, then confirming what it flagged, then looking again at the noisy ones, and
         where the time is not enough for all of these, at those that may be slowest.
         """
-        waiting = {b: evidence for b, evidence in self._evidence.items() if b not in self._crashes}
+        waiting = {b: evidence for b, evidence in self._evidence.items() if b not in self._faults}
         unseen = [b for b, e in waiting.items() if len(e.screen) < self._rule.screen]
         flagged = [b for b, e in waiting.items() if e.flagged(self._rule)]
         unconfirmed = [b for b in flagged if len(waiting[b].confirm) < self._rule.confirm]
@@ -66,8 +72,8 @@ class Session:
             b for b, e in waiting.items()
             if b not in flagged and e.vague(self._rule) and len(e.screen) < EXTENDED * self._rule.screen
         ]  # fmt: skip
-        unconfirmed.sort(key=lambda b: -statistics.change(waiting[b].screen).value)
-        noisy.sort(key=lambda b: -statistics.change(waiting[b].screen).high)
+        unconfirmed.sort(key=lambda b: -self._rule.change(waiting[b].screen).value)
+        noisy.sort(key=lambda b: -self._rule.change(waiting[b].screen).high)
         return (
             self._round("first look", unseen, confirm=False)
             or self._round("confirming", unconfirmed, confirm=True)
@@ -85,40 +91,42 @@ class Session:
             ran = True
             self._bar.show(f"{what}: {len(some)} by {clock} clock", int(self._seconds - left), int(self._seconds), left)
             begin = time.monotonic()
-            report = self._workers.paired(some, clock=clock, seed=next(self._seeds))
-            self._crashed(report, some)
+            report = self._workers.paired(some, clock=clock, seed=next(self._seeds[clock]))
+            seconds = time.monotonic() - begin
+            self._start = min(self._start, seconds)
             for b in some:
-                self._cost[b.id] = (time.monotonic() - begin) / len(some)
-                if quads := report.quads.get(b.id):
-                    self._take(self._evidence[b], quads, confirm)
+                self._cost[b.id] = (seconds - self._start) / len(some)
+                if fault := _fault(b, report):
+                    self._faults[b] = fault
+                elif quads := report.quads.get(b.id):
+                    self._take(b, quads, confirm)
         return ran
 
     def _affordable(self, benchmarks: Sequence[Benchmark], left: float) -> list[Benchmark]:
-        """The first of them, as many as half of the cost of is left: the rest of the last process may be late."""
+        """The first of them, as many as one process can measure in the time that is left."""
         some: list[Benchmark] = []
-        cost = 0.0
+        cost = self._start
         for b in benchmarks:
-            # An unknown cost is tried: only the first process tells it.
-            cost += self._cost.get(b.id, 0.0) / 2
+            cost += self._cost.get(b.id, EACH_SECONDS)
             if cost > left:
                 break
             some.append(b)
         return some
 
-    def _take(self, evidence: Evidence, quads: list[list[float]], confirm: bool) -> None:
-        (evidence.confirm if confirm else evidence.screen).append(statistics.log_ratio(quads))
+    def _take(self, b: Benchmark, quads: list[list[float]], confirm: bool) -> None:
+        evidence = self._evidence[b]
+        try:
+            log_ratio = statistics.log_ratio(quads)
+        except statistics.ClockError as error:
+            self._faults[b] = "failed", str(error)
+            return
+        (evidence.confirm if confirm else evidence.screen).append(log_ratio)
         evidence.base.append(medians.median((q[0] + q[1]) / 2 for q in quads) * 1e-9)
         evidence.head.append(medians.median((q[2] + q[3]) / 2 for q in quads) * 1e-9)
 
-    def _crashed(self, report: Report, benchmarks: Sequence[Benchmark]) -> None:
-        """A kernel that ended its process has failed; the others only lack that process."""
-        if report.stopped is not None:
-            b = next(b for b in benchmarks if b.id == report.stopped[0])
-            self._crashes[b] = ended(*report.stopped[1:])
-
     def _result(self, b: Benchmark) -> Result:
-        if b in self._crashes:
-            verdict, reason = self._crashes[b]
+        if b in self._faults:
+            verdict, reason = self._faults[b]
             return Result(b.name, verdict, reason)
         evidence = self._evidence[b]
         verdict, change, reason = decide(evidence, self._rule)
@@ -127,7 +135,20 @@ class Session:
 
     def _control(self, b: Benchmark) -> Control:
         evidence = self._evidence[b]
-        change = statistics.change(evidence.confirm or evidence.screen) if evidence.screen else None
+        change = self._rule.change(evidence.confirm or evidence.screen) if evidence.screen else None
         # A control that was flagged and could not be confirmed for lack of time is not known to have stood still.
         moved = change is not None and evidence.flagged(self._rule) and self._rule.beyond(change) != 0
-        return Control(b, self._clocks[b], change, moved or b in self._crashes)
+        return Control(b, self._clocks[b], change, moved or b in self._faults)
+
+
+def _fault(b: Benchmark, report: Report) -> tuple[Verdict, str] | None:
+    """The verdict on a benchmark that ended its process or is no longer right; the others only lack that process."""
+    if report.stopped is not None and report.stopped[0] == b.id:
+        return ended(*report.stopped[1:])
+    base, head = b.pair
+    for side in (head, base):
+        status, why = report.states.get((b.id, side), ("ok", ""))
+        if status != "ok":
+            verdict: Verdict = "not measured" if side == base else "wrong" if status == "wrong" else "failed"
+            return verdict, f"{side} is {status} in a later process: {why}"
+    return None

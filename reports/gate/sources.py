@@ -2,32 +2,37 @@
 
 A tree of maxbench itself is pure Python, so its files are the built package. Any other tree must be a plug-in: pip
 builds it into the folder, without its dependencies, and the `impls` of the maxbench that runs is put beside it. What is
-installed here already is copied, so that it needs no network.
+installed here already is copied, so that it needs no network. Submodules are taken from their clones in the checkout.
 """
 
 from __future__ import annotations
 
 import compileall
+import hashlib
 import importlib.metadata
 import io
 import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tarfile
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version as Release
 
 import bench
 import impls
+from bench import launch
 from impls.contract import OPERATIONS
+
+from .. import git
 
 WORKING_TREE, INSTALLED = ".", "installed"
 ENTRY_POINT_GROUP = "maxbench.impls"
@@ -37,7 +42,11 @@ ACCEPTED = (
     f"accepted are a git revision of this repository, {WORKING_TREE!r} for the working tree, {INSTALLED!r} for what "
     "is installed here (in a plug-in's repository, that plug-in), and NAME==VERSION of a package"
 )
+BUILD_SECONDS = 600.0  # pip may take this long before it is taken to hang
+_LAST_LINES = 12  # of what a failed build printed
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==\S+")
+# Differ between two builds of the same files: they hold the folder that was built from.
+_BUILD_RECORDS = {"RECORD", "direct_url.json"}
 
 
 class SourceError(Exception):
@@ -77,6 +86,16 @@ class Version:
         """For JSON."""
         return {"spec": self.spec, "commit": self.commit, "label": self.label, "built": self.built}
 
+    def digest(self) -> str:
+        """A hash of the files that are measured: those of a plug-in, or of `impls`."""
+        found = hashlib.sha256()
+        for path in sorted((self.root if self.is_plugin else self.root / "impls").rglob("*")):
+            parts = path.relative_to(self.root).parts
+            if path.is_file() and "__pycache__" not in parts and path.name not in _BUILD_RECORDS:
+                content = path.read_bytes()
+                found.update(json.dumps([parts, len(content)]).encode() + content)
+        return found.hexdigest()
+
 
 def build(role: str, spec: str, repository: Path, root: Path) -> Version:
     """Build a version into the empty folder root, from its own files alone.
@@ -98,19 +117,23 @@ def build(role: str, spec: str, repository: Path, root: Path) -> Version:
     tree = root.with_name(f"{root.name}-tree")
     tree.mkdir(parents=True)
     commit = None if spec == WORKING_TREE else _commit(repository, spec)
+    missing: list[str] = []
     if commit is None:
-        built = f"copied {_copy_working_tree(repository, tree)} files of the working tree"
+        built = f"copied {_copy_working_tree(repository, tree, missing)} files of the working tree"
     else:
         built = f"git archive {commit[:8]}"
-        _extract(_git(repository, ["archive", "--format=tar", commit]), tree)
+        _extract_commit(repository, commit, tree, missing)
+    if missing:
+        built += f" without its submodules {', '.join(missing)}, which this clone lacks (git submodule update)"
     if (tree / "impls" / "registry.py").is_file():
         tree.rename(root)
         return _finished(role, spec, commit, root, built)
     if not (tree / "pyproject.toml").is_file() and not (tree / "setup.py").is_file():
         raise SourceError(f"{spec!r} has neither impls/registry.py (maxbench) nor pyproject.toml (a plug-in package)")
-    options = ["--no-deps", "--no-build-isolation"] if _can_build_here(tree) else ["--no-deps"]
-    _pip([*options, str(tree)], root)
-    return _brought(role, spec, commit, root, f"{built}, pip install {' '.join(options)}")
+    try:
+        return _brought(role, spec, commit, root, f"{built}, {_pip_tree(tree, root)}")
+    except SourceError as error:
+        raise SourceError(f"{error} ({built})" if missing else str(error)) from None
 
 
 def copy(version: Version, role: str) -> Version:
@@ -196,41 +219,103 @@ def repository(folder: Path) -> Path:
     """The root of the git checkout around a folder.
 
     Raises:
-        SourceError: there is none.
+        SourceError: there is none, or git refuses it.
     """
     try:
-        return Path(_git(folder, ["rev-parse", "--show-toplevel"]).decode().strip())
-    except SourceError:
+        return Path(git.run(folder, "rev-parse", "--show-toplevel").decode().strip())
+    except git.GitError as error:
+        if "not a git repository" not in error.printed:
+            raise SourceError(str(error)) from None
         raise SourceError(f"{folder} is in no git checkout, so it has no revisions and no working tree") from None
+
+
+def _git(folder: Path, *words: str) -> bytes:
+    try:
+        return git.run(folder, *words)
+    except git.GitError as error:
+        raise SourceError(str(error)) from None
 
 
 def _commit(repository: Path, spec: str) -> str:
     try:
-        return (
-            _git(repository, ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{spec}^{{commit}}"])
-            .decode()
-            .strip()
-        )
-    except SourceError:
-        shallow = _git(repository, ["rev-parse", "--is-shallow-repository"]).strip() == b"true"
+        found = git.run(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{spec}^{{commit}}")
+    except git.GitError as error:
+        if error.printed:  # of what is merely not there, git prints nothing
+            raise SourceError(str(error)) from None
+        shallow = _git(repository, "rev-parse", "--is-shallow-repository").strip() == b"true"
         hint = "; this clone is shallow, fetch its history first (git fetch --unshallow)" if shallow else ""
         raise SourceError(f"{spec!r} is no commit of {repository.name}{hint}; {ACCEPTED}") from None
+    return found.decode().strip()
 
 
-def _copy_working_tree(repository: Path, tree: Path) -> int:
-    """Copy what git tracks or would track, as it is now."""
-    listed = _git(repository, ["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
-    names = sorted(set(filter(None, listed.decode().split("\0"))))
+def _copy_working_tree(repository: Path, tree: Path, missing: list[str], inside: str = "") -> int:
+    """Copy what git tracks or would track, as it is now, with its submodules.
+
+    Args:
+        missing: receives the paths of submodules without files.
+        inside: the path of a submodule that is copied, with a slash at its end.
+
+    Returns:
+        How many files were copied.
+    """
+    listed = _git(repository, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    names = sorted(set(filter(None, os.fsdecode(listed).split("\0"))))
     files = [name for name in names if (repository / name).is_file()]
     for name in files:
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(repository / name, tree / name)
-    return len(files)
+    count = len(files)
+    # The index holds a submodule as a folder; a repository that is merely untracked ends with a slash.
+    for name in names:
+        if (repository / name).is_dir() and not name.endswith("/"):
+            if (repository / name / ".git").exists():
+                count += _copy_working_tree(repository / name, tree / name, missing, f"{inside}{name}/")
+            else:
+                missing.append(inside + name)
+    return count
 
 
-def _extract(archive: bytes, folder: Path) -> None:
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        tar.extractall(folder, filter="data")
+def _extract_commit(repository: Path, commit: str, tree: Path, missing: list[str], inside: str = "") -> None:
+    """Extract a commit's files, and those of its submodules, which `git archive` leaves out.
+
+    The arguments are those of `_copy_working_tree`.
+    """
+    with tarfile.open(fileobj=io.BytesIO(_git(repository, "archive", "--format=tar", commit))) as tar:
+        tar.extractall(tree, filter="data")
+    for entry in os.fsdecode(_git(repository, "ls-tree", "-r", "-z", "--full-tree", commit)).split("\0"):
+        facts, _, path = entry.partition("\t")
+        if not facts.startswith("160000 "):
+            continue
+        pinned = facts.split()[2]
+        for module in _clones(repository, commit, path):
+            try:
+                git.run(module, "cat-file", "-e", f"{pinned}^{{commit}}")
+            except git.GitError:
+                continue
+            _extract_commit(module, pinned, tree / path, missing, f"{inside}{path}/")
+            break
+        else:
+            missing.append(inside + path)
+
+
+def _clones(repository: Path, commit: str, path: str) -> Iterator[Path]:
+    """Where a submodule's own repository may be: in the checkout, or among git's files by its name or path."""
+    if (repository / path / ".git").exists():
+        yield repository / path
+    modules = Path(_git(repository, "rev-parse", "--git-path", "modules").decode().strip())
+    names = [path]
+    try:
+        pattern = r"^submodule\..*\.path$"
+        listed = git.run(repository, "config", "-z", "--blob", f"{commit}:.gitmodules", "--get-regexp", pattern)
+    except git.GitError:
+        listed = b""  # there is no .gitmodules
+    for entry in os.fsdecode(listed).split("\0"):
+        key, _, value = entry.partition("\n")
+        if value == path:
+            names.append(key.removeprefix("submodule.").removesuffix(".path"))
+    for name in dict.fromkeys(names):
+        if ".." not in Path(name).parts and (folder := repository / modules / name).is_dir():
+            yield folder
 
 
 def _pyproject(tree: Path) -> dict[str, Any]:
@@ -253,31 +338,56 @@ def _can_build_here(tree: Path) -> bool:
         version = _installed_version(requirement.name)
         if version is None or not requirement.specifier.contains(version, prereleases=True):
             return False
+        # Up to 70.0 setuptools makes a wheel by the package of that name, which it requires of pip and of nobody else.
+        old = canonicalize_name(requirement.name) == "setuptools" and Release(version) < Release("70.1")
+        if old and _installed_version("wheel") is None:
+            return False
     return True
 
 
-def _git(folder: Path, words: Sequence[str]) -> bytes:
-    if shutil.which("git") is None:
-        raise SourceError("git is not installed")
-    done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, check=False)
-    if done.returncode:
-        raise SourceError(f"git {words[0]}: {done.stderr.decode(errors='replace').strip() or done.returncode}")
-    return done.stdout
+def _pip_tree(tree: Path, root: Path) -> str:
+    """Build a tree as `pip install` does, or where its build requirements cannot be fetched with those here.
+
+    Returns:
+        What was done.
+
+    Raises:
+        SourceError: it builds in neither way.
+    """
+    here = _can_build_here(tree)
+    # Without a network pip retries for a minute, which only a build that has no other way is worth.
+    patience = ["--retries", "1", "--timeout", "5"] if here else []
+    try:
+        _pip(["--no-deps", *patience, str(tree)], root)
+        return "pip install --no-deps"
+    except SourceError:
+        if not here:
+            raise
+        _pip(["--no-deps", "--no-build-isolation", str(tree)], root)
+        return "pip install --no-deps --no-build-isolation"
 
 
 def _pip(words: Sequence[str], root: Path) -> None:
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+    command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-compile"]
     # The tree is without its .git, from which these backends would take the version, which matters to nothing here.
     versions = {"SETUPTOOLS_SCM_PRETEND_VERSION": "0", "PDM_BUILD_SCM_VERSION": "0"}
-    done = subprocess.run(
-        [*command, "--target", str(root), *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**versions, **os.environ},
-    )
-    if done.returncode:
-        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        # pip says much else, such as how often it tried to reach an index.
-        errors = [line for line in lines if line.startswith("ERROR:")] or lines[-3:]
-        raise SourceError(f"pip install {' '.join(words)} failed: {' '.join(errors) or done.returncode}")
+    status, printed = _run([*command, "--target", str(root), *words], {**versions, **git.environment()}, BUILD_SECONDS)
+    if status is None:
+        raise SourceError(f"pip install {' '.join(words)} did not end within {BUILD_SECONDS:.0f} s")
+    if status:
+        raise SourceError(f"pip install {' '.join(words)} failed:\n{_last_words(printed) or status}")
+
+
+def _last_words(printed: str) -> str:
+    """The last lines of a failed build's own output, where pip quotes it, else of pip's."""
+    lines = [line.strip(" │╰─>×") for line in printed.splitlines()]
+    ends = [index for index, line in enumerate(lines) if line == "[end of output]"]
+    # What pip adds after the quotation only points back at it.
+    quoted = lines[: ends[-1]] if ends else lines
+    return "\n".join([line for line in quoted if line][-_LAST_LINES:])
+
+
+def _run(command: Sequence[str], env: Mapping[str, str], limit: float) -> tuple[int | None, str]:
+    """Run a command for at most `limit` seconds: (its exit status, None where it was ended; its last lines)."""
+    ending = launch.Child(command, env=env, seconds=limit).wait()
+    return None if ending.why else ending.status, "\n".join(ending.printed)

@@ -8,12 +8,12 @@ call takes longer in the first.
 
 from __future__ import annotations
 
-import math
 import shutil
 import statistics as medians
 import time
 from pathlib import Path
 
+from . import statistics
 from .benchmarks import Benchmark
 from .processes import START_SECONDS, Workers
 from .sources import Version
@@ -25,13 +25,14 @@ COMPILE, FIRST_CALL = "compile", "first call"
 # Drawn from these, eight such checks raise a false alarm in 7% of gates with a floor of 0.05 s and three processes to
 # confirm, and in 0.8% with this rule.
 RULE = Rule(threshold=0.15, screen=1, confirm=5, floor=0.1)
+_LEAST_SECONDS = 1e-6  # less is within the noise of the difference of two processes
 
 
 class Starts:
     """Measures the starts of implementations in two versions.
 
     Args:
-        deadline: on the monotonic clock; what was flagged and is not confirmed by then is inconclusive.
+        deadline: on the monotonic clock; what is not measured or not confirmed by then is inconclusive.
     """
 
     def __init__(
@@ -41,18 +42,20 @@ class Starts:
         self._deadline = deadline
 
     def measure(self, b: Benchmark) -> list[Result]:
-        """Results for the kinds of start of a benchmark's implementation; none where a side does not start or both are
-        done in less than the floor of the rule.
+        """Results for the kinds of start of a benchmark's implementation; none where a version does not start or both
+        are done in less than the floor of the rule.
 
         The first look leaves its compiled code in the cache that all other processes use, so it must come before
         them.
         """
         evidence = {COMPILE: Evidence(), FIRST_CALL: Evidence()}
+        longest = 0.0
         for index in range(self._rule.screen + self._rule.confirm):
             confirm = index >= self._rule.screen
             if confirm and not any(e.flagged(self._rule) for e in evidence.values()):
                 break
-            if confirm and time.monotonic() > self._deadline:
+            begin = time.monotonic()
+            if begin + longest > self._deadline:
                 break
             order = self._sides if index % 2 == 0 else self._sides[::-1]
             samples = {}
@@ -63,17 +66,21 @@ class Starts:
                 samples[version.role] = sample
             base, head = samples["base"], samples["head"]
             for kind, found in evidence.items():
-                (found.confirm if confirm else found.screen).append(math.log(head[kind] / base[kind]))
+                quad = [base[kind], base[kind], head[kind], head[kind]]
+                try:
+                    (found.confirm if confirm else found.screen).append(statistics.log_ratio([quad]))
+                except statistics.ClockError as error:
+                    return [Result(_name(b, kind), "failed", str(error), kind=kind)]
                 found.base.append(base[kind])
                 found.head.append(head[kind])
+            longest = max(longest, time.monotonic() - begin)
         results = [self._result(b, kind, found) for kind, found in evidence.items()]
-        return [result for result in results if max(result.base or 0, result.head or 0) >= self._rule.floor]
+        return [r for r in results if r.base is None or max(r.base, r.head or 0.0) >= self._rule.floor]
 
     def _result(self, b: Benchmark, kind: str, found: Evidence) -> Result:
-        name = f"{b.operation}.{b.implementation}[{b.dtype}] {kind}"
-        base, head = medians.median(found.base), medians.median(found.head)
+        base, head = (medians.median(times) if times else None for times in (found.base, found.head))
         verdict, change, reason = decide(found, self._rule)
-        return Result(name, verdict, reason, change, base, head, "cpu", kind=kind, evidence=found)
+        return Result(_name(b, kind), verdict, reason, change, base, head, "cpu", kind=kind, evidence=found)
 
     def _sample(self, version: Version, b: Benchmark, keep: bool) -> dict[str, float] | None:
         """CPU seconds by kind; None where it does not start."""
@@ -94,5 +101,12 @@ class Starts:
             if cache is not None:
                 shutil.rmtree(cache, ignore_errors=True)
         cold, warm = times
-        compiled = max(cold["first_call_cpu"] - warm["first_call_cpu"], 1e-6)
-        return {FIRST_CALL: warm["load_cpu"] + warm["first_call_cpu"], COMPILE: compiled}
+        seconds = {
+            FIRST_CALL: warm["load_cpu"] + warm["first_call_cpu"],
+            COMPILE: cold["first_call_cpu"] - warm["first_call_cpu"],
+        }
+        return {kind: max(value, _LEAST_SECONDS) for kind, value in seconds.items()}
+
+
+def _name(b: Benchmark, kind: str) -> str:
+    return f"{b.operation}.{b.implementation}[{b.dtype}] {kind}"

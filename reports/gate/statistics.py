@@ -7,17 +7,40 @@ assumes no distribution.
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 CONFIDENCE = 0.95
+_LARGEST = math.log(1e6)  # a larger ratio is stated as this: a coarse clock reads 0 for the faster version
+
+
+class ClockError(ValueError):
+    """Times that no clock reads, or that are too short for the clock; the message says which."""
 
 
 def log_ratio(quads: Sequence[Sequence[float]]) -> float:
-    """Log of the second side's time over the first's in one process: median over quads [A, A, B, B]."""
-    return statistics.median(math.log((b1 + b2) / (a1 + a2)) for a1, a2, b1, b2 in quads)
+    """Log of the second version's time over the first's in one process: median over quads [A, A, B, B].
+
+    Raises:
+        ClockError: a time is negative or not finite, or both versions are too fast for the clock.
+    """
+    first, second = ([quad[i] + quad[i + 1] for quad in quads] for i in (0, 2))
+    for time in (*itertools.chain.from_iterable(quads), *first, *second):
+        if not 0 <= time < math.inf:
+            raise ClockError(f"the clock read {time} ns a call, which is no time: accepted are 0 and more")
+    zeros = [times.count(0) for times in (first, second)]
+    if zeros not in ([0, 0], [0, len(quads)], [len(quads), 0]):
+        raise ClockError(f"the clock is too coarse: {sum(zeros)} of {2 * len(quads)} pairs of samples took 0 ns")
+    return statistics.median(_log(b, a) for a, b in zip(first, second, strict=True))
+
+
+def _log(b: float, a: float) -> float:
+    # One version took 0 ns in every quad: less than a tick of the clock, unlike the other.
+    size = math.log(b) - math.log(a) if a and b else math.inf if b else -math.inf
+    return min(max(size, -_LARGEST), _LARGEST)
 
 
 @dataclass(frozen=True)
@@ -27,7 +50,7 @@ class Change:
     Attributes:
         value: the median over processes.
         low, high: an interval that covers the true median with `confidence`.
-        confidence: at least 0.95 where there are 6 processes or more, else what so few can give.
+        confidence: at least what is required (0.95: from 6 processes on), else what so few can give.
         processes: how many.
     """
 
@@ -38,17 +61,17 @@ class Change:
     processes: int
 
 
-def change(log_ratios: Sequence[float]) -> Change:
+def change(log_ratios: Sequence[float], confidence: float = CONFIDENCE) -> Change:
     """The change that processes agree on.
 
     Raises:
         statistics.StatisticsError: there are no processes.
     """
     ordered = sorted(log_ratios)
-    rank, confidence = median_interval(len(ordered))
+    rank, reached = median_interval(len(ordered), confidence)
     value = statistics.median(ordered)
     low, high = ordered[rank], ordered[-1 - rank]
-    return Change(math.expm1(value), math.expm1(low), math.expm1(high), confidence, len(ordered))
+    return Change(math.expm1(value), math.expm1(low), math.expm1(high), reached, len(ordered))
 
 
 def median_interval(count: int, confidence: float = CONFIDENCE) -> tuple[int, float]:
@@ -72,8 +95,6 @@ def proportion_interval(hits: int, trials: int, confidence: float = CONFIDENCE) 
     Where all or none of the trials hit, all of the error is put on the side that is possible, which gives the
     one-sided bound: the "rule of three".
     """
-    if trials == 0:
-        return 0.0, 1.0
     tail = (1 - confidence) if hits in (0, trials) else (1 - confidence) / 2
 
     def at_most(p: float, k: int) -> float:

@@ -25,7 +25,7 @@ def show(outcome: Outcome, folder: Path) -> None:
     """Print every result, what it was measured with, and the answer last."""
     screen = console(sys.stdout)
     table = Table(box=box.SIMPLE, pad_edge=False)
-    *measured, verdict = formats.COLUMNS
+    *measured, verdict = formats.columns(outcome.rule)
     for name in measured:
         table.add_column(name, overflow="fold", justify="left" if name == measured[0] else "right")
     table.add_column(verdict, overflow="fold", min_width=len("inconclusive"))
@@ -34,7 +34,7 @@ def show(outcome: Outcome, folder: Path) -> None:
         if result.verdict == "not measured":
             absent.setdefault(result.reason, []).append(result.name)
             continue
-        table.add_row(*map(Text, formats.row(result)), style=_STYLES.get(result.verdict))
+        table.add_row(*map(Text, formats.row(result, outcome.rule)), style=_STYLES.get(result.verdict))
     if table.row_count:
         screen.print(table)
     for reason, names in absent.items():
@@ -48,8 +48,9 @@ def show(outcome: Outcome, folder: Path) -> None:
 
 def show_proof(proof: calibration.Proof, folder: Path) -> int:
     """Print a calibration and write it as Markdown; the exit status of ``--calibrate``."""
+    bounds = formats.percent(proof.confidence)
     lines = [
-        "| kernels | slowdown | true median | first look (5) | confirmed (7) | both | 95% bounds |",
+        f"| kernels | slowdown | true median | first look (5) | confirmed (7) | both | {bounds} bounds |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for p in sorted(proof.powers, key=lambda p: (p.kernels, p.slowdown)):
@@ -62,7 +63,7 @@ def show_proof(proof: calibration.Proof, folder: Path) -> int:
     advice = (
         f"recommended: --threshold {proof.recommended * 100:g}, the smallest with at most "
         f"{calibration.MOST_ALARMS:.0%} false alarms and at least {calibration.LEAST_SEEN:.0%} detection of "
-        f"{calibration.TARGET:g}% by their 95% bounds"
+        f"{calibration.TARGET:g}% by their {bounds} bounds"
         if proof.recommended is not None
         else f"no threshold is proven yet to raise at most {calibration.MOST_ALARMS:.0%} false alarms and to see "
         f"{calibration.TARGET:g}% in {calibration.LEAST_SEEN:.0%} of checks: measure longer, or on a quieter machine"

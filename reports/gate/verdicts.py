@@ -17,6 +17,7 @@ Verdict = Literal[
 ]  # fmt: skip
 COMPARED = ("faster", "slower", "unchanged", "inconclusive")
 
+UNSEEN = "the time budget ended before its first process"
 FINE, REGRESSION, ERROR, INCONCLUSIVE = 0, 1, 2, 3
 
 
@@ -29,17 +30,24 @@ class Rule:
         screen: processes of the first look.
         confirm: fresh processes that must then say the same.
         floor: seconds by which the time must change at least.
+        confidence: of the intervals, where there are processes enough for it.
     """
 
     threshold: float = 0.025
     screen: int = 5
     confirm: int = 7
     floor: float = 0.0
+    confidence: float = statistics.CONFIDENCE
+
+    def change(self, log_ratios: Sequence[float]) -> Change:
+        """`statistics.change` with the rule's confidence."""
+        return statistics.change(log_ratios, self.confidence)
 
     def beyond(self, change: Change) -> int:
         """1 where the change is a slowdown beyond the threshold, -1 where it is the same speed-up, else 0."""
-        size = math.log1p(change.value)
-        return 0 if abs(size) <= math.log1p(self.threshold) else int(math.copysign(1, size))
+        if change.value > self.threshold:
+            return 1
+        return -1 if change.value < -self.threshold / (1 + self.threshold) else 0
 
 
 @dataclass
@@ -61,13 +69,13 @@ class Evidence:
         """Whether the first look saw a change that counts, in either direction."""
         if len(self.screen) < rule.screen or abs(self.difference) < rule.floor:
             return False
-        return rule.beyond(statistics.change(self.screen)) != 0
+        return rule.beyond(rule.change(self.screen)) != 0
 
     def vague(self, rule: Rule) -> bool:
         """Whether it may still be slower by twice the threshold, for all that the first look saw."""
         if len(self.screen) < rule.screen or abs(self.difference) < rule.floor:
             return False
-        return statistics.change(self.screen).high > 2 * rule.threshold
+        return rule.change(self.screen).high > 2 * rule.threshold
 
     @property
     def difference(self) -> float:
@@ -82,15 +90,15 @@ def decide(evidence: Evidence, rule: Rule) -> tuple[Verdict, Change | None, str]
     is then taken, because those of the first look were chosen for being large.
     """
     if not evidence.screen:
-        return "inconclusive", None, "the time budget ended before its first process"
-    first = statistics.change(evidence.screen)
+        return "inconclusive", None, UNSEEN
+    first = rule.change(evidence.screen)
     if len(evidence.screen) < rule.screen:
         return "inconclusive", first, f"the time budget ended after {len(evidence.screen)} of {rule.screen} processes"
     if evidence.flagged(rule):
         direction = rule.beyond(first)
         if len(evidence.confirm) < rule.confirm:
             return "inconclusive", first, "a change was seen, but the time budget ended before it was confirmed"
-        second = statistics.change(evidence.confirm)
+        second = rule.change(evidence.confirm)
         if rule.beyond(second) != direction:
             return "unchanged", second, f"the first look read {first.value:+.1%}, fresh processes did not confirm it"
         return ("slower" if direction > 0 else "faster"), second, ""
@@ -170,13 +178,18 @@ def doubt(results: Sequence[Result], controls: Sequence[Control], threshold: flo
         moved = [c for c in controls if c.moved and c.clock == result.clock and c.change is not None]
         if not moved or result.verdict not in ("faster", "slower", "unchanged") or result.change is None:
             continue
-        worst = max(moved, key=lambda c: abs(c.change.value) if c.change else 0)
+        worst = max(moved, key=lambda c: _size(c.change.value) if c.change else 0.0)
         assert worst.change is not None
-        allowed = threshold + 2 * abs(worst.change.value)
-        near = result.change.low if result.verdict == "slower" else -result.change.high
+        # In logarithms: a time can fall by 100% at most, so fractions would never let an improvement pass.
+        allowed = math.log1p(threshold) + 2 * _size(worst.change.value)
+        near = math.log1p(result.change.low) if result.verdict == "slower" else -math.log1p(result.change.high)
         if result.verdict == "unchanged" or near <= allowed:
             result.verdict = "inconclusive"
             result.reason = f"the {worst.kind} control moved by {worst.change.value:+.1%} in the same processes"
+
+
+def _size(change: float) -> float:
+    return abs(math.log1p(change))
 
 
 def status(results: Iterable[Result], controls: Iterable[Control]) -> int:

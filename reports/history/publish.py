@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bench import launch
+
 from .. import asv_results, files
+from .. import git as calls
 from ..publish import Preset, PublishFailed, local_data, presets
 from . import page, steps
 from .run import CONFIGURATION, HistoryError, configuration, git
@@ -89,16 +90,10 @@ def _graphs(repository: Path, results: Path, target: Path, history: History) -> 
             "html_dir": str(folder / "html"), "env_dir": str(folder / "env"),
         }  # fmt: skip
         files.write_json(folder / CONFIGURATION, settings)
-        done = subprocess.run(
-            [sys.executable, "-m", "asv", "publish", "--no-pull", "--config", str(folder / CONFIGURATION)],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=folder,
-        )
-        if done.returncode:
-            last = (done.stdout + done.stderr).strip().splitlines()[-1:]
-            history.oddities.append(f"asv publish failed, so its graphs are missing: {' '.join(last)}")
+        command = launch.python("-m", "asv", "publish", "--no-pull", "--config", str(folder / CONFIGURATION))
+        ending = launch.Child(command, cwd=folder, env=calls.environment()).wait()
+        if not ending.ok:
+            history.oddities.append(f"asv publish failed, so its graphs are missing: {ending}")
             return []
         index = folder / "html" / "index.html"
         try:

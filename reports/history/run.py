@@ -9,10 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import os
 import re
-import subprocess
-import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -21,9 +18,11 @@ from typing import Any
 
 import json5
 
-from bench import grid
+from bench import grid, launch
+from bench.crew import Crew
 
 from .. import asv_results, environment, files, text
+from .. import git as calls
 from ..asv_results import ResultFile
 from .series import ANCHOR
 
@@ -42,10 +41,10 @@ def git(repository: Path, *words: str) -> str:
     Raises:
         HistoryError: git fails; with its message.
     """
-    done = subprocess.run(["git", "-C", str(repository), *words], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise HistoryError(f"git {words[0]}: {done.stderr.strip() or done.returncode}")
-    return done.stdout
+    try:
+        return calls.run(repository, *words).decode(errors="replace")
+    except calls.GitError as error:
+        raise HistoryError(str(error)) from None
 
 
 def commits(repository: Path, chosen: str) -> list[str]:
@@ -147,7 +146,7 @@ class Runner:
             self._machine_file(folder)
             words = [word for expression in (*self._select, re.escape(ANCHOR)) for word in ("--bench", expression)]
             command = [
-                sys.executable, "-m", "asv", "run", "--config", str(folder / CONFIGURATION), "--machine", self._machine,
+                *launch.python("-m", "asv"), "run", "--config", str(folder / CONFIGURATION), "--machine", self._machine,
                 "--record-samples", "--interleave-rounds", *words, f"{commit}^!",
             ]  # fmt: skip
             code, last = self._asv(command, folder, said)
@@ -181,29 +180,20 @@ class Runner:
 
     def _asv(self, command: Sequence[str], folder: Path, said: Callable[[str], None]) -> tuple[int, str]:
         home = Path.home()
-        env = {
-            # What pip and git would have found in the user's home folder.
-            "XDG_CONFIG_HOME": str(home / ".config"),
-            "XDG_CACHE_HOME": str(home / ".cache"),
-            "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
-            **os.environ,
-            **environment.measuring(environment.usable_cpus()),
-            "HOME": str(folder),
-            "USERPROFILE": str(folder),
-        }
-        lines: list[str] = []
-        with subprocess.Popen(
-            command, env=env, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-        ) as process:
-            assert process.stdout is not None
-            try:
-                for line in process.stdout:
-                    lines.append(line.rstrip())
-                    said(lines[-1])
-            except BaseException:
-                process.terminate()
-                raise
-        return process.returncode, " ".join(line.strip() for line in lines[-5:])
+        with Crew() as crew:
+            env = {
+                # What pip and git would have found in the user's home folder.
+                "XDG_CONFIG_HOME": str(home / ".config"),
+                "XDG_CACHE_HOME": str(home / ".cache"),
+                "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
+                **calls.environment(),
+                **environment.measuring(environment.usable_cpus()),
+                **crew.variables,
+                "HOME": str(folder),
+                "USERPROFILE": str(folder),
+            }
+            ending = launch.Child(command, env=env, cwd=folder, said=said).wait()
+        return ending.status, " ".join(ending.printed)
 
     def _merge(self, new: Path, commit: str, last: str) -> None:
         """Move what was measured into the shared folder, file by file, each whole or not at all."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from reports import cli
 from tests.gate.conftest import SLOW, Gate, Repository
 
 NUMPY = "softmax.numpy_vectorized[float32,256x1000]"
@@ -21,6 +23,7 @@ def test_a_slowdown_is_a_regression_that_names_the_benchmark(gate: Gate) -> None
     assert 0.5 < result["change"]["low"] <= result["change"]["value"] <= result["change"]["high"] < 1.6
     assert result["change"]["processes"] == len(result["processes"]["fresh"]) == 7
     assert "regression (1 slower)" in gate.printed
+    assert not gate.json["control"]
     assert gate.markdown.index("slower") < gate.markdown.index("softmax.numpy")
     assert "A/A by cpu clock" in gate.markdown
     (action,) = json.loads((gate._output / "github-action-benchmark.json").read_text())
@@ -35,6 +38,9 @@ def test_identical_commits_pass(gate: Gate) -> None:
     assert set(gate.verdicts.values()) == {"unchanged"}
     assert {c["kind"] for c in gate.json["controls"]} == {"A/A", "untouched kernel"}
     assert gate.json["base"]["commit"] == gate.json["head"]["commit"]
+    assert gate.json["control"]
+    assert "control, base and head are identical: no regression" in gate.printed
+    assert "control, base and head are identical" in gate.markdown.splitlines()[0]
 
 
 def test_a_head_that_cannot_be_imported_is_an_error(gate: Gate) -> None:
@@ -65,9 +71,11 @@ def test_comparing_nothing_is_an_error(gate: Gate) -> None:
 
 
 def test_a_budget_that_ends_too_early_is_inconclusive(gate: Gate) -> None:
-    # It covers all measuring, but for head, which is checked at any cost, half of it remains: one process.
-    assert gate("base", "slow", *ONE, "--budget", "0.1") == 3
-    assert "budget ended after 1 of 5 processes" in gate.json["results"][0]["reason"]
+    # Head is built and checked at any cost.
+    assert gate("base", "bad", *ONE, "--only", "argmax.numpy_vectorized[float32,1024x1000]", "--budget", "0.1") == 2
+    assert gate.verdicts == {NUMPY: "inconclusive", "argmax.numpy_vectorized[float32,1024x1000]": "wrong"}
+    assert "budget ended before its first process" in gate.json["results"][0]["reason"]
+    assert "the budget of 0.1 s is too small to measure anything" in gate.printed
 
 
 def test_head_is_checked_where_only_instructions_are_counted(gate: Gate) -> None:
@@ -82,13 +90,31 @@ def test_head_is_checked_where_only_instructions_are_counted(gate: Gate) -> None
         (["nonsense"], "'nonsense' is no commit"),
         ([], "BASE is missing"),
         (["base", "--only", "sofmax"], "'sofmax' chooses none"),
-        (["base", "--threshold", "0"], "must be greater than 0"),
         (["base", "--no-timing"], "nothing to do without --instructions"),
     ],
 )
 def test_unusable_input_is_named(gate: Gate, words: list[str], said: str) -> None:
     assert gate(*words) == 2
     assert said in gate.errors
+
+
+@pytest.mark.parametrize("option", ["--threshold", "--budget", "--confidence"])
+@pytest.mark.parametrize("words", [["base"], ["--calibrate"]])
+def test_numbers_that_decide_nothing_are_refused(
+    words: list[str], option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for given in ("nan", "inf", "-inf", "0", "-1", "1e400", "x"):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["gate", *words, f"{option}={given}"])
+        assert ended.value.code == 2
+        assert f"argument {option}: {given!r}: accepted are" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", ["50", "100"])
+def test_a_confidence_that_no_interval_has_is_refused(given: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["gate", "base", "--confidence", given])
+    assert f"argument --confidence: {given!r}: accepted are numbers between 50 and 100" in capsys.readouterr().err
 
 
 def test_a_folder_outside_git_is_named(gate: Gate, tmp_path: Path) -> None:
@@ -119,7 +145,12 @@ def test_instructions_alone_see_the_slowdown(gate: Gate) -> None:
     assert "cannot see threads" in gate.markdown
 
 
-def test_a_plugin_is_built_and_gated_in_its_own_repository(gate: Gate, tmp_path: Path) -> None:
+def test_a_plugin_is_built_and_gated_in_its_own_repository(
+    gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Without a network, so with what is installed here.
+    for name, value in {"NO_INDEX": "1", "FIND_LINKS": "", "CONFIG_FILE": os.devnull}.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
     package = Path(__file__).parent.parent / "packages" / "example"
     theirs = Repository(tmp_path)
     shutil.copytree(package, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "output"))
@@ -129,4 +160,4 @@ def test_a_plugin_is_built_and_gated_in_its_own_repository(gate: Gate, tmp_path:
     name = "softmax.example[float32,256x1000]"
     assert gate("base", "slow", "--only", name, "--no-starts", folder=tmp_path) == 1
     assert gate.verdicts == {name: "slower"}
-    assert "pip install" in gate.json["head"]["built"]
+    assert gate.json["head"]["built"].endswith(", pip install --no-deps --no-build-isolation")

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
+from reports import environment
 from reports.gate import calibration, instructions, statistics, verdicts
 from reports.gate.benchmarks import Benchmark, choose, every
 from reports.gate.processes import Workers
-from reports.gate.session import Session
+from reports.gate.session import EACH_SECONDS, Session
 from reports.gate.statistics import Change
 from reports.gate.verdicts import Control, Evidence, Result, Rule
 from reports.progress import Bar
@@ -82,9 +83,12 @@ def test_a_change_below_the_floor_is_none() -> None:
 def test_what_the_time_is_not_enough_for_is_what_matters_least() -> None:
     session = Session(Workers({}, Path()), Bar(), RULE, deadline=0.0, seconds=0.0)
     some = every()[:4]
-    session._cost = {b.id: 10.0 for b in some}
+    session._cost = {b.id: 10.0 for b in some[:3]}
+    session._start = 1.0
     assert session._affordable(some, left=-1.0) == []
-    assert session._affordable(some, left=12.0) == list(some[:2])
+    assert session._affordable(some, left=10.9) == []
+    assert session._affordable(some, left=21.0) == list(some[:2])
+    assert session._affordable(some, left=31.0 + EACH_SECONDS) == list(some)
     session._evidence = {b: _evidence(0.1 * i, 0.1 if i == 1 else None) for i, b in enumerate(some)}
     session._evidence[some[0]] = _evidence(0.0, spread=0.04)
     asked: list[tuple[str, list[Benchmark]]] = []
@@ -186,7 +190,10 @@ def test_calibration_recommends_only_what_it_has_shown() -> None:
     assert calibration.recommended(calibration.powers(loud, RULE)) is None
 
 
-def test_a_record_keeps_only_its_own_machine_and_survives_damage(tmp_path: Path) -> None:
+def test_a_record_keeps_only_its_own_machine_and_survives_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "machine", lambda: {"cpu": "this"})  # takes a second
     record = tmp_path / "record.jsonl"
     good = {**calibration._identity(), "implementation": "a", "name": "b", "extra": 0, "log_ratio": 0.1, "at": 1.0}
     foreign = {**good, "cpu": "another"}
@@ -194,3 +201,10 @@ def test_a_record_keeps_only_its_own_machine_and_survives_damage(tmp_path: Path)
     entries, strange = calibration.read(record)
     assert entries == [good]
     assert strange == 3
+    # What comes after a torn line is a line of its own.
+    for count in (2, 3):
+        b = every()[0]
+        calibration._append(record, {b.id: [[1.0] * 4]}, {b: 0.0}, "cpu", calibration._identity())
+        assert [len(calibration.read(record)[0]), calibration.read(record)[1]] == [count, 3]
+    with pytest.raises(ValueError, match=r"softmax.*: the clock read nan"):
+        calibration._append(record, {b.id: [[math.nan] * 4]}, {b: 0.0}, "cpu", {})

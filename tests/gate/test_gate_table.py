@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -92,3 +95,46 @@ def test_what_benchmark_trackers_read_fits_their_formats() -> None:
     assert (action[0]["unit"], action[0]["value"], action[0]["range"]) == ("ms", pytest.approx(1.5), "1 to 2")
     # Bencher's latency is in nanoseconds.
     assert bencher[names[0]]["latency"] == pytest.approx({"value": 1.5e6, "lower_value": 1e6, "upper_value": 2e6})
+
+
+def test_files_are_strict_json_and_name_what_they_could_not_hold(tmp_path: Path) -> None:
+    results = [
+        Result("softmax.a[x]", "faster", change=Change(-0.5, -math.inf, 0.0, 0.9, 5), base=math.nan, head=1.0),
+        Result("softmax.b[x]", "failed", head=math.inf),
+    ]
+    formats.write(_outcome(results), tmp_path)
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    found = {path.name: json.loads(path.read_text(), parse_constant=refuse) for path in tmp_path.glob("*.json")}
+    gate = found["gate.json"]
+    assert gate["not_finite"] == [
+        "results.0.change.low: -inf", "results.0.base_seconds: nan", "results.1.head_seconds: inf"
+    ]  # fmt: skip
+    assert gate["results"][0]["change"]["low"] is None
+    assert gate["results"][0]["change"]["value"] == -0.5
+    assert [entry["name"] for entry in found["github-action-benchmark.json"]] == ["softmax.a[x]"]
+    assert list(found["bencher.json"]) == ["softmax.a[x]"]
+    assert "not_finite" not in formats.as_json(_outcome([]))
+
+
+def test_identical_versions_are_a_control_wherever_the_answer_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome = _outcome([Result("softmax.a[x]", "slower", change=Change(0.05, 0.04, 0.06, 0.98, 7))])
+    for identical in (True, False):
+        outcome.identical = identical
+        table.show(outcome, tmp_path)
+        for said in (" ".join(capsys.readouterr().out.split()), formats.as_markdown(outcome)):
+            assert ("control, base and head are identical: regression (1 slower)" in said) is identical
+            assert ("any change that it reads is noise" in said) is identical
+        assert formats.as_json(outcome)["control"] is identical
+
+
+def test_the_confidence_names_the_interval() -> None:
+    rule = replace(Rule(), confidence=0.999)
+    assert "99.9% interval" in formats.columns(rule)
+    result = Result("softmax.a[x]", "slower", change=Change(0.05, 0.04, 0.06, 0.984, 7))
+    assert formats.row(result, Rule())[4] == "+4.0% to +6.0%"
+    assert formats.row(result, rule)[4] == "+4.0% to +6.0% (98%)"

@@ -36,17 +36,24 @@ from . import sitecustomize
 
 ROOT = Path(__file__).parents[2]
 # What is mutated, and the quickest test files that are about it. Before them come those named after the module. Of two
-# patterns for a module the later counts.
+# patterns for a module the later counts. The tests of `reports/gate` are in `tests/gate`, all others in `tests`.
 MODULES = {
-    "contract/*": "contract",
-    "contract/cases": "",
-    "contract/layouts": "",
-    "api": "layouts",
-    "inputs": "",
-    "layout": "layouts api",
-    "registry": "",
-    "views": "",
-    "agreement": "layouts",
+    "impls/contract/*": "contract",
+    "impls/contract/cases": "",
+    "impls/contract/layouts": "",
+    "impls/api": "layouts",
+    "impls/inputs": "",
+    "impls/layout": "layouts api",
+    "impls/registry": "",
+    "impls/views": "",
+    "impls/agreement": "layouts",
+    "reports/gate/run": "",
+    "reports/gate/session": "gate_statistics",
+    "reports/gate/sources": "",
+    "reports/gate/starts": "",
+    "reports/gate/statistics": "verdicts gate_statistics",
+    "reports/gate/verdicts": "gate_statistics",
+    "reports/git": "",
 }
 
 # One replacement for an arithmetic operator, where cosmic-ray has eleven: the others fail at the first call. No
@@ -91,6 +98,9 @@ EQUIVALENT = {
     r"NumberReplacer: .*reshape\(-1.* -> .*\(- 2": "to NumPy -2 is -1 here",
     r"ReplaceComparisonOperator_NotEq_Gt: .*last - first": "n axes never span less than n",
     r"ReplaceComparisonOperator_Eq_LtE: .*(size|shape\[1\]) == 0": "no size is negative",
+    r"ReplaceComparisonOperator_Eq_(Lt|LtE|GtE): .*\b(hits|trials) == ": "0 <= hits <= trials, and at 0 the root is 0",
+    r"NumberReplacer: (for _ in range\(60\)|low, high = 0\.0, 1\.0)": "the bisection ends at the same place",
+    r"Drop: assert |ReplaceFalseWithTrue: .*repr=False": "no result depends on it",
 }
 
 
@@ -140,7 +150,10 @@ class Mutant:
 
 def _import_once() -> None:
     """What tests import and is no part of this project: here, once for all mutants."""
-    for name in ("ml_dtypes", "numba", "pandas", "pyarrow", "scipy.sparse", "scipy.special", "torch"):
+    for name in (
+        "cpuinfo", "ml_dtypes", "numba", "packaging.requirements", "pandas", "psutil", "pyarrow", "rich.progress",
+        "rich.table", "scipy.sparse", "scipy.special", "scipy.stats", "torch",
+    ):  # fmt: skip
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
 
@@ -202,26 +215,27 @@ def wait() -> tuple[int, bool, float]:
 def main() -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
-    parser.add_argument("--only", default="*", metavar="PATTERN", help="modules of impls/, as contract/cases")
+    parser.add_argument("--only", default="*", metavar="PATTERN", help="modules, as impls/contract/cases")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="mutants at a time")
     parser.add_argument("--sample", type=float, default=1.0, metavar="SHARE", help="a random share, with a fixed seed")
     parser.add_argument("--least", type=float, default=90.0, metavar="PERCENT", help="killed of each module, else 1")
     options = parser.parse_args()
     tests: dict[Path, tuple[str, ...]] = {}
     for pattern, names in MODULES.items():
-        for module in sorted((ROOT / "impls").glob(f"{pattern}.py")):
-            if fnmatchcase(str(module.relative_to(ROOT / "impls").with_suffix("")), options.only):
+        for module in sorted(ROOT.glob(f"{pattern}.py")):
+            if fnmatchcase(str(module.relative_to(ROOT).with_suffix("")), options.only):
                 patterns = (f"{module.stem}_*", module.stem, *names.split())
-                files = (file for name in patterns for file in sorted((ROOT / "tests").glob(f"test_{name}.py")))
+                folder = ROOT / "tests" / ("gate" if module.parent.name == "gate" else "")
+                files = (file for name in patterns for file in sorted(folder.glob(f"test_{name}.py")))
                 tests[module] = tuple(dict.fromkeys(map(str, files)))
     if not tests:
         parser.error(f"--only {options.only}: no such module among {', '.join(MODULES)}")
     _import_once()
     counts = {module: collections.Counter[bool]() for module in tests}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as scratch:
         every = tuple(sorted({file for files in tests.values() for file in files}))
         for _ in range(2):  # the first may compile
-            start(Mutant(module, module.read_text(), every), Path(folder), 3600, quiet=False)
+            start(Mutant(module, module.read_text(), every), Path(scratch), 3600, quiet=False)
             _, passed, seconds = wait()
             if not passed:
                 raise SystemExit("the tests fail without a mutant")
@@ -230,7 +244,7 @@ def main() -> int:
         queue = (mutant for module, files in tests.items() for mutant in mutants(module, files, options.sample))
         while True:
             while len(running) < options.jobs and (mutant := next(queue, None)):
-                running[start(mutant, Path(folder), limit, quiet=True)] = mutant
+                running[start(mutant, Path(scratch), limit, quiet=True)] = mutant
             if not running:
                 break
             process, passed, _ = wait()

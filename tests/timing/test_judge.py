@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import judge
+from bench import judge, verdict
 from bench.inputs import Input
-from bench.judge import Claim, Judge, Part
+from bench.judge import Judge, Part
+from bench.verdict import Claim
 from impls import contract
 
 GIVEN = Input("scores", "float32", (6, 50, 4))
@@ -23,7 +24,7 @@ def claim_of(given: Input, operation: str = "softmax", **changes: Any) -> tuple[
     else:
         wide = np.exp(x.astype(np.float64) - x.max(axis=1, keepdims=True))
         result = (wide / wide.sum(axis=1, keepdims=True)).astype(x.dtype)
-    claim = Claim(operation, given, "timed", result.shape, result.dtype.name, judge.checksum(x))
+    claim = Claim(operation, given, "timed", result.shape, result.dtype.name, verdict.checksum(x))
     return replace(claim, **changes), result
 
 
@@ -40,9 +41,9 @@ def test_a_right_result_agrees_and_one_element_off_is_wrong(operation: str) -> N
     assert judged(claim, result).status == "agrees"
     at = (5, 49, 3)[: result.ndim] if operation == "softmax" else (5, 3)
     result[at] = result[at] * 1.001 if operation == "softmax" else (result[at] + 1) % 50
-    verdict = judged(claim, result)
-    assert verdict.status == "wrong"
-    assert f"at {at}: expected" in verdict.detail
+    found = judged(claim, result)
+    assert found.status == "wrong"
+    assert f"at {at}: expected" in found.detail
 
 
 def test_bounds_are_those_of_the_comparison() -> None:
@@ -75,9 +76,9 @@ def test_a_declared_difference_excuses_what_it_names_and_no_more_than_it_says() 
     claim, result = claim_of(GIVEN)
     result[0, 0, 0] *= 1 + 200 * np.finfo(np.float32).eps
     allowed = {"timed/float32": "sums round: up to 1,000 ulp"}
-    verdict = judged(claim, result, allowed)
-    assert (verdict.status, verdict.pattern, verdict.declared) == ("differs", "timed/float32", allowed["timed/float32"])
-    assert "ulp" in verdict.detail
+    found = judged(claim, result, allowed)
+    assert (found.status, found.pattern, found.declared) == ("differs", "timed/float32", allowed["timed/float32"])
+    assert "ulp" in found.detail
     assert judged(claim, result, {"timed/float32": "sums round: up to 10 ulp"}).status == "wrong"
     assert judged(claim, result, {"timed/float32": "sums round"}).status == "wrong"
     assert judged(claim, result, {"timed/float64": "sums round: up to 1,000 ulp"}).status == "wrong"
@@ -94,9 +95,9 @@ def test_a_poisoned_element_is_wrong_also_where_a_nan_is_right() -> None:
     left = contract.SOFTMAX.allocate(given.array())
     rows = np.isnan(result)
     result[rows] = left[rows]
-    verdict = judged(claim, result)
-    assert verdict.status == "wrong"
-    assert "nothing written" in verdict.detail
+    found = judged(claim, result)
+    assert found.status == "wrong"
+    assert "nothing written" in found.detail
 
 
 @pytest.mark.parametrize(
@@ -121,9 +122,9 @@ def test_the_last_rows_are_looked_at() -> None:
     claim, result = claim_of(given, "argmax")
     assert judged(claim, result).status == "agrees"
     result[-1] += 1
-    verdict = judged(claim, result)
-    assert verdict.status == "wrong"
-    assert "at (16383, 0)" in verdict.detail
+    found = judged(claim, result)
+    assert found.status == "wrong"
+    assert "at (16383, 0)" in found.detail
 
 
 def test_inputs_and_bounds_are_kept_within_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
