@@ -1,9 +1,13 @@
-"""Stand-ins for a device's worker and a clock: what a device report decides is shown without a GPU."""
+"""Stand-ins for a device, its worker and a clock: what a device report decides is shown without a GPU."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
+
+from bench.hub import Here
 
 Line = dict[str, Any]
 Does = Callable[[dict[str, Any], str], list[Line] | str]
@@ -20,6 +24,52 @@ class Clock:
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
+
+
+class Backend:
+    """A device whose memory is the host's and whose calls take so many seconds each, by its timer.
+
+    Attributes:
+        calls: how many were made.
+    """
+
+    name = "fake"
+
+    def __init__(self, seconds: float = 1e-3, device: str = "cuda") -> None:
+        self.seconds, self.device, self.calls = seconds, device, 0
+
+    def put(self, array: np.ndarray) -> np.ndarray:
+        return array.copy()
+
+    def get(self, array: np.ndarray) -> np.ndarray:
+        return array.copy()
+
+    def fill(self, array: np.ndarray, values: np.ndarray) -> np.ndarray:
+        array[...] = values
+        return array
+
+    def synchronize(self) -> None:
+        return None
+
+    def timer(self, call: Callable[[], Any]) -> float:
+        before = self.calls
+        call()
+        return self.seconds * (self.calls - before)
+
+
+class Link(Here):
+    """Judges in this process, and notes what is said."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[Line] = []
+
+    def say(self, event: str, **what: Any) -> Line:
+        self.said.append({"event": event, **what})
+        return {}
+
+    def those(self, event: str) -> list[Line]:
+        return [line for line in self.said if line["event"] == event]
 
 
 class Worker:

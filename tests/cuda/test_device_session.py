@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+import math
+import time
 from typing import Any
 
 import pytest
 
+from bench.crew import Crew, Work
+from bench.verdict import Verdict
 from reports.device_session import STALL_SECONDS, Process, Session
 from tests.cuda.fakes import Clock, Does, Worker
 
@@ -126,16 +128,71 @@ def test_an_interruption_is_recorded_and_passed_on() -> None:
     assert [recorded[i, "a"] for i in range(4)] == ["ok", "ok", "interrupted", "interrupted"]
 
 
-def test_a_real_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class Hired:
+    """A crew whose worker says what it is told to; see `bench.crew.Crew.run`."""
+
+    def __init__(self, *messages: dict[str, Any], failure: str | None = None, hangs: bool = False) -> None:
+        self.messages, self.failure, self.hangs = messages, failure, hangs
+
+    def run(self, kind: str, job: Any, *, env: Any, seconds: float, heard: Any, tick: Any) -> Work:
+        assert (kind, env, seconds) == ("device", {"A": "1"}, math.inf)
+        for message in self.messages:
+            heard(dict(message))
+        while self.hangs:
+            tick()
+            time.sleep(0.001)
+        return Work([], self.failure)
+
+
+def said_by(crew: Any) -> tuple[list[dict[str, Any]], str | None]:
+    """The lines of a process, and how it ended."""
+    process = Process({"tasks": [{"id": 4, "operation": "argmax"}]}, crew, {"A": "1"})
+    process._thread.join(10)
+    return process.lines(), process.ended()
+
+
+def test_findings_are_the_judges_and_not_the_processs() -> None:
+    trial = {"case": "two equal", "dtype": "float32"}
+    begin = {"event": "begin", "task": 4, "part": "mine"}
+    wrong, differs = Verdict("wrong", "at (0, 0)"), Verdict("differs", "at (1, 0)", "why", "two*")
+    agrees = Verdict("agrees")
+    found = []
+    for verdicts, spoken in [((agrees,), "tried"), ((wrong, agrees), "tried"), ((differs, wrong), "tried"),
+                             ((differs,), "tried"), ((), "refused"), ((agrees,), "raised"), ((), "broken")]:  # fmt: skip
+        checked = [{"event": "checked", "verdict": verdict} for verdict in verdicts]
+        told = {"event": spoken, **trial, "detail": "its own words"}
+        lines, ended = said_by(Hired(begin, {"event": "trial", **trial}, *checked, told))
+        assert ended == "exit status 0"
+        assert lines[0] == begin
+        about = {"event": "finding", "task": 4, "operation": "argmax", "implementation": "mine", **trial}
+        assert lines[1].items() >= about.items()
+        found.append((lines[1]["status"], lines[1]["detail"], lines[1]["declared"]))
+    own = "its own words"
+    assert found == [("agrees", own, ""), ("wrong", "at (0, 0)", ""), ("wrong", "at (0, 0)", ""),
+                     ("differs", "at (1, 0)", "why"), ("not supported", own, ""), ("failed", own, ""),
+                     ("wrong", own, "")]  # fmt: skip
+
+
+def test_how_a_process_ended_and_that_it_can_be_stopped() -> None:
+    assert said_by(Hired(failure="killed by SIGSEGV")) == ([], "killed by SIGSEGV")
+    lines, ended = said_by(Hired({"event": "result", "task": 4}, {"event": "end of task", "task": 4}))
+    assert (lines, ended) == ([{"event": "result", "task": 4}, {"event": "end", "task": 4}], "exit status 0")
+    process = Process({"tasks": []}, Hired(hangs=True), {"A": "1"})  # type: ignore[arg-type]
+    assert process.ended() is None
+    process.stop()
+    assert process.ended() == "it was stopped"
+
+
+def test_a_real_process() -> None:
     """The worker itself, on a machine without the implementations named: it says why, and ends."""
     tasks = [{"id": 0, "kind": "launch", "operation": "softmax", "names": ["nobody", "numpy_vectorized"]}]
     recorded: dict[str, Any] = {}
-    process: Callable[..., Any] = Process
     job = {"tasks": tasks, "seconds": 0.01, "simulated": True, "cache_bytes": 1024}
-    Session(
-        tasks, lambda left: process(job, tmp_path, 1, {"NUMBA_ENABLE_CUDASIM": "1"}),
-        lambda task, name, found: recorded.update({name: found}), 60,
-    ).run()  # fmt: skip
+    with Crew() as crew:
+        Session(
+            tasks, lambda left: Process(job, crew, {"NUMBA_ENABLE_CUDASIM": "1"}),
+            lambda task, name, found: recorded.update({name: found}), 60,
+        ).run()  # fmt: skip
     assert recorded["nobody"]["status"] == "skipped"
     assert "unknown softmax implementation 'nobody'" in recorded["nobody"]["detail"]
     assert recorded["numpy_vectorized"]["detail"] == "its arrays are in the memory of the cpu, not of a CUDA device"

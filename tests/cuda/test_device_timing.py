@@ -1,18 +1,19 @@
-"""Inputs, buffers and samples of a device report, on arrays of the host and with a clock that is told the time."""
+"""Inputs and buffers of a device report, and what its worker says of one input, on a device that is pretended."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-import impls
-from bench import device_cells, device_timing
+from bench import device_cells
 from bench.device_cells import Cell
-from bench.device_timing import Contestant
-from tests.cuda.fakes import Clock
+from bench.workers import device
+from impls import Kernel, UnknownImplementation, implements
+from tests.cuda.fakes import Backend, Link
 
 L2 = 60 << 20
 
@@ -53,92 +54,128 @@ def test_buffers_lie_beyond_the_cache_where_they_fit(pair: int, free: int, count
     assert device_cells.beyond_cache(pair, count, L2) == (count > 0 and pair > 64)
 
 
-def test_large_inputs_are_repeated_and_their_ends_and_middle_are_checked() -> None:
+def test_large_inputs_are_repeated() -> None:
     cell = Cell("softmax", "Sweep", "float32", 1024, (8192, 1024, 1), 0)
-    x = device_cells.scores(cell)
-    assert x.shape == cell.shape
+    x = cell.input.array()
+    assert (x.shape, x.dtype) == (cell.shape, cell.dtype)
     assert not np.array_equal(x[0], x[4096])  # the repeated block is no whole number of rows
-    result = impls.softmax(x, 1, impl="numpy_vectorized")
-    assert device_timing.mismatch(cell, x, result) is None
-    for row in (0, 4095, 8191):
-        bad = result.copy()
-        bad[row, 3] = 0.5
-        assert "counted from row" in str(device_timing.mismatch(cell, x, bad)), row
+    flat, block = x.reshape(-1), (1 << 22) + 1
+    assert np.array_equal(flat[block:], flat[: len(flat) - block])
 
 
-@pytest.mark.parametrize("shape", [(1, 8, 1 << 20), (3, 9, 5), (1, 1 << 23, 1), (1 << 22, 2, 1), (300, 21, 16384)])
-@pytest.mark.parametrize("operation", ["softmax", "argmax"])
-def test_the_parts_looked_at_are_whole_rows_within_the_array(operation: str, shape: tuple[int, int, int]) -> None:
-    cell = Cell(operation, "Sweep", "float32", 1, shape, 0)
-    for rows, columns in device_cells.sampled(cell):
-        assert 0 <= rows.start < rows.stop <= shape[0]
-        assert 0 <= columns.start < columns.stop <= shape[2]
-    total = sum((r.stop - r.start) * shape[1] * (c.stop - c.start) for r, c in device_cells.sampled(cell))
-    assert total == math.prod(shape) or total <= max(1.1 * (1 << 22), 3 * shape[1])
+SMALL = Cell("softmax", "Sweep", "float32", 4, (2, 4, 1), 0)
+Run = Callable[[Any, Any], Any]
 
 
-def test_a_shape_that_is_wrong_is_a_mismatch() -> None:
-    cell = Cell("argmax", "Sweep", "float32", 4, (2, 4, 1), 0)
-    x = device_cells.scores(cell)
-    assert "expected shape (2, 1), got (2,)" in str(device_timing.mismatch(cell, x, np.zeros(2, np.int64)))
+def softmax(x: Any, out: Any) -> Any:
+    np.exp(x - x.max(axis=1, keepdims=True), out=out)
+    out /= out.sum(axis=1, keepdims=True)
+    return out
 
 
-def test_prepare_refuses_what_is_wrong_or_does_not_fit() -> None:
-    cell = Cell("softmax", "Sweep", "float32", 4, (2, 4, 1), 0)
-    x = device_cells.scores(cell)
-    good = impls.load("softmax", "numpy_vectorized").kernel
-
-    def zeros(given: Any, out: Any) -> Any:
-        out[...] = 0
-        return out
-
-    wrong = impls.implements(dtypes=["float32"])(zeros)
-    assert device_timing.prepare(cell, "a", good, x, 1024, 1 << 20).copies > 2
-    with pytest.raises(RuntimeError, match="wrong result: at"):
-        device_timing.prepare(cell, "a", wrong, x, 1024, 1 << 20)
-    with pytest.raises(NotImplementedError, match="63 are free"):
-        device_timing.prepare(cell, "a", good, x, 1024, 63)
-    half = Cell("softmax", "Sweep", "int8", 4, (2, 4, 1), 0)
-    with pytest.raises(NotImplementedError, match="int8 is not among its dtypes"):
-        device_timing.prepare(half, "a", good, x.astype("int8"), 1024, 1 << 20)
+def zeros(x: Any, out: Any) -> Any:
+    out[...] = 0
+    return out
 
 
-def contestants(clock: Clock, **seconds: float) -> list[Contestant]:
-    def timer_for(one: float) -> Any:
-        def timer(call: Any) -> float:
-            before = clock.now
-            call()
-            return clock.now - before
+class Later:
+    """Right for its first calls, and does nothing from then on."""
 
-        return timer
+    def __init__(self, calls: int) -> None:
+        self.left = calls
 
-    return [
-        Contestant(name, lambda one=one: clock.sleep(one), timer_for(one), 1)  # type: ignore[misc]
-        for name, one in seconds.items()
-    ]
+    def __call__(self, x: Any, out: Any) -> Any:
+        self.left -= 1
+        return softmax(x, out) if self.left >= 0 else out
 
 
-def test_samples_are_taken_in_turn_until_the_time_is_over() -> None:
-    clock = Clock()
-    ready = contestants(clock, a=0.010, b=0.020)
-    order: list[str] = []
-    device_timing.interleave(ready, 0.6, clock=clock, before=order.append)
-    assert order[:4] == ["a", "b", "b", "a"]
-    assert len(ready[0].samples) == len(ready[1].samples) == 20
-    assert ready[1].samples == pytest.approx([0.020] * 20)
+def on_device(run: Run, seconds: float = 1e-3, where: str = "cuda", **declared: Any) -> Kernel:
+    backend = Backend(seconds, where)
+
+    def counted(x: Any, out: Any) -> Any:
+        backend.calls += 1
+        return run(x, out)
+
+    return implements(backend=backend, dtypes=("float32",), **declared)(counted)
 
 
-def test_the_slow_get_the_fewest_samples_that_say_anything_and_the_quick_no_more_than_needed() -> None:
-    clock = Clock()
-    slow, quick = contestants(clock, a=3.0), contestants(clock, b=1e-6)
-    device_timing.interleave(slow, 0.1, clock=clock)
-    device_timing.interleave(quick, 10, clock=clock)
-    assert len(slow[0].samples) == device_timing.LEAST_SAMPLES
-    assert len(quick[0].samples) == device_timing.MOST_SAMPLES
+def measured(
+    kernels: dict[str, Kernel], monkeypatch: pytest.MonkeyPatch, cell: Cell = SMALL, *, seconds: float = 0.0,
+    cache_bytes: int = 1024, free: int = 1 << 20,
+) -> tuple[dict[str, dict[str, Any]], Link]:  # fmt: skip
+    """What a worker says of each of these kernels on an input."""
+
+    def load(operation: str, name: str) -> Any:
+        if name not in kernels:
+            raise UnknownImplementation(f"unknown {operation} implementation {name!r}")
+        return SimpleNamespace(operation=operation, name=name, kernel=kernels[name])
+
+    monkeypatch.setattr(device.impls, "load", load)
+    monkeypatch.setattr(device.Work, "_free", lambda self: free)
+    link = Link()
+    task = {"id": 3, "kind": "cell", "operation": cell.operation, "names": [*kernels, "nobody"], "cell": cell.as_dict()}
+    device.Work(link, seconds, cache_bytes, simulated=True).do(task)  # type: ignore[arg-type]
+    assert link.said[-1] == {"event": "end of task", "task": 3}
+    found = {line["name"]: line for line in link.those("result")}
+    assert found.pop("nobody")["status"] == "skipped"
+    assert set(found) == set(kernels)
+    return found, link
+
+
+def test_what_comes_of_each_implementation_on_an_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    def raises(x: Any, out: Any) -> Any:
+        raise ValueError("odd")
+
+    found, link = measured(
+        {
+            "good": on_device(softmax), "zeros": on_device(zeros), "raises": on_device(raises),
+            "small": on_device(softmax, largest=7, largest_reason="of its table"),
+            "on the host": on_device(softmax, where="cpu"), "later": on_device(Later(20)),
+        }, monkeypatch,
+    )  # fmt: skip
+    assert {name: line["status"] for name, line in found.items()} == {
+        "good": "ok", "zeros": "wrong", "raises": "failed", "small": "skipped", "on the host": "skipped",
+        "later": "wrong",
+    }  # fmt: skip
+    assert found["zeros"]["detail"].startswith("at (")
+    assert found["raises"]["detail"] == "ValueError: odd"
+    assert "8 elements are more than its limit of 7 (of its table)" in found["small"]["detail"]
+    assert found["on the host"]["detail"] == "its arrays are in the memory of the cpu, not of a CUDA device"
+    assert "samples" not in found["later"]
+    # Each is announced before it is prepared, before each of its samples, and before it is checked again.
+    begun = [line["part"] for line in link.those("begin")]
+    assert begun[:7] == ["good", "zeros", "raises", "small", "on the host", "later", "nobody"]
+    assert begun[7:11] == ["good", "later", "later", "good"]
+    assert begun[-2:] == ["good", "later"]
+    assert begun.count("good") == 1 + device.LEAST_SAMPLES + 1
+
+
+def test_copies_lie_beyond_the_cache_and_within_the_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    two = {"a": on_device(softmax), "b": on_device(softmax)}
+    assert SMALL.pair_bytes == 64
+    for cache, free, copies, beyond in [(32, 1 << 20, 2, True), (128, 1 << 20, 8, True), (128, 800, 3, True),
+                                        (1024, 800, 3, False)]:  # fmt: skip
+        found, _ = measured(two, monkeypatch, cache_bytes=cache, free=free)
+        assert (found["a"]["copies"], found["a"]["beyond_cache"]) == (copies, beyond)
+    found, _ = measured(two, monkeypatch, free=79 * 3)  # a third for each, and a spare fifth of it
+    assert {line["detail"] for line in found.values()} == {"x and its result take 64 bytes, and 63 are free"}
+    assert {line["status"] for line in found.values()} == {"skipped"}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "samples"), [(0.0, device.LEAST_SAMPLES), (100.0, device.MOST_SAMPLES)], ids=["slow", "quick"]
+)
+def test_the_slow_get_the_fewest_samples_that_say_anything_and_the_quick_no_more_than_needed(
+    seconds: float, samples: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, _ = measured({"a": on_device(softmax)}, monkeypatch, seconds=seconds)
+    assert len(found["a"]["samples"]) == samples
 
 
 @pytest.mark.parametrize(("one", "number"), [(1e-6, 4000), (1e-3, 4), (0.5, 1)])
-def test_a_sample_is_as_many_calls_as_take_long_enough(one: float, number: int) -> None:
-    (contestant,) = contestants(Clock(), a=one)
-    device_timing.warm_up(contestant)
-    assert contestant.number == pytest.approx(number, rel=0.01)
+def test_a_sample_is_as_many_calls_as_take_long_enough_by_the_devices_timer(
+    one: float, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, _ = measured({"a": on_device(softmax, one)}, monkeypatch)
+    assert found["a"]["number"] == pytest.approx(number, rel=0.01)
+    assert found["a"]["samples"] == pytest.approx([one] * len(found["a"]["samples"]))
