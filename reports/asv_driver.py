@@ -106,6 +106,7 @@ class Driver:
         try:
             found = json.loads((self.results / "benchmarks.json").read_text("utf-8"))
         except (OSError, ValueError):
+            tick()  # it may have ended by the signal that ends this command as well
             raise AsvFailed(self._failure(ending)) from None
         return {
             name: benchmark
@@ -134,6 +135,7 @@ class Driver:
             raise
         # 2: some benchmarks failed, which the results say.
         if ending.status not in (0, 2) or ending.why or not self._saved():
+            tick()
             raise AsvFailed(self._failure(ending))
 
     def keep(
@@ -143,14 +145,19 @@ class Driver:
 
         Args:
             benchmarks: as `discover` found them.
-            rows: benchmark -> parameters -> row, as `asv_writing` makes them; a cell without one has failed.
+            rows: benchmark -> parameters -> row, as `asv_writing` makes them; a cell without one, now or from an
+                earlier interruption, has failed.
         """
         where = self.results / self.machine
-        if not rows or self._saved():
+        if not rows:
             return
         where.mkdir(parents=True, exist_ok=True)
-        full = {name: (list(map(list, benchmarks[name]["params"])), some) for name, some in rows.items()}
         environment = get_env_name("existing", sys.executable.replace(os.path.sep, "_"), {}, {})
+        earlier = asv_writing.rows(where, environment, self.commit)
+        full = {
+            name: (list(map(list, benchmarks[name]["params"])), {**earlier.get(name, {}), **rows.get(name, {})})
+            for name in dict.fromkeys([*earlier, *rows])
+        }
         version = next((str(benchmarks[name]["version"]) for name in full), "")
         asv_writing.write(where, environment, self.commit, version, full, missing=None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import statistics
 import time
@@ -10,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from asv.results import get_filename
 from asv_runner.statistics import compute_stats
 
 from . import files
 from .asv_results import FORMAT
 
-COLUMNS = ["result", "params", "version", "started_at", "stats_ci_99_a", "stats_ci_99_b", "samples", "number"]
+COLUMNS = ["result", "params", "version", "started_at", "stats_ci_99_a", "stats_ci_99_b", "stats_number", "samples"]
+_OF_ROWS = ("result", "stats_ci_99_a", "stats_ci_99_b", "stats_number", "samples")
 
 Params = tuple[str, ...]
 Row = dict[str, Any]
@@ -71,18 +74,40 @@ def write(
         started = next((row["started_at"] for row in full if "started_at" in row), None)
         columns.update(params=lists, version=version, started_at=started)
         written[benchmark] = [columns[key] for key in COLUMNS]
-    files.write_json(where / f"{commit[:8]}-{name}.json", {
+    files.write_json(_file(where, name, commit), {
         "commit_hash": commit, "env_name": name, "date": int(time.time() * 1000), "params": {"machine": where.name},
         "python": "", "requirements": {}, "env_vars": {}, "result_columns": COLUMNS, "results": written,
         "durations": {}, "version": FORMAT,
     })  # fmt: skip
 
 
+def rows(where: Path, name: str, commit: str) -> dict[str, dict[Params, Row]]:
+    """The rows that `write` has written, or none: benchmark -> parameters -> row."""
+    path = _file(where, name, commit)
+    if not path.exists():
+        return {}
+    written = json.loads(path.read_text("utf-8"))
+    found = {}
+    for benchmark, values in written["results"].items():
+        columns = dict(zip(written["result_columns"], values, strict=False))
+        rows = {
+            params: {key: columns[key][place] for key in _OF_ROWS if columns.get(key)}
+            | {"started_at": columns["started_at"]}
+            for place, params in enumerate(itertools.product(*columns["params"]))
+        }
+        found[benchmark] = {params: row for params, row in rows.items() if row.get("result") is not None}
+    return found
+
+
+def _file(where: Path, name: str, commit: str) -> Path:
+    return where.parent / get_filename(where.name, commit, name)
+
+
 def sampled(samples: Sequence[float], number: int) -> Row:
     """The row of a time: seconds a call, of each sample of `number` calls."""
     _, stats = compute_stats(list(samples), number)
     return {
-        "result": statistics.median(samples), "samples": list(samples), "number": number,
+        "result": statistics.median(samples), "samples": list(samples), "stats_number": number,
         "started_at": int(time.time() * 1000), "stats_ci_99_a": stats["ci_99_a"], "stats_ci_99_b": stats["ci_99_b"],
     }  # fmt: skip
 

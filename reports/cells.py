@@ -41,13 +41,29 @@ class Cells:
 
     def __init__(self, journal: Path, package: Path, tidy: Callable[[], Any] = lambda: None) -> None:
         self._journal, self._package, self._tidy = journal, package, tidy
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._open: dict[Talk, dict[str, Any]] = {}
         self._ends: Counter[tuple[str, str]] = Counter()
         self._reasons: dict[int, str] = {}
         self.bad: dict[Key, str] = {}
         self.rows: dict[Key, dict[str, Any]] = {}
-        self.stopping = False
+        self._stopping = False
+
+    def stop(self) -> None:
+        """The run was interrupted: what ends from now on was ended with it, and has not failed."""
+        with self._lock:
+            self._stopping = True
+
+    @property
+    def size(self) -> int:
+        """Bytes of the journal."""
+        return self._journal.stat().st_size if self._journal.exists() else 0
+
+    def cut(self, size: int) -> None:
+        """Drop the lines beyond so many bytes: what they are about was not kept."""
+        with self._lock:
+            if self.size > size:
+                os.truncate(self._journal, size)
 
     def heard(self, talk: Talk, message: Message) -> Message | None:
         """What a cell said; see `bench.hub.Heard`."""
@@ -72,7 +88,7 @@ class Cells:
         benchmark = str(message.get("benchmark"))
         operation, name = benchmark.partition(".")[0], params[0] if params else ""
         self._open[talk] = {"benchmark": benchmark, "params": params, "operation": operation, "name": name}
-        if self.stopping:
+        if self._stopping:
             return {"stop": True}
         imported = str(message.get("impls"))
         if imported != str(self._package):
@@ -82,13 +98,17 @@ class Cells:
         return None
 
     def _done(self, talk: Talk, status: str, detail: str, facts: Message) -> None:
-        about = self._open.pop(talk, None)
-        if about is None:
-            return
+        with self._lock:
+            about = self._open.pop(talk, None)
+            if about is not None and (not self._stopping or status == "interrupted"):
+                self._keep(talk, about, status, detail, facts)
+
+    def _keep(self, talk: Talk, about: dict[str, Any], status: str, detail: str, facts: Message) -> None:
         key = about["benchmark"], tuple(about["params"])
         samples = facts.get("samples")
         if status == "ok" and isinstance(samples, list) and samples:
-            self.rows[key] = asv_writing.sampled([float(s) for s in samples], int(facts.get("number", 1)))
+            # To asv every sample is one call: it makes as many calls a sample in the rounds that follow.
+            self.rows[key] = asv_writing.sampled([float(s) for s in samples], 1)
         elif status in ("failed", "wrong"):
             self.bad[key] = detail
         line = {key: about[key] for key in ("benchmark", "params")} | {

@@ -182,11 +182,15 @@ class Measurement:
             interrupts.point()
             cells = self._missing(everything) if self.rounds_done == 0 else timed
             ticker = _Ticker(self, cells, timed, interrupts)
+            noted = self._cells.size
             try:
                 if cells:  # none is missing where the first round was interrupted after its last one
                     self.driver.round(self._expressions(everything, cells), ticker)
             except KeyboardInterrupt:
-                self._keep(benchmarks, everything)
+                if self.rounds_done:
+                    self._cells.cut(noted)  # asv keeps nothing of this round
+                else:
+                    self._keep(benchmarks, everything)
                 raise
             one = ticker.one_round
             self.rounds_done = self.side["rounds"] = self.rounds_done + 1
@@ -203,12 +207,11 @@ class Measurement:
             if row is not None and re.search(_TIMED, name):
                 rows.setdefault(name, {})[tuple(params)] = row
         self.driver.keep(benchmarks, rows)
-        if self.rounds_done == 0:
-            for name, *params in everything:
-                key = name.rpartition(".")[0], tuple(params)
-                if key not in self._cells.rows and key not in self._cells.bad:
-                    line = {"benchmark": key[0], "params": params, "status": "interrupted", "detail": INTERRUPTED}
-                    self._cells.note({**line, "at": time.time()})
+        for name, *params in self._missing(everything):
+            key = name.rpartition(".")[0], tuple(params)
+            if key not in self._cells.rows and key not in self._cells.bad:
+                line = {"benchmark": key[0], "params": params, "status": "interrupted", "detail": INTERRUPTED}
+                self._cells.note({**line, "at": time.time()})
 
     @property
     def failures(self) -> dict[tuple[str, tuple[str, ...]], str]:
@@ -217,6 +220,10 @@ class Measurement:
 
     def _hear(self, talk: Talk, message: Message) -> Message | None:
         return self._cells.heard(talk, message)
+
+    def stop(self) -> None:
+        """The run is about to be ended."""
+        self._cells.stop()
 
     def limit_memory(self) -> None:
         """End the cells that hold too much."""
@@ -279,7 +286,11 @@ class _Ticker:
         return self._journal.seconds(self._timed) or 0.0
 
     def __call__(self) -> None:
-        self._interrupts.point()
+        try:
+            self._interrupts.point()
+        except KeyboardInterrupt:
+            self._run.stop()
+            raise
         self._run.limit_memory()
         done = self._journal.read()
         left = self._journal.seconds(self._cells[done:])

@@ -238,7 +238,7 @@ def test_wrong_kernels_are_not_timed(
 
 def test_a_stopped_run_measures_no_more(notes: Notes) -> None:
     bench.argmax.Sweep().setup("numpy_vectorized", "float32", 1024)
-    notes.cells.stopping = True
+    notes.cells.stop()
     with pytest.raises(RuntimeError, match="interrupted"):
         bench.argmax.Sweep().setup("numpy_vectorized", "float32", 1024)
     assert [line["status"] for line in notes()] == ["ok", "interrupted"]

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import impls
-from impls.agreement import Finding
-from reports import environment, implementations, links, report, runs, sources
+from reports import checks, environment, implementations, links, report, runs, sources
+from reports.checks import Checked
 from tests.report_data import COMMIT, IMPLEMENTATIONS, Results, everything
 
 FILE = "impls/kernels/softmax/naive.py"
@@ -30,12 +30,15 @@ def test_sources_are_shown_once_with_what_is_known_of_them(tmp_path: Path) -> No
     assert ("status", "unavailable: no GPU here") in found[1].facts
 
 
-def _naive() -> impls.Entry:
-    return next(e for e in impls.catalogue() if (e.operation, e.name) == ("softmax", "naive"))
+def _checked(name: str, **found: Any) -> Checked:
+    return Checked(next(e for e in impls.catalogue() if (e.operation, e.name) == ("softmax", name)), **found)
 
 
 def test_a_run_notes_the_file_without_the_folder_it_lies_in() -> None:
-    found = implementations.describe(_naive(), [])
+    checked = _checked("naive")
+    (loaded,) = checks.describe_all([checked.entry])
+    assert implementations.describe(loaded).items() >= {"file": FILE, "status": "available", "device": "cpu"}.items()
+    found = implementations.describe(checked)
     assert found["file"] == FILE
     assert found["source"] == (Path(impls.__file__).parent.parent / FILE).read_text("utf-8")
 
@@ -59,7 +62,7 @@ def test_the_repository_is_what_the_package_declares(
     for label, url in declared:
         metadata["Project-URL"] = f"{label}, {url}"
     monkeypatch.setattr(importlib.metadata, "metadata", lambda name: metadata)
-    assert implementations.describe(_naive(), [])["repository"] == expected
+    assert implementations.describe(_checked("naive"))["repository"] == expected
 
 
 HUB = "https://github.com/someone/maxbench"
@@ -147,9 +150,7 @@ def test_the_page_and_the_markdown_have_the_link_or_say_that_there_is_none(tmp_p
 
 
 def test_what_cannot_run_here_shows_its_source_all_the_same() -> None:
-    entry = next(e for e in impls.catalogue() if (e.operation, e.name) == ("softmax", "numba_cuda"))
-    gone = [Finding("softmax", "numba_cuda", "", "", "unavailable", "no GPU here")]
-    found = implementations.describe(entry, gone)
+    found = implementations.describe(_checked("numba_cuda", status="unavailable", reason="no GPU here"))
     assert (found["status"], found["reason"]) == ("unavailable", "no GPU here")
     assert found["file"] == "impls/kernels/softmax/numba_cuda.py"
     assert found["source"].startswith('"""Softmax')

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,9 @@ import numpy as np
 import pytest
 
 import reports
+from bench import launch
 from reports import asv_driver, cli, environment, measure
+from reports.interrupts import Interrupts
 from reports.progress import Journal
 from tests.plugins import Install
 
@@ -120,7 +121,7 @@ def test_a_wrong_implementation_is_not_measured(
             return out
     """
     install({"zeros": source}, {"argmax.zeros": "zeros"})
-    words = ["--only", "zeros", "--only", "numpy", "--operation", "argmax", "--rounds", "1"]
+    words = ["--only", "zeros", "--only", "numpy", "--only", "naive", "--operation", "argmax", "--rounds", "1"]
     assert cli.main(["run", "--array", str(DIGITS), "--output", str(tmp_path / "run"), *words]) == 1
     said = capsys.readouterr()
     assert "wrong, so not measured: argmax.zeros: n = 2 float32: at (0, 0): expected" in said.err
@@ -130,20 +131,8 @@ def test_a_wrong_implementation_is_not_measured(
     assert len(frame[(frame["implementation"] == "numpy_vectorized") & (frame["status"] == "ok")])
 
 
-@pytest.fixture(scope="module")
-def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, Future[None]]]:
-    """Both interrupted runs, at the same time: each waits for processes most of its time."""
-    with ThreadPoolExecutor(2) as pool:
-        yield {when: pool.submit(_interrupt_and_go_on, when, tmp_path_factory.mktemp(f"at{when}")) for when in (1, 2)}
-
-
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="sends SIGINT as a terminal does")
-@pytest.mark.parametrize("when", [1, 2])
-def test_an_interrupted_run_keeps_what_it_has_and_goes_on(when: int, interrupted: dict[int, Future[None]]) -> None:
-    interrupted[when].result()
-
-
-def _interrupt_and_go_on(when: int, tmp_path: Path) -> None:
+def test_an_interrupted_run_keeps_what_it_has_and_goes_on(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     words = ["--only", "numpy_vectorized", "--operation", "argmax", "--rounds", "2", "--output", str(folder)]
     process = subprocess.Popen(
@@ -156,16 +145,12 @@ def _interrupt_and_go_on(when: int, tmp_path: Path) -> None:
         preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     journal = folder / "journal.jsonl"
-    first = 15  # more cells than one round has timings, fewer than the first round has in all
 
     def lines() -> int:
         return len(journal.read_text().splitlines()) if journal.exists() else 0
 
-    wanted = 3 if when == 1 else first + 1
     end = time.monotonic() + 120
-    while time.monotonic() < end and process.poll() is None:
-        if lines() >= wanted and (when == 1 or ((folder / "run.json").exists() and side(folder).get("rounds") == 1)):
-            break
+    while time.monotonic() < end and process.poll() is None and lines() < 3:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=120)
@@ -193,52 +178,37 @@ def _interrupt_and_go_on(when: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="sends itself SIGINT")
-@pytest.mark.parametrize("where", ["discovering", "starting", "forking", "counting"])
-def test_an_interruption_between_two_steps_leaves_no_process_and_counts_no_round_twice(
+@pytest.mark.parametrize("where", ["discovering", "starting", "forking"])
+def test_an_interruption_as_asv_starts_leaves_no_process_and_what_was_saved(
     where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ctrl-C as the process of the second round is made, and gets it too, or as its figures are not counted yet."""
-    folder = tmp_path / "run"
-    started: list[subprocess.Popen[bytes]] = []
-    popen, take = subprocess.Popen, asv_driver.Driver.round
-    rounds = 0
+    """Ctrl-C as a process is made, which gets it too where it is forking: asv is a program that would save later."""
+    driver = asv_driver.Driver(tmp_path, "m", "0" * 40, {})
+    driver.prepare({"os": "", "arch": "", "cpu": "", "cores_logical": 1, "memory_bytes": 1})
+    saved = driver.results / "m" / "00000000-x.json"
+    saved.parent.mkdir(parents=True)
+    saved.write_text("the rounds before")
+    program = f"open({str(saved)!r}, 'w').write('half'); import time; time.sleep(60)"
+    popen, started = subprocess.Popen, []
 
-    def interrupt() -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-
-    def start(*args: Any, **options: Any) -> subprocess.Popen[bytes]:
-        process = popen(*args, **options)
-        if "asv" not in args[0]:
-            return process
-        started.append(process)
-        if (where, len(started)) in {("discovering", 1), ("starting", 3), ("forking", 3)}:
-            interrupt()
-        if where == "forking" and len(started) == 3:
-            process.send_signal(signal.SIGINT)
-            process.wait()
+    def start(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        asv = "asv" in command
+        process = popen([sys.executable, "-c", program] if asv else command, **options)
+        if asv:
+            started.append(process)
+            os.kill(os.getpid(), signal.SIGINT)
+            if where == "forking":
+                process.send_signal(signal.SIGINT)
+                process.wait()
         return process
 
-    def one(self: asv_driver.Driver, *args: Any) -> None:
-        nonlocal rounds
-        take(self, *args)
-        rounds += 1
-        if (where, rounds) == ("counting", 2):
-            interrupt()
-
-    monkeypatch.setattr(asv_driver.subprocess, "Popen", start)
-    monkeypatch.setattr(asv_driver.Driver, "round", one)
-    words = ["--only", "numpy_vectorized", "--operation", "argmax", "--rounds", "2", "--array", str(DIGITS)]
-    assert cli.main(["run", *words, "--output", str(folder)]) == 130
-    assert all(process.poll() is not None for process in started)
-    assert side(folder)["state"] == "interrupted"
-    assert side(folder).get("rounds") == {"discovering": 0, "starting": 1, "forking": 1, "counting": 2}[where]
+    monkeypatch.setattr(launch.subprocess, "Popen", start)
+    asked = driver.discover if where == "discovering" else driver.round
+    with pytest.raises(launch.Stopped), Interrupts() as interrupts:
+        asked([".*"], interrupts.point)
+    assert [process.poll() is not None for process in started] == [True]
+    assert where == "discovering" or saved.read_text() == "the rounds before"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    monkeypatch.undo()
-    assert cli.main(["run", "--resume", str(folder)]) == 0
-    frame = reports.load(folder)
-    own = frame[(frame["benchmark"] == "Own") & (frame["statistic"] == "time")]
-    assert len(own)
-    assert (own["processes"] == 2).all()
 
 
 def test_unreadable_results_are_set_aside_and_nothing_else(tmp_path: Path) -> None:
@@ -263,25 +233,10 @@ def test_unreadable_results_are_set_aside_and_nothing_else(tmp_path: Path) -> No
     assert (folder / "cut.json.set-aside").read_text() == contents["cut.json"]
 
 
-def test_a_truncated_results_file_does_not_stop_a_resumed_run(done: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "copy"
-    shutil.copytree(done, folder)
-    (path,) = (
-        path for path in (folder / "asv" / "results" / "a_machine").glob("*.json") if path.name != "machine.json"
-    )
-    path.write_text(path.read_text()[:500])
-    found = side(done) | {"rounds": 0, "state": "interrupted"}
-    (folder / "run.json").write_text(json.dumps(found))
-    assert cli.main(["run", "--resume", str(folder)]) == 0
-    assert any("truncated" in warning for warning in side(folder)["warnings"])
-    frame = reports.load(folder)
-    assert (frame[frame["benchmark"] == "Own"]["status"] == "ok").all()
-
-
 def test_benchmarks_that_cannot_be_imported_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     driver = asv_driver.Driver(tmp_path, "m", "0" * 40, {"MAXBENCH_GRID": "no such grid"})
     driver.prepare({"os": "", "arch": "", "cpu": "", "cores_logical": 1, "memory_bytes": 1})
-    with pytest.raises(asv_driver.AsvFailed, match="asv ended with status"):
+    with pytest.raises(asv_driver.AsvFailed, match="asv ended with exit status"):
         driver.discover([".*"], lambda: None)
 
 

@@ -1,4 +1,4 @@
-"""`reports.side_by_side`: who is sampled when, what becomes of those that are wrong or crash, and what its table says."""
+"""Side by side: who is sampled when, what becomes of those that are wrong or crash, and what the table says."""
 
 from __future__ import annotations
 

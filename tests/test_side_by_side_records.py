@@ -91,13 +91,14 @@ def test_a_wrong_result_is_not_ranked(tmp_path: Path, side: dict[str, Any]) -> N
 
 
 @pytest.fixture
-def _no_precheck(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_precheck(monkeypatch: pytest.MonkeyPatch) -> None:
     """What this machine can see is not what is tested here, and takes seconds."""
     monkeypatch.setattr(precheck, "take", lambda threads: Precheck(0.1, threads, problem="not asked"))
 
 
+@pytest.mark.usefixtures("no_precheck")
 def test_the_command_measures_and_reports(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, _no_precheck: None
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # One peer, whose arrays are not NumPy's: starting all of them takes most of a minute.
     assert set(side_by_side._contestants("argmax")) == {OURS, "numpy_vectorized", *grid.PEERS["argmax"]}
@@ -125,9 +126,9 @@ def test_the_command_measures_and_reports(
     assert {one["name"] for one in written["implementations"]} >= {OURS, "numpy_vectorized"}
 
 
+@pytest.mark.usefixtures("no_precheck")
 def test_wrong_and_crashing_ones_are_said_last_and_in_the_exit_status(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], install: Install, monkeypatch: pytest.MonkeyPatch,
-    _no_precheck: None,
 ) -> None:  # fmt: skip
     source = """
         from impls import implements

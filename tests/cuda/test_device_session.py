@@ -157,8 +157,10 @@ def test_findings_are_the_judges_and_not_the_processs() -> None:
     wrong, differs = Verdict("wrong", "at (0, 0)"), Verdict("differs", "at (1, 0)", "why", "two*")
     agrees = Verdict("agrees")
     found = []
-    for verdicts, spoken in [((agrees,), "tried"), ((wrong, agrees), "tried"), ((differs, wrong), "tried"),
-                             ((differs,), "tried"), ((), "refused"), ((agrees,), "raised"), ((), "broken")]:  # fmt: skip
+    for verdicts, spoken in [
+        ((agrees,), "tried"), ((wrong, agrees), "tried"), ((differs, wrong), "tried"), ((differs,), "tried"),
+        ((), "refused"), ((agrees,), "raised"), ((), "broken"),
+    ]:  # fmt: skip
         checked = [{"event": "checked", "verdict": verdict} for verdict in verdicts]
         told = {"event": spoken, **trial, "detail": "its own words"}
         lines, ended = said_by(Hired(begin, {"event": "trial", **trial}, *checked, told))
