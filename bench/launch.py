@@ -135,8 +135,7 @@ class Child:
         self._printed = 0
         self._log: BinaryIO | None = open(log, "ab") if log is not None else None  # noqa: SIM115
         with _lock:
-            if _stopping is not None:
-                raise Stopped(_stopping)
+            check_stopped()
             self._process = subprocess.Popen(
                 command,
                 env={**(os.environ if env is None else env), _SESSION: "1", self._mark: "1"},
@@ -194,9 +193,9 @@ class Child:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self._process.wait(_POLL_SECONDS)
                 if (ending := self.poll()) is not None:
-                    if _stopping is not None:
-                        raise Stopped(_stopping)
+                    check_stopped()
                     return ending
+                check_stopped()  # it may have been started as the signal came
                 tick()
         except BaseException:
             self.end("the command was stopped")
@@ -351,6 +350,12 @@ def stop(number: int) -> None:
     global _stopping
     _stopping = number
     end_all()
+
+
+def check_stopped() -> None:
+    """Raise `Stopped` if the command is being stopped."""
+    if _stopping is not None:
+        raise Stopped(_stopping)
 
 
 @contextlib.contextmanager

@@ -100,7 +100,7 @@ def rows(where: Path, name: str, commit: str) -> dict[str, dict[Params, Row]]:
 
 
 def _file(where: Path, name: str, commit: str) -> Path:
-    return where.parent / get_filename(where.name, commit, name)
+    return Path(where.parent / get_filename(where.name, commit, name))
 
 
 def sampled(samples: Sequence[float], number: int) -> Row:

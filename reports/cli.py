@@ -41,20 +41,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     A status of the command's own for an error of its own: Python would end with the one that means a bad answer.
     """
-    # Whatever ends the command ends what it has started, and removes its temporary files.
-    with launch.handled() if argv is None else contextlib.nullcontext():
-        try:
-            return _run(argv)
-        except Exception:
-            traceback.print_exc()
-            print("maxbench: ended by an error of its own, or of the installed packages", file=sys.stderr)
-            return ERROR
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        # Whatever ends the command ends what it has started, and removes its temporary files.
+        with launch.handled() if argv is None else contextlib.nullcontext():
+            try:
+                return _run(words)
+            except Exception:
+                launch.check_stopped()  # a library may make an error of its own of the signal's
+                traceback.print_exc()
+                print("maxbench: ended by an error of its own, or of the installed packages", file=sys.stderr)
+                return ERROR
+    except KeyboardInterrupt as stop:  # at any time, also while modules are imported
+        print(f"maxbench {' '.join(words[:1])}: stopped by {str(stop) or 'SIGINT'}", file=sys.stderr)
+        return stop.status if isinstance(stop, launch.Stopped) else INTERRUPTED
 
 
-def _run(argv: Sequence[str] | None) -> int:
+def _run(words: Sequence[str]) -> int:
     import impls  # here, where a working tree that does not compile gets the right exit status
 
-    words = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(
         prog="maxbench", description="Check, measure and compare softmax and argmax implementations."
     )
@@ -76,10 +81,6 @@ def _run(argv: Sequence[str] | None) -> int:
     except UsageError as error:
         print(f"maxbench {args.command}: {error}", file=sys.stderr)
         return ERROR
-    except KeyboardInterrupt as stop:
-        status = stop.status if isinstance(stop, launch.Stopped) else INTERRUPTED
-        print(f"maxbench {args.command}: stopped by {str(stop) or 'SIGINT'}", file=sys.stderr)
-        return status
     except BrokenPipeError:
         # The reader of our output has gone (`maxbench list | head`); Python would complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -197,3 +198,22 @@ def test_nothing_starts_once_the_command_is_stopped() -> None:
         with pytest.raises(launch.Stopped):
             Child(python("pass"))
     assert Child(python("pass")).wait().ok
+
+
+def test_a_child_that_starts_as_the_signal_comes_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    launch._reaper()
+    popen = subprocess.Popen
+
+    def start(*args: Any, **how: Any) -> Any:
+        process = popen(*args, **how)
+        launch.stop(signal.SIGTERM)  # in another thread, when this child is not among those that run yet
+        return process
+
+    with launch.handled():
+        monkeypatch.setattr(launch.subprocess, "Popen", start)
+        child = Child(python("import time; time.sleep(60)"))
+        begin = time.monotonic()
+        with pytest.raises(launch.Stopped):
+            child.wait()
+    assert time.monotonic() - begin < 5
+    assert gone(child.pid)

@@ -1,0 +1,39 @@
+"""Signals: one of them in one command; ``python -m tests.signals`` has all."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+if os.name != "posix":
+    pytest.skip("signals are POSIX's", allow_module_level=True)
+
+from tests import signals
+
+
+def test_a_check_that_is_terminated_leaves_nothing(tmp_path: Path) -> None:
+    left = signals.interrupt("check", "check", signal.SIGTERM, tmp_path)
+    assert left.judged("check", "check", signal.SIGTERM) == []
+    assert left.seconds < signals.MOST_SECONDS
+    assert "maxbench check: stopped by SIGTERM" in left.printed
+    assert not left.kept
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"children": 5.1}, "children ran for 5.1 s"),
+        ({"status": 1}, "exit status 1"),
+        ({"status": None}, "exit status None"),
+        ({"temporary": ["maxbench-gate-x"]}, "temporary files"),
+        ({"printed": "Interrupted."}, "not said how to go on"),
+    ],
+)
+def test_what_is_not_as_it_must_be_is_named(change: dict[str, object], problem: str) -> None:
+    good = {"children": 0.1, "seconds": 0.2, "status": 130, "temporary": [], "kept": [], "cells": 0,
+            "printed": "Go on with: maxbench run --resume x"}  # fmt: skip
+    assert signals.Left(**good).judged("run", "measure", signal.SIGINT) == []  # type: ignore[arg-type]
+    assert signals.Left(**{**good, **change}).judged("run", "measure", signal.SIGINT) == [problem]  # type: ignore[arg-type]
