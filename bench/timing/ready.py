@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -171,7 +172,11 @@ class Ready:
             return self.check(self._input.other())
         wrong = self.check(given) or self.check(self._input.other(), clean=False)
         # An implementation that looks at a few elements to see whether x is still the same does not see this one.
-        return wrong or self.check(self._input.changed(_random(x.size)), clean=False) or self._late()
+        return (
+            wrong
+            or self.check(self._input.changed(_random(math.prod(self._input.other().shape))), clean=False)
+            or self._late()
+        )
 
     def _late(self) -> Wrong | None:
         """What is wrong with a backend that is not ours where it leaves work to `get` that the timer does not see."""
