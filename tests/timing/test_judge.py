@@ -113,8 +113,8 @@ def test_of_a_large_result_both_ends_and_whole_rows_are_looked_at(shape: tuple[i
     looked = sum((b - a) * (d - c) for a, b, c, d in parts) * n
     assert looked <= max(judge.WHOLE, n * judge.PARTS * min(judge.PARTS, outer))
     assert looked >= judge.WHOLE // 8
-    others = Judge(seed=2)._parts(shape)
-    assert len(parts) == 1 or parts != others
+    drawn = {tuple(Judge(seed=seed)._parts(shape)) for seed in range(8)}
+    assert len(parts) == 1 or len(drawn) > 1
 
 
 def test_the_last_rows_are_looked_at() -> None:
