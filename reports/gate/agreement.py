@@ -17,7 +17,7 @@ def check(workers: Workers, head: Version, benchmarks: Sequence[Benchmark]) -> t
     """Run one implementation of head on the contract's cases, in the dtypes that are to be timed.
 
     Returns:
-        ``wrong``, ``failed`` or ``inconclusive`` and what came of it; None where it agrees, or is not there or not available.
+        ``wrong``, ``failed`` or ``inconclusive``, and what came of it; None where it agrees or is not available.
 
     Raises:
         SourceError: head cannot be imported.
