@@ -28,7 +28,7 @@ from .timing.schedules import Unsound
 from .workloads import WORKLOADS, read_array, sweep_shape
 
 SAMPLE_SECONDS = 0.01
-TIMEOUT = 120.0  # seconds of a cell; compiling all that one needs takes up to about 30
+TIMEOUT = 240.0  # seconds of a cell; compiling all that one needs takes up to about 30
 
 
 INTERRUPTED = "the run was interrupted before this was measured"

@@ -29,10 +29,12 @@ class Work:
     Attributes:
         messages: what its worker said, in order; see `hub.Heard`.
         failure: how it ended where it was not done: it crashed, hung, or broke off; None where it was done.
+        late: whether it was its time limit that ended it.
     """
 
     messages: list[Message] = field(default_factory=list)
     failure: str | None = None
+    late: bool = False
 
     def those(self, event: str) -> list[Message]:
         """The messages of one kind."""
@@ -116,7 +118,7 @@ class Crew:
         finally:
             del self._jobs[token]
         if not kept.done.is_set():
-            kept.work.failure = self._failure(kept.work, ending)
+            kept.work.failure, kept.work.late = self._failure(kept.work, ending), ending.late
         return kept.work
 
     def _failure(self, work: Work, ending: launch.Ending) -> str:

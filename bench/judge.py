@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from impls import contract
-from impls.contract.operation import Mismatch, within
+from impls.contract import Mismatch
 
 from .inputs import Input
 from .verdict import TIMED, Claim, Verdict, checksum
@@ -76,7 +76,8 @@ class Judge:
                 found = operation.compare(part, got)
             else:
                 low, high = self._keep((operation.name, given, where), functools.partial(operation.bounds, part))
-                found = None if within(low, high, got.astype(low.dtype, copy=False)) else operation.compare(part, got)
+                right = contract.operation.within(low, high, got.astype(low.dtype, copy=False))
+                found = None if right else operation.compare(part, got)
             if found is not None:
                 return _moved(found, where)
         return None

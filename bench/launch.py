@@ -70,12 +70,14 @@ class Ending:
     Attributes:
         status: its exit status; negative: the signal that ended it.
         why: what the launcher ended it for; empty where it ended by itself.
+        late: whether that was its time limit.
         printed: the last lines of what it printed on both streams.
     """
 
     status: int
     why: str = ""
     printed: tuple[str, ...] = ()
+    late: bool = False
 
     @property
     def ok(self) -> bool:
@@ -129,7 +131,7 @@ class Child:
         self._seconds, self._memory = seconds, memory
         self._started, self._begun = time.time(), time.monotonic()
         self._looked, self._said, self._line = self._begun, said, b""
-        self._why = ""
+        self._why, self._late = "", False
         self._output = bytearray()
         self._tail = bytearray()
         self._printed = 0
@@ -223,6 +225,7 @@ class Child:
 
     def _enforce(self) -> None:
         if self._seconds is not None and time.monotonic() - self._begun > self._seconds:
+            self._late = self._process.poll() is None
             self.end(f"not finished after {self._seconds:g} s")
         elif self._printed > MOST_PRINTED:
             self.end(f"printed more than {MOST_PRINTED >> 20} MiB")
@@ -249,7 +252,7 @@ class Child:
             self._log = None
         text = bytes(self._tail).decode("utf-8", "replace")
         lines = [line.strip()[-LINE_CHARACTERS:] for line in text.splitlines() if line.strip()]
-        return Ending(status, self._why, tuple(lines[-LAST_LINES:]))
+        return Ending(status, self._why, tuple(lines[-LAST_LINES:]), self._late)
 
     def _drain(self, pipe: Any, kept: bool) -> None:
         # After the limit it is still read, so that who prints does not wait until the limit of time.

@@ -145,8 +145,8 @@ def _address() -> str:
         return address
     if _own is None:
         _own = subprocess.Popen(
-            [sys.executable, "-P", str(Path(__file__).with_name("hub.py"))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            start_new_session=os.name == "posix",
+            [sys.executable, "-P", str(Path(__file__).with_name("hub.py"))], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True, start_new_session=os.name == "posix",
         )  # fmt: skip
     if _own.stdout is None or not (line := _own.stdout.readline().strip()):
         raise Lost("the process that checks results did not start")

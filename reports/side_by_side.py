@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 import impls
-from bench import grid, workloads
+from bench import grid, launch, workloads
 from bench.crew import Crew
 from bench.inputs import Input
 from bench.link import Message
@@ -36,6 +36,7 @@ from .precheck import Precheck
 from .runs import JOURNAL, SIDE_CAR
 
 OURS = "numba_parallel"
+ANSWER_SECONDS = 240.0  # until a process that was told to do something is taken to hang; it may compile
 MOST_ENDS = 2  # processes that an implementation may bring down before its other cells are left out
 _DOC = "Seconds of one steady call on a preallocated output, all implementations in turn."
 # Benchmark -> the name of its last parameter.
@@ -178,11 +179,21 @@ class Player:
             if self._ends >= MOST_ENDS:
                 return {"status": "failed", "detail": f"left out after it brought down {MOST_ENDS} processes"}
             self._start()
-            if (first := self._answers.get())["status"] != "ok":
+            if (first := self._answer())["status"] != "ok":
                 return self._gone(first)
         self._commands.put({"do": do, **more})
-        answer = self._answers.get()
+        answer = self._answer()
         return self._gone(answer) if answer.get("ended") else answer
+
+    def _answer(self) -> dict[str, Any]:
+        """What the process says next, or that it took too long."""
+        limit = launch.limit_seconds(ANSWER_SECONDS)
+        try:
+            return self._answers.get(timeout=limit)
+        except queue.Empty:
+            self._late.set()
+            self._answers.get()  # how it ended
+            return {"status": "failed", "detail": f"not finished after {limit:g} s", "ended": True}
 
     def end(self) -> None:
         """Let the process end."""
@@ -199,7 +210,12 @@ class Player:
     def _start(self) -> None:
         self._commands: queue.Queue[dict[str, Any]] = queue.Queue()
         self._answers: queue.Queue[dict[str, Any]] = queue.Queue()
-        commands, answers, shown = self._commands, self._answers, list[np.ndarray]()
+        self._late = threading.Event()
+        commands, answers, late, shown = self._commands, self._answers, self._late, list[np.ndarray]()
+
+        def tick() -> None:
+            if late.is_set():
+                raise TimeoutError
 
         def heard(message: Message) -> Message | None:
             if message["event"] == "array":
@@ -211,7 +227,9 @@ class Player:
 
         def work() -> None:
             try:
-                failure = self._crew.run("turns", self._job, env=self._env, seconds=math.inf, heard=heard).failure
+                failure = self._crew.run(
+                    "turns", self._job, env=self._env, seconds=math.inf, heard=heard, tick=tick
+                ).failure
             except BaseException as error:
                 failure = str(error) or type(error).__name__
             commands.put({"do": "end"})  # for a conversation that outlives its process

@@ -116,7 +116,7 @@ class Ready:
         x, out = self._arrays[0]
         try:
             if given is not None:
-                x = _fill(self._kernel.backend, x, given.array())
+                x = _refilled(self._kernel.backend, x, given)
                 self._input = given
             if clean:
                 out = _poison(self._kernel.backend, out)
@@ -172,8 +172,11 @@ class Ready:
             return self.check(self._input.other())
         wrong = self.check(given) or self.check(self._input.other(), clean=False)
         # An implementation that looks at a few elements to see whether x is still the same does not see this one.
-        size = math.prod(self._input.shape)
-        return wrong or self.check(self._input.changed(_random(size)), clean=False) or self._late()
+        return (
+            wrong
+            or self.check(self._input.changed(_random(math.prod(self._input.other().shape))), clean=False)
+            or self._late()
+        )
 
     def _late(self) -> Wrong | None:
         """What is wrong with a backend that is not ours where it leaves work to `get` that the timer does not see."""
@@ -276,14 +279,19 @@ def _poison(backend: Any, out: Any) -> Any:
         return out
     host = np.array(backend.get(out))
     poison(host)
-    return _fill(backend, out, host)
+    return _filled(backend, out, host)
 
 
-def _fill(backend: Any, array: Any, values: np.ndarray) -> Any:
+def _refilled(backend: Any, x: Any, given: Input) -> Any:
+    """The values of an input in the same memory."""
+    if isinstance(x, np.ndarray):
+        given.into(x)
+        return x
+    return _filled(backend, x, given.array())
+
+
+def _filled(backend: Any, array: Any, values: np.ndarray) -> Any:
     """Other values in the same memory; in an array of its own where the backend cannot write into one."""
-    if isinstance(array, np.ndarray):
-        array[...] = values
-        return array
     fill: Callable[[Any, np.ndarray], Any] | None = getattr(backend, "fill", None)
     return backend.put(values) if fill is None else fill(array, values)
 

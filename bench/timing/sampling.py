@@ -76,11 +76,16 @@ class Sampler:
             shortest = min(shortest, self._time(1))
             if (turn + 1 >= LEAST_WARM and _wall() >= end) or turn == 1000:
                 break
-        if self._timer is not None or self.seconds / shortest > 1000:
-            # Starting a timer, or reading a clock, takes as long as very short calls do.
-            some = max(1, min(64, round(self.seconds / max(shortest, 1e-9) / 4)))
+        some = 1
+        while shortest <= 0 and some < MOST_CALLS:  # the clock is coarser than a call
+            some *= 2
             shortest = self._time(some) / some
-        self.number = max(1, min(MOST_CALLS, round(self.seconds / max(shortest, 1e-9))))
+        shortest = max(shortest, 1e-9)
+        if some == 1 and (self._timer is not None or self.seconds / shortest > 1000):
+            # Starting a timer, or reading a clock, takes as long as very short calls do.
+            some = max(1, min(64, round(self.seconds / shortest / 4)))
+            shortest = max(self._time(some) / some, 1e-9)
+        self.number = max(1, min(MOST_CALLS, round(self.seconds / shortest)))
         return shortest
 
     def sample(self) -> float:
@@ -109,10 +114,10 @@ class Sampler:
             taken = float(self._timer(several))
             if not (math.isfinite(taken) and taken >= 0):
                 raise BadClock(f"its backend's timer returned {taken}")
-            return max(taken, 1e-9)
+            return taken
         now = _CLOCKS[self.clock]
         begin = now()
         for _ in calls:
             call()
         self._wait()
-        return max(now() - begin, 1) * 1e-9
+        return (now() - begin) * 1e-9

@@ -36,9 +36,8 @@ def main(link: Link, job: dict[str, Any]) -> None:
             continue
         if job["trials"]:
             wanted = agreement.wanted_dtypes(job["operation"], job["dtypes"])
-            run_trials(
-                link, job["operation"], implementation.kernel, agreement.trials(implementation, wanted, allocate)
-            )
+            trials = agreement.trials(implementation, wanted, allocate)
+            run_trials(link, job["operation"], implementation.kernel, trials)
             link.say("trial", case="pairs of a softmax and an argmax", dtype="")
             for dtype, what, array in agreement.pair_results(implementation, job["dtypes"]):
                 link.give(what, array, dtype_of_x=dtype)

@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from .. import environment, precheck
 from ..cli import UsageError
 from ..gate import calibration, formats, run, sources, table
 from ..gate.verdicts import INCONCLUSIVE, Rule
@@ -96,7 +97,9 @@ def main(args: argparse.Namespace) -> int:
     )
     try:
         with tempfile.TemporaryDirectory(prefix="maxbench-gate-") as folder, Bar() as bar:
+            noise = precheck.announce(environment.usable_cpus())
             outcome = run.compare(options, Path(folder), bar)
+            outcome.notes.insert(0, noise.line)
     except (sources.SourceError, ValueError) as error:
         formats.write_error(str(error), options.base, options.head, args.output)
         raise UsageError(str(error)) from None

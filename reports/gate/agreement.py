@@ -17,7 +17,7 @@ def check(workers: Workers, head: Version, benchmarks: Sequence[Benchmark]) -> t
     """Run one implementation of head on the contract's cases, in the dtypes that are to be timed.
 
     Returns:
-        ``wrong`` or ``failed`` and what came of it; None where it agrees, or is not there or not available.
+        ``wrong``, ``failed`` or ``inconclusive``, and what came of it; None where it agrees or is not available.
 
     Raises:
         SourceError: head cannot be imported.
@@ -40,6 +40,8 @@ def check(workers: Workers, head: Version, benchmarks: Sequence[Benchmark]) -> t
         case, dtype, detail = min(wrong, key=lambda found: ("got nan" not in found[2], UNWRITTEN not in found[2]))
         more = f" (and {len(wrong) - 1} more cases)" if len(wrong) > 1 else ""
         return "wrong", f"head: {case}, {dtype}: {detail}{more}"
+    if work.late:
+        return "inconclusive", f"head: its cases were not all checked within {START_SECONDS:.0f} s"
     if work.failure is not None:
         last = (work.those("trial") or [{}])[-1]
         return "failed", f"head: its process ended at case {last.get('case') or '(none)'}: {work.failure}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -55,13 +57,16 @@ class Workers:
         """The variables of a worker: this many threads, compiled code cached here."""
         return {**environment.measuring(threads), "NUMBA_CACHE_DIR": str(cache or self._folder / "numba")}
 
-    def paired(self, benchmarks: Sequence[Benchmark], *, clock: str, seed: int, quads: int = QUADS) -> Report:
+    def paired(
+        self, benchmarks: Sequence[Benchmark], *, clock: str, seed: int, quads: int = QUADS, deadline: float = math.inf
+    ) -> Report:
         """Run `bench.workers.quads` once on these benchmarks.
 
         Args:
             clock: ``cpu`` pins the process to one CPU, another one each time; else it has all of them.
             seed: the order in which versions are loaded and benchmarks run.
             quads: 0 only loads, compiles and checks.
+            deadline: on the monotonic clock; what a process has not measured by then is not in its report.
 
         Raises:
             SourceError: a version cannot be imported.
@@ -70,8 +75,10 @@ class Workers:
         cpu = self.cpus[seed % len(self.cpus)] if pinned else None
         threads = 1 if pinned else environment.usable_cpus()
         limit = START_SECONDS + EACH_SECONDS * len(benchmarks)
+        left = max(deadline - time.monotonic(), 1.0)
         job = self.job(benchmarks, quads=quads, seed=seed)
-        return self._report(self.run("quads", job, self.environment(threads), limit, cpu=cpu))
+        work = self.run("quads", job, self.environment(threads), min(limit, left), cpu=cpu)
+        return self._report(replace(work, failure=None) if work.late and left < limit else work)
 
     def job(self, benchmarks: Sequence[Benchmark], *, quads: int, seed: int) -> dict[str, Any]:
         """What `bench.workers.quads` and `bench.workers.counted` read."""

@@ -91,7 +91,8 @@ class Session:
             ran = True
             self._bar.show(f"{what}: {len(some)} by {clock} clock", int(self._seconds - left), int(self._seconds), left)
             begin = time.monotonic()
-            report = self._workers.paired(some, clock=clock, seed=next(self._seeds[clock]))
+            seed = next(self._seeds[clock])
+            report = self._workers.paired(some, clock=clock, seed=seed, deadline=self._deadline)
             seconds = time.monotonic() - begin
             self._start = min(self._start, seconds)
             for b in some:

@@ -36,7 +36,8 @@ class Processes:
         assert self.looks < 500, "the session does not end"
         return self.now
 
-    def paired(self, benchmarks: Sequence[Benchmark], *, clock: str, seed: int) -> Report:
+    def paired(self, benchmarks: Sequence[Benchmark], *, clock: str, seed: int, deadline: float) -> Report:
+        assert deadline >= self.now
         self.calls.append((clock, seed, list(benchmarks)))
         self.now += self.start + EACH * len(benchmarks)
         report = Report()

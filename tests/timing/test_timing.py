@@ -98,6 +98,20 @@ def test_the_shortest_call_calibrates(times: Times) -> None:
     assert sampler.number == 5
 
 
+def test_a_clock_that_is_coarser_than_a_call_does_not_make_samples_endless(times: Times) -> None:
+    """A call of 0.1 ms by a clock that ticks every 15 ms."""
+    passed = 0
+
+    def call() -> None:
+        nonlocal passed
+        passed += 100_000
+        times.wall = passed // 15_000_000 * 15_000_000
+
+    sampler = Sampler(call, lambda: None, "wall")
+    sampler.calibrate(0.0)
+    assert 10 <= sampler.number <= 200
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
 def test_a_device_timer_that_cannot_be_right_is_refused(value: float) -> None:
     sampler = Sampler(lambda: None, lambda: None, "device", timer=lambda call: value)
