@@ -57,7 +57,7 @@ from impls import implements
 @implements(dtypes=("float32",))
 def run(x, out):
     np.exp(x - x.max(axis=1, keepdims=True), out=out)
-    out /= out.sum(axis=1, keepdims=True)
+    out /= out.sum(axis=1, keepdims=True, dtype=np.float64)
     return out
 """
 

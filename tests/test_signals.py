@@ -11,7 +11,29 @@ import pytest
 if os.name != "posix":
     pytest.skip("signals are POSIX's", allow_module_level=True)
 
+from bench import launch
+from reports import cli
 from tests import signals
+
+
+def test_a_signal_is_the_exit_status_whatever_is_made_of_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def imports(words: object) -> int:
+        try:
+            os.kill(os.getpid(), signal.SIGHUP)
+        except launch.Stopped:
+            if fails:
+                raise ImportError("cannot import name 'x'") from None
+            raise
+        return 0
+
+    monkeypatch.setattr(cli, "_run", imports)
+    monkeypatch.setattr(cli.sys, "argv", ["maxbench", "gate", "--help"])
+    for fails in (False, True):
+        assert cli.main() == 128 + signal.SIGHUP
+        assert capsys.readouterr().err == "maxbench gate: stopped by SIGHUP\n"
+        assert signal.getsignal(signal.SIGHUP) is not launch.handle
 
 
 def test_a_check_that_is_terminated_leaves_nothing(tmp_path: Path) -> None:
