@@ -9,7 +9,10 @@ process that finds none starts a server of its own, this file as a program, whic
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Client, Connection, Listener
@@ -61,7 +64,9 @@ class Hub:
 
     def __init__(self, heard: Heard, judge: Judge | None = None) -> None:
         self._heard, self._judge = heard, judge or Judge()
-        self._listener = Listener()
+        # In a folder of its own: that of `multiprocessing` is removed as Python ends, when the command's is gone.
+        self._folder = tempfile.mkdtemp(prefix="hub-") if os.name == "posix" else None
+        self._listener = Listener(self._folder and os.path.join(self._folder, "listener"))
         self._closed = False
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -81,6 +86,8 @@ class Hub:
         with contextlib.suppress(OSError), Client(self.address):  # wakes the thread that waits for the next one
             pass
         self._listener.close()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def __enter__(self) -> Hub:
         return self

@@ -15,9 +15,11 @@ import contextlib
 import functools
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import uuid
@@ -40,6 +42,9 @@ MEMORY_SECONDS = 0.3  # between two looks at what a child holds
 MOST_PRINTED = 64 << 20  # bytes; who prints more is ended
 KEPT = 1 << 16  # bytes of the end of what was printed
 LAST_LINES, LINE_CHARACTERS = 20, 500
+
+# Sockets are temporary files, with paths of at most 103 characters; of those the part below this folder takes 50.
+MOST_FOLDER, SHORT_FOLDER = 50, "/tmp"  # noqa: S108
 
 _SESSION = f"MAXBENCH_SESSION_{uuid.uuid4().hex}"
 _POLL_SECONDS = 0.05
@@ -338,6 +343,7 @@ def _limit(name: str, default: float) -> float:
 _lock = threading.RLock()
 _running: set[Child] = set()
 _stopping: int | None = None
+_temporary = ""  # the folder of this command's temporary files
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -363,15 +369,31 @@ def check_stopped() -> None:
 
 @contextlib.contextmanager
 def handled() -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP end the command, and whatever it has started ends with it. In the main thread."""
-    global _stopping
+    """SIGINT, SIGTERM and SIGHUP end the command, and whatever it has started ends with it. In the main thread.
+
+    Its temporary files, and those of its children, which may be killed, are in a folder that is removed at the end.
+
+    Raises:
+        OSError: there is nowhere to put temporary files.
+    """
+    global _stopping, _temporary
+    usual = os.environ.get("TMPDIR")
     before = {number: signal.signal(number, handle) for number in SIGNALS
               if signal.getsignal(number) is not signal.SIG_IGN}  # fmt: skip
     _stopping = None
     try:
+        place = tempfile.gettempdir()
+        place = SHORT_FOLDER if _POSIX and len(place) > MOST_FOLDER else place
+        os.environ["TMPDIR"] = tempfile.tempdir = _temporary = tempfile.mkdtemp(prefix="maxbench-", dir=place)
         yield
     finally:
         close()
+        shutil.rmtree(_temporary, ignore_errors=True)
+        tempfile.tempdir, _temporary = None, ""
+        if usual is None:
+            os.environ.pop("TMPDIR", None)
+        else:
+            os.environ["TMPDIR"] = usual
         for number, handler in before.items():
             signal.signal(number, handler)
         _stopping = None
@@ -423,17 +445,21 @@ def _resident(pid: int) -> int:
     return most
 
 
-# Reads numbers of process groups, one a line; when its input ends its parent has ended, and it ends them, and whatever
-# began with the mark in its environment. It has no modules but the standard library's, so it starts in 10 ms.
+# Reads numbers of process groups and absolute paths of folders, one a line; when its input ends its parent has ended,
+# and it ends those, and whatever began with the mark in its environment, and removes these. It has no modules but the
+# standard library's, so it starts in 10 ms.
 _REAPER = """
 import os, signal, sys, time
-mark, groups = sys.argv[1].encode() + b"=", []
+mark, groups, folders = sys.argv[1].encode() + b"=", [], set()
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.SIG_IGN)
 for line in sys.stdin:
     if line.strip() == "done":
         sys.exit()
-    groups.append(int(line))
+    if os.path.isabs(line):
+        folders.add(line.rstrip("\\n"))
+    elif line.strip():
+        groups.append(int(line))
 for _ in range(3):
     for group in groups:
         try:
@@ -450,6 +476,10 @@ for _ in range(3):
             except OSError:
                 pass
     time.sleep(0.1)
+if folders:
+    import shutil
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 """
 
 
@@ -468,7 +498,7 @@ def _reaper() -> subprocess.Popen[bytes]:
 
 
 def _reap(group: int) -> None:
-    _tell(_reaper(), f"{group}\n")
+    _tell(_reaper(), f"{group}\n{_temporary}\n")
 
 
 def _dismiss(process: subprocess.Popen[bytes]) -> None:

@@ -55,6 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:  # at any time, also while modules are imported
         print(f"maxbench {' '.join(words[:1])}: stopped by {str(stop) or 'SIGINT'}", file=sys.stderr)
         return stop.status if isinstance(stop, launch.Stopped) else INTERRUPTED
+    except OSError as error:
+        print(f"maxbench {' '.join(words[:1])}: {error}", file=sys.stderr)
+        return ERROR
 
 
 def _run(words: Sequence[str]) -> int:

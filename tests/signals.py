@@ -225,7 +225,7 @@ class Left:
             found.append(f"children ran for {self.children:.1f} s")
         if self.status != 128 + number:
             found.append(f"exit status {self.status}")
-        if self.temporary and number != signal.SIGKILL:
+        if self.temporary:
             found.append("temporary files")
         if command == "run" and phase in ("check", "measure") and number != signal.SIGKILL:
             found += [] if "maxbench run --resume" in self.printed else ["not said how to go on"]

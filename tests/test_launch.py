@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -157,11 +159,19 @@ def test_modules_come_from_where_this_process_has_them_and_not_from_the_current_
     assert ending.printed[-1] == str(launch.ROOT / "impls" / "__init__.py")
 
 
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder whose path is short enough for sockets."""
+    with tempfile.TemporaryDirectory(prefix="t-") as folder:
+        yield Path(folder)
+
+
 PARENT = """
-import sys, time
+import sys, tempfile, time
 from bench import launch
-code = open(sys.argv[1]).read()
+code = "import tempfile; tempfile.mkdtemp(); " + open(sys.argv[1]).read()
 def main():
+    tempfile.mkstemp()
     child = launch.Child([sys.executable, "-c", code, sys.argv[2]])
     print("ready", flush=True)
     child.wait()
@@ -174,19 +184,50 @@ except launch.Stopped as stopped:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-def test_a_signal_ends_the_children_and_theirs(number: signal.Signals, tmp_path: Path) -> None:
+def test_a_signal_ends_the_children_and_theirs(number: signal.Signals, tmp_path: Path, short: Path) -> None:
     (tmp_path / "code.py").write_text(FORKS + "time.sleep(600)")
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(tmp_path / "code.py"), str(tmp_path / "pid")], stdout=subprocess.PIPE,
-        env=launch.environment(), text=True,
+        env=launch.environment({"TMPDIR": str(short)}), text=True,
     )  # fmt: skip
     daemon = written(tmp_path / "pid")
     children = [p.pid for p in psutil.Process(parent.pid).children(recursive=True)]
     assert len(children) >= 2  # the child, and what watches this parent
+    (folder,) = short.iterdir()
+    assert len(list(folder.iterdir())) == 2  # this parent's, and the child's
     parent.send_signal(number)
     status = parent.wait(5)
     assert status == (-9 if number == signal.SIGKILL else 128 + number)
     assert all(map(gone, [daemon, *children]))
+    assert not list(short.iterdir())
+
+
+def test_temporary_files_go_where_they_did_once_the_command_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    for usual in (tempfile.gettempdir(), None):
+        if usual is None:
+            monkeypatch.delenv("TMPDIR", raising=False)
+        else:
+            monkeypatch.setenv("TMPDIR", usual)
+        before = tempfile.gettempdir()
+        with launch.handled():
+            folder = Path(tempfile.gettempdir())
+            assert folder.parent == Path(before)
+            assert os.environ["TMPDIR"] == str(folder)
+        assert tempfile.gettempdir() == before
+        assert os.environ.get("TMPDIR") == usual
+        assert not folder.exists()
+
+
+def test_a_temporary_folder_too_deep_for_sockets_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    for length, used in ((launch.MOST_FOLDER, True), (launch.MOST_FOLDER + 1, False)):
+        place = Path(tempfile.gettempdir())
+        place /= "x" * (length - len(str(place)) - 1)
+        place.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(place))
+        with launch.handled():
+            assert (Path(tempfile.gettempdir()).parent == place) is used
+        place.rmdir()
+        monkeypatch.undo()
 
 
 def test_nothing_starts_once_the_command_is_stopped() -> None:

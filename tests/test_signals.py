@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,9 @@ from reports import cli
 from tests import signals
 
 
+@pytest.mark.parametrize("fails", [False, True])
 def test_a_signal_is_the_exit_status_whatever_is_made_of_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    fails: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def imports(words: object) -> int:
         try:
@@ -30,14 +32,14 @@ def test_a_signal_is_the_exit_status_whatever_is_made_of_it(
 
     monkeypatch.setattr(cli, "_run", imports)
     monkeypatch.setattr(cli.sys, "argv", ["maxbench", "gate", "--help"])
-    for fails in (False, True):
-        assert cli.main() == 128 + signal.SIGHUP
-        assert capsys.readouterr().err == "maxbench gate: stopped by SIGHUP\n"
-        assert signal.getsignal(signal.SIGHUP) is not launch.handle
+    assert cli.main() == 128 + signal.SIGHUP
+    assert capsys.readouterr().err == "maxbench gate: stopped by SIGHUP\n"
+    assert signal.getsignal(signal.SIGHUP) is not launch.handle
 
 
-def test_a_check_that_is_terminated_leaves_nothing(tmp_path: Path) -> None:
-    left = signals.interrupt("check", "check", signal.SIGTERM, tmp_path)
+def test_a_check_that_is_terminated_leaves_nothing() -> None:
+    with tempfile.TemporaryDirectory(prefix="t-") as folder:  # its temporary folder must have a short path
+        left = signals.interrupt("check", "check", signal.SIGTERM, Path(folder))
     assert left.judged("check", "check", signal.SIGTERM) == []
     assert left.seconds < signals.MOST_SECONDS
     assert "maxbench check: stopped by SIGTERM" in left.printed
