@@ -385,6 +385,7 @@ def handled() -> Iterator[None]:
         place = tempfile.gettempdir()
         place = SHORT_FOLDER if _POSIX and len(place) > MOST_FOLDER else place
         os.environ["TMPDIR"] = tempfile.tempdir = _temporary = tempfile.mkdtemp(prefix="maxbench-", dir=place)
+        _tell(_reaper(), f"{_temporary}\n")
         yield
     finally:
         close()
@@ -498,7 +499,7 @@ def _reaper() -> subprocess.Popen[bytes]:
 
 
 def _reap(group: int) -> None:
-    _tell(_reaper(), f"{group}\n{_temporary}\n")
+    _tell(_reaper(), f"{group}\n")
 
 
 def _dismiss(process: subprocess.Popen[bytes]) -> None:

@@ -120,7 +120,7 @@ def test_the_command_measures_and_reports(
     # It reads every element, and writes a position of eight bytes for each row.
     moved = times["outer"] * times["n"] * times["inner"] * 4 + times["outer"] * times["inner"] * 8
     assert list(times["bandwidth"]) == pytest.approx(list(moved / times["value"] / 1e9))
-    assert ((times["low"] <= times["value"]) & (times["value"] <= times["high"]) & (times["low"] > 0)).all()
+    assert ((times["low"] <= times["value"]) & (times["value"] <= times["high"]) & (times["value"] > 0)).all()
     written = json.loads((folder / "1-thread" / "run.json").read_text("utf-8"))
     assert (written["state"], written["threads"]["numba"]) == ("finished", 1)
     assert {one["name"] for one in written["implementations"]} >= {OURS, "numpy_vectorized"}
