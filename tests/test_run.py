@@ -196,6 +196,8 @@ def test_an_interruption_as_asv_starts_leaves_no_process_and_what_was_saved(
         process = popen([sys.executable, "-c", program] if asv else command, **options)
         if asv:
             started.append(process)
+            while where == "starting" and saved.read_text() != "half":
+                time.sleep(0.01)
             os.kill(os.getpid(), signal.SIGINT)
             if where == "forking":
                 process.send_signal(signal.SIGINT)

@@ -101,7 +101,8 @@ def test_a_device_is_timed_by_its_own_events() -> None:
 
 
 @pytest.mark.parametrize(
-    ("threads", "clock"), [(("one", "one"), "cpu"), (("many", "many"), "wall"), (("one", "many"), "wall")]
+    ("threads", "clock"),
+    [(("one", "one"), "cpu"), (("many", "many"), "wall"), (("one", "many"), "wall"), (("many", "one"), "wall")],
 )
 def test_threads_decide_the_clock_of_both(threads: tuple[str, str], clock: str) -> None:
     shared = Shared(BENCHMARK)
