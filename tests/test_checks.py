@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from impls import registry
@@ -104,3 +107,16 @@ def test_pairs_are_checked_among_the_sound(jobs: int) -> None:
     assert set(seen) == set(entries)
     assert len(pairs) == 5
     assert {f.status for f in pairs} == {"agrees"}
+
+
+def test_the_process_that_decides_imports_no_library() -> None:
+    code = """
+import contextlib, io, sys
+from reports import cli, content, gate, measure, side_by_side
+from reports.gate import run
+with contextlib.redirect_stdout(io.StringIO()):
+    assert cli.main(["check", "numba_simple", "--operation", "argmax", "--dtype", "int8"]) == 0
+print([name for name in ("numba", "llvmlite", "torch", "jax", "onnxruntime", "scipy", "cupy") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[]", done.stderr
