@@ -16,6 +16,7 @@ from bench import grid
 from impls import agreement, contract, registry
 from impls.registry import Implementation, Kernel
 from tests import needs
+from tests.checked import wrong
 
 Run = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -213,7 +214,7 @@ def found_in(implementation: Implementation, case: str) -> str:
     """What is wrong on one case in the only dtype that a planted kernel takes; empty if nothing is."""
     x = CASES[case].array(implementation.kernel.dtypes[0])
     operation = contract.OPERATIONS[implementation.operation]
-    return agreement.run_checked(operation, implementation.kernel, x) or ""
+    return wrong(operation, implementation.kernel, x) or ""
 
 
 @pytest.mark.parametrize(

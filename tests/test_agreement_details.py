@@ -14,6 +14,7 @@ from impls import agreement, api, backends, contract
 from impls.agreement import Finding
 from impls.contract.layouts import LAYOUTS, OUT_LAYOUTS, OutLayout
 from impls.registry import Implementation
+from tests.checked import wrong, wrong_out
 from tests.plugins import Install
 
 
@@ -171,7 +172,7 @@ def test_a_result_is_read_after_the_device_has_finished() -> None:
 
     kernel = impls.implements(dtypes=("float32",), backend=Recorded(calls))(run)  # type: ignore[arg-type]
     x = np.zeros((2, 3, 1), np.float32)
-    assert agreement.run_checked(contract.ARGMAX, kernel, x) is None
+    assert wrong(contract.ARGMAX, kernel, x) is None
     assert calls == ["put", "put", "run", "synchronize", "get", "get"]
 
 
@@ -183,7 +184,7 @@ def test_an_input_that_is_overwritten_is_noticed(value: int) -> None:
         return out
 
     x = np.ones((2, 3, 1), np.int8)
-    found = agreement.run_checked(contract.ARGMAX, impls.implements(dtypes=("int8",))(run), x)
+    found = wrong(contract.ARGMAX, impls.implements(dtypes=("int8",))(run), x)
     assert found == "the input was overwritten"
 
 
@@ -282,7 +283,7 @@ WHOLE = "out[...] = e / e.sum(axis=1, keepdims=True)"
 def test_planted_faults_are_found(install: Any, body: str, expected: str | None) -> None:
     install({"planted": FILLS.format(body=body)}, {"softmax.planted": "planted"})
     implementation = impls.load("softmax", "planted")
-    found = agreement.out_outcome(implementation, OUTS["out: every place in a cache line"], X)
+    found = wrong_out(implementation, OUTS["out: every place in a cache line"], X)
     assert (found is None) == (expected is None)
     assert (expected or "") in str(found)
     findings = [f for f in agreement.check(implementation, ["float64"]) if f.case.startswith("out: ")]
@@ -298,13 +299,13 @@ def test_an_out_that_must_be_refused_is_missed_where_it_is_not(
         return out
 
     monkeypatch.setattr(api, "softmax", softmax)
-    found = agreement.out_outcome(impls.load("softmax", "naive"), layout, X)
+    found = wrong_out(impls.load("softmax", "naive"), layout, X)
     assert "no error, where one must state" in str(found)
     monkeypatch.setattr(api, "softmax", lambda *args, **options: 1 / 0)
-    assert "raised ZeroDivisionError" in str(agreement.out_outcome(impls.load("softmax", "naive"), layout, X))
+    assert "raised ZeroDivisionError" in str(wrong_out(impls.load("softmax", "naive"), layout, X))
 
 
 def test_another_array_than_out_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "softmax", lambda x, axis, *, out, impl: out.copy())
     layout = OUTS["out: every place in a cache line"]
-    assert "returned another array" in str(agreement.out_outcome(impls.load("softmax", "naive"), layout, X))
+    assert "returned another array" in str(wrong_out(impls.load("softmax", "naive"), layout, X))
