@@ -1,8 +1,8 @@
-"""What is wrong with what a kernel or a public function gives: a mismatch, or in words; None where it is right."""
+"""Checks in this process: what is wrong (a mismatch, or in words; None where it is right), and pairs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,3 +25,17 @@ def wrong_out(
     results = agreement.out_results(implementation, layout, x, axes)
     operation = contract.OPERATIONS[implementation.operation]
     return agreement.outcome(operation, results, lambda axis: agreement.as_rows(x, axis))
+
+
+def check_pairs(
+    softmaxes: Mapping[str, Implementation], argmaxes: Mapping[str, Implementation], dtypes: Iterable[str] | None = None
+) -> Iterator[agreement.Finding]:
+    """Every pair of implementations, by name."""
+    wanted = None if dtypes is None else list(dtypes)
+    return agreement.check_pairs(*(
+        {
+            name: {(dtype, what): array for dtype, what, array in agreement.pair_results(one, wanted)}
+            for name, one in several.items()
+        }
+        for several in (softmaxes, argmaxes)
+    ))  # fmt: skip

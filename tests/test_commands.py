@@ -49,7 +49,7 @@ def test_list_marks_the_default_and_says_why_another_is_not(
     assert [r["implementation"] for r in rows if r["default"]] == ["numba_parallel"]
     assert {r["implementation"]: r["layer"] for r in rows if r["layer"]} == {"numba_parallel": threads.layer()}
     install({"planted": "raise ImportError('not here')"}, {"argmax.planted": "planted"})
-    monkeypatch.setattr(registry, "_DEFAULTS", ("planted", "naive", "numpy_vectorized"))
+    monkeypatch.setattr(registry, "DEFAULTS", ("planted", "naive", "numpy_vectorized"))
     assert run("list", "argmax.planted", "argmax.naive", "argmax.numpy*", "--format", "csv") == 0
     rows = {row["implementation"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
     assert rows["naive"]["status"] == "available: the default; planted is unavailable: ImportError: not here"

@@ -45,7 +45,7 @@ def test_results_are_compared() -> None:
     x = np.array([[[1.0], [2.0]]])
     assert contract.ARGMAX.verify(x, np.array([[1]])) is None
     assert contract.ARGMAX.verify(x, np.array([[0]])) == Mismatch(
-        (0, 0), "1 (x = 2.0)", "0 (x = 1.0)", "1 positions", 1
+        (0, 0), "1 (x = 2.0)", "0 (x = 1.0)", "1 positions", 1, 1.0
     )
 
 
