@@ -95,9 +95,7 @@ def _unguarded(operation: str, x: np.ndarray) -> tuple[np.ndarray, Callable[[], 
     return contract.OPERATIONS[operation].allocate(x), lambda: True
 
 
-def trials(
-    implementation: Implementation, dtypes: Iterable[str], allocate: Allocate = _unguarded
-) -> Iterator[Trial]:
+def trials(implementation: Implementation, dtypes: Iterable[str], allocate: Allocate = _unguarded) -> Iterator[Trial]:
     """Every kernel case and every layout of x and of out, in these dtypes; `allocate` makes the outputs of cases."""
     wanted = list(dtypes)
     yield from case_trials(contract.OPERATIONS[implementation.operation], implementation.kernel, wanted, allocate)
@@ -117,7 +115,7 @@ def case_trials(
     for case, dtype in itertools.product(contract.KERNEL_CASES, list(dtypes)):
         if dtype in case.dtypes:
             x = case.array(dtype)
-            run = functools.partial(_case, operation, kernel, x, allocate)
+            run = functools.partial(case_results, operation, kernel, x, allocate)
             yield Trial("case", case.name, dtype, x.size, run)
 
 
@@ -160,7 +158,7 @@ def check(implementation: Implementation, dtypes: Iterable[str] | None = None) -
         if refusal := kernel.refusal(trial.dtype, trial.size):
             yield Finding(*names, "not supported", refusal)
             continue
-        found = outcome(operation, trial)
+        found = outcome(operation, trial.run(), functools.partial(_input, trial))
         declared = difference(kernel, trial.case, trial.dtype, found) if found is not None else None
         if found is None:
             yield Finding(*names, "agrees")
@@ -191,11 +189,18 @@ def difference(kernel: Kernel, case: str, dtype: str, found: contract.Mismatch |
     return kernel.difference(case, dtype)
 
 
-def outcome(operation: contract.Operation, trial: Trial) -> contract.Mismatch | str | None:
-    """What is wrong with what an implementation did in a trial: a mismatch, or in words; or None."""
+def outcome(
+    operation: contract.Operation, results: Iterable[Result], rows: Callable[[int | None], np.ndarray]
+) -> contract.Mismatch | str | None:
+    """What is wrong with results: a mismatch, or in words; or None.
+
+    Args:
+        results: made one after the other; making one may raise anything.
+        rows: axis -> what the input held before.
+    """
     try:
-        for result in trial.run():
-            x = _input(trial, result.axis)
+        for result in results:
+            x = rows(result.axis)
             if mismatch := operation.verify(x, result.array):
                 return mismatch
             if result.problem:
@@ -238,7 +243,10 @@ def _result_rows(operation: contract.Operation, result: Any, shape: tuple[int, .
     return array.reshape(-1, 1)
 
 
-def _case(operation: contract.Operation, kernel: Any, x: np.ndarray, allocate: Allocate) -> Iterator[Result]:
+def case_results(
+    operation: contract.Operation, kernel: Any, x: np.ndarray, allocate: Allocate = _unguarded
+) -> Iterator[Result]:
+    """Call a kernel once."""
     out, around = allocate(operation.name, x)
     given, filled = kernel.backend.put(x), out if kernel.backend is HOST else kernel.backend.put(out)
     result = kernel.run(given, filled)

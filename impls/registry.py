@@ -77,6 +77,10 @@ class Kernel:
     largest_reason: str
     differs: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for pattern, reason in self.differs.items():
+            _check_difference(pattern, reason)
+
     def difference(self, case: str, dtype: str) -> tuple[str, str] | None:
         """The declared difference (pattern, reason) that covers a case, or None."""
         return next((item for item in self.differs.items() if fnmatchcase(f"{case}/{dtype}", item[0])), None)
@@ -116,8 +120,6 @@ def implements(
         raise ValueError(f"dtypes {unknown or names}: accepted are {', '.join(known)}")
     if threads not in ("one", "many"):
         raise ValueError(f"threads {threads!r}: accepted are 'one' and 'many'")
-    for pattern, reason in (differs or {}).items():
-        _check_difference(pattern, reason)
     home = backends.get(backend) if isinstance(backend, str) else backend
     if home.device not in ("cpu", "cuda"):
         raise ValueError(f"backend {home.name!r}: device {home.device!r}: accepted are 'cpu' and 'cuda'")

@@ -14,6 +14,7 @@ from impls import agreement, api, backends, contract
 from impls.agreement import Finding
 from impls.contract.layouts import LAYOUTS, OUT_LAYOUTS, OutLayout
 from impls.registry import Implementation
+from tests.checked import check_pairs, wrong, wrong_out
 from tests.plugins import Install
 
 
@@ -107,10 +108,10 @@ def test_every_pair_is_checked_in_the_dtypes_that_both_take() -> None:
         for case in cases
         for soft, dtype in (("both", "float32"), ("one", "float32"), ("both", "float64"))
     }
-    findings = [dataclasses.astuple(finding) for finding in agreement.check_pairs(softmaxes, argmaxes)]
+    findings = [dataclasses.astuple(finding) for finding in check_pairs(softmaxes, argmaxes)]
     assert len(findings) == len(expected)
     assert set(findings) == expected
-    narrow = list(agreement.check_pairs(softmaxes, argmaxes, iter(["int8", "float64"])))
+    narrow = list(check_pairs(softmaxes, argmaxes, iter(["int8", "float64"])))
     assert [(f.implementation, f.case, f.dtype) for f in narrow] == [("both / all", case, "float64") for case in cases]
 
 
@@ -122,7 +123,7 @@ def test_the_inputs_of_pairs() -> None:
         return softmax(x, out)
 
     argmaxes = {"a": implementation("argmax", argmax)}
-    list(agreement.check_pairs({"s": implementation("softmax", records)}, argmaxes, ["float32"]))
+    list(check_pairs({"s": implementation("softmax", records)}, argmaxes, ["float32"]))
     distinct, normal, ties, inner, *series = seen
     assert all(sorted(row) == list(range(distinct.shape[1])) for row in distinct[:, :, 0].tolist())
     assert len({tuple(row) for row in distinct[:, :, 0].tolist()}) == len(distinct) > 1
@@ -142,7 +143,7 @@ def test_pairs_that_differ_are_wrong_with_their_reason() -> None:
         return out
 
     softmaxes, argmaxes = {"s": implementation("softmax", softmax)}, {"a": implementation("argmax", first)}
-    findings = {f.case: f for f in agreement.check_pairs(softmaxes, argmaxes, ["float32"])}
+    findings = {f.case: f for f in check_pairs(softmaxes, argmaxes, ["float32"])}
     assert {f.status for f in findings.values()} == {"wrong"}
     assert "at index 0 but" in findings["normal: largest where argmax points"].detail
     detail = findings["softmax(x / T) tends to the one-hot of argmax"].detail
@@ -170,8 +171,9 @@ def test_a_result_is_read_after_the_device_has_finished() -> None:
         return argmax(x, out)
 
     kernel = impls.implements(dtypes=("float32",), backend=Recorded(calls))(run)  # type: ignore[arg-type]
+    calls.clear()
     x = np.zeros((2, 3, 1), np.float32)
-    assert agreement.run_checked(contract.ARGMAX, kernel, x) is None
+    assert wrong(contract.ARGMAX, kernel, x) is None
     assert calls == ["put", "put", "run", "synchronize", "get", "get"]
 
 
@@ -183,7 +185,7 @@ def test_an_input_that_is_overwritten_is_noticed(value: int) -> None:
         return out
 
     x = np.ones((2, 3, 1), np.int8)
-    found = agreement.run_checked(contract.ARGMAX, impls.implements(dtypes=("int8",))(run), x)
+    found = wrong(contract.ARGMAX, impls.implements(dtypes=("int8",))(run), x)
     assert found == "the input was overwritten"
 
 
@@ -252,7 +254,8 @@ def test_layouts(operation: str, run: str, details: Mapping[str, set[str]], inst
         assert {
             name for name, f in found.items() if f.detail.startswith(detail) and bool(f.detail) == bool(detail)
         } == names
-        assert {found[name].status for name in names} == {"wrong" if detail else "agrees"}
+        status = "failed" if detail.startswith("raised ") else "wrong" if detail else "agrees"
+        assert {found[name].status for name in names} == {status}
 
 
 X = np.random.default_rng(5).standard_normal((4, 33, 5))
@@ -282,7 +285,7 @@ WHOLE = "out[...] = e / e.sum(axis=1, keepdims=True)"
 def test_planted_faults_are_found(install: Any, body: str, expected: str | None) -> None:
     install({"planted": FILLS.format(body=body)}, {"softmax.planted": "planted"})
     implementation = impls.load("softmax", "planted")
-    found = agreement.out_outcome(implementation, OUTS["out: every place in a cache line"], X)
+    found = wrong_out(implementation, OUTS["out: every place in a cache line"], X)
     assert (found is None) == (expected is None)
     assert (expected or "") in str(found)
     findings = [f for f in agreement.check(implementation, ["float64"]) if f.case.startswith("out: ")]
@@ -298,13 +301,13 @@ def test_an_out_that_must_be_refused_is_missed_where_it_is_not(
         return out
 
     monkeypatch.setattr(api, "softmax", softmax)
-    found = agreement.out_outcome(impls.load("softmax", "naive"), layout, X)
+    found = wrong_out(impls.load("softmax", "naive"), layout, X)
     assert "no error, where one must state" in str(found)
     monkeypatch.setattr(api, "softmax", lambda *args, **options: 1 / 0)
-    assert "raised ZeroDivisionError" in str(agreement.out_outcome(impls.load("softmax", "naive"), layout, X))
+    assert "raised ZeroDivisionError" in str(wrong_out(impls.load("softmax", "naive"), layout, X))
 
 
 def test_another_array_than_out_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "softmax", lambda x, axis, *, out, impl: out.copy())
     layout = OUTS["out: every place in a cache line"]
-    assert "returned another array" in str(agreement.out_outcome(impls.load("softmax", "naive"), layout, X))
+    assert "returned another array" in str(wrong_out(impls.load("softmax", "naive"), layout, X))

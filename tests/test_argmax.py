@@ -20,16 +20,20 @@ def test_an_output_starts_with_no_index() -> None:
 
 
 @pytest.mark.parametrize("block", [1, 4, 8, 12, 1000])
-def test_the_first_mismatch_and_the_number_of_all(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_worst_mismatch_and_the_number_of_all(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operation, "BLOCK", block)
     assert ARGMAX.compare(X, RIGHT) is None
     wrong = RIGHT.copy()
     wrong[1, 2] = 2
-    assert ARGMAX.compare(X, wrong) == Mismatch((1, 2), "0 (x = 9.0)", "2 (x = 0.0)", "2 positions", 1)
+    assert ARGMAX.compare(X, wrong) == Mismatch((1, 2), "0 (x = 9.0)", "2 (x = 0.0)", "2 positions", 1, 2)
     wrong[1, 0] = 0
-    assert ARGMAX.compare(X, wrong) == Mismatch((1, 0), "2 (x = 6.0)", "0 (x = 1.0)", "2 positions", 2)
-    wrong[0] = [2, 1, 1, 1]
-    assert ARGMAX.compare(X, wrong) == Mismatch((0, 0), "1 (x = 7.0)", "2 (x = 0.0)", "1 positions", 5)
+    assert ARGMAX.compare(X, wrong) == Mismatch((1, 0), "2 (x = 6.0)", "0 (x = 1.0)", "2 positions", 2, 2)
+    wrong[0] = [2, 1, 1, 2]
+    assert ARGMAX.compare(X, wrong) == Mismatch((1, 0), "2 (x = 6.0)", "0 (x = 1.0)", "2 positions", 6, 2)
+    wrong[1, 3] = 5
+    assert ARGMAX.compare(X, wrong) == Mismatch((1, 3), "0 (x = 3.0)", "5 (outside the row)", "5 positions", 7)
+    wrong[0, 1] = -1
+    assert ARGMAX.compare(X, wrong) == Mismatch((0, 1), "0 (x = 9.0)", "-1 (outside the row)", "1 positions", 7)
 
 
 @pytest.mark.parametrize("index", [-1, 3, 5, -4])

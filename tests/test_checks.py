@@ -39,6 +39,51 @@ def test_a_kernel_that_prints_agrees(install: Install) -> None:
     assert {f.status for f in found.findings} == {"agrees"}
 
 
+BESIDE = """
+    import ctypes
+    import numpy as np
+    from impls import implements
+
+    def writes(where):
+        def run(x, out):
+            np.argmax(x, axis=1, out=out)
+            if x.shape == (3, 65, 1):
+                ctypes.c_uint8.from_address(out.ctypes.data + (out.nbytes if where == "after" else -1)).value = 0
+            return out
+        return implements(dtypes=("float32",))(run)
+
+    after, before = writes("after"), writes("before")
+
+    @implements(dtypes=("float32",))
+    def unwritten(x, out):
+        rows = ~np.isnan(x).any(axis=1)[:, 0] if x.shape[2] == 1 else slice(None)
+        with np.errstate(all="ignore"):
+            e = np.exp(x[rows] - x[rows].max(axis=1, keepdims=True).astype(np.float64))
+            out[rows] = e / np.ascontiguousarray(e.swapaxes(1, 2)).sum(axis=2)[:, None]
+        return out
+"""
+
+
+def test_what_is_written_beside_out_and_what_is_not_written_is_wrong(install: Install) -> None:
+    """One byte of the one; where a NaN is right, also the other."""
+    points = {
+        "argmax.after": "planted:after",
+        "argmax.before": "planted:before",
+        "softmax.unwritten": "planted:unwritten",
+    }
+    install({"planted": BESIDE}, points)
+    entries = [entry for entry in registry.catalogue() if entry.target.startswith("planted:")]
+    found, _ = checks.check_all(entries, ["float32"])
+    by_name = {checked.entry.name: checked for checked in found}
+    for name in ("after", "before"):
+        bad = {f.case: (f.status, f.detail) for f in by_name[name].findings if f.status != "agrees"}
+        assert bad == {"n = 65": ("wrong", "it wrote beside out")}
+    unwritten = [f for f in by_name["unwritten"].findings if f.status != "agrees" and not f.case.startswith("out: ")]
+    assert {f.status for f in unwritten} == {"wrong"}
+    assert "NaN in the middle" in {f.case for f in unwritten}
+    assert all("NaN" in f.case and "expected nan, got nothing written" in f.detail for f in unwritten)
+
+
 def test_a_kernel_that_ends_the_process_has_failed_where_it_did(install: Install) -> None:
     body = "        import os\n        if x.shape[1] == 65: os.kill(os.getpid(), 11)\n        return out"
     found = check(install, body)

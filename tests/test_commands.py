@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 import impls
-from impls import registry, threads
-from reports import cli, terminal
+from impls import threads
+from reports import cli, measure, precheck, terminal
+from reports.commands import run as run_command
 from tests.plugins import Install
 
 WRONG = """
@@ -42,19 +43,19 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_list_marks_the_default_and_says_why_another_is_not(
-    install: Install, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run("list", "argmax.num*", "argmax.naive", "--format", "json") == 0
     rows = json.loads(capsys.readouterr().out)
     assert [r["implementation"] for r in rows if r["default"]] == ["numba_parallel"]
     assert {r["implementation"]: r["layer"] for r in rows if r["layer"]} == {"numba_parallel": threads.layer()}
-    install({"planted": "raise ImportError('not here')"}, {"argmax.planted": "planted"})
-    monkeypatch.setattr(registry, "_DEFAULTS", ("planted", "naive", "numpy_vectorized"))
-    assert run("list", "argmax.planted", "argmax.naive", "argmax.numpy*", "--format", "csv") == 0
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "none")
+    assert run("list", "argmax.naive", "argmax.numpy*", "--format", "csv") == 0  # the default is looked at all the same
     rows = {row["implementation"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
-    assert rows["naive"]["status"] == "available: the default; planted is unavailable: ImportError: not here"
-    assert rows["numpy_vectorized"]["status"] == "available"
-    assert rows["planted"]["status"] == "unavailable: ImportError: not here"
+    assert rows.keys() == {"naive", "numpy_vectorized"}
+    why = "available: the default; numba_parallel is unavailable: ValueError: NUMBA_NUM_THREADS='none': "
+    assert rows["numpy_vectorized"]["status"].startswith(why)
+    assert rows["naive"]["status"] == "available"
 
 
 @pytest.mark.parametrize("width", [40, 120])
@@ -86,6 +87,79 @@ def test_check_is_1_when_something_is_wrong(install: Install, capsys: pytest.Cap
     findings = json.loads(capsys.readouterr().out)
     assert {f["implementation"] for f in findings} == {"planted"}
     assert {f["status"] for f in findings} >= {"wrong", "agrees"}
+
+
+def test_check_is_1_when_what_was_named_cannot_be_checked(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+    modules = {"absent": "import nothing_like_it", "broken": "def run(:"}
+    install(modules, {"argmax.absent": "absent", "argmax.broken": "broken", "argmax.naive": "absent"})
+    for words, status, said in (
+        (["absent"], 1, "argmax.absent was named and is unavailable"),
+        (["argmax.absent"], 1, "argmax.absent was named and is unavailable"),
+        (["absen"], 0, ""),
+        (["argmax.abs*"], 0, ""),
+        (["broken"], 1, ""),
+        (["bro*"], 1, ""),
+    ):
+        assert run("check", *words, "--dtype", "float32") == status, words
+        told = capsys.readouterr()
+        assert said in told.err
+        assert bool(said) == ("was named" in told.err)
+        kind = "failed: argmax.broken: SyntaxError" if "bro" in words[0] else "unavailable: argmax.absent: Module"
+        assert kind in told.out
+
+
+def test_check_is_1_when_it_raises(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+    install({"planted": WRONG.replace("out[...] = 0", "raise ValueError('no')")}, {"argmax.planted": "planted"})
+    assert run("check", "argmax.planted", "--dtype", "float32", "--format", "json") == 1
+    findings = json.loads(capsys.readouterr().out)
+    assert {f["status"] for f in findings} == {"failed", "wrong", "agrees"}  # an out that is refused is refused before
+    failed = {f["case"]: f["detail"] for f in findings if f["status"] == "failed"}
+    assert failed.pop("pairs of a softmax and an argmax") == "ValueError: no"
+    assert set(failed.values()) == {"raised ValueError: no"}
+
+
+def test_a_run_of_what_is_wrong_alone_ends_before_it_measures(
+    install: Install, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install({"planted": WRONG}, {"argmax.planted": "planted"})
+    np.save(tmp_path / "x.npy", np.eye(3, dtype=np.float32))
+    monkeypatch.setattr(precheck, "announce", lambda threads: None)
+    monkeypatch.setattr(measure.Measurement, "measure", None)  # nor is it called
+    words = ["--array", str(tmp_path / "x.npy"), "--threads", "1", "--output", str(tmp_path / "out")]
+    assert run("run", "--only", "argmax.planted", "--only", "argmax.numpy*", *words) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "\nwrong: argmax.planted: n = 2 float32: at (0, 0): expected 1" in f"\n{said.err}"
+    assert said.err.endswith("Nothing is left to compare, so nothing was measured.\n")
+    side = json.loads((tmp_path / "out" / "run.json").read_text("utf-8"))
+    assert side["state"] == "finished"
+    assert {one["name"]: one["status"] for one in side["implementations"]} == {
+        "planted": "wrong", "numpy_vectorized": "available",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("statuses", "ended"),
+    [
+        ("softmax.a wrong", True),
+        ("softmax.a failed", True),
+        ("softmax.a wrong, softmax.b available", True),
+        ("softmax.a wrong, softmax.b available, argmax.b available", True),
+        ("softmax.a wrong, softmax.b available, softmax.c available", False),
+        ("softmax.a wrong, argmax.b available, argmax.c available", False),
+        ("softmax.a available", False),
+        ("softmax.a unavailable, softmax.b available", False),
+    ],
+)
+def test_when_nothing_is_left_to_compare(statuses: str, ended: bool) -> None:
+    rows = [pair.split() for pair in statuses.split(", ")]
+    found = [dict(zip(("operation", "name"), who.split("."), strict=True)) for who, _ in rows]
+    said = run_command._nothing_to_compare(
+        [{**one, "status": status, "reason": "as planted"} for one, (_, status) in zip(found, rows, strict=True)]
+    )
+    assert bool(said) == ended
+    if ended:
+        assert said.startswith(f"{rows[0][1]}: softmax.a: as planted\n")
 
 
 def test_check_is_0_when_nothing_is(capsys: pytest.CaptureFixture[str]) -> None:

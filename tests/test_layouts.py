@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import impls
-from impls import agreement, contract
+from impls import contract
 from impls.backends import ALIGNMENT
 from impls.contract.layouts import LAYOUTS, OUT_LAYOUTS, Layout, OutLayout, Placed
+from tests.checked import wrong_out
 
 
 def _steps(a: np.ndarray) -> tuple[int, ...]:
@@ -176,4 +177,4 @@ def test_an_out_that_is_refused_has_one_fault(layout: OutLayout) -> None:
 @pytest.mark.parametrize("layout", OUT_LAYOUTS, ids=lambda layout: layout.name)
 def test_the_public_functions_fill_or_refuse_them(layout: OutLayout, operation: str) -> None:
     x = np.random.default_rng(1).standard_normal((3, 9, 5))
-    assert agreement.out_outcome(impls.load(operation, "numpy_vectorized"), layout, x) is None
+    assert wrong_out(impls.load(operation, "numpy_vectorized"), layout, x) is None

@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 
 import impls
-from impls import agreement, contract, threads
+from impls import contract, threads
+from tests.checked import wrong
 
 CHECK = """
 import json, sys
 import numpy as np
-from impls import agreement, contract, registry
+from impls import contract, registry
 from numba.core import event
+from tests import checked
 rows = [(3, 1, 1), (70, 2, 1), (40, 10, 1), (5, 33, 1), (3, 4097, 1), (1, 70001, 1)]
 shapes = [*rows, (2, 21, 70), (2, 5, 3), (1, 700, 3), (1, 701, 4)]
 wrong = []
@@ -31,7 +33,7 @@ with event.install_recorder("numba:compile") as recorder:
                 for value in (None, np.nan, -np.inf):
                     if value is not None:
                         x[0, -1] = value
-                    if found := agreement.run_checked(operation, kernel, x):
+                    if found := checked.wrong(operation, kernel, x):
                         wrong.append(f"{operation.name} {dtype} {shape} {value}: {found}")
 print(json.dumps({"wrong": wrong, "compiled": len(recorder.buffer)}))
 """
@@ -169,7 +171,7 @@ def test_softmax_over_few_long_columns(dtype, shape):
         x = (rng.standard_normal(shape) * 5).astype(dtype)
         x[0, -1, 0] = x[-1, 5, 1] = plant
         x[-1, :, -1] = plant if np.isneginf(plant) else x[-1, :, -1]
-        assert agreement.run_checked(contract.SOFTMAX, kernel, x) is None
+        assert wrong(contract.SOFTMAX, kernel, x) is None
 
 
 # Rows in whole tiles and beyond, few and many rows, parts of the rows of one array, columns fewer than lanes.
@@ -182,15 +184,15 @@ def test_argmax_over_a_strided_axis(dtype, shape):
     rng = np.random.default_rng(4)
     kernel = impls.load("argmax", "numba_parallel").kernel
     x = rng.integers(-2, 3, shape).astype(dtype)
-    assert agreement.run_checked(contract.ARGMAX, kernel, x) is None
+    assert wrong(contract.ARGMAX, kernel, x) is None
     if x.dtype.kind == "f":
         x[rng.random(shape) < 0.02] = np.nan
         x[rng.random(shape) < 0.2] *= -1
-        assert agreement.run_checked(contract.ARGMAX, kernel, x) is None
+        assert wrong(contract.ARGMAX, kernel, x) is None
 
 
 @pytest.mark.parametrize("n", [2, 3, 10, 47, 63, 64])
 def test_argmax_of_short_rows_of_bytes(n):
     x = np.random.default_rng(6).integers(-2, 3, (200, n, 1)).astype(np.int8)
     kernel = impls.load("argmax", "numba_parallel").kernel
-    assert agreement.run_checked(contract.ARGMAX, kernel, x) is None
+    assert wrong(contract.ARGMAX, kernel, x) is None

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import impls
-from impls import agreement, contract, simd
+from impls import contract, simd
 from impls.cpu.softmax_few import MOST
 from impls.cpu.softmax_tiles import tiles_of
 from impls.views import plain
+from tests.checked import wrong
 
 softmax = import_module("impls.kernels.softmax.numba_parallel")
 
@@ -30,7 +31,7 @@ def test_a_score_far_above_the_ends_of_its_row(height, dtype, shape):
     x = np.random.default_rng(0).standard_normal(shape).astype(dtype)
     x[0, 3] = x[-1, 2] = height
     kernel = impls.load("softmax", "numba_parallel").kernel
-    assert agreement.run_checked(contract.SOFTMAX, kernel, x) is None
+    assert wrong(contract.SOFTMAX, kernel, x) is None
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -41,7 +42,7 @@ def test_ends_that_are_masked(mask, dtype, shape):
     x[:, 0] = x[:, -1] = mask
     x[0] -= 5000
     kernel = impls.load("softmax", "numba_parallel").kernel
-    assert agreement.run_checked(contract.SOFTMAX, kernel, x) is None
+    assert wrong(contract.SOFTMAX, kernel, x) is None
 
 
 @pytest.mark.parametrize("n", [16, 17, 100, 131, 2049])
@@ -209,7 +210,7 @@ def test_long_columns_whose_guesses_fail(plant, dtype, shape):
     x = planted(shape, dtype, plant)
     x[0, 5, 1] = {"none": 0, "masked": 45, "special": -np.inf, "far": 600}[plant]
     kernel = impls.load("softmax", "numba_parallel").kernel
-    assert agreement.run_checked(contract.SOFTMAX, kernel, x) is None
+    assert wrong(contract.SOFTMAX, kernel, x) is None
 
 
 # One tile and several, rows that are whole lines or not, a last tile of less than a vector beyond the first line.
@@ -237,17 +238,17 @@ def test_argmax_of_short_rows(dtype, n):
     rng = np.random.default_rng(n)
     kernel = impls.load("argmax", "numba_parallel").kernel
     x = rng.integers(0, 3, (150, n, 1)).astype(dtype)
-    assert agreement.run_checked(contract.ARGMAX, kernel, x) is None
+    assert wrong(contract.ARGMAX, kernel, x) is None
     if x.dtype.kind != "f":
         x[::3, n // 2] = np.iinfo(dtype).max
         x[1::3] = np.iinfo(dtype).min
-        assert agreement.run_checked(contract.ARGMAX, kernel, x) is None
+        assert wrong(contract.ARGMAX, kernel, x) is None
         return
     x *= rng.choice([-1, 1], x.shape)  # zeros of both signs tie
-    assert agreement.run_checked(contract.ARGMAX, kernel, x) is None
+    assert wrong(contract.ARGMAX, kernel, x) is None
     for plant in (np.nan, np.inf, -np.inf):
         x[rng.random(x.shape) < 0.02] = plant
-        assert agreement.run_checked(contract.ARGMAX, kernel, x) is None
+        assert wrong(contract.ARGMAX, kernel, x) is None
 
 
 @pytest.mark.parametrize("shape", [(1, 70001, 1), (2, 1003, 2), (1, 9000, 4), (2, 5000, 64), (3, 3000, 1)])
@@ -278,7 +279,7 @@ def test_softmax_of_two_scores(plant, dtype, shape):
     pairs[5, 0] = pairs[-7, 1] = pairs[-2, 0] = plant
     pairs[20] = plant
     x = np.ascontiguousarray(pairs.reshape(shape[0], shape[2], 2).transpose(0, 2, 1))
-    assert agreement.run_checked(contract.SOFTMAX, kernel, x) is None
+    assert wrong(contract.SOFTMAX, kernel, x) is None
 
 
 @pytest.mark.parametrize("shape", [(64, 10, 1), (64, 24, 1), (64, 64, 1), (64, 2048, 1), (8, 70001, 1), (1, 3000, 64),
@@ -292,4 +293,4 @@ def test_exponentials_that_rounding_loses_one_by_one_stay_within_the_bound(dtype
     for top in (0, shape[1] // 8, shape[1] - 1):
         x = np.repeat(low, shape[1], axis=1).astype(dtype)
         x[:, top] = 0
-        assert agreement.run_checked(contract.SOFTMAX, kernel, x) is None
+        assert wrong(contract.SOFTMAX, kernel, x) is None

@@ -19,6 +19,27 @@ def test_a_mismatch_counts_what_else_is_wrong(count: int, more: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("reason", "size"),
+    [
+        ("up to 2,000 ulp", 2000),
+        ("sums round: up to 1.5 ulp, on AVX2 up to 3 ulp", 1.5),
+        ("up to 0 ulp", 0),
+        ("up to 1,234,567.25 ulp.", 1234567.25),
+        ("up to ulp", None),
+        ("up to , ulp", None),
+        ("up to -3 ulp", None),
+        ("up to 1e9 ulp", None),
+        ("up to inf ulp", None),
+        ("up to 3 ulps", None),
+        ("pup to 3 ulp", None),
+        ("3 ulp", None),
+    ],
+)
+def test_the_size_that_a_reason_declares(reason: str, size: float | None) -> None:
+    assert contract.size_declared(reason) == size
+
+
+@pytest.mark.parametrize(
     ("result", "message"),
     [
         (np.zeros((2, 4), np.int32), "at (): expected dtype int64, got dtype int32 (not comparable)"),
@@ -45,7 +66,7 @@ def test_results_are_compared() -> None:
     x = np.array([[[1.0], [2.0]]])
     assert contract.ARGMAX.verify(x, np.array([[1]])) is None
     assert contract.ARGMAX.verify(x, np.array([[0]])) == Mismatch(
-        (0, 0), "1 (x = 2.0)", "0 (x = 1.0)", "1 positions", 1
+        (0, 0), "1 (x = 2.0)", "0 (x = 1.0)", "1 positions", 1, 1.0
     )
 
 

@@ -17,6 +17,7 @@ from impls import agreement, contract, registry
 from impls.contract.dtypes import named
 from impls.contract.layouts import OUT_LAYOUTS, OutLayout
 from tests import needs
+from tests.checked import wrong_out
 
 RNG = np.random.default_rng(5)
 X = RNG.standard_normal((4, 33, 5))
@@ -36,7 +37,7 @@ def test_every_implementation(entry: registry.Entry, layout: OutLayout) -> None:
     taken = implementation.kernel.dtypes
     for dtype in contract.OPERATIONS[entry.operation].dtypes:
         if contract.WIDER.get(dtype, dtype) in taken:
-            assert agreement.out_outcome(implementation, layout, (X * 9).astype(named(dtype))) is None, dtype
+            assert wrong_out(implementation, layout, (X * 9).astype(named(dtype))) is None, dtype
 
 
 def test_the_implementations_of_the_tree_are_among_them() -> None:
@@ -127,7 +128,7 @@ def test_every_regime_of_softmax(
     monkeypatch.setattr(module, "second_level", lambda: 1 << 20)
     x = (RNG.standard_normal(shape) * 3).astype(dtype)
     for layout in OUT_LAYOUTS:
-        assert agreement.out_outcome(impls.load("softmax", "numba_parallel"), layout, x, [1]) is None, layout.name
+        assert wrong_out(impls.load("softmax", "numba_parallel"), layout, x, [1]) is None, layout.name
     assert ("rows" if regime == "long" and threads == 1 else regime) in stems(called)
     assert any(name.endswith(("_parallel", "_split")) for name in called) == (threads > 1)
 
@@ -142,7 +143,7 @@ def test_every_regime_of_argmax(
     monkeypatch.setattr(module, "PIECE", 1 << 10 if regime == "merge" else 1 << 20)
     x = (RNG.standard_normal(shape) * 9).astype(dtype)
     for layout in OUT_LAYOUTS:
-        assert agreement.out_outcome(impls.load("argmax", "numba_parallel"), layout, x, [1]) is None, layout.name
+        assert wrong_out(impls.load("argmax", "numba_parallel"), layout, x, [1]) is None, layout.name
     assert ("merge" in called) == (regime == "merge" and threads > 1)
     assert regime == "merge" or regime in stems(called)
     assert any(name.endswith("_parallel") for name in called) == (threads > 1)
@@ -162,7 +163,7 @@ def test_at_every_byte_of_a_cache_line(function: Any) -> None:
     operation = contract.OPERATIONS[function.__name__]
     for name, dtype in itertools.product(("numpy_vectorized", "numba_parallel"), operation.dtypes):
         implementation = impls.load(operation.name, name)
-        assert agreement.out_outcome(implementation, layout, X.astype(named(dtype))) is None
+        assert wrong_out(implementation, layout, X.astype(named(dtype))) is None
 
 
 def checked_by_the_kernel(install: Any, operation: str) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -190,7 +191,7 @@ def test_kernels_are_given_aligned_contiguous_native_arrays_that_do_not_overlap(
     given = checked_by_the_kernel(install, operation)
     implementation = impls.load(operation, "strict")
     for layout in OUT_LAYOUTS:
-        assert agreement.out_outcome(implementation, layout, X) is None
+        assert wrong_out(implementation, layout, X) is None
     findings = list(agreement.check(implementation, ["float64"]))
     assert {f.status for f in findings} == {"agrees"}
     for x, out in given:

@@ -137,7 +137,7 @@ def test_what_is_taken_instead_of_the_fastest_is_said_once(install: Install, mon
     points = {f"{operation}.{name}": name for operation in contract.OPERATIONS for name in ("bad", "good")}
     good = GOOD.replace("np.argmax(x, axis=1, out=out)", "out[...] = 1")
     install({"bad": "raise Exception('no luck')", "good": good}, points)
-    monkeypatch.setattr(registry, "_DEFAULTS", ("bad", "good"))
+    monkeypatch.setattr(registry, "DEFAULTS", ("bad", "good"))
     registry._warn.cache_clear()
     expected = "^bad, the default implementation, is not available: Exception: no luck; good is used instead$"
     with pytest.warns(RuntimeWarning, match=expected) as said:
@@ -148,7 +148,7 @@ def test_what_is_taken_instead_of_the_fastest_is_said_once(install: Install, mon
         impls.softmax(np.array([[1, 3]], "f4"), axis=1)
     with pytest.raises(impls.Unavailable, match=r"argmax\.bad is not available: .*luck; argmax\.good: float64 is not"):
         impls.argmax([1.0, 3.0])
-    monkeypatch.setattr(registry, "_DEFAULTS", ("good", "numpy_vectorized"))
+    monkeypatch.setattr(registry, "DEFAULTS", ("good", "numpy_vectorized"))
     assert int(impls.argmax([1.0, 3.0, 2.0])) == 1
 
 
@@ -185,7 +185,7 @@ def test_the_default_is_the_first_that_takes_the_dtype_and_size(
         "unlimited": CHOSEN.format(dtypes=("float32",), largest=None, index=2),
     }
     install(modules, {f"argmax.{name}": name for name in modules})
-    monkeypatch.setattr(registry, "_DEFAULTS", ("fast", "slow"))
+    monkeypatch.setattr(registry, "DEFAULTS", ("fast", "slow"))
     with warnings.catch_warnings(action="error"):
         for dtype, size, name in [("float32", 3, "fast"), ("float32", 4, "slow"), ("float64", 1, "slow")]:
             assert registry.default("argmax", dtype, size).name == name
@@ -197,7 +197,7 @@ def test_the_default_is_the_first_that_takes_the_dtype_and_size(
         "argmax.slow: 6 elements are more than its limit of 5 (it is slow)"
     )
     registry._of_any_size.cache_clear()
-    monkeypatch.setattr(registry, "_DEFAULTS", ("unlimited", "slow"))
+    monkeypatch.setattr(registry, "DEFAULTS", ("unlimited", "slow"))
     for dtype, size, name in [("float32", 1 << 60, "unlimited"), ("float64", 5, "slow")]:
         assert registry.default("argmax", dtype, size).name == name
 
@@ -205,7 +205,7 @@ def test_the_default_is_the_first_that_takes_the_dtype_and_size(
 def test_what_the_default_is_taken_once_for_all_sizes(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it takes any size it is not looked for again, which costs more than a small call."""
     install({"any_size": CHOSEN.format(dtypes=("float32",), largest=None, index=0)}, {"argmax.any_size": "any_size"})
-    monkeypatch.setattr(registry, "_DEFAULTS", ("any_size", "naive"))
+    monkeypatch.setattr(registry, "DEFAULTS", ("any_size", "naive"))
     first = registry.default("argmax", "float32", 1)
     monkeypatch.setattr(registry, "candidates", None)
     assert registry.default("argmax", "float32", 1 << 40) is first
@@ -216,7 +216,7 @@ def test_what_the_default_is_taken_once_for_all_sizes(install: Install, monkeypa
 def test_candidates_come_with_the_reasons_of_the_others(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     modules = {"good": GOOD, "bad": "raise Exception('no luck')", "also": GOOD}
     install(modules, {f"argmax.{name}": name for name in modules})
-    monkeypatch.setattr(registry, "_DEFAULTS", ("good", "bad", "also"))
+    monkeypatch.setattr(registry, "DEFAULTS", ("good", "bad", "also"))
     available, reasons = registry.candidates("argmax")
     assert [implementation.name for implementation in available] == ["good", "also"]
     assert reasons == {"bad": "Exception: no luck"}
@@ -244,11 +244,11 @@ def test_an_error_of_numba_names_the_setting(
     exec("def fail(): raise RuntimeError('from ' + __name__)\ndef deeper(): call()", namespace)
     with pytest.raises(RuntimeError) as raised:
         namespace["fail"]()  # type: ignore[operator]
-    assert registry._reason(raised.value).startswith(reason)
+    assert registry._refusal(raised.value).reason.startswith(reason)
     with pytest.raises(ZeroDivisionError) as inside:
         namespace["deeper"]()  # type: ignore[operator]
-    assert registry._reason(inside.value) == "ZeroDivisionError: division by zero"
-    assert registry._reason(RuntimeError("never raised")) == "RuntimeError: never raised"
+    assert registry._refusal(inside.value).reason == "ZeroDivisionError: division by zero"
+    assert registry._refusal(RuntimeError("never raised")).reason == "RuntimeError: never raised"
 
 
 def test_the_compiled_code_of_plugins_alone_is_adopted(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import sys
 import types
@@ -43,13 +44,32 @@ def test_a_declaration_keeps_what_it_was_given() -> None:
         ({"dtypes": ()}, "dtypes (): accepted are float16, float32, float64, bool, int8"),
         ({"dtypes": ("i8", "float32", "O")}, "dtypes ['O', 'i8']: accepted are float16"),
         ({"dtypes": ("float32",), "threads": 2}, "threads 2: accepted are 'one' and 'many'"),
-        ({"dtypes": ("float32",), "differs": {"a": "why", "b": " "}}, "differs ['b']: each needs"),
+        ({"differs": {"a": "why", "b": " "}}, "differs ['b']: each needs"),
+        ({"differs": {"n = 2/*": 3}}, "differs 'n = 2/*': 3: accepted are texts"),
+        ({"differs": {3: "why"}}, "differs 3: 'why': accepted are texts"),
+        ({"differs": {"*": "why"}}, "differs '*': it covers most cases; accepted are those that name what differs"),
+        ({"differs": {"a": "why", "*/float32": "why"}}, "differs '*/float32': it covers most cases"),
+        ({"differs": {"[!t]*/*": "why"}}, "differs '[!t]*/*': it covers most cases"),
+        ({"differs": {"timed/float32": "it drifts"}}, "differs 'timed/float32': 'it drifts' does not say by how much"),
+        ({"differs": {"timed*": "by up to some ulp"}}, "differs 'timed*': 'by up to some ulp' does not say by how"),
+        ({"backend": types.SimpleNamespace(name="mine", device="tpu")}, "backend 'mine': device 'tpu': accepted are"),
     ],
 )
 def test_a_refused_declaration_names_what_was_wrong(declared: dict, message: str) -> None:
     with pytest.raises(ValueError) as refused:  # noqa: PT011 (compared below, without a pattern)
-        impls.implements(**declared)
+        impls.implements(**{"dtypes": ("float32",), **declared})(lambda x, out: out)
     assert str(refused.value).startswith(message)
+
+
+def test_a_difference_may_cover_half_of_the_cases_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = [types.SimpleNamespace(name=name) for name in ("n = 1", "n = 2", "ties", "NaN")]
+    monkeypatch.setattr(contract, "KERNEL_CASES", cases)
+    plain = impls.implements(dtypes=("float32",), differs={"n = ?/*": "why", "timed/*": "why: up to 3 ulp"})(len)
+    assert plain.difference("n = 2", "float32") == ("n = ?/*", "why")
+    dataclasses.replace(plain, differs={"*n*/float32": "why"})
+    for pattern in ("[!t]*", "[!t]*/float32", "*[sN=]*/*"):
+        with pytest.raises(ValueError, match="covers most cases"):
+            dataclasses.replace(plain, differs={pattern: "why"})  # by whatever means a kernel is made
 
 
 def test_the_sources_of_implementations(install: Install) -> None:

@@ -21,26 +21,73 @@ RIGHT = scipy.special.softmax(X, axis=1)
 LIMITS = {"float16": (2.0**-14, 2**-10), "float32": (2.0**-126, 2**-23), "float64": (2.0**-1022, 2**-52)}
 
 
-def test_an_output_starts_with_no_probability() -> None:
-    for dtype in SOFTMAX.dtypes:
-        out = SOFTMAX.allocate(X.astype(named(dtype)))
-        assert (out.shape, out.dtype) == (X.shape, named(dtype))
-        assert (out == -1).all()
+@pytest.mark.parametrize("dtype", SOFTMAX.dtypes)
+def test_an_output_starts_with_no_probability(dtype: str) -> None:
+    """Nor with a NaN that arithmetic makes."""
+    x = X.astype(named(dtype))
+    out = SOFTMAX.allocate(x)
+    assert (out.shape, out.dtype) == (X.shape, named(dtype))
+    assert np.isnan(out).all()
+    with np.errstate(invalid="ignore"):
+        computed = np.stack([x - x + named(dtype).type(np.nan), x * 0 / 0, np.full_like(x, np.inf) * 0])
+    assert np.isnan(computed).all()
+    assert operation.poisoned(out).all()
+    assert not operation.poisoned(computed).any()
+    assert not operation.poisoned(-computed).any()
+    mismatch = SOFTMAX.compare(x, out)
+    assert mismatch is not None
+    assert (mismatch.position, mismatch.got, mismatch.count) == ((0, 0, 0), "nothing written", x.size)
 
 
 @pytest.mark.parametrize("block", [1, 4, 8, 12, 1000])
-def test_the_first_mismatch_and_the_number_of_all(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_worst_mismatch_and_the_number_of_all(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The largest error; before it a NaN or an infinity; before these what was not written."""
     monkeypatch.setattr(operation, "BLOCK", block)
     assert SOFTMAX.compare(X, RIGHT) is None
     wrong = RIGHT.copy()
-    for k, (position, value) in enumerate({(1, 2, 3): 0.75, (1, 0, 1): 0.5, (0, 1, 2): 0.25, (0, 0, 3): -1}.items()):
+    unwritten = SOFTMAX.allocate(X)[0, 0, 0]
+    worst: tuple = ()
+    for count, (position, value, is_worst) in enumerate(
+        [
+            ((0, 1, 2), RIGHT[0, 1, 2] * (1 + 1e-9), True),
+            ((1, 2, 3), RIGHT[1, 2, 3] * (1 - 1e-8), True),
+            ((0, 0, 0), RIGHT[0, 0, 0] * (1 + 1e-9), False),
+            ((1, 0, 0), RIGHT[1, 0, 0] * (1 + 1e-9), False),
+            ((1, 1, 1), np.nan, True),
+            ((0, 0, 1), -1e200, False),
+            ((1, 2, 1), unwritten, True),
+            ((1, 2, 0), np.inf, False),
+            ((0, 2, 3), -1.0, False),
+        ]
+    ):
         wrong[position] = value
+        worst = (position, value) if is_worst else worst
         mismatch = SOFTMAX.compare(X, wrong)
         assert mismatch is not None
-        assert (mismatch.position, mismatch.got, mismatch.count) == (position, repr(float(value)), k + 1)
+        assert (mismatch.position, mismatch.count) == (worst[0], count + 1)
         right = float(mismatch.expected)
-        assert math.isclose(right, RIGHT[position], rel_tol=1e-14)
-        assert mismatch.error == f"{abs(value - right) / np.spacing(right):.3g} ulp"
+        assert math.isclose(right, RIGHT[worst[0]], rel_tol=1e-14)
+        if np.isnan(worst[1]):
+            assert mismatch.got == ("nan" if worst[0] == (1, 1, 1) else "nothing written")
+            assert (mismatch.error, mismatch.size) == ("nan ulp", math.inf)
+        else:
+            assert mismatch.got == repr(float(worst[1]))
+            assert mismatch.size == pytest.approx(abs(worst[1] - right) / np.spacing(right))
+            assert mismatch.error == f"{mismatch.size:.3g} ulp"
+
+
+@pytest.mark.parametrize("dtype", SOFTMAX.dtypes)
+def test_where_a_nan_is_right_it_must_have_been_written(dtype: str) -> None:
+    x = np.array([[[np.nan], [1]], [[2], [3]]]).astype(named(dtype))
+    result = scipy.special.softmax(x.astype(np.float64), axis=1).astype(named(dtype))
+    assert SOFTMAX.verify(x, result) is None
+    low, high = SOFTMAX.bounds(x)
+    assert operation.within(low, high, result)
+    result[0, 1] = SOFTMAX.allocate(x)[0, 1]
+    mismatch = SOFTMAX.verify(x, result)
+    assert mismatch is not None
+    assert str(mismatch) == "at (0, 1, 0): expected nan, got nothing written (nan ulp)"
+    assert not operation.within(low, high, result)
 
 
 @pytest.mark.parametrize("dtype", SOFTMAX.dtypes)

@@ -108,7 +108,7 @@ class Operation:
         return None
 
 
-_SIZE = re.compile(r"\bup to ([\d,]+(?:\.\d+)?) ulp\b")
+_SIZE = re.compile(r"\bup to (\d[\d,]*(?:\.\d+)?) ulp\b")
 
 
 def size_declared(reason: str) -> float | None:
