@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shlex
@@ -66,9 +67,9 @@ def main(args: argparse.Namespace) -> int:
     plan = _plan(args)
     # Every process that it starts has this environment.
     os.environ.update(environment.measuring(plan.threads))
-    noise = None if resumed else precheck.announce(plan.threads)
     with Bar() as bar:
         try:
+            noise = None if resumed else precheck.announce(plan.threads)
             measurement = Measurement(plan, bar, resumed, noise)
             measurement.save()
             if not measurement.side["implementations"]:
@@ -105,6 +106,8 @@ def _nothing_to_compare(implementations: Sequence[Mapping[str, Any]]) -> str:
 
 def _interrupted(plan: Plan, args: argparse.Namespace, status: int) -> int:
     if not (plan.folder / SIDE_CAR).exists():
+        with contextlib.suppress(OSError):
+            plan.folder.rmdir()  # where nothing was written into it
         print("Interrupted before anything was measured.", file=sys.stderr)
         return status
     side = json.loads((plan.folder / SIDE_CAR).read_text("utf-8"))
