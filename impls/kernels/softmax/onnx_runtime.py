@@ -14,7 +14,7 @@ from ...registry import implements
     differs={
         "n = 4097/float64": GROWS,
         **DRIFTS,
-        **timed(GROWS, float16=70, float32=81_000, float64=19_000),
+        **timed(GROWS, float16=110, float32=81_000, float64=19_000),
     },
 )
 def run(x: onnx_backend.Tensor, out: onnx_backend.Tensor) -> onnx_backend.Tensor:
