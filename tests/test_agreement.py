@@ -277,7 +277,7 @@ def test_pairs_that_contradict_each_other_are_found() -> None:
     softmaxes = {"right": planted("softmax", softmax), "uniform": planted("softmax", uniform)}
     argmaxes = {"right": planted("argmax", argmax), "zeros": planted("argmax", zeros)}
     findings = list(check_pairs(softmaxes, argmaxes, ["float32"]))
-    status = {}
+    status: dict[str, set[str]] = {}
     for finding in findings:
         status.setdefault(finding.implementation, set()).add(finding.status)
     assert status["right / right"] == {"agrees"}

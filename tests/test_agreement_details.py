@@ -170,7 +170,7 @@ def test_a_result_is_read_after_the_device_has_finished() -> None:
         calls.append("run")
         return argmax(x, out)
 
-    kernel = impls.implements(dtypes=("float32",), backend=Recorded(calls))(run)  # type: ignore[arg-type]
+    kernel = impls.implements(dtypes=("float32",), backend=Recorded(calls))(run)
     calls.clear()
     x = np.zeros((2, 3, 1), np.float32)
     assert wrong(contract.ARGMAX, kernel, x) is None
