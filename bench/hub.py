@@ -9,6 +9,7 @@ process that finds none starts a server of its own, this file as a program, whic
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 import sys
@@ -125,7 +126,7 @@ class Hub:
                     elif event == "array":
                         message["array"] = _array(connection, message["shape"], str(message["dtype"]))
                     send(connection, self._heard(talk, message) or {})
-        except (EOFError, OSError, ValueError, TypeError, KeyError, RecursionError) as problem:
+        except Exception as problem:  # what is said may be anything: sizes that overflow, or more bytes than announced
             if talk is not None:
                 # The end of the stream is the end of the process; anything else is what it must not say.
                 said = "" if isinstance(problem, EOFError | OSError) else f"{type(problem).__name__}: {problem}"
@@ -159,9 +160,10 @@ def _shape(shape: Sequence[int], part: Part) -> list[int]:
 
 def _array(connection: Connection, shape: Sequence[int], dtype: str) -> np.ndarray:
     """An array that a process sends."""
-    got = np.empty([int(n) for n in shape], named(dtype))
-    if got.nbytes > MOST_SENT:
-        raise ValueError(f"an array of {got.nbytes} bytes is more than {MOST_SENT}")
+    sizes, kind = [int(n) for n in shape], named(dtype)
+    if (size := math.prod(sizes) * kind.itemsize) > MOST_SENT:
+        raise ValueError(f"an array of {size} bytes is more than {MOST_SENT}")
+    got = np.empty(sizes, kind)
     if connection.recv_bytes_into(got.reshape(-1).view(np.uint8) if got.size else bytearray(1)) != got.nbytes:
         raise ValueError("an array of another size than announced")
     return got

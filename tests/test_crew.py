@@ -119,8 +119,11 @@ def test_texts_are_cut_and_cleaned() -> None:
     assert "\x07" not in cut
 
 
-def test_results_are_judged_where_no_foreign_code_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without an address a link starts a server of its own, which ends with this process's pipe."""
+def test_results_are_judged_where_no_foreign_code_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an address a link starts a server of its own, from its own tree, which ends with this process's pipe."""
+    for name in ("bench", "impls"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong one')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.delenv(link.ADDRESS, raising=False)
     monkeypatch.setattr(link, "_own", None)
     one = link.Link()

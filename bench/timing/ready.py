@@ -264,8 +264,8 @@ def clock_of(kernel: Any) -> Clock:
 
     The CPU clock does not see that other programs took the processor; but it cannot see lost parallelism.
     """
-    if kernel.backend.device != "cpu" and getattr(kernel.backend, "timer", None):
-        return "device"
+    if kernel.backend.device != "cpu":
+        return "device" if getattr(kernel.backend, "timer", None) else "wall"
     return "wall" if getattr(kernel, "threads", "one") == "many" else "cpu"
 
 

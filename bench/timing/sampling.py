@@ -81,7 +81,7 @@ class Sampler:
             some *= 2
             shortest = self._time(some) / some
         shortest = max(shortest, 1e-9)
-        if some == 1 and (self._timer is not None or self.seconds / shortest > 1000):
+        if some == 1 and (self.clock == "device" or self.seconds / shortest > 1000):
             # Starting a timer, or reading a clock, takes as long as very short calls do.
             some = max(1, min(64, round(self.seconds / shortest / 4)))
             shortest = max(self._time(some) / some, 1e-9)
@@ -105,7 +105,7 @@ class Sampler:
     def _time(self, number: int) -> float:
         call = self.call
         calls = itertools.repeat(None, number)
-        if self._timer is not None:
+        if self.clock == "device" and self._timer is not None:
 
             def several() -> None:
                 for _ in calls:

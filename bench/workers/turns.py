@@ -78,7 +78,7 @@ class _Turns:
     def _begin(self, detail: str) -> Message:
         assert self._sampler is not None
         self._sampler.seconds = BATCH_SECONDS
-        if self._one_thread:
+        if self._one_thread and self._sampler.clock == "wall":
             self._sampler.clock = "cpu"
         return self._link.say("prepared", status="ok", detail=detail)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,8 @@ def test_bounds_are_those_of_the_comparison() -> None:
 
 def test_what_else_is_wrong_comes_before_the_values() -> None:
     claim, result = claim_of(GIVEN)
-    assert judged(replace(claim, checksum=1), result).detail == "the input was overwritten"
+    for other in (1, 2**32 - 1):
+        assert judged(replace(claim, checksum=other), result).detail == "the input was overwritten"
     assert judged(replace(claim, checksum=None), result).status == "agrees"
     assert judged(replace(claim, problem="it wrote beside out"), result).detail == "it wrote beside out"
     assert "expected shape (6, 50, 4), got shape (6, 50)" in judged(replace(claim, shape=(6, 50)), result).detail
@@ -117,14 +119,146 @@ def test_of_a_large_result_both_ends_and_whole_rows_are_looked_at(shape: tuple[i
     assert len(parts) == 1 or len(drawn) > 1
 
 
-def test_the_last_rows_are_looked_at() -> None:
-    given = Input("tiled", "float32", (1 << 14, 512, 1))
-    claim, result = claim_of(given, "argmax")
+@pytest.mark.parametrize(
+    ("shape", "parts"),
+    [
+        ((96, 1, 1), [(0, 96, 0, 1)]),  # all of what is small
+        ((97, 1, 1), [(0, 32, 0, 1), None, (65, 97, 0, 1)]),
+        ((97, 8, 1), [(0, 4, 0, 1), None, (93, 97, 0, 1)]),
+        ((12, 9, 1), [(0, 3, 0, 1), None, (9, 12, 0, 1)]),
+        ((9, 11, 1), [(0, 2, 0, 1), None, (7, 9, 0, 1)]),
+        ((4, 1000, 1), [(0, 1, 0, 1), None, (3, 4, 0, 1)]),
+        ((3, 1000, 1), [(0, 3, 0, 1)]),
+        ((1, 8, 100), [(0, 1, 0, 4), None, (0, 1, 96, 100)]),
+        ((2, 8, 100), [(0, 2, 0, 2), None, (0, 2, 98, 100)]),
+    ],
+)
+def test_which_parts_are_looked_at(shape: tuple[int, int, int], parts: list[Any], monkeypatch: Any) -> None:
+    """Of more than 96 elements: parts of 32 at both ends, and one between them."""
+    monkeypatch.setattr(judge, "WHOLE", 96)
+    found = [Judge(seed)._parts(shape) for seed in range(500)]
+    assert {len(some) for some in found} == {len(parts)}
+    for some in found:
+        for part, expected in zip(some, parts, strict=True):
+            assert expected is None or part == expected
+    if None in parts:  # it may lie anywhere between them
+        axis = 0 if shape[0] > judge.PARTS else 2
+        size = parts[0][axis + 1] - parts[0][axis]
+        firsts = {some[1][axis] for some in found}
+        assert {some[1][axis + 1] - some[1][axis] for some in found} == {size}
+        assert min(firsts) == size
+        assert max(firsts) == shape[axis] - 2 * size
+
+
+def test_of_wide_rows_columns_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judge, "WHOLE", 96)
+    found = [Judge(seed)._parts((10, 8, 100)) for seed in range(300)]
+    assert {part[:2] for some in found for part in some} >= {(0, 1), (9, 10)}
+    lefts = [some[0][2] for some in found]
+    assert (min(lefts), max(lefts)) == (0, 96)
+    assert all(right - left == 4 for some in found for _, _, left, right in some)
+    assert {Judge(seed)._parts((10, 32, 1))[0] for seed in range(9)} == {(0, 1, 0, 1)}
+    assert {part[2:] for part in Judge()._parts((100, 4, 2))} == {(0, 2)}
+    assert Judge()._parts((100, 4, 2))[0] == (0, 4, 0, 2)
+
+
+@pytest.mark.parametrize("operation", ["softmax", "argmax"])
+@pytest.mark.parametrize("at", [(0, 0), (39, 1)])
+def test_the_first_and_the_last_rows_are_looked_at(operation: str, at: tuple[int, int], monkeypatch: Any) -> None:
+    monkeypatch.setattr(judge, "WHOLE", 300)
+    claim, result = claim_of(Input("tiled", "float32", (40, 12, 2)), operation)
     assert judged(claim, result).status == "agrees"
-    result[-1] += 1
+    where = at if operation == "argmax" else (at[0], 5, at[1])
+    result[where] = (result[where] + 1) % 12
     found = judged(claim, result)
     assert found.status == "wrong"
-    assert "at (16383, 0)" in found.detail
+    assert f"at {where}: " in found.detail
+
+
+def test_a_mismatch_between_the_ends_is_at_its_place_in_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judge, "WHOLE", 96)
+    claim, result = claim_of(Input("tiled", "float32", (1, 8, 100)))
+    monkeypatch.setattr(Judge, "_parts", lambda self, shape: [(0, 1, 40, 44)])
+    result[0, 3, 42] = 2
+    assert "at (0, 3, 42): " in judged(claim, result).detail
+    claim, result = claim_of(Input("tiled", "float32", (100, 8, 1)), "argmax")
+    monkeypatch.setattr(Judge, "_parts", lambda self, shape: [(40, 44, 0, 1)])
+    result[41] = -1
+    assert "at (41, 0): " in judged(claim, result).detail
+
+
+def test_bounds_of_large_parts_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    for whole, kept in ((GIVEN.array().size, 2), (GIVEN.array().size // 4, 2), (GIVEN.array().size // 4 - 1, 1)):
+        monkeypatch.setattr(judge, "WHOLE", whole)
+        monkeypatch.setattr(Judge, "_parts", lambda self, shape: [(0, 6, 0, 4)])
+        by = Judge()
+        claim, result = claim_of(GIVEN)
+        assert judged(claim, result, by=by).status == "agrees"
+        assert len(by._kept) == kept
+        result[5, 49, 3] = 2
+        assert "at (5, 49, 3): " in judged(claim, result, by=by).detail
+
+
+def test_of_one_changed_element_its_row_is_looked_at() -> None:
+    changed = Input("scores", "float32", (40, 12, 3)).changed(20 * 36 + 4 * 3 + 2)
+    claim, result = claim_of(changed)
+    asked: list[Part] = []
+
+    def fetch(parts: list[Part]) -> list[np.ndarray]:
+        asked.extend(parts)
+        return [np.ascontiguousarray(result[a:b, ..., c:d]) for a, b, c, d in parts]
+
+    by = Judge()
+    assert by.judge(claim, fetch, {}).status == "agrees"
+    assert asked == [(20, 21, 2, 3)]
+    result[20, 11, 2] = 2
+    assert "at (20, 11, 2): " in by.judge(claim, fetch, {}).detail
+
+
+def test_what_was_made_once_is_kept_and_the_oldest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def make(name: str, size: int) -> Any:
+        return lambda: made.append(name) or (np.zeros(size, np.int8), np.zeros(size, np.int8))
+
+    monkeypatch.setattr(judge, "KEPT_BYTES", 40)
+    by = Judge()
+    for name in "ab", "ab", "cab":
+        for one in name:
+            assert [len(a) for a in by._keep(one, make(one, 10))] == [10, 10]
+    assert "".join(made) == "abcab"
+    by = Judge()
+    for one in "abacb":  # a was used after b
+        by._keep(one, make(one, 10))
+    assert "".join(made[5:]) == "abcb"
+    by._keep("large", make("large", 100))
+    assert list(by._kept) == ["large"]
+
+
+def test_checksums_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(judge, "checksum", lambda x: asked.append(1) or verdict.checksum(x))
+    by = Judge()
+    claim, result = claim_of(GIVEN)
+    for _ in range(2):
+        assert judged(claim, result, by=by).status == "agrees"
+    assert asked == [1]
+
+
+def test_a_declaration_that_covers_timed_arrays_names_them() -> None:
+    differs = {"n = */float32": "a", "*/float64": "b", "timed*/float64": "c", "timed/float32": "d"}
+    assert judge.declared(differs, "n = 5", "float32") == "n = */float32"
+    assert judge.declared(differs, "timed", "float32") == "timed/float32"
+    assert judge.declared(differs, "timed", "float64") == "timed*/float64"
+    assert judge.declared(differs, "n = 5", "float64") == "*/float64"
+    assert judge.declared(differs, "n = 5", "int8") is None
+
+
+def test_a_difference_may_be_as_large_as_it_says() -> None:
+    for size, allowed in ((10.0, True), (10.000001, False)):
+        found: Any = SimpleNamespace(size=size)
+        assert judge._allowed("sums round: up to 10 ulp", found) == allowed
+        assert not judge._allowed("sums round", found)
 
 
 def test_inputs_and_bounds_are_kept_within_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,258 @@
+"""The conversation, both ends in this process: what is said, who hears it, what the judge is told."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Client, Connection
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import hub, link
+from bench.hub import Hub, Talk
+from bench.inputs import Input
+from bench.judge import Judge
+from bench.link import Link
+from bench.verdict import Claim, Verdict, checksum
+
+GIVEN = Input("scores", "float32", (4, 30, 2))
+
+
+class Telling(Judge):
+    """A judge that keeps what it is told, and asks for parts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.claims: list[Claim] = []
+        self.differs: list[dict[str, str]] = []
+        self.parts: list[Any] = [(1, 4, 1, 2), (0, 1, 0, 2)]
+        self.got: list[np.ndarray] = []
+
+    def judge(self, claim: Claim, fetch: Any, differs: Any) -> Verdict:
+        self.claims.append(claim)
+        self.differs.append(dict(differs))
+        if self.parts:
+            self.got = fetch(self.parts)
+        return Verdict("differs", "at (0,)", "sums round", "timed/*")
+
+
+class Both:
+    """A server and what it hears."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[Talk, dict[str, Any]]] = []
+        self.answer: dict[str, Any] | None = None
+        self.judge = Telling()
+        self.hub = Hub(self.hear, self.judge)
+
+    def hear(self, talk: Talk, message: dict[str, Any]) -> dict[str, Any] | None:
+        self.heard.append((talk, message))
+        return self.answer
+
+    def last(self, event: str) -> dict[str, Any]:
+        end = time.monotonic() + 5
+        while time.monotonic() < end and self.heard[-1][1].get("event") != event:
+            time.sleep(0.005)
+        return self.heard[-1][1]
+
+
+@pytest.fixture
+def both(monkeypatch: pytest.MonkeyPatch) -> Iterator[Both]:
+    found = Both()
+    for name, value in found.hub.variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv(link.TOKEN, "told")
+    address = found.hub.address
+    with found.hub as same:
+        assert same is found.hub
+        yield found
+    with pytest.raises(OSError, match=r"refused|No such file|cannot find"):
+        Client(address)
+
+
+def test_a_process_says_who_it_is_and_hears_the_answers(both: Both) -> None:
+    both.answer = {"job": [1]}
+    one = Link({"benchmark": "softmax.Sweep"})
+    assert one.answer == {"job": [1]}
+    talk, hello = both.heard[0]
+    assert (talk.token, talk.pid, talk.differs) == ("told", os.getpid(), {})
+    assert hello == {"token": "told", "pid": os.getpid(), "benchmark": "softmax.Sweep"}
+    assert one.say("begin", name="x") == {"job": [1]}
+    assert both.heard[1] == (talk, {"event": "begin", "name": "x"})
+    both.answer = None
+    assert one.say("done") == {}
+    one.close()
+    assert both.last("end") == {"event": "end", "problem": ""}
+    with pytest.raises((link.Lost, OSError)):
+        one.say("more")
+
+
+def test_the_judge_gets_the_claim_the_declared_differences_and_the_parts(both: Both) -> None:
+    one = Link()
+    x = GIVEN.array()
+    result = np.arange(x.size, dtype=np.float64).reshape(x.shape)
+    found = one.check("softmax", GIVEN, result, case="timed", x=x, problem="it wrote beside out")
+    assert found == Verdict("differs", "at (0,)", "sums round", "timed/*")
+    claim = Claim("softmax", GIVEN, "timed", x.shape, "float64", checksum(x), "it wrote beside out")
+    assert both.judge.claims == [claim]
+    assert both.judge.differs == [{}]
+    assert [part.tolist() for part in both.judge.got] == [result[1:4, :, 1:2].tolist(), result[0:1].tolist()]
+    assert [part.dtype for part in both.judge.got] == [np.dtype(np.float64)] * 2
+    assert both.heard[-1][1] == {"event": "checked", "claim": claim, "verdict": found}
+
+    one.say("loaded", differs={"timed/*": "sums round: up to 3 ulp"})
+    one.say("measure")
+    both.judge.parts = []  # what it does not look at is not sent
+    index = np.zeros((4, 2), ">i8")
+    one.check("argmax", GIVEN, index, case="n = 1")
+    assert both.judge.claims[-1] == Claim("argmax", GIVEN, "n = 1", (4, 2), ">i8", None, "")
+    assert both.judge.differs[-1] == {"timed/*": "sums round: up to 3 ulp"}
+    both.judge.parts = [(2, 4, 0, 1)]
+    one.check("argmax", GIVEN, np.arange(8).reshape(4, 2)[:, ::-1], case="n = 1")
+    assert both.judge.got[0].tolist() == [[5], [7]]
+    one.say("loaded", differs=None)
+    one.check("argmax", GIVEN, np.arange(8).reshape(4, 2), case="n = 1")
+    assert both.judge.differs[-1] == {}
+    assert one.say("still there") == {}
+    one.close()
+
+
+def test_what_is_no_array_is_not_handed_over(both: Both) -> None:
+    one = Link()
+    found = one.check("softmax", GIVEN, [1.0], case="timed")
+    assert found == Verdict("wrong", "returned list, where an array must come back")
+    assert not both.judge.claims
+    one.close()
+
+
+@pytest.mark.parametrize("array", [np.arange(6.0).reshape(3, 2)[:, ::-1], np.zeros((0, 3), np.int8), np.float32(7)])
+def test_arrays_arrive_as_they_are(both: Both, array: Any) -> None:
+    one = Link()
+    assert one.give("pair", array, dtype_of_x="float32") == {}
+    message = both.heard[-1][1]
+    assert {key: message[key] for key in ("event", "what", "dtype_of_x")} == {
+        "event": "array", "what": "pair", "dtype_of_x": "float32",
+    }  # fmt: skip
+    assert message["array"].tolist() == np.atleast_1d(array).tolist()
+    assert message["array"].dtype == array.dtype
+    one.close()
+
+
+def _asked(connection: Connection, message: dict[str, Any], raw: bytes) -> None:
+    link.send(connection, message)
+    with contextlib.suppress(OSError):  # the other end may have stopped listening by now
+        if raw:
+            connection.send_bytes(raw)
+
+
+@pytest.mark.parametrize(
+    ("message", "raw", "problem"),
+    [
+        ({"event": "array", "shape": [3], "dtype": "int8"}, b"12", "an array of another size than announced"),
+        ({"event": "array", "shape": [9], "dtype": "int8"}, b"123456789", "an array of 9 bytes is more than 8"),
+        ({"event": "array", "shape": [3], "dtype": "int8"}, b"1234", "BufferTooShort"),
+        ({"event": "array", "shape": [1e999], "dtype": "int8"}, b"", "OverflowError"),
+        ({"event": "array", "shape": [-2, -2], "dtype": "int8"}, b"", "negative"),
+        ({"event": "checked"}, b"", "ValueError: event 'checked' is not a process's to tell"),
+        ({"event": "end"}, b"", "ValueError: event 'end' is not a process's to tell"),
+        ({"event": "check"}, b"", "KeyError: 'operation'"),
+    ],
+)
+def test_what_a_process_must_not_say_is_said_of_it(
+    both: Both, message: dict[str, Any], raw: bytes, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "MOST_SENT", 8)
+    with Client(both.hub.address) as connection:
+        link.send(connection, {})
+        assert link.receive(connection) == {}
+        assert (both.heard[0][0].token, both.heard[0][0].pid) == ("", 0)
+        _asked(connection, {"event": "array", "shape": [8], "dtype": "int8"}, b"12345678")
+        assert link.receive(connection) == {}
+        _asked(connection, message, raw)
+        assert problem in both.last("end")["problem"]
+
+
+def test_a_server_that_is_gone_is_lost(both: Both) -> None:
+    both.hub._heard = _raises(both.hear)
+    one = Link()
+    x = GIVEN.array()
+    for ask in (
+        lambda: one.say("boom"), lambda: one.check("softmax", GIVEN, x, case="timed"), lambda: one.give("x", x),
+    ):  # fmt: skip
+        with pytest.raises(link.Lost):
+            ask()
+
+
+def _raises(heard: hub.Heard) -> hub.Heard:
+    def hear(talk: Talk, message: dict[str, Any]) -> dict[str, Any] | None:
+        if message.get("event") == "boom":
+            raise EOFError
+        return heard(talk, message)
+
+    return hear
+
+
+def test_messages_are_bounded_objects(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Client(both.hub.address) as connection:
+        connection.send_bytes(b"[1]")
+        with pytest.raises((EOFError, OSError)):
+            connection.recv_bytes()
+    assert both.heard == []
+    monkeypatch.setattr(link, "MOST_BYTES", 100)
+    one = Link()
+    with pytest.raises(link.Lost):
+        one.say("x" * 200)
+
+
+def test_texts_are_kept_up_to_their_limit() -> None:
+    whole = "a" * link.FIELD
+    assert link.bounded(whole) == whole
+    assert link.bounded(whole + "b") == whole + link.CUT
+    assert link.bounded("two\n\tlines\r\x00") == "two\n\tlines\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}"
+    assert link.bounded({1: ("a", None, 2.5, True)}) == {"1": ["a", None, 2.5, True]}
+
+
+def test_a_server_of_its_own_is_started_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Started:
+        def __init__(self, line: str) -> None:
+            self.stdout = self
+            self.line = line
+
+        def readline(self) -> str:
+            return self.line
+
+    monkeypatch.setattr(link, "_own", None)
+    monkeypatch.setattr(link.subprocess, "Popen", lambda *words, **how: Started("there\n"))
+    monkeypatch.setenv(link.ADDRESS, "named")
+    assert link._address() == "named"
+    monkeypatch.setenv(link.ADDRESS, "")
+    assert link._address() == "there"
+    assert os.environ[link.ADDRESS] == "there"
+    assert isinstance(link._own, Started)
+    monkeypatch.delenv(link.ADDRESS)
+    link._own.line = "again"
+    assert link._address() == "again"
+    monkeypatch.delenv(link.ADDRESS)
+    link._own.line = "\n"
+    with pytest.raises(link.Lost, match="did not start"):
+        link._address()
+
+
+def test_our_own_code_is_judged_in_this_process() -> None:
+    x = GIVEN.array()
+    wide = np.exp(x.astype(np.float64))
+    result = (wide / wide.sum(axis=1, keepdims=True)).astype(np.float32)
+    check: Callable[..., Verdict] = hub.Here().check
+    assert check("softmax", GIVEN, result, case="timed", x=x).status == "agrees"
+    assert check("softmax", GIVEN, result, case="timed").status == "agrees"
+    assert check("softmax", GIVEN, result, case="timed", x=x + 1).detail == "the input was overwritten"
+    assert check("softmax", GIVEN, result, case="timed", problem="it did").detail == "it did"
+    result[3, 0, 1] *= np.float32(1.001)
+    assert check("softmax", GIVEN, result, case="timed").status == "wrong"
+    declared = hub.Here({"timed/*": "up to 100000 ulp"}).check
+    assert declared("softmax", GIVEN, result, case="timed").status == "differs"
+    assert declared("softmax", GIVEN, result, case="n = 30").status == "wrong"
