@@ -34,6 +34,8 @@ from numba.core.registry import CPUDispatcher
 from numba.core.serialize import dumps
 from numba.misc.appdirs import AppDirs
 
+from .threads import SettingError
+
 TREE = Path(__file__).parent
 KEPT, MONTH, HOUR = 32, 30 * 86400.0, 3600.0  # folders; seconds since their last use
 # Settings that change no machine code: where it is kept, by how many threads of which layer it is run, what is shown.
@@ -54,14 +56,14 @@ def cached_njit(function: Any = None, /, **options: Any) -> Any:
     """As `numba.njit` with ``cache=True``, with the cache of this module; it takes no signatures.
 
     Raises:
-        ValueError: a setting of Numba's does not let this function be compiled or run; names it.
+        SettingError: a setting of Numba's does not let this function be compiled or run; names it.
     """
     if function is None:
         return functools.partial(cached_njit, **options)
     if config.DISABLE_JIT:
-        raise ValueError(f"NUMBA_DISABLE_JIT={config.DISABLE_JIT}: accepted is 0")
+        raise SettingError(f"NUMBA_DISABLE_JIT={config.DISABLE_JIT}: accepted is 0")
     if options.get("parallel") and str(config.THREADING_LAYER).lower() not in _LAYERS:
-        raise ValueError(f"NUMBA_THREADING_LAYER={config.THREADING_LAYER!r}: accepted are {', '.join(_LAYERS)}")
+        raise SettingError(f"NUMBA_THREADING_LAYER={config.THREADING_LAYER!r}: accepted are {', '.join(_LAYERS)}")
     dispatcher = numba.njit(**options)(function)
     dispatcher._cache = Cache(dispatcher, (TREE,))
     return dispatcher

@@ -370,6 +370,6 @@ def _refusal(error: BaseException) -> _Refusal:
         text = str(error)
     except BaseException as other:  # its own methods may fail as well
         text = f"(its text cannot be had: {type(other).__name__})"
-    name = type(error).__name__
-    broken = not numbas and not isinstance(error, ImportError | NotImplementedError)
+    name = "ValueError" if isinstance(error, threads.SettingError) else type(error).__name__
+    broken = not numbas and not isinstance(error, ImportError | NotImplementedError | threads.SettingError)
     return _Refusal(f"{name}: {text}" if text else name, broken)

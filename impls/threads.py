@@ -30,6 +30,10 @@ fork_lock = threading.RLock()
 """Held while an implementation is loaded or threads are started: a fork waits for it."""
 
 
+class SettingError(ValueError):
+    """A setting of the environment that cannot be used; the message names it and what is accepted."""
+
+
 def cpus() -> int:
     """The CPUs that this process may use at once: those of its affinity, or its cgroups' quota, rounded up, if less."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -90,7 +94,7 @@ def count() -> int:
     if given is None:
         return cpus()
     if not given.isdecimal() or int(given) < 1:
-        raise ValueError(f"NUMBA_NUM_THREADS={given!r}: accepted is a positive integer")
+        raise SettingError(f"NUMBA_NUM_THREADS={given!r}: accepted is a positive integer")
     return int(given)
 
 

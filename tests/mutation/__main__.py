@@ -123,6 +123,10 @@ EQUIVALENT = {
     r"NumberReplacer: (FAR_|LATE_|PARTS|WHOLE|KEPT|MOST_|FIELD|MEMORY_|LAST_|LEAST_|_P|SECONDS|TIMEOUT)": "limits",
     r"ReplaceComparisonOperator_Lt_NotEq: .*seconds < math.inf": "no number is larger",
     r"NumberReplacer: .*bytearray\(": "an empty message fits into anything",
+    r'ReplaceComparisonOperator_Eq_LtE: .*os\.name == "posix"': "the other name is nt",
+    r"NumberReplacer: .*group\[ -1\]": "what has a problem is alone",
+    r"NumberReplacer: .*cpu_count\(\) or ": "the number is known",
+    r'ReplaceComparisonOperator_Eq_(LtE: if finding\.status == "failed"|GtE: bad = next)': "it is failed or wrong",
     r"NumberReplacer: return 1e-9, Failed": "what failed has no time",
     r"Drop: assert |ReplaceFalseWithTrue: .*repr=False": "no result depends on it",
 }
