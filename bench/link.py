@@ -135,7 +135,7 @@ class Link:
             raise Lost(str(error) or type(error).__name__) from None
 
 
-_own: subprocess.Popen[str] | None = None
+_own: tuple[subprocess.Popen[str], str] | None = None
 
 
 def _address() -> str:
@@ -144,11 +144,11 @@ def _address() -> str:
     if address := os.environ.get(ADDRESS):
         return address
     if _own is None:
-        _own = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-P", str(Path(__file__).with_name("hub.py"))], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, text=True, start_new_session=os.name == "posix",
         )  # fmt: skip
-    if _own.stdout is None or not (line := _own.stdout.readline().strip()):
-        raise Lost("the process that checks results did not start")
-    os.environ[ADDRESS] = line
-    return line
+        if process.stdout is None or not (line := process.stdout.readline().strip()):
+            raise Lost("the process that checks results did not start")
+        _own = process, line
+    return _own[1]

@@ -159,7 +159,7 @@ def absent(table: pd.DataFrame, stored: Sequence[Run]) -> list[Absent]:
     for run in stored:
         listed = run.side.get("implementations")
         for entry in listed if isinstance(listed, list) else ():
-            if not isinstance(entry, dict) or entry.get("status") not in ("unavailable", "wrong"):
+            if not isinstance(entry, dict) or entry.get("status") not in ("unavailable", "wrong", "failed"):
                 continue
             key = (str(entry.get("operation")), str(entry.get("name")))
             if key not in named:

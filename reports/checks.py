@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -112,6 +112,7 @@ def check_all(
     done: Callable[[Checked], None] = lambda checked: None,
     timeout: float = TIMEOUT,
     crew: Crew | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> tuple[list[Checked], list[Finding]]:
     """Check every entry, `jobs` at a time (None: one a CPU), and all pairs of those that are sound.
 
@@ -120,6 +121,7 @@ def check_all(
         dtypes: narrows the cases; None means all.
         done: called, from another thread, as each entry is finished.
         timeout: seconds after which an implementation's process is ended.
+        env: variables of the processes, beside those of this one.
 
     Returns:
         Each entry as it was found, and the findings of pairs.
@@ -127,7 +129,7 @@ def check_all(
     wanted = None if dtypes is None else tuple(dtypes)
 
     def one(entry: Entry) -> Checked:
-        checked = _check(hired, entry, wanted, timeout)
+        checked = _check(hired, entry, wanted, timeout, env)
         done(checked)
         return checked
 
@@ -140,13 +142,15 @@ def check_all(
     return found, list(agreement.check_pairs(sound["softmax"], sound["argmax"]))
 
 
-def _check(crew: Crew, entry: Entry, dtypes: tuple[str, ...] | None, timeout: float) -> Checked:
+def _check(
+    crew: Crew, entry: Entry, dtypes: tuple[str, ...] | None, timeout: float, env: Mapping[str, str] | None
+) -> Checked:
     if entry.problem:
         checked = Checked(entry, "unavailable", entry.problem)
         checked.findings.append(_finding(entry, "unavailable", entry.problem))
         return checked
     job = {"operation": entry.operation, "names": [entry.name], "trials": True, "dtypes": dtypes and list(dtypes)}
-    work = crew.run("check", job, seconds=timeout)
+    work = crew.run("check", job, seconds=timeout, env=env)
     checked = _loaded(entry, work)
     if not checked.about:
         status: Status = "failed" if checked.status == "failed" else "unavailable"

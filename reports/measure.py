@@ -142,7 +142,8 @@ class Measurement:
             self.bar.show(f"checked {checked.entry.operation}.{checked.entry.name}", done, len(entries), None)
 
         self.bar.show("checking agreement", 0, len(entries), None)
-        found, pairs = checks.check_all(entries, self.plan.checked_dtypes(), done=tick, crew=self.crew)
+        env = environment.measuring(self.plan.threads)
+        found, pairs = checks.check_all(entries, self.plan.checked_dtypes(), done=tick, crew=self.crew, env=env)
         findings = [*(finding for checked in found for finding in checked.findings), *pairs]
         files.write_json(self.plan.folder / AGREEMENT, [finding.as_dict() for finding in findings])
         self.side["implementations"] = [implementations.describe(checked) for checked in found]

@@ -216,6 +216,10 @@ def _status(measurement: Measurement, notes: Sequence[dict[str, Any]]) -> tuple[
             return "wrong", str(note.get("detail", ""))
         if note.get("status") == "failed" and str(note.get("detail", "")).startswith(_WRONG):
             return "wrong", str(note["detail"]).removeprefix(_WRONG)
+    if measurement.status == "ok" and measurement.benchmark.endswith(".time_call"):
+        for note in notes:  # so is one process that crashed
+            if note.get("status") == "failed":
+                return "failed", str(note.get("detail", ""))
     if measurement.status == "ok":  # timed although it differs from the contract: as its author has declared
         return "ok", next((str(n["detail"]) for n in notes if n.get("status") == "ok" and n.get("detail")), "")
     # A run that is being stopped fails the cells still to come, so that asv measures them when it is gone on with.

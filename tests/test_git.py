@@ -48,6 +48,10 @@ def test_the_source_of_a_run_is_its_own_folders(hook: Repository, monkeypatch: p
 
 
 def test_errors_are_gits_own_and_in_english(hook: Repository, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    (slow / "git").write_text("#!/bin/sh\nsleep 60\n")
+    (slow / "git").chmod(0o755)
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
     with pytest.raises(git.GitError, match="git rev-parse: fatal: not a git repository") as failed:
         git.run(tmp_path, "rev-parse", "HEAD")
@@ -58,7 +62,8 @@ def test_errors_are_gits_own_and_in_english(hook: Repository, monkeypatch: pytes
         history(hook.folder, "log", "nothing")
     with monkeypatch.context() as patch:
         patch.setattr(git, "SECONDS", 0.0)
-        with pytest.raises(git.GitError, match="git ls-files did not end within 0 s"):
+        patch.setenv("PATH", str(slow), prepend=os.pathsep)
+        with pytest.raises(git.GitError, match="git ls-files: not finished after 0 s"):
             git.run(hook.folder, "ls-files", "--cached")
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(git.GitError, match="git is not installed"):

@@ -51,15 +51,15 @@ def test_both_are_listed(maxbench: Maxbench) -> None:
     assert rows["softmax", "example"]["origin"] == "maxbench-example 1.2.3"
     assert rows["softmax", "example"]["status"] == "available"
     assert rows["argmax", "broken"]["origin"] == "maxbench-broken 0.0.1"
-    assert rows["argmax", "broken"]["status"] == "unavailable"
+    assert rows["argmax", "broken"]["status"] == "failed"
     assert rows["argmax", "broken"]["reason"] == "RuntimeError: this package is broken on purpose"
     assert rows["argmax", "naive"]["status"] == "available"
 
 
 def test_both_are_checked(maxbench: Maxbench) -> None:
     done = maxbench("check", "example", "broken", "softmax.naive", "argmax.naive", "--dtype", "float32")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "unavailable: argmax.broken: RuntimeError: this package is broken on purpose" in done.stdout
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "failed: argmax.broken: RuntimeError: this package is broken on purpose" in done.stdout
     assert "example" in done.stdout
 
 
@@ -70,9 +70,10 @@ def test_the_good_one_is_measured_and_reported(maxbench: Maxbench, tmp_path: Pat
         *("run", "--array", str(tmp_path / "x.npy"), "--rounds", "1", "--output", str(tmp_path / "run")),
         *("--only", "example", "--only", "broken", "--only", "numpy_vectorized"),
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr
     assert "example" in done.stdout
     assert "this package is broken on purpose" in done.stdout
+    assert "failed, so not measured: argmax.broken" in done.stderr.splitlines()[-1]
     with open(tmp_path / "run" / "results.csv", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["implementation"] == "example"]
     timed = [row for row in rows if row["status"] == "ok" and row["benchmark"] == "Own"]

@@ -65,8 +65,6 @@ def main(args: argparse.Namespace) -> int:
     else:
         resumed = None
     plan = _plan(args)
-    # Every process that it starts has this environment.
-    os.environ.update(environment.measuring(plan.threads))
     with Bar() as bar:
         try:
             noise = None if resumed else precheck.announce(plan.threads)

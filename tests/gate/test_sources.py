@@ -288,7 +288,7 @@ def test_setuptools_builds_here_where_it_can_make_a_wheel(
 
 def test_both_streams_of_a_command_are_kept_and_one_that_hangs_is_ended() -> None:
     program = "import os, sys; print('out', flush=True); print('err', file=sys.stderr); sys.exit(int(os.environ['E']))"
-    assert sources._run([sys.executable, "-S", "-c", program], {"E": "3"}, 60) == (3, "out\nerr\n")
+    assert sources._run([sys.executable, "-S", "-c", program], {"E": "3"}, 60) == (3, "out\nerr")
     assert sources._run([sys.executable, "-S", "-c", "import time; time.sleep(60)"], {}, 0.1) == (None, "")
 
 
