@@ -31,7 +31,7 @@ class Workers:
         self._work = work
         self.jobs: list[tuple[str, dict[str, Any], float]] = []
 
-    def run(self, kind: str, job: dict[str, Any], *, seconds: float) -> Work:
+    def run(self, kind: str, job: dict[str, Any], *, seconds: float, env: dict[str, str] | None = None) -> Work:
         self.jobs.append((kind, job, seconds))
         return self._work(job)
 

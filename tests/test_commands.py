@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 import impls
-from impls import threads
 from reports import cli, measure, precheck, terminal
 from reports.commands import run as run_command
 from tests.plugins import Install
@@ -48,7 +47,8 @@ def test_list_marks_the_default_and_says_why_another_is_not(
     assert run("list", "argmax.num*", "argmax.naive", "--format", "json") == 0
     rows = json.loads(capsys.readouterr().out)
     assert [r["implementation"] for r in rows if r["default"]] == ["numba_parallel"]
-    assert {r["implementation"]: r["layer"] for r in rows if r["layer"]} == {"numba_parallel": threads.layer()}
+    assert [r["implementation"] for r in rows if r["layer"]] == ["numba_parallel"]
+    assert {r["layer"] for r in rows} <= {None, "tbb", "omp", "workqueue"}
     monkeypatch.setenv("NUMBA_NUM_THREADS", "none")
     assert run("list", "argmax.naive", "argmax.numpy*", "--format", "csv") == 0  # the default is looked at all the same
     rows = {row["implementation"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}

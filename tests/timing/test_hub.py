@@ -231,13 +231,10 @@ def test_a_server_of_its_own_is_started_once(monkeypatch: pytest.MonkeyPatch) ->
     assert link._address() == "named"
     monkeypatch.setenv(link.ADDRESS, "")
     assert link._address() == "there"
-    assert os.environ[link.ADDRESS] == "there"
-    assert isinstance(link._own, Started)
-    monkeypatch.delenv(link.ADDRESS)
-    link._own.line = "again"
-    assert link._address() == "again"
-    monkeypatch.delenv(link.ADDRESS)
-    link._own.line = "\n"
+    assert os.environ[link.ADDRESS] == ""  # it is this process's alone
+    monkeypatch.setattr(link.subprocess, "Popen", lambda *words, **how: Started("\n"))
+    assert link._address() == "there"
+    monkeypatch.setattr(link, "_own", None)
     with pytest.raises(link.Lost, match="did not start"):
         link._address()
 
