@@ -192,7 +192,7 @@ class Entry:
             Unavailable: it cannot be used here; the message says why.
         """
         found = _attempt(self)
-        if isinstance(found, _Refusal):
+        if isinstance(found, Refusal):
             message = f"{self.operation}.{self.name} is not available: {found.reason}"
             raise Unavailable(message, found.reason, broken=found.broken)
         return found
@@ -314,7 +314,7 @@ def _load(operation: str, name: str) -> Implementation:
 
 
 @dataclass(frozen=True)
-class _Refusal:
+class Refusal:
     """Why an implementation cannot be had; see `Unavailable`."""
 
     reason: str
@@ -322,10 +322,10 @@ class _Refusal:
 
 
 @functools.cache
-def _attempt(entry: Entry) -> Implementation | _Refusal:
+def _attempt(entry: Entry) -> Implementation | Refusal:
     """The implementation, or why it cannot be had; tried once in a process."""
     if entry.problem is not None:
-        return _Refusal(entry.problem)
+        return Refusal(entry.problem)
     module_name, _, attribute = entry.target.partition(":")
     try:
         with threads.fork_lock:
@@ -334,12 +334,12 @@ def _attempt(entry: Entry) -> Implementation | _Refusal:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a plug-in may raise anything, SystemExit included
-        return _refusal(error)
+        return refusal_of(error)
     candidates = [target] if isinstance(target, Kernel) else getattr(target, "__dict__", {}).values()
     kernels = [value for value in candidates if isinstance(value, Kernel)]
     if len(kernels) != 1:
         reason = f"{entry.target} defines {len(kernels)} kernels with @implements, expected exactly 1"
-        return _Refusal(reason, broken=True)
+        return Refusal(reason, broken=True)
     if not entry.in_tree and "numba" in sys.modules:
         from . import compilation
 
@@ -355,7 +355,7 @@ def _attempt(entry: Entry) -> Implementation | _Refusal:
     )
 
 
-def _refusal(error: BaseException) -> _Refusal:
+def refusal_of(error: BaseException) -> Refusal:
     """An error in words; of one that Numba raises as it is imported, the setting that it does not name."""
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
@@ -372,4 +372,4 @@ def _refusal(error: BaseException) -> _Refusal:
         text = f"(its text cannot be had: {type(other).__name__})"
     name = "ValueError" if isinstance(error, threads.SettingError) else type(error).__name__
     broken = not numbas and not isinstance(error, ImportError | NotImplementedError | threads.SettingError)
-    return _Refusal(f"{name}: {text}" if text else name, broken)
+    return Refusal(f"{name}: {text}" if text else name, broken)

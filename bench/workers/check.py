@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import impls
-from impls import agreement, threads
+from impls import agreement, registry, threads
 from impls.backends import HOST
 
 from ..inputs import Input
@@ -32,7 +32,8 @@ def main(link: Link, job: dict[str, Any]) -> None:
         except Lost:
             raise
         except BaseException as error:  # what a plug-in declares may raise anything
-            link.say("unavailable", name=name, reason=described(error), broken=True)
+            refusal = registry.refusal_of(error)
+            link.say("unavailable", name=name, reason=refusal.reason, broken=refusal.broken)
             continue
         if job["trials"]:
             wanted = agreement.wanted_dtypes(job["operation"], job["dtypes"])
