@@ -244,11 +244,11 @@ def test_an_error_of_numba_names_the_setting(
     exec("def fail(): raise RuntimeError('from ' + __name__)\ndef deeper(): call()", namespace)
     with pytest.raises(RuntimeError) as raised:
         namespace["fail"]()  # type: ignore[operator]
-    assert registry._refusal(raised.value).reason.startswith(reason)
+    assert registry.refusal_of(raised.value).reason.startswith(reason)
     with pytest.raises(ZeroDivisionError) as inside:
         namespace["deeper"]()  # type: ignore[operator]
-    assert registry._refusal(inside.value).reason == "ZeroDivisionError: division by zero"
-    assert registry._refusal(RuntimeError("never raised")).reason == "RuntimeError: never raised"
+    assert registry.refusal_of(inside.value).reason == "ZeroDivisionError: division by zero"
+    assert registry.refusal_of(RuntimeError("never raised")).reason == "RuntimeError: never raised"
 
 
 def test_the_compiled_code_of_plugins_alone_is_adopted(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
