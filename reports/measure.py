@@ -298,7 +298,8 @@ class _Ticker:
         rounds = self._run._rounds(self.one_round)
         if left is not None:
             left += (rounds - 1 - self._run.rounds_done) * self.one_round
-        what = f"measuring, round {self._run.rounds_done + 1} of {rounds}"
+        done_rounds = self._run.rounds_done
+        what = f"measuring, round {done_rounds + 1} of {rounds}" if done_rounds < rounds else "measuring ceilings again"
         self._run.bar.show(what, done, len(self._cells), left)
 
 
