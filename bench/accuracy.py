@@ -48,7 +48,7 @@ class Accuracy(base.Cell):
     setup_cache.timeout = 3600  # type: ignore[attr-defined]
 
     def setup(self, *params: Any) -> None:
-        """Say what came of it; see `base.Cell.setup`."""
+        """Report the errors of a cell; see `base.Cell.setup`."""
         self._found: Found = params[0]
         super().setup(*params[1:])
 

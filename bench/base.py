@@ -52,7 +52,7 @@ class Cell(abc.ABC):
         """softmax or argmax."""
 
     def setup(self, *params: Any) -> None:
-        """Measure once for these parameters, and tell the process that decides what came of it.
+        """Measure once for these parameters, and report the result to the parent.
 
         Raises:
             NotImplementedError: not supported, unavailable or unknown here; asv records it as skipped.

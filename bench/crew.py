@@ -24,7 +24,7 @@ Heard = Callable[[Message], Message | None]
 
 @dataclass
 class Work:
-    """What came of a job.
+    """The outcome of a job.
 
     Attributes:
         messages: what its worker said, in order; see `hub.Heard`.

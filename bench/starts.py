@@ -39,7 +39,7 @@ class Start(base.Cell):
             return {key: measure(crew, self.operation, *key) for key in itertools.product(*self.params)}
 
     def setup(self, *params: Any) -> None:
-        """Say what came of the starts; see `base.Cell.setup`."""
+        """Report the result of the starts; see `base.Cell.setup`."""
         self._found: Found = params[0]
         super().setup(*params[1:])
 

@@ -1,4 +1,4 @@
-"""Hears the processes that asv starts, one for each cell, and keeps the journal of a run: what came of every cell.
+"""Receives the reports of the processes that asv starts, one for each cell, and writes the journal of a run.
 
 asv keeps a null for a cell that failed and a NaN for one that was skipped; the journal has the reason, and how many
 samples each process took. A process that ends before it is done, by a crash for example, has its line as well.

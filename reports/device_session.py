@@ -78,7 +78,7 @@ class Process:
             self._lines.append(self._finding(message))
 
     def _finding(self, message: Message) -> Line:
-        """What came of a trial, by the judge's verdicts."""
+        """The finding of a trial, by the judge's verdicts."""
         statuses = {"broken": "wrong", "raised": "failed", "refused": "not supported", "tried": "agrees"}
         found = {"status": statuses[message["event"]], "detail": str(message.get("detail", "")), "declared": ""}
         bad = sorted((v for v in self._verdicts if v.status != "agrees"), key=lambda v: v.status != "wrong")

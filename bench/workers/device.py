@@ -1,4 +1,4 @@
-"""Measures on a GPU: does tasks one after the other, and says what came of each.
+"""Measures on a GPU: runs tasks one after the other, and reports the result of each.
 
 A job holds ``tasks``, ``seconds`` (of sampling, for each input), ``cache_bytes`` and ``simulated``. What is about to
 be done is said before it is done, so that who listens knows where a process was that ends or never returns. A job
