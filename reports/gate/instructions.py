@@ -50,7 +50,7 @@ class Count:
         return self.head / self.base - 1
 
 
-def count(workers: Workers, benchmarks: Sequence[Benchmark], folder: Path) -> dict[Benchmark, Count]:
+def count(workers: Workers, benchmarks: Sequence[Benchmark]) -> dict[Benchmark, Count]:
     """Count a call of every benchmark that both sides can run on the host.
 
     Raises:
@@ -60,7 +60,7 @@ def count(workers: Workers, benchmarks: Sequence[Benchmark], folder: Path) -> di
     if shutil.which("valgrind") is None:
         raise CannotCount("valgrind is not installed")
     # Hashes of words decide how long look-ups take, so they must be the same in every process.
-    env = {**workers.environment(threads=1, cache=folder / "numba-valgrind"), **_TARGET, "PYTHONHASHSEED": "0"}
+    env = {**workers.environment(threads=1, cache=workers.folder / "numba-valgrind"), **_TARGET, "PYTHONHASHSEED": "0"}
     limit = START_SECONDS + _SECONDS_EACH * len(benchmarks)
     work = workers.run("counted", workers.job(benchmarks, quads=0, seed=0), env, limit)
     if work.failure is not None:
@@ -69,7 +69,7 @@ def count(workers: Workers, benchmarks: Sequence[Benchmark], folder: Path) -> di
     chosen = [b for b in benchmarks if all((b.id, side) in ready for side in b.pair)]
     if not chosen:
         return {}
-    dumps = folder / "callgrind"
+    dumps = workers.folder / "callgrind"
     dumps.mkdir()
     valgrind = [
         "valgrind", "--tool=callgrind", "--instr-atstart=no", "--smc-check=all-non-file",

@@ -48,14 +48,14 @@ class Report:
 class Workers:
     """The worker processes of one run of the gate: they share the built versions and a Numba cache of their own."""
 
-    def __init__(self, versions: Mapping[str, Version], folder: Path, crew: Crew | None = None) -> None:
-        self._versions, self._folder, self._crew = dict(versions), folder, crew or Crew()
+    def __init__(self, versions: Mapping[str, Version], folder: Path, crew: Crew) -> None:
+        self._versions, self.folder, self._crew = dict(versions), folder, crew
         process = psutil.Process()
         self.cpus: list[int] = sorted(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else []
 
     def environment(self, threads: int, cache: Path | None = None) -> dict[str, str]:
         """The variables of a worker: this many threads, compiled code cached here."""
-        return {**environment.measuring(threads), "NUMBA_CACHE_DIR": str(cache or self._folder / "numba")}
+        return {**environment.measuring(threads), "NUMBA_CACHE_DIR": str(cache or self.folder / "numba")}
 
     def paired(
         self, benchmarks: Sequence[Benchmark], *, clock: str, seed: int, quads: int = QUADS, deadline: float = math.inf

@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime
 import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from bench.crew import Crew
 
 from .. import environment
 from ..progress import Bar
@@ -27,6 +29,8 @@ OVERHEAD_SECONDS = 3.0  # for the start of Python, the files, the table and the 
 STARTS_SHARE, LOOKS_SHARE = 0.5, 0.75
 # Seconds that valgrind takes for a process, and for each benchmark in it.
 COUNT_SECONDS, COUNT_EACH_SECONDS = 30.0, 4.0
+Key = TypeVar("Key", bound=tuple[str, ...])
+Found = TypeVar("Found")
 UNCOUNTED = "the time budget ended before its instructions were counted"
 
 
@@ -98,10 +102,21 @@ def compare(options: Options, folder: Path, bar: Bar) -> Outcome:
     chosen = benchmarks.choose(_benchmarks(base, head), options.only)
     outcome = Outcome(base, head, options.rule, machine=environment.machine(), versions=environment.versions())
     outcome.identical = base.digest() == head.digest()
-    workers = Workers({"base": base, "head": head, "again": again}, folder)
     clock.part(outcome, "build")
+    with Crew() as crew:
+        workers = Workers({"base": base, "head": head, "again": again}, folder, crew)
+        if not workers.cpus:
+            outcome.notes.append("this system cannot pin a process to a CPU, so cores of unequal speed add noise")
+        _measure(options, outcome, workers, chosen, clock, bar)
+    return outcome
+
+
+def _measure(
+    options: Options, outcome: Outcome, workers: Workers, chosen: Sequence[Benchmark], clock: _Clock, bar: Bar
+) -> None:
+    """Check head, and measure both versions."""
     deadline = options.began + options.seconds - OVERHEAD_SECONDS
-    looks, starts = _prepare(options, outcome, workers, chosen, folder, bar)
+    looks, starts = _prepare(options, outcome, workers, chosen, bar)
     found = {b: result for seen in looks for b, result in seen.results.items()}
     comparable = {b: by for seen in looks for b, by in seen.clocks.items()}
     late = time.monotonic() >= deadline
@@ -118,52 +133,72 @@ def compare(options: Options, folder: Path, bar: Bar) -> Outcome:
         found |= measured
         clock.part(outcome, "timing")
     if options.instructions:
-        _count(outcome, workers, comparable, found, folder, bar, deadline)
+        _count(outcome, workers, comparable, found, bar, deadline)
         clock.part(outcome, "instructions")
     outcome.results = [found[b] for b in chosen] + starts
-    if not workers.cpus:
-        outcome.notes.append("this system cannot pin a process to a CPU, so cores of unequal speed add noise")
-    return outcome
 
 
 def _prepare(
-    options: Options, outcome: Outcome, workers: Workers, chosen: Sequence[Benchmark], folder: Path, bar: Bar
+    options: Options, outcome: Outcome, workers: Workers, chosen: Sequence[Benchmark], bar: Bar
 ) -> tuple[list[Look], list[Result]]:
-    """Check head and measure the starts, implementation by implementation on all CPUs; what was seen of each."""
-    by_name: dict[tuple[str, str], list[Benchmark]] = {}
-    for b in chosen:
-        by_name.setdefault((b.operation, b.implementation), []).append(b)
+    """Measure the starts, load both versions and check head, on all CPUs: what was seen of each implementation."""
     starts = None
     if options.timing and options.starts:
         rule = replace(first_calls.RULE, confidence=options.rule.confidence)
-        until = options.began + STARTS_SHARE * options.seconds
-        starts = Starts(workers, outcome.base, outcome.head, folder, deadline=until, rule=rule)
+        starts = Starts(workers, outcome.base, outcome.head, options.began + STARTS_SHARE * options.seconds, rule)
     last_look = options.began + LOOKS_SHARE * options.seconds
-    what = "checking head, first calls" if starts else "checking head"
-    done = itertools.count(1)
 
-    def prepare(some: list[Benchmark]) -> tuple[Look, list[Result]]:
+    def load(some: list[Benchmark]) -> tuple[Look, list[Result]]:
         # Starts come first: they are what finds the cache of compiled code empty.
         started = starts.measure(some[0]) if starts else []
-        if time.monotonic() < last_look:
-            seen = look.look(workers, some)
-            check = bool(seen.runs)
-            started = started if seen.clocks else []
-        else:
-            seen = Look(results={b: Result(b.name, "inconclusive", UNSEEN) for b in some})
-            check = True
-        disagrees = agreement.check(workers, outcome.head, some) if check else None
-        if disagrees:
-            seen, started = Look(results={b: Result(b.name, *disagrees) for b in some}), []
-        bar.show(what, next(done), len(by_name), None)
-        return seen, started
+        if time.monotonic() >= last_look:
+            return Look(results={b: Result(b.name, "inconclusive", UNSEEN) for b in some}, runs=set(some)), started
+        seen = look.look(workers, some)
+        return seen, started if seen.clocks else []
 
-    bar.show(what, 0, len(by_name), None)
+    def check(some: list[Benchmark]) -> tuple[Verdict, str] | None:
+        return agreement.check(workers, outcome.head, some)
+
+    by_name = _grouped(chosen, lambda b: (b.operation, b.implementation))
+    loaded = _each(workers, load, by_name, bar, "first calls" if starts else "loading")
+    # By dtype as well: an implementation that compiles long would leave all CPUs but one idle at the end.
+    to_check = [b for b in chosen if b in loaded[b.operation, b.implementation][0].runs]
+    by_dtype = _grouped(to_check, lambda b: (b.operation, b.implementation, b.dtype))
+    for (operation, name, dtype), disagrees in _each(workers, check, by_dtype, bar, "checking head").items():
+        if disagrees:
+            seen, started = loaded[operation, name]
+            started.clear()
+            for b in by_dtype[operation, name, dtype]:
+                seen.clocks.pop(b, None)
+                seen.results[b] = Result(b.name, *disagrees)
+    return [seen for seen, _ in loaded.values()], [result for _, started in loaded.values() for result in started]
+
+
+def _grouped(benchmarks: Sequence[Benchmark], key: Callable[[Benchmark], Key]) -> dict[Key, list[Benchmark]]:
+    groups: dict[Key, list[Benchmark]] = {}
+    for b in benchmarks:
+        groups.setdefault(key(b), []).append(b)
+    return groups
+
+
+def _each(
+    workers: Workers, function: Callable[[list[Benchmark]], Found], groups: dict[Key, list[Benchmark]], bar: Bar,
+    what: str,
+) -> dict[Key, Found]:  # fmt: skip
+    """The function of each group, on all CPUs."""
+    done = itertools.count(1)
+
+    def one(key: Key) -> Found:
+        found = function(groups[key])
+        bar.show(what, next(done), len(groups), None)
+        return found
+
+    bar.show(what, 0, len(groups), None)
     # The names begin with the simplest implementation; those that compile longest must not come last.
-    names = list(dict.fromkeys(name for _, name in by_name))
-    jobs = sorted(by_name, key=lambda job: -names.index(job[1]))
-    prepared = dict(zip(jobs, workers.each(prepare, [by_name[job] for job in jobs]), strict=True))
-    return [prepared[job][0] for job in by_name], [result for job in by_name for result in prepared[job][1]]
+    names = list(dict.fromkeys(some[0].implementation for some in groups.values()))
+    jobs = sorted(groups, key=lambda key: -names.index(groups[key][0].implementation))
+    found = dict(zip(jobs, workers.each(one, jobs), strict=True))
+    return {key: found[key] for key in groups}
 
 
 def _controls(workers: Workers, clocks: Mapping[Benchmark, str]) -> dict[Benchmark, str]:
@@ -179,7 +214,6 @@ def _count(
     workers: Workers,
     comparable: Mapping[Benchmark, str],
     found: dict[Benchmark, Result],
-    folder: Path,
     bar: Bar,
     deadline: float,
 ) -> None:
@@ -192,7 +226,7 @@ def _count(
     why = "a GPU's instructions cannot be counted"
     counts: dict[Benchmark, instructions.Count] = {}
     try:
-        counts = instructions.count(workers, some, folder) if some else {}
+        counts = instructions.count(workers, some) if some else {}
     except instructions.CannotCount as error:
         outcome.notes.append(f"instructions were not counted: {error}")
         why = f"instructions were not counted: {error}"

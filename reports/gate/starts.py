@@ -11,7 +11,6 @@ from __future__ import annotations
 import shutil
 import statistics as medians
 import time
-from pathlib import Path
 
 from . import statistics
 from .benchmarks import Benchmark
@@ -35,11 +34,8 @@ class Starts:
         deadline: on the monotonic clock; what is not measured or not confirmed by then is inconclusive.
     """
 
-    def __init__(
-        self, workers: Workers, base: Version, head: Version, folder: Path, *, deadline: float, rule: Rule = RULE
-    ) -> None:
-        self._workers, self._sides, self._folder, self._rule = workers, (base, head), folder, rule
-        self._deadline = deadline
+    def __init__(self, workers: Workers, base: Version, head: Version, deadline: float, rule: Rule = RULE) -> None:
+        self._workers, self._sides, self._rule, self._deadline = workers, (base, head), rule, deadline
 
     def measure(self, b: Benchmark) -> list[Result]:
         """Results for the kinds of start of a benchmark's implementation; none where a version does not start or both
@@ -88,7 +84,7 @@ class Starts:
             "role": version.role, "side": str(version.root), "operation": b.operation, "name": b.implementation,
             "dtype": b.dtype,
         }  # fmt: skip
-        cache = None if keep else self._folder / f"start-{version.role}-{b.operation}-{b.implementation}"
+        cache = None if keep else self._workers.folder / f"start-{version.role}-{b.operation}-{b.implementation}"
         env = self._workers.environment(threads=1, cache=cache)
         times = []
         try:

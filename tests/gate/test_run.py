@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -46,7 +47,8 @@ class Stage:
         monkeypatch.setattr(run, "Session", self.session)
         monkeypatch.setattr(run.instructions, "count", self.count)
         each = lambda function, items: [function(item) for item in items]  # noqa: E731
-        monkeypatch.setattr(run, "Workers", lambda versions, folder: SimpleNamespace(each=each, cpus=[0]))
+        monkeypatch.setattr(run, "Crew", lambda: contextlib.nullcontext())
+        monkeypatch.setattr(run, "Workers", lambda *_: SimpleNamespace(each=each, cpus=[0]))
 
     def spend(self, part: str, name: str = "") -> None:
         self.done.append(f"{part} {name}".strip())
@@ -58,7 +60,7 @@ class Stage:
         (root / "impls" / "a.py").write_text(self.content[role])
         return Version(role, spec, None, root, "copied", ())
 
-    def starts(self, workers: Any, base: Version, head: Version, folder: Path, *, deadline: float, rule: Rule) -> Any:
+    def starts(self, workers: Any, base: Version, head: Version, deadline: float, rule: Rule) -> Any:
         self.given["starts"] = deadline - 100.0, rule.confidence
 
         def measure(b: Benchmark) -> list[Result]:
@@ -78,7 +80,9 @@ class Stage:
     def check(self, workers: Any, head: Version, benchmarks: Sequence[Benchmark]) -> Any:
         self.spend("check", benchmarks[0].implementation)
         assert head.role == "head"
-        return ("wrong", "head: a case") if benchmarks[0].implementation in self.wrong else None
+        assert len({(b.implementation, b.dtype) for b in benchmarks}) == 1
+        names = benchmarks[0].implementation, benchmarks[0].dtype
+        return ("wrong", "head: a case") if self.wrong.intersection(names) else None
 
     def session(self, workers: Any, bar: Any, rule: Rule, deadline: float, seconds: float) -> Any:
         self.given["session"] = deadline - 100.0, seconds
@@ -92,7 +96,7 @@ class Stage:
 
         return SimpleNamespace(measure=measure)
 
-    def count(self, workers: Any, some: Sequence[Benchmark], folder: Path) -> dict[Benchmark, Count]:
+    def count(self, workers: Any, some: Sequence[Benchmark]) -> dict[Benchmark, Count]:
         self.spend("count", str(len(some)))
         if not self.counts:
             raise instructions.CannotCount("no valgrind")
@@ -117,9 +121,10 @@ def _verdicts(outcome: run.Outcome) -> list[str]:
 def test_what_compiles_longest_begins_first_and_results_keep_their_order(stage: Stage) -> None:
     stage.costs = {"build": 1.0, "start": 2.0, "look": 3.0, "check": 4.0, "session": 5.0, "count": 0.0}
     outcome = stage()
-    numpy, naive = ([f"{part} {name}" for part in ("start", "look", "check")] for name in ("numpy_vectorized", "naive"))
-    controls = ["look naive/again"]
-    assert stage.done == ["build base", "build head", *numpy, *naive, *controls, "session"]
+    names = "numpy_vectorized", "naive"
+    loaded = [f"{part} {name}" for name in names for part in ("start", "look")]
+    checked = [f"check {name}" for name in names]
+    assert stage.done == ["build base", "build head", *loaded, *checked, "look naive/again", "session"]
     assert [r.name for r in outcome.results] == [
         "softmax.naive[float32,32x1000]", NUMPY, "softmax.naive first call", "softmax.numpy_vectorized first call"
     ]  # fmt: skip
@@ -129,7 +134,8 @@ def test_what_compiles_longest_begins_first_and_results_keep_their_order(stage: 
     assert outcome.status == 0
     assert outcome.notes == []
     assert [what[:3] for what in stage.shown] == [
-        ("building base and head", 0, 2), *(("checking head, first calls", done, 2) for done in range(3))
+        ("building base and head", 0, 2),
+        *((what, done, 2) for what in ("first calls", "checking head") for done in range(3)),
     ]  # fmt: skip
 
 
@@ -196,11 +202,21 @@ def test_what_is_wrong_or_not_on_both_sides_is_not_timed(stage: Stage) -> None:
     assert "check numpy_vectorized" not in stage.done
 
 
+def test_a_dtype_that_is_wrong_is_not_timed_and_the_others_are(stage: Stage) -> None:
+    stage.wrong = {"float64"}
+    outcome = stage(only=("softmax.numpy_vectorized",))
+    assert [done for done in stage.done if "check" in done] == ["check numpy_vectorized"] * 2
+    assert {r.name.partition("[")[2].partition(",")[0]: r.verdict for r in outcome.results} == {
+        "float32": "unchanged", "float64": "wrong"
+    }  # fmt: skip
+    assert outcome.status == 2
+
+
 def test_without_timing_instructions_decide(stage: Stage) -> None:
     stage.counts = {"naive": Count(100.0, 103.0)}
     outcome = stage(timing=False, instructions=True)
     assert stage.done[2:] == [
-        "look numpy_vectorized", "check numpy_vectorized", "look naive", "check naive", "count 2"
+        "look numpy_vectorized", "look naive", "check numpy_vectorized", "check naive", "count 2"
     ]  # fmt: skip
     assert _verdicts(outcome) == ["slower", "not measured"]
     assert outcome.results[1].reason == "a GPU's instructions cannot be counted"
@@ -259,5 +275,5 @@ def test_a_plugin_is_not_compared_with_maxbench(stage: Stage, monkeypatch: pytes
 
 def test_a_system_without_pinning_is_noted(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     each = lambda function, items: [function(item) for item in items]  # noqa: E731
-    monkeypatch.setattr(run, "Workers", lambda versions, folder: SimpleNamespace(each=each, cpus=[]))
+    monkeypatch.setattr(run, "Workers", lambda *_: SimpleNamespace(each=each, cpus=[]))
     assert "cannot pin" in stage().notes[0]

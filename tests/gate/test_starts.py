@@ -26,6 +26,7 @@ class Processes:
         self.order: list[str] = []
         self.caches: list[Path | None] = []
         self.fails = False
+        self.folder = Path()
 
     def environment(self, threads: int, cache: Path | None) -> dict[str, str]:
         assert threads == 1
@@ -48,7 +49,8 @@ def measure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     def run(workers: Processes, seconds: float = 1e4) -> dict[str, Any]:
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: workers.now))
         versions = [Version(role, role, None, tmp_path / role, "", ()) for role in ("base", "head")]
-        found = Starts(workers, *versions, tmp_path, deadline=seconds).measure(B)  # type: ignore[arg-type]
+        workers.folder = tmp_path
+        found = Starts(workers, *versions, seconds).measure(B)  # type: ignore[arg-type]
         assert [r.kind for r in found] == [r.name.removeprefix(NAME)[1:] for r in found]
         assert not list(tmp_path.glob("start-*"))
         return {r.kind: r for r in found}
