@@ -14,6 +14,7 @@ import pytest
 import impls
 from impls import contract, threads
 from tests.checked import wrong
+from tests.needs import ALL
 
 CHECK = """
 import json, sys
@@ -51,7 +52,7 @@ def check(dtypes: str, *operations: str, **environment: str) -> dict:
     return json.loads(result.stdout.splitlines()[-1])
 
 
-PROCESSORS = ("haswell", "generic")
+PROCESSORS = ("haswell", "generic") if ALL else ("haswell",)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import impls
-from reports import cli
+from reports import cli, precheck
+from reports.precheck import Precheck
 
 SLOW = """
 
@@ -116,5 +117,9 @@ class Gate:
 
 
 @pytest.fixture
-def gate(repository: Repository, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Gate:
+def gate(
+    repository: Repository, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Gate:
+    # Three seconds of each command, and tests of its own.
+    monkeypatch.setattr(precheck, "take", lambda threads: Precheck(0.0, threads, problem="it was left out"))
     return Gate(repository.folder, tmp_path / "output", capsys)

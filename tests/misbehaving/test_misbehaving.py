@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.needs import ALL
+
 from . import cheats, commands
 from .install import PLUGINS, install
 from .plugin import OUTPUT, TIME, Plugin
@@ -19,8 +21,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="the plug-ins use signal
 
 LIMITS = (OUTPUT, TIME)
 # A sample of what misbehaves at import for `list`, of that and of what misbehaves in a call for `check`, and all cheats
-# for `run`. With MAXBENCH_ALL_PLUGINS set, and by the script (`python -m tests.misbehaving`), all of them.
-ALL = bool(os.environ.get("MAXBENCH_ALL_PLUGINS"))
+# for `run`. With MAXBENCH_ALL_TESTS set, and by the script (`python -m tests.misbehaving`), all of them.
 AT_IMPORT = [plugin for plugin in PLUGINS if plugin.when == "import"][:: 1 if ALL else 3]
 CHECKED = [p for p in PLUGINS if p.when == "call"][:: 1 if ALL else 2]
 CHECKED += [p for p in PLUGINS if p.when == "import" and p.reason not in LIMITS][2 :: 1 if ALL else 9]
