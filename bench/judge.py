@@ -62,7 +62,7 @@ class Judge:
         if found is None:
             return Verdict("agrees")
         pattern = declared(differs, claim.case, claim.input.dtype)
-        if pattern is None or (claim.case == TIMED and not _allowed(differs[pattern], found)):
+        if pattern is None or (claim.case == TIMED and not _allowed(differs[pattern], found, x.shape[1])):
             return Verdict("wrong", str(found))
         return Verdict("differs", str(found), differs[pattern], pattern)
 
@@ -132,9 +132,9 @@ def declared(differs: Mapping[str, str], case: str, dtype: str) -> str | None:
     return None
 
 
-def _allowed(reason: str, found: Mismatch) -> bool:
-    """Whether a mismatch is no larger than the reason says."""
-    largest = contract.size_declared(reason)
+def _allowed(reason: str, found: Mismatch, n: int) -> bool:
+    """Whether a mismatch in rows of n columns is no larger than the reason says."""
+    largest = contract.size_declared(reason, n)
     return largest is not None and found.size <= largest
 
 

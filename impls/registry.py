@@ -142,7 +142,7 @@ def _check_difference(pattern: str, reason: str) -> None:
     if pattern.startswith(TIMED) and contract.size_declared(reason) is None:
         raise ValueError(
             f"differs {pattern!r}: {reason!r} does not say by how much the results of arrays that are timed differ; "
-            "accepted are reasons that hold 'up to N ulp'"
+            "accepted are reasons that hold 'up to N ulp', or 'up to N ulp at n = M' where the error grows with n"
         )
 
 

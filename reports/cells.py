@@ -125,10 +125,11 @@ class Cells:
             os.fsync(journal.fileno())
 
     def limit(self, most: int) -> None:
-        """End the cells that hold more bytes of memory."""
+        """End the cells that hold more bytes of memory; a process that is not ours is none, whatever it says."""
+        ours = {process.pid: process for process in psutil.Process().children(recursive=True)}
         for talk in list(self._open):
-            with contextlib.suppress(psutil.Error):
-                process = psutil.Process(talk.pid)
+            with contextlib.suppress(KeyError, psutil.Error):
+                process = ours[talk.pid]
                 if (held := process.memory_info().rss) > most:
                     gib = held / 2**30, most / 2**30
                     self._reasons[talk.pid] = f"held {gib[0]:.1f} GiB of memory, limit {gib[1]:.1f} GiB"

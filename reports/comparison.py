@@ -206,6 +206,11 @@ def contests(table: pd.DataFrame, benchmarks: Iterable[str] = BENCHMARKS) -> lis
     return sorted(found, key=lambda c: (c.operation != "softmax", wanted.index(c.benchmark)))
 
 
+def impossible(share: Derived | None) -> bool:
+    """Whether a share of the ceiling is more than it can be, so that either was not measured right."""
+    return share is not None and share.value > MOST_SHARE
+
+
 def _doubted(found: list[Contest]) -> list[Contest]:
     """The same, with a reason on every ceiling that an implementation exceeds.
 
@@ -215,7 +220,7 @@ def _doubted(found: list[Contest]) -> list[Contest]:
     for contest in found:
         for cell in contest.ranked:
             share = contest.share(cell)
-            if share is None or contest.ceiling is None or share.value <= MOST_SHARE:
+            if contest.ceiling is None or share is None or not impossible(share):
                 continue
             reason = (
                 f"withheld: {cell.implementation} on {contest.title} ({contest.dtype}) reaches "

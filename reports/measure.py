@@ -35,7 +35,7 @@ QUICK_SECONDS = 100.0
 LEAST_ROUNDS, MOST_ROUNDS = 3, 5
 
 _TIMED = r"\.time_"
-# Measured once more where a share of the ceiling is impossible: the ceilings, and what is compared with them.
+# Measured once more where a share of the ceiling is impossible: the ceilings, and what exceeded them.
 _NEAR_CEILING = ("Ceiling", "Own", "Sweep", "Workloads")
 
 
@@ -197,8 +197,9 @@ class Measurement:
             self.rounds_done = self.side["rounds"] = self.rounds_done + 1
             self.save()
         if doubted := doubted_ceilings(self.plan.folder):
-            again = [c for c in timed if c[0].split(".")[0] in doubted and c[0].split(".")[1] in _NEAR_CEILING]
-            self.driver.round(self._expressions(everything, again), _Ticker(self, again, timed, interrupts))
+            again = [c for c in timed if c[0].split(".")[1] in _NEAR_CEILING and (c[0].split(".")[0], c[1]) in doubted]
+            expressions = [cell_expression(name, params) for name, *params in again]
+            self.driver.round(expressions, _Ticker(self, again, timed, interrupts))
 
     def _keep(self, benchmarks: dict[str, dict[str, Any]], everything: list[tuple[str, ...]]) -> None:
         """Save the timings of a first round that was interrupted, and note which cells it did not get to."""
@@ -303,12 +304,19 @@ class _Ticker:
         self._run.bar.show(what, done, len(self._cells), left)
 
 
-def doubted_ceilings(folder: Path) -> set[str]:
-    """The operations of which an implementation was faster than the ceiling that was measured allows."""
-    from .content import gather  # pandas, which takes a second to import
+def doubted_ceilings(folder: Path) -> set[tuple[str, str]]:
+    """The implementations that were faster than the ceiling that was measured allows, and that ceiling: (operation,
+    name as a parameter)."""
+    from .comparison import impossible  # pandas, which takes a second to import
+    from .content import gather
 
-    contests = gather([folder]).contests
-    return {contest.operation for contest in contests if contest.ceiling is not None and contest.ceiling.doubt}
+    doubted = {
+        (contest.operation, repr(cell.implementation))
+        for contest in gather([folder]).contests
+        for cell in contest.ranked
+        if impossible(contest.share(cell))
+    }
+    return doubted | {(operation, repr("ceiling")) for operation, _ in doubted}
 
 
 def set_aside_unreadable(results: Path) -> list[str]:

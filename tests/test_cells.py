@@ -18,6 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 from asv.environment import get_env_name
 from asv.results import Results
@@ -104,6 +105,19 @@ def test_a_cell_that_holds_too_much_memory_is_ended_and_says_so(heard: Heard) ->
     heard.cells.limit(1 << 20)  # it is gone
     heard.cells.heard(talk, {"event": "end", "problem": ""})
     assert re.fullmatch(r"held 0\.0 GiB of memory, limit 0\.0 GiB", heard.lines[-1]["detail"])
+
+
+def test_a_process_that_is_not_ours_is_not_ended(heard: Heard) -> None:
+    """A cell says which process it is, and may say anything."""
+    program = "import subprocess as s; print(s.Popen(['sleep', '60'], stdout=s.DEVNULL, stderr=s.DEVNULL).pid)"
+    started = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    stranger = psutil.Process(int(started.stdout))
+    try:
+        heard.begin(stranger.pid)
+        heard.cells.limit(1)
+        assert stranger.status() == psutil.STATUS_SLEEPING
+    finally:
+        stranger.kill()
 
 
 def test_what_ends_with_an_interrupted_run_has_not_failed(heard: Heard) -> None:

@@ -39,6 +39,13 @@ def test_the_size_that_a_reason_declares(reason: str, size: float | None) -> Non
     assert contract.size_declared(reason) == size
 
 
+@pytest.mark.parametrize(("n", "size"), [(None, 800), (1, 0.5), (160, 80), (1600, 800), (16000, 800)])
+def test_a_size_that_grows_with_the_columns(n: int | None, size: float) -> None:
+    assert contract.size_declared("sums round: up to 800 ulp at n = 1,600", n) == size
+    assert contract.size_declared("sums round: up to 800 ulp", n) == 800
+    assert contract.size_declared("up to 800 ulp at n = 0", n) == 800
+
+
 @pytest.mark.parametrize(
     ("result", "message"),
     [

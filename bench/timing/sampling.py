@@ -18,6 +18,9 @@ Clock = Literal["wall", "cpu", "device"]
 SAMPLE_SECONDS = 0.005  # a sample is as many calls as take this long, at least one
 MOST_CALLS = 1 << 20
 LEAST_WARM = 3  # calls, of which the shortest says how many make a sample
+# Calls that take this long are warm after two, and none is made untimed before each sample: caches are filled again in
+# a few milliseconds.
+LONG_CALL_SECONDS = 0.1
 
 _CLOCKS: dict[str, Callable[[], int]] = {"wall": time.perf_counter_ns, "cpu": time.process_time_ns}
 _wall, _sleep = time.perf_counter, time.sleep
@@ -54,7 +57,7 @@ class Sampler:
         seconds: that a sample takes, about.
         number: calls of a sample; see `calibrate`.
         settle: seconds to sleep before a sample: threads that another library has left spinning go to sleep.
-        warm: seconds of calls, one at least, that are made before a sample and not timed.
+        warm: seconds of calls that are made before a sample and not timed: one at least, unless they are long.
         spent: seconds of all samples so far, by the clock.
     """
 
@@ -68,13 +71,18 @@ class Sampler:
         self.number = 1
         self.settle = self.warm = 0.0
         self.spent = 0.0
+        self._long = False
 
     def calibrate(self, warm: float) -> float:
-        """Warm up for so many seconds, and settle how many calls make a sample; seconds of the shortest call."""
+        """Warm up for so many seconds, and settle how many calls make a sample; seconds of the shortest call.
+
+        At least `LEAST_WARM` calls, or two long ones: one may have been held up.
+        """
         shortest, end = math.inf, _wall() + warm
         for turn in itertools.count():
             shortest = min(shortest, self._time(1))
-            if (turn + 1 >= LEAST_WARM and _wall() >= end) or turn == 1000:
+            enough = turn + 1 >= LEAST_WARM or (turn >= 1 and shortest >= LONG_CALL_SECONDS)
+            if (enough and _wall() >= end) or turn == 1000:
                 break
         some = 1
         while shortest <= 0 and some < MOST_CALLS:  # the clock is coarser than a call
@@ -86,6 +94,7 @@ class Sampler:
             some = max(1, min(64, round(self.seconds / shortest / 4)))
             shortest = max(self._time(some) / some, 1e-9)
         self.number = max(1, min(MOST_CALLS, round(self.seconds / shortest)))
+        self._long = shortest >= LONG_CALL_SECONDS
         return shortest
 
     def sample(self) -> float:
@@ -93,7 +102,7 @@ class Sampler:
         if self.settle:
             _sleep(self.settle)
         end = _wall() + self.warm
-        while True:
+        while not (self._long and _wall() >= end):
             self.call()
             self._wait()
             if _wall() >= end:

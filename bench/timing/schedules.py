@@ -49,7 +49,7 @@ def alone(ready: Ready, budget: float, *, randomness: random.Random | None = Non
                 samples.append(taken)
             else:
                 samples.append(sampler.sample())
-    if (wrong := ready.finish()) is not None:
+    if (wrong := ready.finish(again=repeat - 1 not in checked)) is not None:
         raise Unsound(wrong)
     return samples
 

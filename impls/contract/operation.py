@@ -108,13 +108,21 @@ class Operation:
         return None
 
 
-_SIZE = re.compile(r"\bup to (\d[\d,]*(?:\.\d+)?) ulp\b")
+_SIZE = re.compile(r"\bup to (\d[\d,]*(?:\.\d+)?) ulp\b(?: at n = ([1-9][\d,]*)\b)?")
 
 
-def size_declared(reason: str) -> float | None:
-    """The largest error in ulp that a declared difference allows, of ``up to N ulp`` in its reason; None without."""
+def size_declared(reason: str, n: int | None = None) -> float | None:
+    """The largest error in ulp that a declared difference allows, of ``up to N ulp`` in its reason; None without.
+
+    Args:
+        n: the number of columns. ``up to N ulp at n = M`` allows fewer than M in proportion less.
+    """
     found = _SIZE.search(reason)
-    return float(found[1].replace(",", "")) if found else None
+    if found is None:
+        return None
+    most, columns = (float(number.replace(",", "")) if number else None for number in found.groups())
+    assert most is not None
+    return most if n is None or columns is None else most * min(1.0, n / columns)
 
 
 def within(low: np.ndarray, high: np.ndarray, result: np.ndarray) -> bool:

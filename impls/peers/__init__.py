@@ -15,13 +15,20 @@ DRIFTS = {
 }
 
 
-def timed(reason: str, **ulp: int) -> dict[str, str]:
+LONGEST = 1 << 24  # columns that are timed
+
+
+def timed(reason: str, columns: int | None = None, **ulp: int) -> dict[str, str]:
     """Declared differences of arrays that are timed: by dtype the largest error, of the longest rows that are timed.
 
     Twice what was measured, since it depends on the processor and on how a sum is divided; but at most a quarter of
     the value. Results that are further off are wrong, and not timed.
+
+    Args:
+        columns: those of the rows that have this error; shorter ones may have less, in proportion. None for all.
     """
-    return {f"timed/{dtype}": f"{reason}: up to {most:,} ulp" for dtype, most in ulp.items()}
+    where = "" if columns is None else f" at n = {columns:,}"
+    return {f"timed/{dtype}": f"{reason}: up to {most:,} ulp{where}" for dtype, most in ulp.items()}
 
 
 def need(module: str, package: str = "maxbench[peers]") -> Any:

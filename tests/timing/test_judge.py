@@ -257,8 +257,9 @@ def test_a_declaration_that_covers_timed_arrays_names_them() -> None:
 def test_a_difference_may_be_as_large_as_it_says() -> None:
     for size, allowed in ((10.0, True), (10.000001, False)):
         found: Any = SimpleNamespace(size=size)
-        assert judge._allowed("sums round: up to 10 ulp", found) == allowed
-        assert not judge._allowed("sums round", found)
+        assert judge._allowed("sums round: up to 10 ulp", found, 4) == allowed
+        assert judge._allowed("sums round: up to 100 ulp at n = 40", found, 4) == allowed
+        assert not judge._allowed("sums round", found, 4)
 
 
 def test_inputs_and_bounds_are_kept_within_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

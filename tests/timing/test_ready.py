@@ -105,6 +105,16 @@ def test_at_the_end_three_inputs_are_checked_in_the_timed_memory() -> None:
     np.testing.assert_array_equal(seen.calls[3][0], GIVEN.array())
 
 
+def test_values_whose_last_sample_was_checked_are_not_checked_again() -> None:
+    seen = Seen()
+    ready = ready_of(seen.run)
+    del seen.calls[:]
+    assert ready.finish(again=False) is None
+    other = GIVEN.other().array()
+    np.testing.assert_array_equal(seen.calls[0][0], other)
+    assert len(seen.calls) == 2
+
+
 def test_the_element_that_changes_is_drawn_among_all(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr(preparing, "_random", lambda size: asked.append(size) or size - 1)
@@ -182,8 +192,9 @@ def test_one_sample_is_checked_at_a_random_place_and_all_at_the_end(monkeypatch:
     sampler = SimpleNamespace(number=1, calibrate=lambda warm: 1.0, sample=lambda: events.append("sample") or 1.0)
     ready: Any = SimpleNamespace(
         sampler=sampler, spot_check=lambda: (events.append("spot") or 2.0, wrong),
-        finish=lambda: events.append("finish"),
+        finish=lambda again: agains.append((again, events[-1])) or events.append("finish"),
     )  # fmt: skip
+    agains: list[tuple[bool, str]] = []
     places = set()
     for seed in range(20):
         del events[:]
@@ -194,6 +205,7 @@ def test_one_sample_is_checked_at_a_random_place_and_all_at_the_end(monkeypatch:
         assert samples.index(2.0) == events.index("spot")
         places.add(events.index("spot"))
     assert places == {0, 1, 2, 3}
+    assert set(agains) == {(True, "sample"), (False, "spot")}
     for seconds, spots in ((1.0, 1), (15.0, 1), (16.0, 2), (20.0, 2)):
         del events[:]
         timing.alone(ready, seconds)
@@ -203,7 +215,7 @@ def test_one_sample_is_checked_at_a_random_place_and_all_at_the_end(monkeypatch:
         timing.alone(ready, 4.0)
     assert unsound.value.outcome is wrong
     wrong = None
-    ready.finish = lambda: timing.Failed("at the end")
+    ready.finish = lambda again: timing.Failed("at the end")
     with pytest.raises(timing.Unsound, match="at the end"):
         timing.alone(ready, 4.0)
 
@@ -226,8 +238,8 @@ def test_no_garbage_is_collected_meanwhile() -> None:
     ready = ready_of(run)
     del held[:]
     timing.alone(ready, 0.0)
-    assert held[-4:] == [True, False, False, False]  # the last checks are not timed
-    assert all(held[:-3])
+    assert held[-3:] == [True, False, False]  # the last checks are not timed
+    assert all(held[:-2])
     sampler = Sampler(lambda: held.append(not gc.isenabled()), lambda: None, "wall")
     for schedule in (
         lambda: timing.unchecked(sampler, 0.0),

@@ -159,6 +159,22 @@ def test_calls_before_a_sample_are_waited_for(times: Times, warm: float, calls: 
     assert waited == list(range(1, calls + 1))
 
 
+@pytest.mark.parametrize(
+    ("milliseconds", "warm", "calibrating", "sampling"),
+    [(99, 0.0, 3, 2), (100, 0.0, 2, 1), (100, 0.25, 3, 4), (400, 0.15, 2, 2)],
+)
+def test_a_long_call_is_made_no_oftener_than_it_must(
+    times: Times, milliseconds: int, warm: float, calibrating: int, sampling: int
+) -> None:
+    sampler = times.sampler(milliseconds * 1_000_000)
+    sampler.calibrate(warm)
+    assert (times.calls, sampler.number) == (calibrating, 1)
+    sampler.warm = warm
+    times.calls = 0
+    assert sampler.sample() == pytest.approx(milliseconds * 1e-3)
+    assert times.calls == sampling
+
+
 @pytest.mark.parametrize("enabled", [True, False])
 def test_the_collector_is_as_before_whatever_happens(enabled: bool) -> None:
     def fail() -> None:
