@@ -115,7 +115,7 @@ def orders() -> list[str]:
 
 def seconds() -> float:
     """How long one process times one cell, about."""
-    return float(os.environ.get(SECONDS, "0.1" if name() == "quick" else "0.5"))
+    return float(os.environ.get(SECONDS, "0.08" if name() == "quick" else "0.5"))
 
 
 def rounds() -> int:

@@ -175,6 +175,8 @@ class Ready:
         if self._kernel.backend.device != "cpu" and x.nbytes > FAR_BYTES:
             return self.check(self._input.other())
         other = self._input.other()
+        if self.sampler.long:  # whoever remembers results, or does less from some call on, is not so slow
+            return self.check(other) or self._late()
         wrong = (self.check(given) if again else None) or self.check(other, clean=False)
         if wrong is None and other.shape[1] <= LONG_ROW:
             # An implementation that looks at a few elements to see whether x is still the same does not see this one.

@@ -18,7 +18,7 @@ Clock = Literal["wall", "cpu", "device"]
 SAMPLE_SECONDS = 0.005  # a sample is as many calls as take this long, at least one
 MOST_CALLS = 1 << 20
 LEAST_WARM = 3  # calls, of which the shortest says how many make a sample
-# Calls that take this long are warm after two, and none is made untimed before each sample: caches are filled again in
+# Two calls that take this long are samples already, and none is made untimed before another: caches are filled again in
 # a few milliseconds.
 LONG_CALL_SECONDS = 0.1
 
@@ -59,6 +59,7 @@ class Sampler:
         settle: seconds to sleep before a sample: threads that another library has left spinning go to sleep.
         warm: seconds of calls that are made before a sample and not timed: one at least, unless they are long.
         spent: seconds of all samples so far, by the clock.
+        long: seconds of the calls that calibrated it, where they are long; else empty.
     """
 
     def __init__(
@@ -71,19 +72,23 @@ class Sampler:
         self.number = 1
         self.settle = self.warm = 0.0
         self.spent = 0.0
-        self._long = False
+        self.long: list[float] = []
 
     def calibrate(self, warm: float) -> float:
         """Warm up for so many seconds, and settle how many calls make a sample; seconds of the shortest call.
 
         At least `LEAST_WARM` calls, or two long ones: one may have been held up.
         """
+        times: list[float] = []
         shortest, end = math.inf, _wall() + warm
         for turn in itertools.count():
-            shortest = min(shortest, self._time(1))
+            times.append(self._time(1))
+            shortest = min(shortest, times[-1])
             enough = turn + 1 >= LEAST_WARM or (turn >= 1 and shortest >= LONG_CALL_SECONDS)
             if (enough and _wall() >= end) or turn == 1000:
                 break
+        self.long = times if shortest >= LONG_CALL_SECONDS else []
+        self.spent += sum(self.long)
         some = 1
         while shortest <= 0 and some < MOST_CALLS:  # the clock is coarser than a call
             some *= 2
@@ -94,7 +99,6 @@ class Sampler:
             some = max(1, min(64, round(self.seconds / shortest / 4)))
             shortest = max(self._time(some) / some, 1e-9)
         self.number = max(1, min(MOST_CALLS, round(self.seconds / shortest)))
-        self._long = shortest >= LONG_CALL_SECONDS
         return shortest
 
     def sample(self) -> float:
@@ -102,7 +106,7 @@ class Sampler:
         if self.settle:
             _sleep(self.settle)
         end = _wall() + self.warm
-        while not (self._long and _wall() >= end):
+        while not (self.long and _wall() >= end):
             self.call()
             self._wait()
             if _wall() >= end:

@@ -29,8 +29,9 @@ class Unsound(RuntimeError):
 def alone(ready: Ready, budget: float, *, randomness: random.Random | None = None) -> list[float]:
     """Seconds a call, sample by sample, for about so many seconds.
 
-    A slow call gets few samples, because processes and not samples are what an interval is made of. Samples at
-    random places are checked with the result they leave, and at the end all is checked again.
+    A slow call gets few samples, because processes and not samples are what an interval is made of: where it is long,
+    those that calibrated the sampler may do. Samples at random places are checked with the result they leave, and at
+    the end all is checked again.
 
     Raises:
         Unsound: a check failed.
@@ -38,10 +39,12 @@ def alone(ready: Ready, budget: float, *, randomness: random.Random | None = Non
     sampler = ready.sampler
     with collector_held():
         repeat = _repeat(sampler, budget)
+        samples = list(sampler.long)
+        turns = range(repeat - len(samples))
         # Drawn anew in every process, so that nothing can be made ready for it.
-        checked = (randomness or random.SystemRandom()).sample(range(repeat), max(1, repeat // SPOT_CHECKED))
-        samples = []
-        for turn in range(repeat):
+        some = min(len(turns), max(1, len(turns) // SPOT_CHECKED))
+        checked = (randomness or random.SystemRandom()).sample(turns, some)
+        for turn in turns:
             if turn in checked:
                 taken, wrong = ready.spot_check()
                 if wrong is not None:
@@ -49,7 +52,7 @@ def alone(ready: Ready, budget: float, *, randomness: random.Random | None = Non
                 samples.append(taken)
             else:
                 samples.append(sampler.sample())
-    if (wrong := ready.finish(again=repeat - 1 not in checked)) is not None:
+    if (wrong := ready.finish(again=len(turns) - 1 not in checked)) is not None:
         raise Unsound(wrong)
     return samples
 

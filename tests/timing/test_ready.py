@@ -115,6 +115,18 @@ def test_values_whose_last_sample_was_checked_are_not_checked_again() -> None:
     assert len(seen.calls) == 2
 
 
+def test_a_long_call_is_checked_once_more() -> None:
+    """With other values in the timed memory, and out poisoned."""
+    seen = Seen()
+    ready = ready_of(seen.run)
+    ready.sampler.long = [0.5, 0.5]
+    del seen.calls[:]
+    assert ready.finish() is None
+    ((x, out),) = seen.calls
+    np.testing.assert_array_equal(x, GIVEN.other().array())
+    assert unwritten(out)
+
+
 def test_the_element_that_changes_is_drawn_among_all(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr(preparing, "_random", lambda size: asked.append(size) or size - 1)
@@ -189,12 +201,14 @@ def test_what_is_raised_while_sampling_or_at_the_end_is_said() -> None:
 def test_one_sample_is_checked_at_a_random_place_and_all_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[str] = []
     wrong: timing.Wrong | None = None
-    sampler = SimpleNamespace(number=1, calibrate=lambda warm: 1.0, sample=lambda: events.append("sample") or 1.0)
+    sampler = SimpleNamespace(
+        number=1, long=[], calibrate=lambda warm: 1.0, sample=lambda: events.append("sample") or 1.0
+    )
     ready: Any = SimpleNamespace(
         sampler=sampler, spot_check=lambda: (events.append("spot") or 2.0, wrong),
-        finish=lambda again: agains.append((again, events[-1])) or events.append("finish"),
+        finish=lambda again: agains.append((again, *events[-1:])) or events.append("finish"),
     )  # fmt: skip
-    agains: list[tuple[bool, str]] = []
+    agains: list[tuple[bool | str, ...]] = []
     places = set()
     for seed in range(20):
         del events[:]
@@ -210,6 +224,12 @@ def test_one_sample_is_checked_at_a_random_place_and_all_at_the_end(monkeypatch:
         del events[:]
         timing.alone(ready, seconds)
         assert (events.count("spot"), len(events)) == (spots, int(seconds) + 1)
+    sampler.long = [0.5, 0.25]
+    for seconds, more in ((1.0, []), (2.0, []), (3.0, ["spot"])):
+        del events[:]
+        assert timing.alone(ready, seconds) == [0.5, 0.25, *[2.0 for _ in more]]
+        assert events == [*more, "finish"]
+    sampler.long = []
     wrong = timing.Wrong("in between")
     with pytest.raises(timing.Unsound, match="in between") as unsound:
         timing.alone(ready, 4.0)

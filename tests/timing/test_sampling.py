@@ -169,6 +169,8 @@ def test_a_long_call_is_made_no_oftener_than_it_must(
     sampler = times.sampler(milliseconds * 1_000_000)
     sampler.calibrate(warm)
     assert (times.calls, sampler.number) == (calibrating, 1)
+    assert sampler.long == ([milliseconds * 1e-3] * calibrating if milliseconds >= 100 else [])
+    assert sampler.spent == pytest.approx(sum(sampler.long))
     sampler.warm = warm
     times.calls = 0
     assert sampler.sample() == pytest.approx(milliseconds * 1e-3)

@@ -12,6 +12,7 @@ from impls.cuda import plans, regimes, short_rows
 from impls.cuda.elements import ELEMENTS
 from impls.cuda.regimes import Regime
 from tests.cuda.simulated.arrays import small_cases, wrong
+from tests.needs import ALL
 
 SOFTMAX_DTYPES = contract.SOFTMAX.dtypes
 ARGMAX_DTYPES = contract.ARGMAX.dtypes
@@ -47,7 +48,8 @@ COLUMNS = {
         "parts": (Regime("parts", 32, 4, 8), 64),
     },
 }
-# The other dtypes share their code with one of these but for loads and stores: they take every fourth case, in turn.
+# The other dtypes share their code with one of these but for loads and stores: they take every fourth case, in turn,
+# and in the nightly job all of those that are simulated fast.
 EVERY_CASE = ("float32", "float64", "int32")
 TURNS = 4
 LARGEST_COLUMNS = 1000  # elements
@@ -58,7 +60,7 @@ def sweep(operation: str, dtype: str, regime: Regime, multiprocessors: int, colu
     """Assert that a regime is right on every case it is given, and that it was given those it can hold."""
     ran, given, bad = 0, 0, []
     bounded = regime.kernel in ("short", "rows", "tile")  # these refuse long rows
-    quick = bounded and regime.sharing <= 8
+    quick = ALL and bounded and regime.sharing <= 8
     turn = ARGMAX_DTYPES.index(dtype) % TURNS
     for index, (name, x) in enumerate(small_cases(dtype)):
         if dtype not in EVERY_CASE and not quick and index % TURNS != turn:
