@@ -71,8 +71,11 @@ def test_a_run_that_stops_and_a_package_that_is_another(run: Run) -> None:
 
 def test_the_reason_has_gib(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     class Large:
-        def __init__(self, pid: int) -> None:
-            self.rss = 3 << 30
+        def __init__(self, pid: int = 1) -> None:
+            self.pid, self.rss = pid, 3 << 30
+
+        def children(self, recursive: bool) -> list[Large]:
+            return [Large(os.getpid())] if recursive else []
 
         def memory_info(self) -> Any:
             return self

@@ -173,7 +173,7 @@ def test_an_interrupted_run_keeps_what_it_has_and_goes_on(tmp_path: Path) -> Non
     frame = reports.load(folder)
     timed = frame[frame["statistic"] == "time"]
     assert (timed["status"] == "ok").all()
-    assert (timed["processes"] == 2).all()
+    assert timed["processes"].isin([2, 3]).all()  # the third of what was measured again beside the ceilings
     assert lines() > before
 
 
