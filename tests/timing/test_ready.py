@@ -125,6 +125,9 @@ def test_a_long_call_is_checked_once_more() -> None:
     ((x, out),) = seen.calls
     np.testing.assert_array_equal(x, GIVEN.other().array())
     assert unwritten(out)
+    wrong = ready_of(checks=Told(Verdict("agrees"), Verdict("wrong", "so")))
+    wrong.sampler.long = [0.5, 0.5]
+    assert wrong.finish() == timing.Wrong("so")
 
 
 def test_the_element_that_changes_is_drawn_among_all(monkeypatch: pytest.MonkeyPatch) -> None:
