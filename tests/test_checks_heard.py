@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -193,6 +194,32 @@ def test_what_does_not_load_says_why() -> None:
         (found,), _ = checks.check_all([PLUG_IN], crew=crew)
         assert (found.status, found.reason) == ("failed", reason)
         assert [f.status for f in found.findings] == ["failed"]
+
+
+@pytest.mark.parametrize("name", ["a", "z"])
+def test_what_is_said_of_another_name_is_not_of_this_one(name: str) -> None:
+    said = [{**ABOUT, "name": name}, {"event": "unavailable", "name": name, "reason": "not this one"}]
+    crew: Any = Workers(lambda job: Work(said))
+    (found,) = checks.describe_all([PLUG_IN], crew)
+    assert (found.status, found.reason, found.about) == ("failed", "its process said nothing of it", {})
+
+
+def test_as_many_are_checked_at_a_time_as_were_asked_for() -> None:
+    running = most = 0
+
+    def work(job: dict[str, Any]) -> Work:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        time.sleep(0.02)
+        running -= 1
+        return Work([], "it ended")
+
+    crew: Any = Workers(work)
+    for jobs in (1, 3):
+        most = 0
+        checks.check_all([*OWN, PLUG_IN], ["float64"], jobs=jobs, crew=crew)
+        assert most == jobs
 
 
 def test_what_cannot_be_loaded_starts_no_process() -> None:
