@@ -169,7 +169,8 @@ class Ready:
 
         Args:
             given: what x is to hold at first, where another has written into it.
-            again: whether to check the values that were timed again; not needed where the last sample was checked.
+            again: whether to check the values that were timed again; not needed where the last sample was checked, and
+                not done where calls are long.
         """
         x, _ = self._arrays[0]
         if self._kernel.backend.device != "cpu" and x.nbytes > FAR_BYTES:

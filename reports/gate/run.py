@@ -29,9 +29,10 @@ OVERHEAD_SECONDS = 3.0  # for the start of Python, the files, the table and the 
 STARTS_SHARE, LOOKS_SHARE = 0.5, 0.75
 # Seconds that valgrind takes for a process, and for each benchmark in it.
 COUNT_SECONDS, COUNT_EACH_SECONDS = 30.0, 4.0
+UNCOUNTED = "the time budget ended before its instructions were counted"
+
 Key = TypeVar("Key", bound=tuple[str, ...])
 Found = TypeVar("Found")
-UNCOUNTED = "the time budget ended before its instructions were counted"
 
 
 @dataclass(frozen=True)

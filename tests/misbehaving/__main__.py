@@ -120,15 +120,8 @@ class Table:
             (folder / f"misbehaving_{plugin.name}.py").write_text(_of_gate(plugin))
         repository.commit("head")
         output = self.work / "gate"
-        words: list[str | Path] = [
-            "--repository",
-            folder,
-            "--output",
-            output,
-            "--no-starts",
-            "--budget",
-            str(60 + 8 * len(chosen)),
-        ]
+        budget = str(60 + 8 * len(chosen))
+        words: list[str | Path] = ["--repository", folder, "--output", output, "--no-starts", "--budget", budget]
         only = [word for plugin in (*names, "good") for word in ("--only", f"softmax.{plugin}[float32,256x1000]")]
         done = self._maxbench("gate", "base", "head", *words, *only)
         path = output / "gate.json"
