@@ -18,7 +18,7 @@ class Look:
     Attributes:
         clocks: benchmark -> cpu, wall or device, for those that can be compared.
         results: benchmark -> its verdict, for all others.
-        runs: what head is to be checked for: its result was right, with or without a base, or there was no time to look.
+        runs: what to check head for: its result was right, with or without a base, or no time was left to look.
     """
 
     clocks: dict[Benchmark, str] = field(default_factory=dict)
