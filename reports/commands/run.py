@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import launch, workloads
+from bench import array_files, launch
 from impls import contract, layout
 
 from .. import environment, precheck, report, run_folder, terminal
@@ -158,7 +158,7 @@ def _plan(args: argparse.Namespace) -> Plan:
 def _array(args: argparse.Namespace) -> tuple[Array, tuple[str, ...]]:
     """The user's array for the record, and the dtypes its two operations are computed in."""
     try:
-        a = workloads.read_array(args.array, args.key)
+        a = array_files.read_array(args.array, args.key)
         name = a.dtype.newbyteorder("=").name
         if name not in contract.DTYPES:
             raise ValueError(f"{args.array}: dtype {a.dtype} is not accepted, only {', '.join(contract.DTYPES)}")
