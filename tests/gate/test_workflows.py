@@ -233,7 +233,9 @@ class Action:
             made.mkdir()
         self._command("maxbench", MAXBENCH)
         # pip is told what to install; everything else is Python itself.
-        self._command("python", f'#!/bin/sh\n[ "$2" = pip ] || exec {sys.executable} "$@"\necho "$@" >> "$TOLD/pip"\n')
+        self._command(
+            "python", f'#!/bin/sh\n[ "$2" = pip ] || exec {sys.executable} "$@"\nprintf "%s|" "$@" >> "$TOLD/pip"\n'
+        )
         self._command("sudo", '#!/bin/sh\nexec "$@"\n')
         self._command("apt-get", '#!/bin/sh\necho "$@" >> "$TOLD/apt-get"\n')
         for name in ("bash", "sh", "cat", "mkdir"):
@@ -358,7 +360,7 @@ def test_files_of_an_earlier_gate_are_not_taken_for_this_ones(action: Action) ->
 @bash
 def test_valgrind_is_installed_where_instructions_are_counted(action: Action) -> None:
     assert action.run(INSTALL) == 0
-    assert (action.told / "pip").read_text() == "-m pip install /the action .\n"
+    assert (action.told / "pip").read_text() == "-m|pip|install|/the action|.|"
     assert action.run(INSTALL, options="--instructions", system="macOS") == 0
     assert not (action.told / "apt-get").exists()
     assert action.run(INSTALL, options="--threshold 5 --instructions --no-timing") == 0, action.errors
@@ -381,10 +383,11 @@ def test_the_python_is_an_input() -> None:
 
 
 GH = """#!/bin/sh
-echo "$@" >> calls
+IFS='|'
+echo "$*" >> calls
 case "$*" in
-  *"/pulls "*) echo "$NUMBER" ;;
-  *"issues/7/comments --jq"*) [ "$MARK" != "<!-- maxbench gate -->" ] || echo 41 ;;
+  *"/pulls|"*) echo "$NUMBER" ;;
+  *"issues/7/comments|--jq"*) [ "$MARK" != "<!-- maxbench gate -->" ] || echo 41 ;;
   *body=@comment.md*) cat comment.md >> sent ;;
 esac
 """
@@ -405,11 +408,11 @@ def test_the_comment_is_written_once_for_each_job_and_follows_no_link(tmp_path: 
     assert done.returncode == 0, done.stderr
     calls = (tmp_path / "calls").read_text().splitlines()
     assert calls[0].startswith(
-        "api --method GET repos/us/ours/pulls --raw-field head=them:b; exit 3 --raw-field state=open"
+        "api|--method|GET|repos/us/ours/pulls|--raw-field|head=them:b; exit 3|--raw-field|state=open|"
     )
     assert [c for c in calls if "body=" in c] == [
-        "api --method PATCH repos/us/ours/issues/comments/41 --field body=@comment.md",
-        "api --method POST repos/us/ours/issues/7/comments --field body=@comment.md",
+        "api|--method|PATCH|repos/us/ours/issues/comments/41|--field|body=@comment.md",
+        "api|--method|POST|repos/us/ours/issues/7/comments|--field|body=@comment.md",
     ]
     expected = "<!-- maxbench gate -->\n## gate\n<!-- maxbench gate-time -->\n## gate-time\n"
     assert (tmp_path / "sent").read_text() == expected
