@@ -65,6 +65,8 @@ def _member(archive: zipfile.ZipFile, key: str | None) -> np.ndarray:
     if key is not None and key not in members:
         raise ValueError(f"has no array {key!r}: it holds {names}")
     info = members[key] if key is not None else next(iter(members.values()))
+    if info.flag_bits & 1:
+        raise ValueError("is encrypted")
     with archive.open(info) as file:
         _check(file, info.file_size, mapped=False)
     with archive.open(info) as file:
@@ -80,17 +82,24 @@ def _is_array(info: zipfile.ZipInfo) -> bool:
 
 def _check(file: IO[bytes], size: int, mapped: bool) -> None:
     """Compare what the header announces with the size of the file, before anything of that size is allocated."""
-    version = npy.read_magic(file)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"has format version {version[0]}.{version[1]}, accepted are 1.0 and 2.0")
     try:
+        version = npy.read_magic(file)
+        if version not in ((1, 0), (2, 0)):
+            raise ValueError(f"has format version {version[0]}.{version[1]}, accepted are 1.0 and 2.0")
         shape, _, dtype = npy.read_array_header_1_0(file) if version == (1, 0) else npy.read_array_header_2_0(file)
-    except ValueError as error:
-        long = "Header info length" in str(error)
-        raise ValueError("has a header of more than 10,000 bytes" if long else str(error)) from None
+    except Exception as error:  # the header is evaluated as Python, which raises the parser's errors
+        said = str(error)
+        if said.startswith("has format version"):
+            raise
+        long = "Header info length" in said
+        raise ValueError(
+            "has a header of more than 10,000 bytes"
+            if long
+            else f"has no header of an array ({said.partition(' on line')[0]})"
+        ) from None
     if dtype.hasobject:
         raise ValueError(_PICKLED)
-    if any(not 0 <= length < 1 << 63 for length in shape):
+    if any(type(length) is not int or not 0 <= length < 1 << 63 for length in shape):
         raise ValueError("has a header with an impossible shape")
     announced = math.prod(shape) * dtype.itemsize
     held = size - file.tell()

@@ -19,6 +19,8 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 from msgspec import field as default
 
+from bench.link import printable
+
 from .records import reading
 from .records.reading import Amount, Problems, Record, Seconds, Unreadable
 
@@ -277,6 +279,7 @@ def literal(param: str) -> Any:
     if len(param) > MOST_LITERAL:
         return param
     try:
-        return ast.literal_eval(param)
+        value = ast.literal_eval(param)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return param
+    return printable(value) if isinstance(value, str) else value

@@ -15,13 +15,14 @@ _FILES = {
     "gitea": "/src/commit/{commit}/{file}",
     "bitbucket": "/src/{commit}/{file}",
 }
+_WEB = re.compile(r"https?://[^\s<>\"'`\\^{}|]+")
 _SSH = re.compile(r"(?:ssh://)?(?:[^@/:]+@)(?P<host>[^:/]+)(?::\d+/|[:/])(?P<path>[^?#]+)")
 
 
 def is_web(url: str) -> bool:
-    """Whether a text is an address that a page may link to."""
+    """Whether a text is an address that a page may link to: nothing in it ends a link in HTML or Markdown."""
     try:
-        return urlsplit(url).scheme in ("http", "https") and bool(urlsplit(url).netloc)
+        return _WEB.fullmatch(url) is not None and bool(urlsplit(url).netloc)
     except ValueError:
         return False
 

@@ -6,6 +6,7 @@ for everything that it could not.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -19,10 +20,11 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
+from bench.link import printable
+
 MOST_BYTES = 256 << 20  # of a file that is read
 MOST_SHOWN = 5  # problems of one file that are named; the others are counted
-_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPES = re.compile(r"\\[ubfr]")  # by which JSON writes what is not printable
 
 # Numbers that measurements can have. Bounds exclude infinities and NaN, and integers that a float or int64 cannot hold.
 Seconds = Annotated[float, Meta(gt=0, le=1e9)]
@@ -114,34 +116,39 @@ def read_text(path: Path, folder: Path, errors: str = "strict") -> str | None:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except FileNotFoundError:
         return None
-    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
-        raise Unreadable(getattr(error, "strerror", None) or str(error)) from None
-    with os.fdopen(handle, "rb") as file:
+    except RuntimeError:  # as `resolve` calls it before Python 3.13
+        raise Unreadable("is a loop of links") from None
+    except OSError as error:
+        loop = error.errno == errno.ELOOP
+        raise Unreadable("is a loop of links" if loop else error.strerror or str(error)) from None
+    try:
         about = os.fstat(handle)
         if not stat.S_ISREG(about.st_mode):
             raise Unreadable("is not a regular file")
         if about.st_size > MOST_BYTES:
             raise Unreadable(f"has {about.st_size:,} bytes, more than the {MOST_BYTES:,} that are read")
-        try:
+        with open(handle, "rb", closefd=False) as file:
             content = file.read(MOST_BYTES + 1)
-            if len(content) > MOST_BYTES:
-                raise Unreadable(f"grows beyond the {MOST_BYTES:,} bytes that are read")
-            return content.decode("utf-8", errors)
-        except UnicodeDecodeError:
-            raise Unreadable("is not UTF-8 text") from None
-        except OSError as error:
-            raise Unreadable(error.strerror or str(error)) from None
+        if len(content) > MOST_BYTES:
+            raise Unreadable(f"grows beyond the {MOST_BYTES:,} bytes that are read")
+        return content.decode("utf-8", errors)
+    except UnicodeDecodeError:
+        raise Unreadable("is not UTF-8 text") from None
+    except OSError as error:
+        raise Unreadable(error.strerror or str(error)) from None
+    finally:
+        os.close(handle)
 
 
 def parse(text: str) -> Any:
-    """The value of a JSON text. Halves of surrogate pairs become U+FFFD: no file and no terminal takes them.
+    """The value of a JSON text; its texts are made `printable`, so that nothing that is shown is obeyed.
 
     Raises:
         Unreadable: it is not JSON.
     """
     try:
         value = json.loads(text)
-        return _whole(value) if _SURROGATE_ESCAPE.search(text) else value
+        return value if is_plain(text) else _printable(value)
     except RecursionError:
         raise Unreadable("is nested too deeply") from None
     except ValueError as error:
@@ -267,11 +274,16 @@ def called(value: Any) -> str:
     return words if len(words) <= 60 else f"{words[:60]}..."
 
 
-def _whole(value: Any) -> Any:
+def is_plain(text: str) -> bool:
+    """Whether a JSON text can hold no text that is not printable."""
+    return text.replace("\n", "").isprintable() and not _ESCAPES.search(text)
+
+
+def _printable(value: Any) -> Any:
     if isinstance(value, str):
-        return _SURROGATE.sub("\ufffd", value)
+        return printable(value)
     if isinstance(value, list):
-        return [_whole(item) for item in value]
+        return [_printable(item) for item in value]
     if isinstance(value, dict):
-        return {_whole(key): _whole(item) for key, item in value.items()}
+        return {printable(key): _printable(item) for key, item in value.items()}
     return value
