@@ -99,7 +99,7 @@ def read(folder: Path) -> Results:
             elif path.name == "machine.json":
                 results.machines[path.parent.name] = {str(k): str(v) for k, v in data.items()}
             else:
-                results.files.append(_file(path, data))
+                results.files.append(parse(path, data))
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             results.warnings.append(f"set aside {path}: {_reason(error)}")
     return results
@@ -132,12 +132,13 @@ def read_file(path: Path) -> ResultFile:
         data = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(data, dict):
             raise ValueError(f"holds a {type(data).__name__}, not an object")
-        return _file(path, data)
+        return parse(path, data)
     except (TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(_reason(error)) from error
 
 
-def _file(path: Path, data: dict[str, Any]) -> ResultFile:
+def parse(path: Path, data: dict[str, Any]) -> ResultFile:
+    """What `read_file` does of a file's content."""
     if missing := _NEEDED - set(data):
         raise ValueError(f"not an asv result file (it has no {', '.join(sorted(missing))})")
     if data.get("version") != FORMAT:

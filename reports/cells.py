@@ -7,6 +7,7 @@ samples each process took. A process that ends before it is done, by a crash for
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import threading
@@ -21,7 +22,8 @@ import psutil
 from bench.hub import Talk
 from bench.link import Message
 
-from . import asv_writing
+from .journal_rows import MEASURED
+from .runs import Journal, read_journal
 
 # Processes that an implementation may bring down, by a crash or by hanging, before its other cells are left out.
 MOST_ENDS = 2
@@ -37,6 +39,12 @@ class Cells:
         journal: the file that a line is appended to for every cell.
         package: the folder of the `impls` that is to be measured: a cell that has imported another is refused.
         tidy: called as a cell ends, to end what it left running.
+
+    Attributes:
+        bad: the cells that were wrong or failed, and why.
+        lines: what the journal holds.
+        round: noted with every line.
+        failure: why a line could not be written: from then on none is.
     """
 
     def __init__(self, journal: Path, package: Path, tidy: Callable[[], Any] = lambda: None) -> None:
@@ -46,24 +54,24 @@ class Cells:
         self._ends: Counter[tuple[str, str]] = Counter()
         self._reasons: dict[int, str] = {}
         self.bad: dict[Key, str] = {}
-        self.rows: dict[Key, dict[str, Any]] = {}
+        self.lines = self._earlier()
+        self.round = 0
+        self.failure: OSError | None = None
         self._stopping = False
+
+    def _earlier(self) -> Journal:
+        """The lines of a run that is gone on with; one that was cut off as it was written is dropped."""
+        if not self._journal.exists():
+            return {}
+        content = self._journal.read_bytes()
+        if (whole := content.rfind(b"\n") + 1) < len(content):
+            os.truncate(self._journal, whole)
+        return read_journal(self._journal, [])
 
     def stop(self) -> None:
         """The run was interrupted: what ends from now on was ended with it, and has not failed."""
         with self._lock:
             self._stopping = True
-
-    @property
-    def size(self) -> int:
-        """Bytes of the journal."""
-        return self._journal.stat().st_size if self._journal.exists() else 0
-
-    def cut(self, size: int) -> None:
-        """Drop the lines beyond so many bytes: what they are about was not kept."""
-        with self._lock:
-            if self.size > size:
-                os.truncate(self._journal, size)
 
     def heard(self, talk: Talk, message: Message) -> Message | None:
         """What a cell said; see `bench.hub.Heard`."""
@@ -105,24 +113,33 @@ class Cells:
 
     def _keep(self, talk: Talk, about: dict[str, Any], status: str, detail: str, facts: Message) -> None:
         key = about["benchmark"], tuple(about["params"])
-        samples = facts.get("samples")
-        if status == "ok" and isinstance(samples, list) and samples:
-            # To asv every sample is one call: it makes as many calls a sample in the rounds that follow.
-            self.rows[key] = asv_writing.sampled([float(s) for s in samples], 1)
-        elif status in ("failed", "wrong"):
+        if status in ("failed", "wrong"):
             self.bad[key] = detail
         line = {key: about[key] for key in ("benchmark", "params")} | {
-            "status": status, "detail": detail[:2000], "pid": talk.pid, "at": time.time(),
+            "status": status, "detail": detail[:2000], "pid": talk.pid, "at": time.time(), "round": self.round,
             **{key: facts.get(key) for key in ("shape", "dtype", "repeat", "number")},
+            **({key: facts[key] for key in MEASURED if key in facts} if status == "ok" else {}),
         }  # fmt: skip
-        self.note(line)
+        try:
+            self._note(line)
+        except OSError as error:
+            self.failure, self._stopping = error, True  # what follows could not be kept either
+        else:
+            self.lines.setdefault(key, []).append(line)
 
-    def note(self, line: dict[str, Any]) -> None:
-        """Append a line to the journal."""
-        with self._lock, open(self._journal, "a", encoding="utf-8") as journal:
-            journal.write(json.dumps(line) + "\n")
-            journal.flush()
-            os.fsync(journal.fileno())
+    def _note(self, line: dict[str, Any]) -> None:
+        """Append a line to the journal, whole or not at all."""
+        with open(self._journal, "ab", buffering=0) as journal:
+            size = journal.tell()
+            try:
+                content = f"{json.dumps(line)}\n".encode()
+                if journal.write(content) < len(content):  # the disk is full, which the next write says
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._journal))
+                os.fsync(journal.fileno())
+            except OSError:
+                with contextlib.suppress(OSError):
+                    journal.truncate(size)
+                raise
 
     def limit(self, most: int) -> None:
         """End the cells that hold more bytes of memory; a process that is not ours is none, whatever it says."""

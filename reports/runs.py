@@ -70,11 +70,15 @@ def read(folder: Path) -> Run:
         side = {}
     stored = next((f for f in (folder / "asv" / "results", folder / "results", folder) if f.is_dir()), folder)
     results = asv_results.read(stored) if stored != folder or not side else asv_results.Results()
-    run = Run(folder, results, side, _journal(folder / JOURNAL, warnings), _findings(folder / AGREEMENT, warnings))
+    run = Run(folder, results, side, read_journal(folder / JOURNAL, warnings), _findings(folder / AGREEMENT, warnings))
     if not (side or results.files or results.warnings or run.journal or run.findings or results.machines):
         raise NoResults(
             f"{folder}: no results here; expected a folder that `maxbench run --output` wrote, or asv's results folder"
         )
+    if side and run.state != "finished":
+        from .journal_rows import complete  # here: it needs asv, which takes a while to import
+
+        complete(run)
     own = side.get("warnings")
     run.warnings = [*warnings, *results.warnings, *(map(str, own) if isinstance(own, list) else ())]
     return run
@@ -111,7 +115,8 @@ def _findings(path: Path, warnings: list[str]) -> list[dict[str, str]]:
     return [{key: str(finding.get(key, "")) for key in (*keys, "detail")} for finding in value]
 
 
-def _journal(path: Path, warnings: list[str]) -> Journal:
+def read_journal(path: Path, warnings: list[str]) -> Journal:
+    """The lines of a journal; what cannot be read of it becomes a warning."""
     journal: Journal = defaultdict(list)
     if not path.is_file():
         return {}

@@ -18,13 +18,13 @@ import numpy as np
 from bench import launch, workloads
 from impls import contract, layout
 
-from .. import environment, files, precheck, report, run_folder, terminal
+from .. import environment, files, lock, precheck, report, run_folder, terminal
 from ..asv_driver import AsvFailed
 from ..cli import INTERRUPTED, UsageError
 from ..content import gather
 from ..measure import Measurement, Plan
 from ..progress import Bar
-from ..runs import SCHEMA, SIDE_CAR
+from ..runs import JOURNAL, SCHEMA, SIDE_CAR
 from ..selection import select
 
 
@@ -65,6 +65,14 @@ def main(args: argparse.Namespace) -> int:
     else:
         resumed = None
     plan = _plan(args)
+    try:
+        return _measure(plan, args, resumed)
+    except OSError as error:
+        how = f"What was measured is kept; go on with: {_again(plan)}" if (plan.folder / SIDE_CAR).exists() else ""
+        raise UsageError(f"{plan.folder}: {error}. {how}".rstrip()) from None
+
+
+def _measure(plan: Plan, args: argparse.Namespace, resumed: dict[str, Any] | None) -> int:
     with Bar() as bar:
         try:
             noise = None if resumed else precheck.announce(plan.threads)
@@ -104,19 +112,24 @@ def _nothing_to_compare(implementations: Sequence[Mapping[str, Any]]) -> str:
 
 def _interrupted(plan: Plan, args: argparse.Namespace, status: int) -> int:
     if not (plan.folder / SIDE_CAR).exists():
-        with contextlib.suppress(OSError):
-            plan.folder.rmdir()  # where nothing was written into it
+        with contextlib.suppress(OSError):  # where nothing was written into it
+            (plan.folder / lock.NAME).unlink()
+            plan.folder.rmdir()
         print("Interrupted before anything was measured.", file=sys.stderr)
         return status
     side = json.loads((plan.folder / SIDE_CAR).read_text("utf-8"))
     side["state"] = "interrupted"
     files.write_json(plan.folder / SIDE_CAR, side)
     print(f"Interrupted. What was measured is kept in {plan.folder}", file=sys.stderr)
-    if side.get("rounds") or any((plan.folder / "asv" / "results").glob("*/*-*.json")):
+    if (plan.folder / JOURNAL).exists():
         page = report.write([plan.folder], plan.folder, args.baseline)
         print(f"Report so far: {page}", file=sys.stderr)
-    print(f"Go on with: maxbench run --resume {shlex.quote(str(plan.folder))}", file=sys.stderr)
+    print(f"Go on with: {_again(plan)}", file=sys.stderr)
     return status
+
+
+def _again(plan: Plan) -> str:
+    return f"maxbench run --resume {shlex.quote(str(plan.folder))}"
 
 
 def _plan(args: argparse.Namespace) -> Plan:
@@ -142,7 +155,7 @@ def _plan(args: argparse.Namespace) -> Plan:
             raise UsageError(f"no chosen operation takes {', '.join(dtypes)}")
         entries = kept
     return Plan(
-        folder=args.resume.resolve() if args.resume is not None else run_folder.new(args.output),
+        folder=args.resume if args.resume is not None else run_folder.new(args.output),
         grid="full" if args.full else "quick",
         entries=entries,
         dtypes=dtypes,
@@ -191,10 +204,10 @@ def _words(args: argparse.Namespace) -> list[str]:
 
 def _resume(args: argparse.Namespace) -> tuple[argparse.Namespace, dict[str, Any] | None]:
     """The options of the interrupted run with the new ones for output, and its side-car."""
-    folder: Path = args.resume
     given = ("array", "key", "axis", "only", "operation", "dtype", "threads", "rounds", "machine", "output")
     if named := [f"--{o}" for o in given if getattr(args, o) is not None] + (["--full"] if args.full else []):
         raise UsageError(f"--resume goes on with the run's own options: leave out {', '.join(named)}")
+    folder = run_folder.again(args.resume)
     try:
         side = json.loads((folder / SIDE_CAR).read_text("utf-8"))
         if not isinstance(side, dict) or side.get("schema") != SCHEMA or not isinstance(side.get("command"), list):

@@ -1,0 +1,101 @@
+"""The lock of a run folder: one process measures into it at a time, and a second one is told which.
+
+The system releases it when the process ends, also by SIGKILL. Children do not hold it: the descriptor is closed when
+they start another program, and in copies that are forked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+from . import side_car
+from .cli import UsageError
+
+if os.name == "posix":
+    import fcntl
+else:
+    import msvcrt
+
+NAME = ".lock"
+_HOLDER_BYTES = 4096
+_BYTE = 1 << 30  # Windows locks bytes and keeps others from reading them: one beyond the holder's description
+_TAKEN = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+# Network and foreign file systems without locks.
+_WITHOUT = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+
+_held: dict[Path, int] = {}
+
+
+def take(folder: Path) -> None:
+    """Lock a folder for the rest of this process; nothing where this process holds it already.
+
+    Raises:
+        UsageError: another process holds it, which the message names.
+        OSError: the lock's file cannot be written.
+    """
+    path = folder.resolve() / NAME
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    try:
+        if path in _held and os.path.sameopenfile(_held[path], handle):
+            os.close(handle)
+            return
+        try:
+            _lock(handle)
+        except OSError as error:
+            if error.errno in _TAKEN:
+                raise UsageError(f"{folder} is in use by {_holder(handle)}: wait until it ends, or end it") from None
+            if error.errno not in _WITHOUT:
+                raise
+            print(f"maxbench: {folder} cannot be locked ({error.strerror}): start no second run in it", file=sys.stderr)
+        _describe(handle)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.close(handle)
+        raise
+    _held[path] = handle
+
+
+def _lock(handle: int) -> None:
+    if os.name == "posix":
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    else:
+        os.lseek(handle, _BYTE, os.SEEK_SET)
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        os.lseek(handle, 0, os.SEEK_SET)
+
+
+def _describe(handle: int) -> None:
+    about = {"pid": os.getpid(), "host": platform.node(), "since": side_car.now(), "command": sys.argv[1:]}
+    os.ftruncate(handle, 0)
+    os.write(handle, json.dumps(about).encode()[:_HOLDER_BYTES])
+
+
+def _holder(handle: int) -> str:
+    """Who has written into a lock's file, for a message."""
+    try:
+        about: Any = json.loads(os.read(handle, _HOLDER_BYTES))
+        return (
+            f"process {int(about['pid'])} on {str(about['host'])!r} since {str(about['since'])!r} "
+            f"(maxbench {' '.join(map(str, about['command']))!r})"
+        )
+    except (OSError, ValueError, TypeError, KeyError):
+        return "another process"
+
+
+def _forget() -> None:
+    """A forked copy does not hold what its parent has locked: it may outlive it."""
+    for handle in _held.values():
+        with contextlib.suppress(OSError):
+            os.close(handle)
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
