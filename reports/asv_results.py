@@ -56,6 +56,7 @@ class ResultFile:
         versions: those of its benchmarks, by name.
         grid: the grid that it was measured with, where ``maxbench history`` noted it.
         conditions: how it was measured, as noted there: threads, waiting, samples.
+        select: the expressions that chose what was measured, as noted there; None where they are not.
     """
 
     path: Path
@@ -68,6 +69,7 @@ class ResultFile:
     versions: dict[str, str] = field(default_factory=dict)
     grid: str | None = None
     conditions: dict[str, str] = field(default_factory=dict)
+    select: tuple[str, ...] | None = None
 
 
 @dataclass
@@ -165,6 +167,7 @@ def parse(path: Path, data: dict[str, Any]) -> ResultFile:
         versions=versions,
         grid=notes.get("grid"),
         conditions={str(k): str(v) for k, v in (notes.get("conditions") or {}).items()},
+        select=tuple(map(str, notes["select"])) if isinstance(notes.get("select"), list) else None,
     )
 
 

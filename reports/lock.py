@@ -34,41 +34,57 @@ _held: dict[Path, int] = {}
 
 
 def take(folder: Path) -> None:
-    """Lock a folder for the rest of this process; nothing where this process holds it already.
+    """Lock a folder until `drop`, or the end of this process; nothing where this process holds it already.
 
     Raises:
         UsageError: another process holds it, which the message names.
         OSError: the lock's file cannot be written.
     """
     path = folder.resolve() / NAME
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
-    try:
-        if path in _held and os.path.sameopenfile(_held[path], handle):
-            os.close(handle)
-            return
+    while not (path in _held and _is(path, _held[path])):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         try:
-            _lock(handle)
-        except OSError as error:
-            if error.errno in _TAKEN:
-                raise UsageError(f"{folder} is in use by {_holder(handle)}: wait until it ends, or end it") from None
-            if error.errno not in _WITHOUT:
-                raise
-            print(f"maxbench: {folder} cannot be locked ({error.strerror}): start no second run in it", file=sys.stderr)
-        _describe(handle)
-    except BaseException:
+            _lock(handle, folder)
+            if _is(path, handle):  # else its holder has dropped it between the two calls
+                _describe(handle)
+                _held[path] = handle
+        finally:
+            if _held.get(path) != handle:
+                os.close(handle)
+
+
+def drop(folder: Path) -> None:
+    """Unlock a folder, and leave no file of the lock in it."""
+    path = folder.resolve() / NAME
+    if (handle := _held.pop(path, None)) is not None:
         with contextlib.suppress(OSError):
-            os.close(handle)
-        raise
-    _held[path] = handle
+            if _is(path, handle):
+                path.unlink()
+        os.close(handle)
 
 
-def _lock(handle: int) -> None:
-    if os.name == "posix":
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    else:
-        os.lseek(handle, _BYTE, os.SEEK_SET)
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        os.lseek(handle, 0, os.SEEK_SET)
+def _is(path: Path, handle: int) -> bool:
+    """Whether a descriptor is of the file that a path leads to now."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
+
+
+def _lock(handle: int, folder: Path) -> None:
+    try:
+        if os.name == "posix":
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:
+            os.lseek(handle, _BYTE, os.SEEK_SET)
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+            os.lseek(handle, 0, os.SEEK_SET)
+    except OSError as error:
+        if error.errno in _TAKEN:
+            raise UsageError(f"{folder} is in use by {_holder(handle)}: wait until it ends, or end it") from None
+        if error.errno not in _WITHOUT:
+            raise
+        print(f"maxbench: {folder} cannot be locked ({error.strerror}): start no second run in it", file=sys.stderr)
 
 
 def _describe(handle: int) -> None:

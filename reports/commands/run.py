@@ -70,6 +70,8 @@ def main(args: argparse.Namespace) -> int:
     except OSError as error:
         how = f"What was measured is kept; go on with: {_again(plan)}" if (plan.folder / SIDE_CAR).exists() else ""
         raise UsageError(f"{plan.folder}: {error}. {how}".rstrip()) from None
+    finally:
+        lock.drop(plan.folder)
 
 
 def _measure(plan: Plan, args: argparse.Namespace, resumed: dict[str, Any] | None) -> int:
@@ -113,7 +115,7 @@ def _nothing_to_compare(implementations: Sequence[Mapping[str, Any]]) -> str:
 def _interrupted(plan: Plan, args: argparse.Namespace, status: int) -> int:
     if not (plan.folder / SIDE_CAR).exists():
         with contextlib.suppress(OSError):  # where nothing was written into it
-            (plan.folder / lock.NAME).unlink()
+            lock.drop(plan.folder)
             plan.folder.rmdir()
         print("Interrupted before anything was measured.", file=sys.stderr)
         return status
