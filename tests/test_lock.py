@@ -18,7 +18,7 @@ import pytest
 from reports import cli, lock, run_folder
 from reports.cli import UsageError
 
-HOLD = """
+HOLD = r"""
 import subprocess, sys, os
 from pathlib import Path
 from reports import lock
