@@ -140,7 +140,7 @@ class Child:
         self._output = bytearray()
         self._tail = bytearray()
         self._printed = 0
-        self._log: BinaryIO | None = open(log, "ab") if log is not None else None  # noqa: SIM115
+        self._log: BinaryIO | None = open(log, "ab", buffering=0) if log is not None else None  # noqa: SIM115
         with _lock:
             check_stopped()
             self._process = subprocess.Popen(
@@ -274,8 +274,8 @@ class Child:
                     for line in lines:
                         self._said(line.decode("utf-8", "replace").rstrip())
                 if self._log is not None and self._printed <= MOST_PRINTED:
-                    self._log.write(chunk)
-                    self._log.flush()
+                    with contextlib.suppress(OSError):  # a full disk is no reason to let go of the pipe
+                        self._log.write(chunk)
 
 
 def run(command: Sequence[str], **how: Any) -> tuple[Ending, bytes]:

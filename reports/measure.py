@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import impls
 from bench import grid, launch
@@ -116,6 +116,12 @@ class Measurement:
             {},
         )
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.crew.close()
+
     def _begin(self, precheck: Precheck | None) -> dict[str, Any]:
         plan = self.plan
         grid_name = "array" if plan.array else plan.grid
@@ -168,7 +174,6 @@ class Measurement:
             state = "interrupted"
             raise
         finally:
-            self.crew.close()
             with contextlib.suppress(OSError) if state == "failed" else contextlib.nullcontext():
                 self.finish(state)
 

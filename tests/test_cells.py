@@ -211,8 +211,7 @@ def measuring(asv: Asv, folder: Path) -> Iterator[Measurement]:
     }  # fmt: skip
     entries: Any = [SimpleNamespace(operation="argmax")]
     plan = Plan(folder, "quick", entries, None, 1, None, rounds=2)
-    with Bar() as bar:
-        asv.run = Measurement(plan, bar, side)
+    with Bar() as bar, Measurement(plan, bar, side) as asv.run:
         yield asv.run
 
 
@@ -337,4 +336,3 @@ def test_what_is_left_running_is_ended_as_a_cell_ends(asv: Asv, tmp_path: Path) 
         assert tidied == []
         run._cells.heard(talk, {"event": "done", "status": "ok"})
         assert tidied == [1]
-        run.crew.close()

@@ -78,16 +78,16 @@ def _measure(plan: Plan, args: argparse.Namespace, resumed: dict[str, Any] | Non
     with Bar() as bar:
         try:
             noise = None if resumed else precheck.announce(plan.threads)
-            measurement = Measurement(plan, bar, resumed, noise)
-            measurement.save()
-            if not measurement.side["implementations"]:
-                measurement.check()
-            if alone := _nothing_to_compare(measurement.side["implementations"]):
-                measurement.finish("finished")
-                bar.__exit__(None, None, None)
-                print(alone, file=sys.stderr)
-                return 1
-            measurement.measure()
+            with Measurement(plan, bar, resumed, noise) as measurement:
+                measurement.save()
+                if not measurement.side["implementations"]:
+                    measurement.check()
+                if alone := _nothing_to_compare(measurement.side["implementations"]):
+                    measurement.finish("finished")
+                    bar.__exit__(None, None, None)
+                    print(alone, file=sys.stderr)
+                    return 1
+                measurement.measure()
         except AsvFailed as error:
             raise UsageError(str(error)) from None
         except KeyboardInterrupt as stop:
