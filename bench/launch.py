@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import functools
 import math
 import os
@@ -161,8 +162,12 @@ class Child:
         self._readers = [
             threading.Thread(target=self._drain, args=(pipe, kept), daemon=True) for pipe, kept in pipes if pipe
         ]
-        for reader in self._readers:
-            reader.start()
+        try:
+            for reader in self._readers:
+                reader.start()
+        except RuntimeError as error:
+            self.end("what it prints cannot be read")
+            raise OSError(errno.ENOMEM, str(error)) from None
         if stdin is not None and self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.write(stdin)
@@ -251,7 +256,8 @@ class Child:
             with contextlib.suppress(psutil.Error):
                 process.kill()
         for reader in self._readers:
-            reader.join(2.0)  # a descendant that escaped may hold the pipe open
+            if reader.is_alive():
+                reader.join(2.0)  # a descendant that escaped may hold the pipe open
         if self._log is not None:
             self._log.close()
             self._log = None

@@ -84,8 +84,7 @@ class Cells:
         elif event == "end" and talk in self._open:
             about = self._open[talk]
             reason = self._reasons.get(talk.pid, ENDED)
-            if problem := message.get("problem"):
-                reason = f"it said what it must not: {problem}"
+            reason = str(message.get("problem") or reason)
             self._ends[about["operation"], about["name"]] += 1
             self._tidy()
             self._done(talk, "failed", reason, {})

@@ -122,6 +122,11 @@ class Measurement:
     def __exit__(self, *error: object) -> None:
         self.crew.close()
 
+    @property
+    def begun(self) -> bool:
+        """Whether any cell has been measured, by this run or the one that it goes on with."""
+        return bool(self._cells.lines)
+
     def _begin(self, precheck: Precheck | None) -> dict[str, Any]:
         plan = self.plan
         grid_name = "array" if plan.array else plan.grid

@@ -130,7 +130,20 @@ def read_journal(path: Path, warnings: list[str]) -> Journal:
         warnings.append(
             f"{path}: {bad} line{'s' if bad > 1 else ''} cannot be read and {'were' if bad > 1 else 'was'} left out"
         )
-    return dict(journal)
+    return {key: _current(lines) for key, lines in journal.items()}
+
+
+def _current(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The lines of a cell without failures in a round in which it was measured after all, by a resumed run.
+
+    Its process may have failed for want of memory or disk. A wrong result stays.
+    """
+    last = {line["round"]: index for index, line in enumerate(lines) if "round" in line and line.get("status") == "ok"}
+    passing = ("failed", "interrupted")
+    return [
+        line for index, line in enumerate(lines)
+        if not (line.get("status") in passing and index < last.get(line.get("round"), 0))
+    ]  # fmt: skip
 
 
 def _entries(lines: list[str]) -> list[Any]:

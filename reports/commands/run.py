@@ -67,9 +67,9 @@ def main(args: argparse.Namespace) -> int:
     plan = _plan(args)
     try:
         return _measure(plan, args, resumed)
-    except OSError as error:
+    except (OSError, MemoryError) as error:
         how = f"What was measured is kept; go on with: {_again(plan)}" if (plan.folder / SIDE_CAR).exists() else ""
-        raise UsageError(f"{plan.folder}: {error}. {how}".rstrip()) from None
+        raise UsageError(f"{plan.folder}: {str(error) or 'not enough memory'}. {how}".rstrip()) from None
     finally:
         lock.drop(plan.folder)
 
@@ -80,7 +80,7 @@ def _measure(plan: Plan, args: argparse.Namespace, resumed: dict[str, Any] | Non
             noise = None if resumed else precheck.announce(plan.threads)
             with Measurement(plan, bar, resumed, noise) as measurement:
                 measurement.save()
-                if not measurement.side["implementations"]:
+                if not measurement.begun:  # what failed there may have lacked memory
                     measurement.check()
                 if alone := _nothing_to_compare(measurement.side["implementations"]):
                     measurement.finish("finished")
