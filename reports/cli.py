@@ -47,8 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         with launch.handled() if argv is None else contextlib.nullcontext():
             try:
                 return _run(words)
-            except Exception:
+            except Exception as error:
                 launch.check_stopped()  # a library may make an error of its own of the signal's
+                if _lacks_memory(error):
+                    print(f"maxbench {' '.join(words[:1])}: not enough memory: {error}", file=sys.stderr)
+                    return ERROR
                 traceback.print_exc()
                 print("maxbench: ended by an error of its own, or of the installed packages", file=sys.stderr)
                 return ERROR
@@ -58,6 +61,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"maxbench {' '.join(words[:1])}: {error}", file=sys.stderr)
         return ERROR
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether an error, or one that it was made of, is the system's refusal of memory; libraries are memory as well."""
+    said = str(error).lower()
+    signs = ("failed to map segment", "allocate memory", "can't start new thread")
+    found = isinstance(error, MemoryError) or any(sign in said for sign in signs)
+    cause = error.__cause__ or error.__context__
+    return found or (cause is not None and _lacks_memory(cause))
 
 
 def _run(words: Sequence[str]) -> int:
