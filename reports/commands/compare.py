@@ -52,7 +52,7 @@ def main(args: argparse.Namespace) -> int:
     if not 0 <= args.least < 1000:
         raise UsageError(f"--least {args.least:g}: accepted are 0 to 1000 percent")
     found = compare.changes(contents[0].contests, contents[1].contests, args.least / 100)
-    shown = found if args.all else [c for c in found if c.verdict != "no difference shown"]
+    shown = found if args.all else [c for c in found if c.verdict != "tie"]
     notes = [
         *(
             f"the runs differ in {difference}"
@@ -74,7 +74,9 @@ def _names(contents: list[Content]) -> tuple[str, str]:
 
 
 def _as_json(change: Change) -> dict[str, Any]:
-    found = {name: getattr(change, name) for name in ("operation", "implementation", "input", "dtype", "verdict")}
+    found = {
+        name: getattr(change, name) for name in ("operation", "implementation", "input", "dtype", "verdict", "reason")
+    }
     for name in ("first", "second"):
         cell = getattr(change, name)
         found[name] = cell and {"value": cell.value, "low": cell.low, "high": cell.high}
