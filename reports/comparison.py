@@ -131,18 +131,19 @@ class Contest:
         return self.ranked[1] if len(self.ranked) > 1 else None
 
     @cached_property
+    def _leads(self) -> tuple[tuple[Cell, Derived], ...]:
+        """Each of the others, and how many times faster than it the fastest is."""
+        return tuple((cell, self.ranked[0].over(cell)) for cell in self.ranked[1:])
+
+    @cached_property
     def decision(self) -> Decision:
         """Whether the fastest is faster than all others, ties with one, or cannot be told from one, and why.
 
         Faster where there are no others.
         """
-        found = [self.ranked[0].over(cell).decide() for cell in self.ranked[1:]]
-        order = ("cannot tell", "tie")
-        return min(
-            (one for one in found if one.outcome in order),
-            key=lambda one: order.index(one.outcome),
-            default=Decision("faster"),
-        )
+        found = [lead.decide() for _, lead in self._leads]
+        order = ("cannot tell", "tie", "faster")
+        return min(found, key=lambda one: order.index(one.outcome), default=Decision("faster"))
 
     @property
     def clear(self) -> bool:
@@ -152,13 +153,8 @@ class Contest:
     @cached_property
     def rivals(self) -> tuple[Cell, ...]:
         """The fastest, and those whose intervals say that they may be as fast."""
-        return tuple(
-            cell
-            for cell in self.ranked
-            if cell is self.ranked[0]
-            or (over := self.ranked[0].over(cell)).decide().outcome != "faster"
-            and not over.unknown
-        )
+        near = (cell for cell, lead in self._leads if not lead.unknown and lead.decide().outcome != "faster")
+        return (*self.ranked[:1], *near)
 
     def of(self, implementation: str) -> Cell | None:
         """The cell of an implementation, if it was measured."""

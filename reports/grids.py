@@ -16,7 +16,6 @@ from .comparison import Contest
 from .derived import Derived
 from .rules import Outcome
 
-
 # How the fastest of an input is set off, by what is known of it.
 MARKS: dict[Outcome, str] = {"faster": "best", "tie": "tie", "cannot tell": "missing", "slower": "worse"}
 

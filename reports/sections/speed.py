@@ -17,15 +17,15 @@ from .section import Section, grouped, panels
 ANSWER = (
     "Time of one steady call of the kernel on a preallocated output, compilation not counted. The value is the median "
     "over processes of each process's median; the interval in brackets is the range of these process medians. Where "
-    f"intervals overlap it is a tie; of fewer than {LEAST_PROCESSES} processes, or where an interval is so wide that it "
-    "says nothing, it cannot be told. Every array timed was first checked against the oracle; an implementation with a "
-    "wrong result is not ranked."
+    f"intervals overlap it is a tie. It cannot be told where one has fewer than {LEAST_PROCESSES} processes, or an "
+    "interval so wide that it says nothing. Every array timed was first checked against the oracle; an implementation "
+    "with a wrong result is not ranked."
 )
 WINNERS = (
     "The fastest implementation on every input measured, by its length n and its number of rows. A hollow mark is a "
-    "tie, or cannot be told. The percentage is the probability that it is the fastest when every implementation runs in one new process: "
-    "the share, among all ways to draw one measured process of each, in which it wins; none is printed where it always "
-    "does, nor of fewer than three processes."
+    "tie, or cannot be told. The percentage is the probability that it is the fastest when every implementation runs "
+    "in one new process: the share, among all ways to draw one measured process of each, in which it wins; none is "
+    "printed where it always does, nor of fewer than three processes."
 )
 SWEEP = (
     "The total number of elements is constant, so a flat line means that the length of a row does not matter. The bars "
