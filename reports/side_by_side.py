@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import math
 import queue
-import re
 import statistics
 import threading
 from collections import Counter
@@ -37,6 +36,7 @@ from .comparison import Cell
 from .derived import Derived
 from .precheck import Precheck
 from .runs import JOURNAL, SIDE_CAR
+from .selection import matches
 
 OURS = "numba_parallel"
 ANSWER_SECONDS = 240.0  # until a process that was told to do something is taken to hang; it may compile
@@ -77,18 +77,18 @@ class Plan:
     """What is measured, in so many processes of every implementation for each number of threads.
 
     Attributes:
-        case: only inputs whose name this expression matches.
+        inputs: only inputs whose name one of these patterns matches; all without one.
         step: every so many-th power of two of the sweeps.
-        rounds: samples that a process takes of each input.
+        samples: that a process takes of each input.
     """
 
     folder: Path
     operations: Sequence[str]
     dtypes: Sequence[str]
     threads: Sequence[int]
-    case: str = ""
+    inputs: Sequence[str] = ()
     step: int = 1
-    rounds: int = 5
+    samples: int = 3
     processes: int = 3
     machine: str | None = None
     command: list[str] = field(default_factory=list)
@@ -96,7 +96,8 @@ class Plan:
     @property
     def shapes(self) -> list[tuple[str, tuple[int, int, int]]]:
         """Name and shape of every input."""
-        return [(name, shape) for name, shape in workloads.cells(self.step) if re.search(self.case, name)]
+        patterns = self.inputs or ("*",)
+        return [cell for cell in workloads.cells(self.step) if any(matches(one, cell[0]) for one in patterns)]
 
     @property
     def cells(self) -> int:
@@ -159,7 +160,7 @@ def _processes(
         try:
             for dtype in plan.dtypes:
                 for case, shape in plan.shapes:
-                    timings = _cell(players, operation, number, dtype, case, shape, plan.rounds)
+                    timings = _cell(players, operation, number, dtype, case, shape, plan.samples)
                     yield f"{operation} {dtype} {case}", timings
         finally:
             for player in players.values():
@@ -244,7 +245,7 @@ class Player:
 
 def _cell(
     players: Mapping[str, Player], operation: str, number: int, dtype: str, case: str, shape: tuple[int, int, int],
-    rounds: int,
+    samples: int,
 ) -> list[Timing]:  # fmt: skip
     """Everyone on one input, in turn."""
     given = Input("scores", dtype, shape)
@@ -267,7 +268,7 @@ def _cell(
 
     for name in sound():
         numbers[name] = int(ask(name, "calibrate").get("number", 1))
-    for turn in range(rounds):
+    for turn in range(samples):
         for name in schedules.ordered(sound(), turn):
             if (answer := ask(name, "sample"))["status"] == "ok":
                 times[name].append(float(answer["seconds"]))

@@ -125,7 +125,6 @@ def test_the_command_refuses_folders_without_one_run(folders, tmp_path, capsys):
         Results().add("softmax.Sweep.time_call", ("x", "float32", 2), FIRST).write(tmp_path, machine=machine, run=False)
     assert cli.main(["compare", str(folders[0]), str(tmp_path)]) == 2
     assert "holds 2 runs (a/01234567, b/01234567)" in capsys.readouterr().err
-    assert cli.main(["compare", *map(str, folders), "--least", "-1"]) == 2
 
 
 def test_a_report_of_two_runs_has_the_comparison(folders, tmp_path):

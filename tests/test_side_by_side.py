@@ -115,7 +115,7 @@ class Script:
 def cell(*players: Script) -> dict[str, Timing]:
     found = side_by_side._cell(
         {player.name: player for player in players},  # type: ignore[misc]
-        "softmax", 1, "float32", "some", SHAPE, rounds=3,
+        "softmax", 1, "float32", "some", SHAPE, samples=3,
     )  # fmt: skip
     return {one.implementation: one for one in found}
 
