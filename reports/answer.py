@@ -73,7 +73,8 @@ def _winner(contest: Contest) -> str:
         case "tie":
             return f"tie: {names}"
         case "cannot tell":
-            return f"{names} ({contest.decision})"
+            rest = "" if len(contest.rivals) > 1 else " has the smallest time"
+            return f"cannot tell ({contest.decision.reason}): {names}{rest}"
     return names
 
 

@@ -96,7 +96,7 @@ def test_a_run_of_few_processes_states_times_and_no_ratios(tmp_path: Path, proce
     enough = processes == 3
     found = content.gather([run(tmp_path, processes)])
     page = report.write([tmp_path], tmp_path).read_text()
-    assert found.lines[0].fastest == ("fast" if enough else "fast (cannot tell: 2 processes)")
+    assert found.lines[0].fastest == ("fast" if enough else "cannot tell (2 processes): fast has the smallest time")
     assert found.lines[0].over_baseline == ("4.00× (3.92–4.08×)" if enough else "4.00× (2 processes)")
     for words in ("as fast as numpy_vectorized", "as fast as middle, the runner-up"):
         assert (words in found.sentences[0]) == enough

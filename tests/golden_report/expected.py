@@ -71,7 +71,7 @@ def outcome(ran):
 
 def winner(ran):
     names = " and ".join(rivals(ran))
-    return {"faster": names, "tie": f"tie: {names}", "cannot tell": f"{names} (cannot tell: interval too wide)"}[
+    return {"faster": names, "tie": f"tie: {names}", "cannot tell": f"cannot tell (interval too wide): {names}"}[
         outcome(ran)
     ]
 
