@@ -88,6 +88,19 @@ def test_what_cannot_be_told_is_no_tie_and_not_in_the_mean(tmp_path):
     assert words == ["faster", "faster", *(f"cannot tell: {c.reason}" for c in changes[2:])]
 
 
+def test_the_mean_has_what_the_threshold_makes_a_tie(tmp_path):
+    old = run(tmp_path / "old", {"half": 1, "noisy": 1})
+    found = Results()
+    for name, samples in (("half", [[s * 0.5 for s in p] for p in FIRST]), ("noisy", [[0.7e-3], [1.02e-3], [1.3e-3]])):
+        found.add("softmax.Workloads.time_call", (name, "float32", "ImageNet"), samples)
+    before, after = (content.gather([folder]).contests for folder in (old, found.write(tmp_path / "new")))
+    # 1.00 (0.777 to 1.49): within 100%, which is twice a threshold of 50%, and not within 20%.
+    for least, counts, mean in ((0.5, "1 tie, 0 cannot be told", 2**0.5), (0.1, "0 ties, 1 cannot be told", 2.0)):
+        said = compare.summary(compare.changes(before, after, least), ("old", "new"))
+        assert f"{counts}; geometric mean {text.factor(mean)} (" in said
+        assert ("1 left out of it that cannot be told" in said) == (least == 0.1)
+
+
 def test_what_else_differs_is_said(folders):
     first, second = (content.gather([folder]).runs[0] for folder in folders)
     assert compare.differences(first, second) == [

@@ -118,6 +118,48 @@ def test_a_run_of_few_processes_states_times_and_no_ratios(tmp_path: Path, proce
     assert ("fast not shown: 2 processes" in page) != enough
 
 
+def of_processes(count: int, value: float) -> Measured:
+    return Measured(value, 0.9 * value, 1.1 * value, count)
+
+
+@pytest.mark.parametrize(("load", "cold", "call"), [(2, 3, 3), (3, 2, 3), (3, 3, 2)])
+def test_break_even_has_the_fewest_processes_of_any_of_its_times(load: int, cold: int, call: int) -> None:
+    few, enough = (
+        starts.Ladder("run", "softmax", name, "float32", {
+            "load": of_processes(counts[0], 10 * cost), "cold": of_processes(counts[1], 10 * cost),
+            "call": of_processes(counts[2], 1 / cost),
+        })
+        for name, counts, cost in (("few", (load, cold, call), 2.0), ("enough", (3, 3, 3), 1.0))
+    )  # fmt: skip
+    for one, other in ((few, enough), (enough, few)):
+        even = starts.break_even(one, other, compiling=True)
+        assert even is not None
+        assert even.processes == 2
+        assert not even.shown
+
+
+def test_an_input_has_the_fewest_processes_of_its_implementations(tmp_path: Path) -> None:
+    found = Results()
+    for name, samples in (("a", [[1.0], [1.1], [1.2]]), ("b", [[1.05], [1.15]]), ("c", [[2.0], [2.1], [2.2], [2.3]])):
+        found.add("softmax.Sweep.time_call", (name, "float32", 2), samples)
+    (contest,) = content.gather([found.write(tmp_path)]).contests
+    assert contest.processes == 2
+    assert math.isnan(contest.probability("a"))
+
+
+@pytest.mark.parametrize(("mine", "ceiling"), [(2, 3), (3, 2), (3, 3)])
+def test_a_share_has_the_fewest_processes_of_the_two(tmp_path: Path, mine: int, ceiling: int) -> None:
+    found = Results()
+    found.add("softmax.Sweep.time_call", ("a", "float32", 2), [[2.0e-3]] * mine)
+    found.add("softmax.Ceiling.time_call", ("ceiling", "float32", 1 << 20), [[1.0e-3]] * ceiling, shape=(1, 1 << 20, 1))
+    (contest,) = content.gather([found.write(tmp_path)]).contests
+    share = contest.share(contest.ranked[0])
+    assert share is not None
+    assert share.value == pytest.approx(0.5)
+    assert share.processes == min(mine, ceiling)
+    assert share.shown == (mine == ceiling)
+
+
 def test_break_even_needs_processes_and_an_end() -> None:
     assert starts.BreakEven("x", 5.0, 3.0, 9.0, 3).shown
     assert str(starts.BreakEven("x", 5.0, 3.0, 9.0, 2)) == "not shown: 2 processes"
