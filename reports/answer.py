@@ -249,7 +249,7 @@ def above_ceiling(contests: Sequence[Contest]) -> list[str]:
 def _certainty(timed: pd.DataFrame) -> list[str]:
     said = []
     if alone := int(timed["low"].isna().sum()):
-        said.append(f"{text.plural(alone, 'time')} of {len(timed):,} cannot be told from others: {rules.NO_INTERVAL}.")
+        said.append(f"{text.plural(alone, 'time')} of {len(timed):,} cannot be compared ({rules.NO_INTERVAL}).")
     counts = timed["processes"].dropna()
     if len(counts) and (few := int(counts.min())) < FEW_PROCESSES:
         said.append(
