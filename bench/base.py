@@ -21,11 +21,12 @@ import impls
 from impls import backends, contract
 
 from . import grid, timing
+from .array_files import read_array
 from .inputs import Input
 from .link import Link
 from .timing.ready import described
 from .timing.schedules import Unsound
-from .workloads import WORKLOADS, read_array, sweep_shape
+from .workloads import WORKLOADS, sweep_shape
 
 SAMPLE_SECONDS = 0.01
 TIMEOUT = 240.0  # seconds of a cell; compiling all that one needs takes up to about 30

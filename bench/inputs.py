@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import workloads
+from . import array_files, workloads
 
 _BLOCK = (1 << 16) + 1  # elements that `another` array repeats; odd, so that rows of a power of two differ
 
@@ -136,9 +136,9 @@ def _change(x: np.ndarray, index: int) -> None:
 
 
 def own_array(path: str, key: str | None, axis: int | None, dtype: str) -> np.ndarray:
-    """The user's array, folded around its axis, in a dtype; as `workloads.read_array` raises."""
+    """The user's array, folded around its axis, in a dtype; as `array_files.read_array` raises."""
     from impls import layout
 
-    a = workloads.read_array(path, key)
+    a = array_files.read_array(path, key)
     folded = layout.fold(a, axis, order_matters=True)
     return folded.apply(a).astype(np.dtype(dtype), copy=False)

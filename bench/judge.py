@@ -7,6 +7,7 @@ judge has x from its description and says which parts it wants only after they w
 from __future__ import annotations
 
 import functools
+import math
 import random
 import threading
 from collections import OrderedDict
@@ -63,7 +64,7 @@ class Judge:
             return Verdict("agrees")
         pattern = declared(differs, claim.case, claim.input.dtype)
         if pattern is None or (claim.case == TIMED and not _allowed(differs[pattern], found, x.shape[1])):
-            return Verdict("wrong", str(found))
+            return Verdict("wrong", str(found), unsized=math.isinf(found.size))
         return Verdict("differs", str(found), differs[pattern], pattern)
 
     def _compare(self, operation: contract.Operation, given: Input, x: np.ndarray, fetch: Fetch) -> Mismatch | None:

@@ -39,11 +39,17 @@ class Lost(RuntimeError):
     """The other end of the conversation is gone, or says what it must not."""
 
 
+def printable(words: str) -> str:
+    """Words with U+FFFD for what a terminal would obey or hide: control, bidirectional and half characters."""
+    if words.isprintable():
+        return words
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in words)
+
+
 def bounded(value: Any) -> Any:
     """A value for a message: long texts cut, and no characters in them that a terminal would obey."""
     if isinstance(value, str):
-        text = value if len(value) <= FIELD else value[:FIELD] + CUT
-        return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+        return printable(value if len(value) <= FIELD else value[:FIELD] + CUT)
     if isinstance(value, Mapping):
         return {bounded(str(key)): bounded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -24,14 +24,16 @@ class Verdict:
         detail: the mismatch, or what else is wrong; empty where it agrees.
         declared: where it differs, what its author has declared.
         pattern: and the pattern of that declaration.
+        unsized: whether the error has no size, as of a NaN or of an element that was not written.
     """
 
     status: Status
     detail: str = ""
     declared: str = ""
     pattern: str = ""
+    unsized: bool = False
 
-    def as_dict(self) -> dict[str, str]:
+    def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
 

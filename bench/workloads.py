@@ -1,4 +1,4 @@
-"""The arrays that are timed: real workloads by name, the sweep over n, argmax's input orders, a user's file.
+"""The arrays that are timed: real workloads by name, the sweep over n, argmax's input orders.
 
 Shapes are (outer, n, inner), as kernels take them. Contents are seeded, so every process and every commit times
 the same numbers.
@@ -7,11 +7,8 @@ the same numbers.
 from __future__ import annotations
 
 import math
-import os
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -101,42 +98,3 @@ def tiled(shape: tuple[int, ...], dtype: str) -> np.ndarray:
         return scores(shape, dtype)
     # One more than a power of two, so that the block is no whole number of rows.
     return np.resize(scores((block + 1,), dtype), total).reshape(shape)
-
-
-def read_array(path: str | os.PathLike[str], key: str | None = None) -> np.ndarray:
-    """The array of a .npy file, memory-mapped, or of a .npz file by its key.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: not an .npy or .npz file, a truncated one, an object array (which would have to be unpickled
-            and never is), or no or an unknown key for an .npz of several arrays.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-    try:
-        if zipfile.is_zipfile(path):
-            with np.load(path, allow_pickle=False) as archive:
-                names = archive.files
-                if key is None and len(names) != 1:
-                    raise ValueError(f"holds {len(names)} arrays, name one with --key: {', '.join(names)}")
-                if key is not None and key not in names:
-                    raise ValueError(f"has no array {key!r}: it holds {', '.join(names)}")
-                array: np.ndarray = archive[key or names[0]]
-        elif key is not None:
-            raise ValueError("is not an .npz file, so it takes no --key")
-        elif _magic(path) != b"\x93NUMPY":
-            raise ValueError("is neither an .npy nor an .npz file")
-        else:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        text = str(error)
-        if "allow_pickle" in text or "Python objects" in text:
-            text = "holds Python objects, which are never unpickled; save it with a numeric dtype"
-        raise ValueError(f"{path}: {text}") from None
-    return array
-
-
-def _magic(path: Path) -> bytes:
-    with open(path, "rb") as file:
-        return file.read(6)

@@ -33,6 +33,7 @@ class Finding:
             difference that did not occur.
         detail: the mismatch or the reason; empty where it agrees.
         declared: where it differs, the library's behaviour that the author has declared.
+        unsized: whether the error has no size, as of a NaN or of an element that was not written.
     """
 
     operation: str
@@ -42,8 +43,9 @@ class Finding:
     status: Status
     detail: str = ""
     declared: str = ""
+    unsized: bool = False
 
-    def as_dict(self) -> dict[str, str]:
+    def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
 

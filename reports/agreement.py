@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+
+from impls.agreement import Finding
 
 from . import text
 from .grids import Grid, Item
 from .runs import Run
 
 FOLDED = (20, 12)  # a matrix of more cases, or of more implementations, is shown only when it is asked for
-_ORDER = ("wrong", "stale", "differs", "unavailable", "not supported", "agrees")
+_ORDER = ("failed", "wrong", "stale", "differs", "unavailable", "not supported", "agrees")
 _MARKS = {
-    "wrong": "worse", "stale": "worse", "differs": "tie", "agrees": "", "not supported": "missing",
+    "failed": "worse", "wrong": "worse", "stale": "worse", "differs": "tie", "agrees": "", "not supported": "missing",
     "unavailable": "missing",
 }  # fmt: skip
 
@@ -22,12 +23,21 @@ def matrices(stored: Sequence[Run]) -> list[Grid]:
     """For every run and operation a matrix of cases and implementations, and one table of reasons."""
     found: list[Grid] = []
     if summary := _summary(stored):
-        columns = ["implementation", "cases and dtypes", "agrees", "differs", "wrong", "not supported", "unavailable"]
-        found.append(Grid("agreement-summary", "Agreement in all", columns, summary, {1, 2, 3, 4, 5}))
+        columns = [
+            "implementation",
+            "cases and dtypes",
+            "agrees",
+            "differs",
+            "wrong",
+            "failed",
+            "not supported",
+            "unavailable",
+        ]
+        found.append(Grid("agreement-summary", "Agreement in all", columns, summary, {1, 2, 3, 4, 5, 6}))
     for number, run in enumerate(stored, 1):
-        name = f" ({run.side.get('id')})" if len(stored) > 1 else ""
-        for operation in dict.fromkeys(f["operation"] for f in run.findings):
-            mine = [f for f in run.findings if f["operation"] == operation]
+        name = f" ({run.label})" if len(stored) > 1 else ""
+        for operation in dict.fromkeys(f.operation for f in run.findings):
+            mine = [f for f in run.findings if f.operation == operation]
             found.append(_matrix(f"agreement-{number}-{len(found) + 1}", operation, name, mine))
         if reasons := _reasons(run.findings):
             columns = ["implementation", "status", "reason", "cases"]
@@ -39,12 +49,12 @@ def _summary(stored: Sequence[Run]) -> list[list[Item]]:
     """One row per implementation (and run): on how many cases and dtypes it has which status."""
     rows = []
     for run in stored:
-        name = f" ({run.side.get('id')})" if len(stored) > 1 else ""
+        name = f" ({run.label})" if len(stored) > 1 else ""
         counts: dict[str, Counter[str]] = {}
         for f in run.findings:
-            if f["status"] == "stale":
+            if f.status == "stale":
                 continue  # of a declaration, not of a case: among the reasons
-            counts.setdefault(f"{f['operation']}.{f['implementation']}", Counter())[f["status"]] += 1
+            counts.setdefault(f"{f.operation}.{f.implementation}", Counter())[f.status] += 1
         for who, count in counts.items():
             if who.startswith("pair.") and not count["wrong"]:
                 continue  # every softmax with every argmax: only those that disagree are worth a row
@@ -55,6 +65,7 @@ def _summary(stored: Sequence[Run]) -> list[list[Item]]:
                     Item(f"{count['agrees']:,}", count["agrees"]),
                     Item(f"{count['differs']:,}", count["differs"], "tie" if count["differs"] else ""),
                     Item(f"{count['wrong']:,}", count["wrong"], "worse" if count["wrong"] else ""),
+                    Item(f"{count['failed']:,}", count["failed"], "worse" if count["failed"] else ""),
                     Item(f"{count['not supported']:,}", count["not supported"]),
                     Item("yes" if count["unavailable"] else "", mark="missing"),
                 ]
@@ -62,16 +73,16 @@ def _summary(stored: Sequence[Run]) -> list[list[Item]]:
     return rows
 
 
-def _matrix(id: str, operation: str, name: str, findings: Sequence[dict[str, str]]) -> Grid:
-    names = list(dict.fromkeys(f["implementation"] for f in findings))
-    cases = list(dict.fromkeys(f["case"] for f in findings if f["case"]))
-    cells: dict[tuple[str, str], list[dict[str, str]]] = {}
-    whole: dict[str, dict[str, str]] = {}
+def _matrix(id: str, operation: str, name: str, findings: Sequence[Finding]) -> Grid:
+    names = list(dict.fromkeys(f.implementation for f in findings))
+    cases = list(dict.fromkeys(f.case for f in findings if f.case))
+    cells: dict[tuple[str, str], list[Finding]] = {}
+    whole: dict[str, Finding] = {}
     for finding in findings:
-        if finding["case"]:
-            cells.setdefault((finding["case"], finding["implementation"]), []).append(finding)
-        elif finding["status"] not in ("stale", "not supported"):  # it is unavailable, whatever the case
-            whole[finding["implementation"]] = finding
+        if finding.case:
+            cells.setdefault((finding.case, finding.implementation), []).append(finding)
+        elif finding.status not in ("stale", "not supported"):  # it is unavailable, whatever the case
+            whole[finding.implementation] = finding
     rows = []
     for case in cases:
         row = [Item(case)]
@@ -86,36 +97,37 @@ def _matrix(id: str, operation: str, name: str, findings: Sequence[dict[str, str
     return Grid(id, caption, ["case", *names], rows, folded=len(rows) > FOLDED[0] or len(names) > FOLDED[1])
 
 
-def _cell(findings: Sequence[dict[str, str]]) -> Item:
+def _cell(findings: Sequence[Finding]) -> Item:
     """The worst of the dtypes, named where they are not all of one status."""
     if not findings:
         return Item(text.NOTHING, mark="missing")
-    by = {status: [f["dtype"] for f in findings if f["status"] == status] for status in _ORDER}
-    worst = next((status for status in _ORDER if by[status]), findings[0]["status"])
-    if worst == "wrong":
-        return Item(f"wrong: {', '.join(by['wrong'])}", mark="worse", title=findings[0]["detail"])
+    by = {status: [f.dtype for f in findings if f.status == status] for status in _ORDER}
+    worst = next((status for status in _ORDER if by[status]), findings[0].status)
+    if worst in ("failed", "wrong"):
+        detail = next(f.detail for f in findings if f.status == worst)
+        return Item(": ".join(filter(None, (worst, ", ".join(filter(None, by[worst]))))), mark="worse", title=detail)
     if worst == "differs":
-        declared = next(f.get("declared", "") for f in findings if f["status"] == "differs")
+        declared = next(f.declared for f in findings if f.status == "differs")
         return Item(f"differs: {', '.join(by['differs'])}", mark="tie", title=declared)
     if worst == "unavailable":
-        return Item("unavailable", mark="missing", title=findings[0]["detail"])
+        return Item("unavailable", mark="missing", title=findings[0].detail)
     if by["agrees"]:
         rest = f", {len(by['not supported'])} not supported" if by["not supported"] else ""
         return Item(f"agrees ({len(by['agrees'])}{rest})")
     return Item(worst, mark=_MARKS.get(worst, ""))
 
 
-def _reasons(findings: Sequence[dict[str, str]]) -> list[list[Item]]:
-    grouped: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+def _reasons(findings: Sequence[Finding]) -> list[list[Item]]:
+    grouped: dict[tuple[str, str, str], list[Finding]] = {}
     for f in findings:
-        if f["status"] != "agrees":
-            reason = f.get("declared") or f["detail"]
-            grouped.setdefault((f"{f['operation']}.{f['implementation']}", f["status"], reason), []).append(f)
+        if f.status != "agrees":
+            reason = f.declared or f.detail
+            grouped.setdefault((f"{f.operation}.{f.implementation}", f.status, reason), []).append(f)
     rows = []
     for (who, status, detail), group in sorted(
         grouped.items(), key=lambda item: _ORDER.index(item[0][1]) if item[0][1] in _ORDER else 0
     ):
-        cases = list(dict.fromkeys(f"{f['case']} {f['dtype']}".strip() or "all" for f in group))
+        cases = list(dict.fromkeys(f"{f.case} {f.dtype}".strip() or "all" for f in group))
         more = f" and {len(cases) - 3} more" if len(cases) > 3 else ""
         rows.append(
             [

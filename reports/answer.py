@@ -163,14 +163,11 @@ def absent(table: pd.DataFrame, stored: Sequence[Run]) -> list[Absent]:
         found.append(Absent(operation, implementation, status, reason, len(group), "; ".join(places) + more))
     named = {(a.operation, a.implementation) for a in found}
     for run in stored:
-        listed = run.side.get("implementations")
-        for entry in listed if isinstance(listed, list) else ():
-            if not isinstance(entry, dict) or entry.get("status") not in ("unavailable", "wrong", "failed"):
-                continue
-            key = (str(entry.get("operation")), str(entry.get("name")))
-            if key not in named:
+        for entry in run.about.implementations:
+            key = entry.operation, entry.name
+            if entry.status != "available" and key not in named:
                 named.add(key)
-                found.append(Absent(*key, str(entry["status"]), str(entry.get("reason") or ""), 0, "everywhere"))
+                found.append(Absent(*key, entry.status, entry.reason, 0, "everywhere"))
     return sorted(found, key=lambda a: (_rank(a.status), a.operation != "softmax", a.implementation))
 
 
@@ -209,9 +206,9 @@ def warnings(table: pd.DataFrame, stored: Sequence[Run], absents: Sequence[Absen
     """What to be careful about: the runs' own warnings, wrong results, and how sure the intervals are."""
     said = [warning for run in stored for warning in run.warnings]
     for run in stored:
-        name = f"run {run.side['id']}" if run.side.get("id") else str(run.folder.name)
-        checked = precheck.from_dict(run.get("precheck"))
-        found = [*(checked.warnings if checked else []), *disturbance.warnings(run)]
+        name = f"run {run.label}" if run.about.id else run.label
+        checked = run.about.precheck
+        found = [*(precheck.warnings(checked) if checked else []), *disturbance.warnings(run)]
         said += [f"{name}: {warning}" if len(stored) > 1 else warning for warning in found]
         if run.state != "finished":
             said.append(

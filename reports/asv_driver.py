@@ -23,6 +23,7 @@ import bench
 from bench import launch
 
 from . import asv_writing, files
+from .records.run import Machine
 
 
 class AsvFailed(RuntimeError):
@@ -57,7 +58,7 @@ class Driver:
         """All that asv printed."""
         return self.folder / "asv.log"
 
-    def prepare(self, machine: Mapping[str, Any]) -> None:
+    def prepare(self, machine: Machine) -> None:
         """Write asv's configuration and machine file.
 
         asv looks for machines in the home folder, whatever its configuration says: it gets one of its own, so that a
@@ -83,14 +84,7 @@ class Driver:
             self.folder / "asv" / "home" / ".asv-machine.json",
             {
                 "version": 1,
-                self.machine: {
-                    "machine": self.machine,
-                    "os": str(machine["os"]),
-                    "arch": str(machine["arch"]),
-                    "cpu": str(machine["cpu"]),
-                    "num_cpu": str(machine["cores_logical"]),
-                    "ram": str(machine["memory_bytes"]),
-                },
+                self.machine: asv_writing.asv_machine(self.machine, machine),
             },
         )
 

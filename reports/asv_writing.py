@@ -16,6 +16,7 @@ from asv_runner.statistics import compute_stats
 
 from . import files
 from .asv_results import FORMAT
+from .records.run import Machine
 
 COLUMNS = ["result", "params", "version", "started_at", "stats_ci_99_a", "stats_ci_99_b", "stats_number", "samples"]
 _OF_ROWS = ("result", "stats_ci_99_a", "stats_ci_99_b", "stats_number", "samples")
@@ -25,20 +26,21 @@ Row = dict[str, Any]
 Rows = tuple[list[list[str]], Mapping[Params, Row]]
 
 
-def machine_folder(folder: Path, machine: Mapping[str, Any]) -> Path:
-    """Make the folder for a machine's result files in a run's folder, with asv's description of the machine in it.
-
-    Args:
-        machine: as the side-car has it.
-    """
-    name = "".join(c if c.isalnum() or c in "._-" else "_" for c in machine["name"])
+def machine_folder(folder: Path, machine: Machine) -> Path:
+    """Make the folder for a machine's result files in a run's folder, with asv's description of the machine in it."""
+    name = "".join(c if c.isalnum() or c in "._-" else "_" for c in machine.name)
     where = folder / "asv" / "results" / name
     where.mkdir(parents=True, exist_ok=True)
-    files.write_json(where / "machine.json", {
-        "machine": name, "cpu": str(machine["cpu"]), "arch": machine["arch"], "os": machine["os"],
-        "ram": str(machine["memory_bytes"]), "num_cpu": str(machine["cores_logical"]), "version": 1,
-    })  # fmt: skip
+    files.write_json(where / "machine.json", {**asv_machine(name, machine), "version": 1})
     return where
+
+
+def asv_machine(name: str, machine: Machine) -> dict[str, str]:
+    """A machine as asv describes it."""
+    return {
+        "machine": name, "cpu": machine.cpu, "arch": machine.arch, "os": machine.os,
+        "ram": str(machine.memory_bytes), "num_cpu": str(machine.cores_logical),
+    }  # fmt: skip
 
 
 def describe(where: Path, benchmarks: Mapping[str, tuple[Sequence[str], str, str]]) -> None:

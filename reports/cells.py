@@ -7,7 +7,6 @@ samples each process took. A process that ends before it is done, by a crash for
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import threading
 import time
@@ -22,25 +21,27 @@ from bench.hub import Talk
 from bench.link import Message
 
 from . import asv_writing
+from .records import journal
+from .records.journal import Key, Line
+from .records.reading import Seconds, Unreadable, convert
 
 # Processes that an implementation may bring down, by a crash or by hanging, before its other cells are left out.
 MOST_ENDS = 2
 ENDED = "its process ended before it was done: it crashed, hung or was ended"
-
-Key = tuple[str, tuple[str, ...]]  # benchmark without its method, parameters as asv writes them
+MOST_DETAIL = 2000  # characters
 
 
 class Cells:
     """The cells of a run.
 
     Args:
-        journal: the file that a line is appended to for every cell.
+        path: of the journal, which a line is appended to for every cell.
         package: the folder of the `impls` that is to be measured: a cell that has imported another is refused.
         tidy: called as a cell ends, to end what it left running.
     """
 
-    def __init__(self, journal: Path, package: Path, tidy: Callable[[], Any] = lambda: None) -> None:
-        self._journal, self._package, self._tidy = journal, package, tidy
+    def __init__(self, path: Path, package: Path, tidy: Callable[[], Any] = lambda: None) -> None:
+        self._journal, self._package, self._tidy = path, package, tidy
         self._lock = threading.RLock()
         self._open: dict[Talk, dict[str, Any]] = {}
         self._ends: Counter[tuple[str, str]] = Counter()
@@ -104,25 +105,25 @@ class Cells:
                 self._keep(talk, about, status, detail, facts)
 
     def _keep(self, talk: Talk, about: dict[str, Any], status: str, detail: str, facts: Message) -> None:
-        key = about["benchmark"], tuple(about["params"])
-        samples = facts.get("samples")
-        if status == "ok" and isinstance(samples, list) and samples:
+        about_it = {"benchmark": about["benchmark"], "params": about["params"], "pid": talk.pid, "at": time.time()}
+        said = {name: facts.get(name) for name in ("shape", "dtype", "repeat", "number")}
+        samples: list[float] | None = None
+        try:
+            line = convert(Line, {**about_it, **said, "status": status, "detail": detail[:MOST_DETAIL]})
+            samples = convert(list[Seconds] | None, facts.get("samples"))
+        except Unreadable as error:
+            line = convert(Line, {**about_it, "status": "failed", "detail": f"it said what it must not: {error}"})
+        if line.status == "ok" and samples:
             # To asv every sample is one call: it makes as many calls a sample in the rounds that follow.
-            self.rows[key] = asv_writing.sampled([float(s) for s in samples], 1)
-        elif status in ("failed", "wrong"):
-            self.bad[key] = detail
-        line = {key: about[key] for key in ("benchmark", "params")} | {
-            "status": status, "detail": detail[:2000], "pid": talk.pid, "at": time.time(),
-            **{key: facts.get(key) for key in ("shape", "dtype", "repeat", "number")},
-        }  # fmt: skip
+            self.rows[line.key] = asv_writing.sampled(samples, 1)
+        elif line.status in ("failed", "wrong"):
+            self.bad[line.key] = line.detail
         self.note(line)
 
-    def note(self, line: dict[str, Any]) -> None:
+    def note(self, line: Line) -> None:
         """Append a line to the journal."""
-        with self._lock, open(self._journal, "a", encoding="utf-8") as journal:
-            journal.write(json.dumps(line) + "\n")
-            journal.flush()
-            os.fsync(journal.fileno())
+        with self._lock:
+            journal.append(self._journal, line)
 
     def limit(self, most: int) -> None:
         """End the cells that hold more bytes of memory; a process that is not ours is none, whatever it says."""

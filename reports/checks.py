@@ -10,7 +10,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,8 @@ from bench.link import Message
 from impls import agreement, contract, registry
 from impls.agreement import Finding, Status
 from impls.contract.layouts import OUT_LAYOUTS
-from impls.contract.operation import UNWRITTEN
+
+from .records.run import Availability
 
 TIMEOUT = 900.0  # seconds for all trials of one implementation; the slowest is a simulated GPU
 DESCRIBE_SECONDS = 60.0  # for loading one
@@ -43,7 +44,7 @@ class Checked:
     """
 
     entry: Entry
-    status: str = "available"
+    status: Availability = "available"
     reason: str = ""
     about: dict[str, Any] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
@@ -162,20 +163,15 @@ def _check(
         checked.pairs[str(message.get("dtype_of_x")), str(message.get("what"))] = array
     if worst := worst_of(checked.findings):
         where = f"{worst.case} {worst.dtype}: ".lstrip() if worst.case else ""
-        checked.status, checked.reason = worst.status, f"{where}{worst.detail}"
+        checked.status = "failed" if worst.status == "failed" else "wrong"
+        checked.reason = f"{where}{worst.detail}"
     return checked
 
 
 def worst_of(findings: Iterable[Finding]) -> Finding | None:
-    """The finding to quote of an implementation: a crash, else a NaN or what was not written, else the first error."""
+    """The finding to quote of an implementation: a crash, else an error without a size, else the first error."""
     bad = [finding for finding in findings if finding.status in ("failed", "wrong")]
-
-    def rank(finding: Finding) -> int:
-        if finding.status == "failed":
-            return 0
-        return 1 if "got nan" in finding.detail or f"got {UNWRITTEN}" in finding.detail else 2
-
-    return min(bad, key=rank, default=None)
+    return min(bad, key=lambda finding: (finding.status != "failed", not finding.unsized), default=None)
 
 
 def _finding(entry: Entry, status: Status, detail: str, case: str = "", dtype: str = "", declared: str = "") -> Finding:
@@ -205,7 +201,7 @@ def _findings(checked: Checked, work: Work, dtypes: tuple[str, ...] | None) -> I
             if bad.status == "differs":
                 occurred.add(bad.pattern)
             status: Status = "wrong" if bad.status == "wrong" else "differs"
-            yield _finding(entry, status, bad.detail, case, dtype, bad.declared)
+            yield replace(_finding(entry, status, bad.detail, case, dtype, bad.declared), unsized=bad.unsized)
         elif spoken is not None:
             statuses: dict[str, Status] = {"broken": "wrong", "raised": "failed", "refused": "not supported"}
             yield _finding(entry, statuses[spoken["event"]], str(spoken.get("detail")), case, dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Literal
 
 from . import text
@@ -12,6 +13,7 @@ from .comparison import Cell, Contest
 from .content import Content
 from .derived import Derived, geometric_mean
 from .grids import Grid, Item
+from .records.reading import plain
 from .rules import BETWEEN_RUNS, Outcome
 from .runs import Run
 
@@ -71,33 +73,32 @@ def changes(first: Sequence[Contest], second: Sequence[Contest], least: float = 
 
 
 _COMPARED = (
-    ("CPU", ("machine", "cpu")),
-    ("logical cores", ("machine", "cores_logical")),
-    ("GPU", ("machine", "gpu")),
-    ("system", ("machine", "os")),
-    ("threads", ("threads", "numba")),
-    ("threading layer", ("threads", "layer")),
-    ("waiting threads", ("threads", "waiting")),
-    ("CPU quota", ("threads", "quota")),
-    ("array", ("array",)),
-    ("grid", ("grid",)),
+    ("CPU", "machine.cpu"),
+    ("logical cores", "machine.cores_logical"),
+    ("GPU", "machine.gpu"),
+    ("system", "machine.os"),
+    ("threads", "threads.numba"),
+    ("threading layer", "threads.layer"),
+    ("waiting threads", "threads.waiting"),
+    ("CPU quota", "threads.quota"),
+    ("array", "array"),
+    ("grid", "grid"),
 )
 
 
 def differences(first: Run, second: Run) -> list[str]:
     """What else than the code differs between two runs: machine, threads, versions."""
-    found: list[tuple[str, Any, Any]] = [(name, first.get(*keys), second.get(*keys)) for name, keys in _COMPARED]
-    versions: list[dict[str, Any]] = [
-        v if isinstance(v := run.get("versions"), dict) else {} for run in (first, second)
+    runs = first.about, second.about
+    found: list[tuple[str, Any, Any]] = [
+        (name, attrgetter(path)(runs[0]), attrgetter(path)(runs[1])) for name, path in _COMPARED
     ]
-    found += [
-        (name, versions[0].get(name), versions[1].get(name)) for name in dict.fromkeys([*versions[0], *versions[1]])
-    ]
+    names = dict.fromkeys(name for run in runs for name in run.versions)
+    found += [(name, runs[0].versions.get(name), runs[1].versions.get(name)) for name in names]
     return [f"{name}: {_said(a)} and {_said(b)}" for name, a, b in found if a != b and (a or b)]
 
 
 def _said(value: Any) -> str:
-    return "not known" if value is None else str(value)
+    return "not known" if value in (None, "", []) else str(plain(value))
 
 
 def summary(found: Sequence[Change], names: tuple[str, str]) -> str:

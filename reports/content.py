@@ -141,9 +141,7 @@ class Content:
 
     def caches(self, name: str) -> dict[str, int]:
         """Sizes in bytes of the data caches of a run's machine."""
-        found = self._run(name).get("machine", "caches")
-        items = found.items() if isinstance(found, dict) else ()
-        return {str(key): int(value) for key, value in items if isinstance(value, int) and value > 0}
+        return self._run(name).about.machine.caches
 
     def table_as_text(self) -> pd.DataFrame:
         """Every measurement, as CSV wants it: process medians as numbers with spaces between."""

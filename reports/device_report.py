@@ -10,17 +10,19 @@ from typing import Any
 
 from bench.crew import Crew
 from impls import registry
+from impls.agreement import Finding
 
-from . import device_tasks, environment, files, implementations, side_car
+from . import checks, device_tasks, environment, implementations, side_car
 from .device_results import Results
 from .device_session import Line, Process, Session, Worker
 from .disturbance import Watch
-from .precheck import Precheck
-from .runs import AGREEMENT, SIDE_CAR
+from .records import findings
+from .records.reading import convert
+from .records.run import Implementation, Precheck, RunRecord, State
 
 REPORT_SECONDS = 30.0  # kept for writing the report
 PROBE_SECONDS = 60.0
-UNSEEN = {"status": "unavailable", "reason": "not looked at yet"}
+UNSEEN = "not looked at yet"
 SIMULATED = (
     "These are figures of Numba's CUDA simulator, which runs kernels in Python on the host: a rehearsal of the "
     "command. They say nothing about a device, and are not ranked."
@@ -85,7 +87,7 @@ def probe(variables: dict[str, str]) -> dict[str, Any]:
 
 
 class Report:
-    """One device report; `side` is its side-car, saved at every step."""
+    """One device report; `record` is saved at every step."""
 
     def __init__(
         self, plan: Plan, device: dict[str, Any], *, precheck: Precheck | None = None,
@@ -94,32 +96,29 @@ class Report:
         self.plan, self.device, self._precheck, self._clock = plan, device, precheck, clock
         self._begun = clock()
         self._watch = Watch()
-        self.findings: list[dict[str, Any]] = []
-        self._entries = {
-            (entry.operation, entry.name): implementations.outline(entry) | UNSEEN for entry in plan.entries
-        }
+        self.findings: list[Finding] = []
+        self._entries = {(entry.operation, entry.name): implementations.outline(entry) for entry in plan.entries}
+        for entry in self._entries.values():
+            entry.status, entry.reason = "unavailable", UNSEEN
         self.tasks = device_tasks.tasks(plan.names, plan.dtypes, simulated=plan.simulated)
-        self.side = self._begin()
-        self.results = Results(plan.folder, self.tasks, self.side, plan.simulated)
+        self.record = self._begin()
+        self.results = Results(plan.folder, self.tasks, self.record, plan.simulated)
         self.save()
 
-    def _begin(self) -> dict[str, Any]:
+    def _begin(self) -> RunRecord:
         plan = self.plan
         threads = environment.usable_cpus()
         begun = side_car.begin(
             plan.folder.name, plan.command, "device", threads, plan.machine, precheck=self._precheck
         )  # fmt: skip
-        return {
-            **begun,
-            "simulated": plan.simulated,
-            "device": self.device,
-            "implementations": list(self._entries.values()),
-            "warnings": [SIMULATED] if plan.simulated else [],
-        }
+        begun.simulated, begun.device = plan.simulated, self.device
+        begun.implementations = list(self._entries.values())
+        begun.warnings = [SIMULATED] if plan.simulated else []
+        return begun
 
     def save(self) -> None:
-        """Write the side-car."""
-        files.write_json(self.plan.folder / SIDE_CAR, self.side)
+        """Write the record."""
+        self.record.save(self.plan.folder)
 
     def run(
         self, seen: Callable[[Line, int, int], None],
@@ -138,13 +137,13 @@ class Report:
 
         def watch(line: Line, done: int, total: int) -> None:
             if line["event"] == "finding":
-                self.findings.append({k: v for k, v in line.items() if k not in ("event", "task")})
+                self.findings.append(convert(Finding, line))
             seen(line, done, total)
 
         left = self.plan.seconds - REPORT_SECONDS - (self._clock() - self._begun)
-        state = "interrupted"
+        state: State = "interrupted"
         with Crew() as crew:
-            session = Session(self.tasks, start or self._starter(crew), self._record, max(left, 0.0), seen=watch, **how)
+            session = Session(self.tasks, start or self._starter(crew), self._keep, max(left, 0.0), seen=watch, **how)
             try:
                 session.run()
                 state = "finished"
@@ -161,7 +160,7 @@ class Report:
 
         return start
 
-    def _record(self, task: dict[str, Any], name: str, found: dict[str, Any]) -> None:
+    def _keep(self, task: dict[str, Any], name: str, found: dict[str, Any]) -> None:
         self.results.record(task, name, found)
         entry = self._entries.get((task["operation"], name))
         if task["kind"] == "describe" and entry is not None:
@@ -169,32 +168,34 @@ class Report:
         elif task["kind"] == "check":
             self._checked(task, name, found)
 
-    def _describe(self, entry: dict[str, Any], found: dict[str, Any]) -> None:
+    def _describe(self, entry: Implementation, found: dict[str, Any]) -> None:
         if found["status"] == "ok":
-            entry.update({k: found[k] for k in ("device", "threads", "dtypes", "doc", "source")}, status="available")
+            for key in ("device", "threads", "dtypes", "doc", "source"):
+                setattr(entry, key, found[key])
+            entry.status, entry.reason = "available", ""
         else:
-            entry.update(status="unavailable", reason=str(found.get("detail", "")))
+            entry.reason = str(found.get("detail", ""))
         self.save()
 
     def _checked(self, task: dict[str, Any], name: str, found: dict[str, Any]) -> None:
         entry = self._entries[task["operation"], name]
         key = (task["operation"], name, task["dtype"])
-        mine = [f for f in self.findings if (f["operation"], f["implementation"], f["dtype"]) == key]
-        wrong = next((f for f in mine if f["status"] in ("wrong", "failed")), None)
-        if wrong is not None and entry["status"] not in ("wrong", "failed"):
-            entry.update(status=wrong["status"], reason=f"{wrong['case']} {wrong['dtype']}: {wrong['detail']}")
-        elif found["status"] != "ok" and entry["status"] == "available":
-            agreed = sum(f["status"] == "agrees" for f in mine)
-            self.side["warnings"].append(
+        mine = [f for f in self.findings if (f.operation, f.implementation, f.dtype) == key]
+        wrong = checks.worst_of(mine)
+        if wrong is not None and entry.status not in ("wrong", "failed"):
+            entry.status = "failed" if wrong.status == "failed" else "wrong"
+            entry.reason = f"{wrong.case} {wrong.dtype}: {wrong.detail}"
+        elif found["status"] != "ok" and entry.status == "available":
+            agreed = sum(f.status == "agrees" for f in mine)
+            self.record.warnings.append(
                 f"{task['operation']}.{name} was not checked to the end in {task['dtype']}, after {agreed} cases that "
                 f"agree: {found.get('detail', '')}"
             )
-        files.write_json(self.plan.folder / AGREEMENT, self.findings)
+        findings.save(self.plan.folder, self.findings)
         self.save()
 
-    def _finish(self, state: str) -> None:
-        self.side.update(state=state, finished=side_car.now())
-        self.side["load_average"]["end"] = environment.load_average()
-        self.side["disturbance"] = [self._watch.found()]
-        files.write_json(self.plan.folder / AGREEMENT, self.findings)
+    def _finish(self, state: State) -> None:
+        side_car.end(self.record, state)
+        self.record.disturbance = [self._watch.found()]
+        findings.save(self.plan.folder, self.findings)
         self.save()

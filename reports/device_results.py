@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,11 @@ from bench import device_cells, starts
 
 from . import asv_writing
 from .asv_writing import Params
-from .runs import JOURNAL
+from .cells import MOST_DETAIL
+from .records import journal
+from .records.journal import Line
+from .records.reading import convert
+from .records.run import RunRecord
 
 SIMULATED = "Simulated"  # before a benchmark's name: no report ranks those
 _DTYPED = ["implementation", "dtype"]
@@ -40,16 +43,14 @@ class Results:
     Args:
         folder: of the run.
         tasks: everything that is to be recorded.
-        side: the side-car, for the machine and the commit.
+        record: of the run, for the machine and the commit.
         simulated: the figures are a simulator's.
     """
 
-    def __init__(
-        self, folder: Path, tasks: Sequence[Mapping[str, Any]], side: Mapping[str, Any], simulated: bool
-    ) -> None:
+    def __init__(self, folder: Path, tasks: Sequence[Mapping[str, Any]], record: RunRecord, simulated: bool) -> None:
         self._folder, self._simulated = folder, simulated
-        self._where = asv_writing.machine_folder(folder, side["machine"])
-        self._commit = side["source"]["commit"] or side["source"]["content"]
+        self._where = asv_writing.machine_folder(folder, record.machine)
+        self._commit = record.identity
         self._lists: dict[str, dict[str, list[list[str]]]] = {}  # file -> benchmark -> its parameter lists
         self._values: dict[tuple[str, Params], dict[str, Any]] = {}
         self.failures: dict[tuple[str, Params], str] = {}
@@ -81,17 +82,16 @@ class Results:
             return
         params = (repr(name), *self._params(task))
         benchmark, status = self.benchmark(task), found["status"]
-        line = {
+        line = convert(Line, {
             "benchmark": benchmark, "params": list(params), "status": status,
-            "detail": str(found.get("detail", ""))[:2000], "pid": os.getpid(), "at": time.time(),
+            "detail": str(found.get("detail", ""))[:MOST_DETAIL], "pid": os.getpid(), "at": time.time(),
             "shape": self._shape(task), "dtype": self._dtype(task),
             "repeat": len(found["samples"]) if found.get("samples") else None, "number": found.get("number"),
             "copies": found.get("copies"), "beyond_cache": found.get("beyond_cache"),
-        }  # fmt: skip
+        })  # fmt: skip
         if status in ("failed", "wrong"):
-            self.failures[benchmark, params] = line["detail"]
-        with open(self._folder / JOURNAL, "a", encoding="utf-8") as journal:
-            journal.write(json.dumps(line) + "\n")
+            self.failures[benchmark, params] = line.detail
+        journal.append(self._folder / journal.FILE, line)
         for method, key in _METHODS.get(task["kind"], _TIMED).items():
             self._values[f"{benchmark}.{method}", params] = _value(found, key)
         self._write(self._file(task))

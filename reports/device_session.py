@@ -80,10 +80,11 @@ class Process:
     def _finding(self, message: Message) -> Line:
         """The finding of a trial, by the judge's verdicts."""
         statuses = {"broken": "wrong", "raised": "failed", "refused": "not supported", "tried": "agrees"}
-        found = {"status": statuses[message["event"]], "detail": str(message.get("detail", "")), "declared": ""}
+        found: Line = {"status": statuses[message["event"]], "detail": str(message.get("detail", ""))}
         bad = sorted((v for v in self._verdicts if v.status != "agrees"), key=lambda v: v.status != "wrong")
         if bad and self._trial == (message["case"], message["dtype"]):
-            found = {"status": bad[0].status, "detail": bad[0].detail, "declared": bad[0].declared}
+            worst = bad[0].as_dict()
+            found = {key: worst[key] for key in ("status", "detail", "declared", "unsized")}
         self._verdicts = []
         return {
             "event": "finding", "task": self._task, "operation": self._operations.get(self._task, ""),

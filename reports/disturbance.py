@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from . import text
+from .records.run import Disturbance
 from .runs import Run
 
 # Below these shares nothing is said: medians over processes shrug off what is rare, and clocks are never quite steady.
@@ -31,25 +31,18 @@ class Watch:
         self._began = time.monotonic()
         self._busy, self._own = busy_seconds(), own_seconds()
 
-    def found(self) -> dict[str, Any]:
-        """Since it was made, to go into the side-car.
-
-        Returns:
-            ``seconds``; ``others``, the share of the CPU time of the CPUs in use that went to other programs and, of a
-            virtual machine, to its host (None where that cannot be told); ``throttled``, how often heat lowered a
-            clock (None where the system does not count it); ``slower``, how many times as long as at the start a fixed
-            loop took.
-        """
+    def found(self) -> Disturbance:
+        """Since it was made. Of a virtual machine, CPU time that went to its host counts as other programs'."""
         seconds = time.monotonic() - self._began
         busy, own = busy_seconds() - self._busy, own_seconds() - self._own
         now = throttle_count(self._root)
         known = None not in (now, self._throttled)
-        return {
-            "seconds": round(seconds, 1),
-            "others": round(max(0.0, busy - own) / (seconds * len(_cpus())), 4) if os.name == "posix" else None,
-            "throttled": (now or 0) - (self._throttled or 0) if known else None,
-            "slower": round(loop_seconds() / self._loop, 3),
-        }
+        return Disturbance(
+            seconds=round(seconds, 1),
+            others=round(max(0.0, busy - own) / (seconds * len(_cpus())), 4) if os.name == "posix" else None,
+            throttled=(now or 0) - (self._throttled or 0) if known else None,
+            slower=round(loop_seconds() / self._loop, 3),
+        )
 
 
 def _cpus() -> list[int]:
@@ -94,16 +87,17 @@ def loop_seconds() -> float:
 
 def warnings(run: Run) -> list[str]:
     """What of it makes a run's figures doubtful, as sentences."""
-    noted = run.side.get("disturbance")
-    if not isinstance(noted, list):
+    parts = run.about.disturbance
+    if parts is None:
         return _by_load(run)
-    parts = [part for part in noted if isinstance(part, dict)]
-    others, slower, throttled = (_most(parts, key) for key in ("others", "slower", "throttled"))
+    others = max((part.others or 0.0 for part in parts), default=0.0)
+    slower = max((part.slower or 0.0 for part in parts), default=0.0)
+    throttled = max((part.throttled or 0 for part in parts), default=0)
     said = []
     if others > OTHERS:
         said.append(f"Other programs took {text.percent(others)} of the CPU time during the run.")
     if throttled > 0:
-        said.append(f"The clock was throttled {text.plural(int(throttled), 'time')} during the run, because of heat.")
+        said.append(f"The clock was throttled {text.plural(throttled, 'time')} during the run, because of heat.")
     if slower > 1 + SLOWER:
         said.append(
             f"At the end of the run a fixed loop took {text.factor(slower)} as long as at its start: "
@@ -112,14 +106,8 @@ def warnings(run: Run) -> list[str]:
     return said
 
 
-def _most(parts: list[dict[str, Any]], key: str) -> float:
-    return max((float(part[key]) for part in parts if isinstance(part.get(key), int | float)), default=0.0)
-
-
 def _by_load(run: Run) -> list[str]:
-    load, cpus = run.get("load_average", "start"), run.get("machine", "cores_logical")
-    if not (isinstance(load, list) and load and isinstance(load[0], int | float) and isinstance(cpus, int)):
-        return []
-    if load[0] <= LOADED * cpus:
+    load, cpus = run.about.load_average.start, run.about.machine.cores_logical
+    if not load or cpus is None or load[0] <= LOADED * cpus:
         return []
     return [f"The load average was {load[0]:.2f} on {text.plural(cpus, 'CPU')} when the run began: others used them."]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import json
 import os
 import platform
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import cpuinfo
 import psutil
@@ -21,6 +19,7 @@ from bench import launch
 from impls.threads import cpus, quota
 
 from . import git, links
+from .records.run import Gpu, Machine, Source, Threads
 
 # Every way that a library here takes its number of CPU threads.
 THREAD_VARIABLES = (
@@ -42,20 +41,20 @@ _PACKAGES = (
 )  # fmt: skip
 
 
-def machine(name: str | None = None) -> dict[str, Any]:
-    """The machine: name, CPU model, cores, memory and caches in bytes, operating system, GPUs."""
+def machine(name: str | None = None) -> Machine:
+    """The machine that this process runs on."""
     info = cpuinfo.get_cpu_info()
-    return {
-        "name": name or platform.node() or "unknown",
-        "cpu": info.get("brand_raw") or platform.processor() or "unknown",
-        "arch": platform.machine(),
-        "cores_physical": psutil.cpu_count(logical=False),
-        "cores_logical": psutil.cpu_count(),
-        "memory_bytes": psutil.virtual_memory().total,
-        "os": platform.platform(),
-        "caches": caches(),
-        "gpu": gpus(),
-    }
+    return Machine(
+        name=name or platform.node() or "unknown",
+        cpu=info.get("brand_raw") or platform.processor() or "unknown",
+        arch=platform.machine(),
+        cores_physical=psutil.cpu_count(logical=False),
+        cores_logical=psutil.cpu_count(),
+        memory_bytes=psutil.virtual_memory().total,
+        os=platform.platform(),
+        caches=caches(),
+        gpu=gpus(),
+    )
 
 
 def caches(root: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> dict[str, int]:
@@ -71,29 +70,33 @@ def caches(root: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> dict[str,
     return found
 
 
-def gpus() -> list[dict[str, str]]:
+def gpus() -> list[Gpu]:
     """Name and driver of every NVIDIA GPU that the driver's own tool lists."""
     lines = _output(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"])
     return [
-        {"name": name.strip(), "driver": driver.strip()}
+        Gpu(name=name.strip(), driver=driver.strip())
         for name, _, driver in (line.partition(",") for line in (lines or "").splitlines())
         if driver
     ]
 
 
-def threads(count: int, layer: str | None = None) -> dict[str, Any]:
-    """Threads that every library is given, how they wait, Numba's layer, the quota in CPUs, and the CPUs to run on."""
+def threads(count: int, layer: str | None = None) -> Threads:
+    """So many threads for every library.
+
+    Args:
+        layer: Numba's threading layer; None asks a process for it.
+    """
     if layer is None:
         program = "from impls import threads; print(threads.layer())"
         layer = _output([sys.executable, "-c", program], env={**os.environ, **measuring(count)})
-    return {
-        "numba": count,
-        "waiting": waiting(),
-        "layer": layer.split()[-1] if layer else None,
-        "quota": quota(),
-        "affinity": sorted(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else None,
-        "variables": measuring(count),
-    }
+    return Threads(
+        numba=count,
+        waiting=waiting(),
+        layer=layer.split()[-1] if layer else None,
+        quota=quota(),
+        affinity=sorted(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else None,
+        variables=measuring(count),
+    )
 
 
 def measuring(threads: int) -> dict[str, str]:
@@ -130,35 +133,26 @@ def versions() -> dict[str, str]:
     return found
 
 
-def source() -> dict[str, Any]:
-    """Where the measured `impls` comes from: version, and commit, branch and dirty where git tracks it.
+def source() -> Source:
+    """Where the measured `impls` comes from.
 
-    ``repository`` is the web address of a remote that has the commit: of one that has not, a link would lead nowhere.
-    ``content`` is a SHA-1 of the files of `impls` and `bench`: what is measured, and how. Results are kept by it where
-    there is no commit.
+    The repository is a remote that has the commit: of one that has not, a link would lead nowhere.
     """
     folder = Path(impls.__file__).resolve().parent
     digest = hashlib.sha1(usedforsecurity=False)
     for package in (folder, Path(bench.__file__).resolve().parent):
         for path in sorted(package.rglob("*.py")):
             digest.update(path.relative_to(package.parent).as_posix().encode() + b"\0" + path.read_bytes())
-    found: dict[str, Any] = {
-        "version": impls.__version__,
-        "commit": None,
-        "branch": None,
-        "dirty": None,
-        "repository": None,
-        "content": digest.hexdigest(),
-    }
+    found = Source(version=impls.__version__, content=digest.hexdigest())
     # An installed copy in an ignored folder of some checkout is not that checkout's.
     if _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
         return found
     commit = _git(folder, "rev-parse", "HEAD")
     if commit:
-        found["commit"] = commit.strip()
-        found["branch"] = (_git(folder, "branch", "--show-current") or "").strip() or None
-        found["dirty"] = bool(_git(folder, "status", "--porcelain", "--", ":/impls", ":/bench"))
-        found["repository"] = _repository(folder)
+        found.commit = commit.strip()
+        found.branch = (_git(folder, "branch", "--show-current") or "").strip() or None
+        found.dirty = bool(_git(folder, "status", "--porcelain", "--", ":/impls", ":/bench"))
+        found.repository = _repository(folder)
     return found
 
 
@@ -185,9 +179,9 @@ def load_average() -> list[float] | None:
     return [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else None
 
 
-def warnings(found: dict[str, Any]) -> list[str]:
-    """What of a run's settings makes its figures doubtful; load, clock and dirt a report sees in the side-car."""
-    cpus, count = usable_cpus(), found["threads"]["numba"]
+def warnings(count: int) -> list[str]:
+    """What of a run with so many threads makes its figures doubtful; load, clock and dirt are in its record."""
+    cpus = usable_cpus()
     return [f"{count} threads on {cpus} CPUs: threads wait for each other"] if count > cpus else []
 
 
@@ -200,16 +194,3 @@ def _output(command: list[str], env: dict[str, str] | None = None) -> str | None
     except OSError:
         return None
     return output.decode(errors="replace") if ending.ok else None
-
-
-def main() -> None:
-    """Print everything as JSON: ``python -m reports.environment``."""
-    print(
-        json.dumps(
-            {"machine": machine(), "threads": threads(usable_cpus()), "versions": versions(), "source": source()}
-        )
-    )
-
-
-if __name__ == "__main__":
-    main()

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
 from . import precheck, text
+from .records.run import Array, Gpu
 from .runs import Run
 
 # Whose versions the sentence names: the list has all.
 _NAMED = {"python": "Python", "numpy": "NumPy", "numba": "Numba", "numba-cuda": "numba-cuda"}
 
+_DIRTY = {True: "dirty (changes not committed)", False: "clean", None: ""}
+
 
 def sentence(run: Run, rows: pd.DataFrame) -> str:
     """Machine, threads, versions, date, commit, and whether the source was as committed; unknown parts are left out."""
     known = dict(of(run, rows))
-    versions = run.get("versions")
-    names = versions if isinstance(versions, dict) else {}
-    machine = ", ".join(known[key] for key in ("machine", "CPU") if key in known)
-    threads = run.get("threads", "numba")
+    names, threads = run.about.versions, run.about.threads.numba
     parts = [
-        machine,
-        f"{threads} {'thread' if threads == 1 else 'threads'}" if threads else "",
+        ", ".join(known[key] for key in ("machine", "CPU") if key in known),
+        text.plural(threads, "thread") if threads else "",
         {"none found": "no GPU found"}.get(known.get("GPU", ""), known.get("GPU", "")),
         ", ".join(f"{shown} {names[name]}" for name, shown in _NAMED.items() if name in names),
         known.get("measured", ""),
@@ -34,79 +32,57 @@ def sentence(run: Run, rows: pd.DataFrame) -> str:
 
 def _source(run: Run, commit: str) -> str:
     """The commit in short; results of asv alone say no more of it."""
-    source = run.get("source")
-    if not isinstance(source, dict):
-        return f"commit {commit[:8]}"
-    if not source.get("commit"):
-        return f"maxbench {source.get('version')}, in no git checkout"
-    state = {"True": "dirty (changes not committed)", "False": "clean"}.get(str(source.get("dirty")), "")
-    return ", ".join(filter(None, (f"commit {commit[:8]}", state)))
+    source = run.about.source
+    if source.commit is None and source.version is not None:
+        return f"maxbench {source.version}, in no git checkout"
+    return ", ".join(filter(None, (f"commit {commit[:8]}", _DIRTY[source.dirty])))
 
 
 def of(run: Run, rows: pd.DataFrame) -> list[tuple[str, str]]:
     """Machine, threads, versions, date, commit; what is not known is left out."""
+    about = run.about
+    machine, threads, load = about.machine, about.threads, about.load_average.start
     plain = run.results.machines.get(str(rows["machine"].iloc[0]), {})
-    memory = run.get("machine", "memory_bytes")
-    cores = [
-        f"{run.get('machine', key)} {kind}"
-        for key, kind in (("cores_physical", "physical"), ("cores_logical", "logical"))
-        if run.get("machine", key)
-    ]
-    gpus = run.get("machine", "gpu")
-    layer = run.get("threads", "layer")
-    threads = run.get("threads", "numba")
-    quota = run.get("threads", "quota")
-    versions = run.get("versions")
-    load = run.get("load_average", "start")
-    checked = precheck.from_dict(run.get("precheck"))
-    dirty = {True: "dirty (changes not committed)", False: "clean"}.get(run.get("source", "dirty"), "")
+    known = run.record is not None
+    cores = ((machine.cores_physical, "physical"), (machine.cores_logical, "logical"))
     dates = rows["date"].dropna()
     facts = [
         ("machine", str(rows["machine"].iloc[0])),
-        ("CPU", run.get("machine", "cpu") or plain.get("cpu")),
-        ("cores", ", ".join(cores) or plain.get("num_cpu")),
-        ("memory", text.size(memory) if isinstance(memory, int | float) else plain.get("ram")),
-        ("caches", _pairs(run.get("machine", "caches"), lambda value: text.size(float(value)))),
-        (
-            "GPU",
-            ", ".join(_gpu(gpu) for gpu in gpus)
-            if isinstance(gpus, list) and gpus
-            else "none found"
-            if run.side
-            else "",
-        ),
-        ("system", run.get("machine", "os") or plain.get("os")),
-        ("threads", f"{threads}{f' ({layer})' if layer else ''}" if threads else ""),
-        ("waiting threads", run.get("threads", "waiting")),
-        ("CPU quota", f"{quota:g} CPUs" if isinstance(quota, int | float) else ""),
-        ("precheck", checked.sentence.removesuffix(" today") if checked else ""),
-        ("load average at the start", ", ".join(f"{x:.2f}" for x in load) if isinstance(load, list) else ""),
-        ("versions", _pairs(versions, str)),
+        ("CPU", machine.cpu if known else plain.get("cpu")),
+        ("cores", ", ".join(f"{count} {kind}" for count, kind in cores if count) or plain.get("num_cpu")),
+        ("memory", text.size(machine.memory_bytes) if machine.memory_bytes else plain.get("ram")),
+        ("caches", ", ".join(f"{level} {text.size(size)}" for level, size in machine.caches.items())),
+        ("GPU", ", ".join(map(_gpu, machine.gpu)) or ("none found" if known else "")),
+        ("system", machine.os or plain.get("os")),
+        ("threads", f"{threads.numba}{f' ({threads.layer})' if threads.layer else ''}" if threads.numba else ""),
+        ("waiting threads", threads.waiting),
+        ("CPU quota", f"{threads.quota:g} CPUs" if threads.quota is not None else ""),
+        ("precheck", precheck.sentence(about.precheck).removesuffix(" today") if about.precheck else ""),
+        ("load average at the start", ", ".join(f"{x:.2f}" for x in load or ())),
+        ("versions", ", ".join(f"{name} {version}" for name, version in about.versions.items())),
         ("measured", f"{dates.min():%Y-%m-%d %H:%M} UTC" if len(dates) else ""),
-        ("grid", run.side.get("grid")),
-        ("commit", " ".join(filter(None, (str(rows["commit"].iloc[0]), run.get("source", "branch"), dirty)))),
-        ("array", _pairs(run.side.get("array"), str)),
-        ("command", " ".join(map(str, run.side["command"])) if isinstance(run.side.get("command"), list) else ""),
+        ("grid", about.grid),
+        (
+            "commit",
+            " ".join(filter(None, (str(rows["commit"].iloc[0]), about.source.branch, _DIRTY[about.source.dirty]))),
+        ),
+        ("array", _array(about.array) if about.array else ""),
+        ("command", " ".join(about.command)),
     ]
     return [(name, str(value)) for name, value in facts if value]
 
 
-def _gpu(gpu: Any) -> str:
-    if not isinstance(gpu, dict):
-        return str(gpu)
-    driver = gpu.get("driver")
-    return f"{gpu.get('name')}{f' (driver {driver})' if driver else ''}"
+def _gpu(gpu: Gpu) -> str:
+    return f"{gpu.name}{f' (driver {gpu.driver})' if gpu.driver else ''}"
 
 
-def _pairs(value: Any, show: Any) -> str:
-    if not isinstance(value, dict):
-        return ""
-    found = []
-    for key, part in value.items():
-        if part is None:
-            continue
-        try:
-            found.append(f"{key} {show(part)}")
-        except (TypeError, ValueError):
-            found.append(f"{key} {part}")
-    return ", ".join(found)
+def _array(array: Array) -> str:
+    shape = ", ".join(map(str, array.shape))
+    facts = (
+        ("path", array.path),
+        ("key", array.key),
+        ("axis", array.axis),
+        ("shape", f"[{shape}]"),
+        ("dtype", array.dtype),
+    )
+    return ", ".join(f"{name} {value}" for name, value in facts if value is not None)

@@ -5,51 +5,41 @@ from __future__ import annotations
 import ast
 import importlib.metadata
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from impls import kernels, registry
 
 from .checks import Checked
 from .links import is_web
+from .records.run import Implementation, Operation
 
 # Labels of a project's links, the best first, as `_plain` writes them: packages capitalise them as they like.
 _LABELS = ("source", "sourcecode", "repository", "code", "github", "gitlab", "homepage", "home")
 
 
-def outline(entry: registry.Entry) -> dict[str, Any]:
-    """An implementation for the side-car before it is loaded: who brings it and, of an in-tree one, its file."""
-    found: dict[str, Any] = {
-        "operation": entry.operation,
-        "name": entry.name,
-        "origin": entry.origin,
-        "status": "available",
-        "reason": "",
-        "device": None,
-        "threads": None,
-        "dtypes": [],
-        "doc": "",
-        "source": None,
-        "file": None,
-        "repository": _declared(entry.origin.rpartition(" ")[0]),
-    }
+def outline(entry: registry.Entry) -> Implementation:
+    """An implementation before it is loaded: who brings it and, of an in-tree one, its file."""
+    found = Implementation(
+        operation=cast(Operation, entry.operation), name=entry.name, origin=entry.origin,
+        repository=_declared(entry.origin.rpartition(" ")[0]),
+    )  # fmt: skip
     below = entry.target.partition(f"{kernels.__name__}.")[2].replace(".", "/")
     if below and (path := Path(kernels.__path__[0]) / f"{below}.py").is_file():
-        text = path.read_text(encoding="utf-8")
         # The same as of a loaded one, also where its library or device is missing.
-        found.update(source=text, file=_below_package(path, entry.target), doc=_docstring(text))
+        found.source = path.read_text(encoding="utf-8")
+        found.file, found.doc = _below_package(path, entry.target), _docstring(found.source)
     return found
 
 
-def describe(checked: Checked) -> dict[str, Any]:
-    """An implementation for the side-car: what it declares, whether it runs here and if not, why."""
+def describe(checked: Checked) -> Implementation:
+    """An implementation: what it declares, whether it runs here and if not, why."""
     entry, about = checked.entry, checked.about
-    found = outline(entry) | {"status": checked.status, "reason": checked.reason}
+    found = outline(entry)
+    found.status, found.reason = checked.status, checked.reason
     if about:
-        path = about["path"]
-        found.update(
-            {key: about[key] for key in ("device", "threads", "dtypes", "doc", "source")},
-            file=_below_package(Path(path), entry.target) if path else None,
-        )
+        for key in ("device", "threads", "dtypes", "differs", "doc", "source"):
+            setattr(found, key, about[key])
+        found.file = _below_package(Path(about["path"]), entry.target) if about["path"] else None
     return found
 
 

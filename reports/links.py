@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 from urllib.parse import quote, urlsplit
+
+from .records.run import Implementation, Source
 
 # How hosts address a file at a commit, by a part of their name; elsewhere nobody knows.
 _FILES = {
@@ -14,13 +15,14 @@ _FILES = {
     "gitea": "/src/commit/{commit}/{file}",
     "bitbucket": "/src/{commit}/{file}",
 }
+_WEB = re.compile(r"https?://[^\s<>\"'`\\^{}|]+")
 _SSH = re.compile(r"(?:ssh://)?(?:[^@/:]+@)(?P<host>[^:/]+)(?::\d+/|[:/])(?P<path>[^?#]+)")
 
 
 def is_web(url: str) -> bool:
-    """Whether a text is an address that a page may link to."""
+    """Whether a text is an address that a page may link to: nothing in it ends a link in HTML or Markdown."""
     try:
-        return urlsplit(url).scheme in ("http", "https") and bool(urlsplit(url).netloc)
+        return _WEB.fullmatch(url) is not None and bool(urlsplit(url).netloc)
     except ValueError:
         return False
 
@@ -38,22 +40,19 @@ def of_remote(url: str) -> str | None:
     return found.rstrip("/").removesuffix(".git")
 
 
-def to_source(entry: dict[str, Any], source: dict[str, Any]) -> str | None:
+def to_source(entry: Implementation, source: Source) -> str | None:
     """The address of an implementation's file at the commit measured, or else of its project; None where it has none.
 
     Args:
-        entry: an implementation as the side-car has it.
-        source: what the side-car says of the run's own source, which is that of the in-tree implementations.
+        source: the run's own source, which is that of the in-tree implementations.
     """
-    in_tree = str(entry.get("origin", "")).partition(" ")[0] == "maxbench"
-    clone, file, commit = source.get("repository"), entry.get("file"), source.get("commit")
-    if in_tree and isinstance(clone, str) and is_web(clone):
+    clone = source.repository
+    if entry.origin.partition(" ")[0] == "maxbench" and clone is not None and is_web(clone):
         pattern = next((p for host, p in _FILES.items() if host in urlsplit(clone).netloc), None)
         # What is not committed cannot be read there.
-        if pattern and isinstance(file, str) and commit and source.get("dirty") is False:
-            return clone + pattern.format(commit=commit, file=quote(file))
+        if pattern and entry.file and source.commit and source.dirty is False:
+            return clone + pattern.format(commit=quote(source.commit), file=quote(entry.file))
         return clone
-    declared = entry.get("repository")
-    if not isinstance(declared, str) or not is_web(declared):
+    if entry.repository is None or not is_web(entry.repository):
         return None
-    return declared.rstrip("/").removesuffix(".git")
+    return entry.repository.rstrip("/").removesuffix(".git")

@@ -19,15 +19,17 @@ from bench.hub import Talk
 from bench.link import Message
 from impls import registry
 
-from . import checks, environment, files, implementations, side_car
+from . import checks, environment, implementations, side_car
 from .asv_driver import Driver, cell_expression
 from .asv_results import read as read_results
 from .cells import Cells
 from .disturbance import Watch
 from .interrupts import Interrupts
-from .precheck import Precheck
 from .progress import Bar, Journal
-from .runs import AGREEMENT, JOURNAL, SIDE_CAR
+from .records import findings
+from .records.journal import FILE as JOURNAL
+from .records.journal import Line
+from .records.run import Array, Precheck, RunRecord, State
 
 # A quick run takes rounds until the next would end after this many seconds of measuring: with the check before it and
 # the report after it that makes three minutes on two cores. At least three rounds: an interval of fewer says nothing.
@@ -50,7 +52,7 @@ class Plan:
         dtypes: narrows the dtypes, None for the grid's.
         threads: CPU threads that every library gets.
         rounds: how many rounds to take, None for the grid's own number.
-        array: the user's own array as the side-car has it (path, key, axis, shape, dtype), None for the workloads.
+        array: the user's own array, None for the workloads.
         command: the words of the command line, to say how to go on.
         machine: a name for the machine, None for its host name.
     """
@@ -60,7 +62,7 @@ class Plan:
     entries: tuple[registry.Entry, ...]
     dtypes: tuple[str, ...] | None
     threads: int
-    array: dict[str, Any] | None
+    array: Array | None
     rounds: int | None = None
     command: list[str] = field(default_factory=list)
     machine: str | None = None
@@ -81,11 +83,11 @@ class Plan:
         if self.dtypes is not None:
             found[grid.DTYPES] = ",".join(self.dtypes)
         if self.array is not None:
-            found[grid.ARRAY] = self.array["path"]
-            if self.array["key"] is not None:
-                found[grid.ARRAY_KEY] = self.array["key"]
-            if self.array["axis"] is not None:
-                found[grid.ARRAY_AXIS] = str(self.array["axis"])
+            found[grid.ARRAY] = self.array.path
+            if self.array.key is not None:
+                found[grid.ARRAY_KEY] = self.array.key
+            if self.array.axis is not None:
+                found[grid.ARRAY_AXIS] = str(self.array.axis)
         return found
 
     def checked_dtypes(self) -> tuple[str, ...]:
@@ -97,40 +99,36 @@ class Plan:
 
 
 class Measurement:
-    """One run over a plan; `side` is the side-car, saved at every step."""
+    """One run over a plan; `record` is saved at every step."""
 
     def __init__(
-        self, plan: Plan, bar: Bar, resumed: dict[str, Any] | None = None, precheck: Precheck | None = None
+        self, plan: Plan, bar: Bar, resumed: RunRecord | None = None, precheck: Precheck | None = None
     ) -> None:
         self.plan = plan
         self.bar = bar
         self._watch = Watch()
-        self.side = resumed or self._begin(precheck)
-        self.side["state"] = "running"
-        self.rounds_done: int = self.side.setdefault("rounds", 0)
+        self.record = resumed or self._begin(precheck)
+        self.record.state = "running"
         self.crew = Crew(self._hear)
         self._most_bytes = launch.limit_bytes()
         self._cells = Cells(plan.folder / JOURNAL, Path(impls.__file__).resolve().parent, self._tidy)
-        source = self.side["source"]
         self.driver = Driver(
             plan.folder,
-            re.sub(r"[^\w.-]", "_", self.side["machine"]["name"]),
-            source["commit"] or source["content"],
+            re.sub(r"[^\w.-]", "_", self.record.machine.name),
+            self.record.identity,
             {},
         )
 
-    def _begin(self, precheck: Precheck | None) -> dict[str, Any]:
+    def _begin(self, precheck: Precheck | None) -> RunRecord:
         plan = self.plan
         grid_name = "array" if plan.array else plan.grid
-        side = side_car.begin(
+        return side_car.begin(
             plan.folder.name, plan.command, grid_name, plan.threads, plan.machine, plan.array, precheck
         )  # fmt: skip
-        side["warnings"] = environment.warnings(side)
-        return side
 
     def save(self) -> None:
-        """Write the side-car."""
-        files.write_json(self.plan.folder / SIDE_CAR, self.side)
+        """Write the record."""
+        self.record.save(self.plan.folder)
 
     def check(self) -> None:
         """Check agreement of every entry on the dtypes that will be measured, and note what each one is."""
@@ -144,9 +142,8 @@ class Measurement:
         self.bar.show("checking agreement", 0, len(entries), None)
         env = environment.measuring(self.plan.threads)
         found, pairs = checks.check_all(entries, self.plan.checked_dtypes(), done=tick, crew=self.crew, env=env)
-        findings = [*(finding for checked in found for finding in checked.findings), *pairs]
-        files.write_json(self.plan.folder / AGREEMENT, [finding.as_dict() for finding in findings])
-        self.side["implementations"] = [implementations.describe(checked) for checked in found]
+        findings.save(self.plan.folder, [*(finding for checked in found for finding in checked.findings), *pairs])
+        self.record.implementations = [implementations.describe(checked) for checked in found]
         self.save()
 
     def measure(self) -> None:
@@ -156,14 +153,14 @@ class Measurement:
             AsvFailed: asv could not do its work.
             KeyboardInterrupt: the run was stopped; what was measured is saved.
         """
-        names = [f"{i['operation']}.{i['name']}" for i in self.side["implementations"] if i["status"] == "available"]
+        names = [f"{i.operation}.{i.name}" for i in self.record.implementations if i.status == "available"]
         if not names:
             self.finish("finished")
             return
         self.driver.variables = {**self.plan.variables(names), **self.crew.variables}
-        self.side["warnings"] += set_aside_unreadable(self.driver.results)
-        self.driver.prepare(self.side["machine"])
-        state = "failed"
+        self.record.warnings += set_aside_unreadable(self.driver.results)
+        self.driver.prepare(self.record.machine)
+        state: State = "failed"
         try:
             with Interrupts() as interrupts:
                 self._take_rounds(self.driver.discover(self._selection(), interrupts.point), interrupts)
@@ -179,22 +176,22 @@ class Measurement:
         everything = list(_cells(benchmarks))
         timed = [cell for cell in everything if re.search(_TIMED, cell[0])]
         one = 0.0  # seconds of a round of timings
-        while self.rounds_done < self._rounds(one):
+        while self.record.rounds < self._rounds(one):
             interrupts.point()
-            cells = self._missing(everything) if self.rounds_done == 0 else timed
+            cells = self._missing(everything) if self.record.rounds == 0 else timed
             ticker = _Ticker(self, cells, timed, interrupts)
             noted = self._cells.size
             try:
                 if cells:  # none is missing where the first round was interrupted after its last one
                     self.driver.round(self._expressions(everything, cells), ticker)
             except KeyboardInterrupt:
-                if self.rounds_done:
+                if self.record.rounds:
                     self._cells.cut(noted)  # asv keeps nothing of this round
                 else:
                     self._keep(benchmarks, everything)
                 raise
             one = ticker.one_round
-            self.rounds_done = self.side["rounds"] = self.rounds_done + 1
+            self.record.rounds += 1
             self.save()
         if doubted := doubted_ceilings(self.plan.folder):
             again = [c for c in timed if c[0].split(".")[1] in _NEAR_CEILING and (c[0].split(".")[0], c[1]) in doubted]
@@ -212,8 +209,8 @@ class Measurement:
         for name, *params in self._missing(everything):
             key = name.rpartition(".")[0], tuple(params)
             if key not in self._cells.rows and key not in self._cells.bad:
-                line = {"benchmark": key[0], "params": params, "status": "interrupted", "detail": INTERRUPTED}
-                self._cells.note({**line, "at": time.time()})
+                line = Line(benchmark=key[0], params=params, status="interrupted", detail=INTERRUPTED, at=time.time())
+                self._cells.note(line)
 
     @property
     def failures(self) -> dict[tuple[str, tuple[str, ...]], str]:
@@ -235,11 +232,10 @@ class Measurement:
         if self.driver.child is not None:
             self.driver.child.end_orphans()
 
-    def finish(self, state: str) -> None:
+    def finish(self, state: State) -> None:
         """Note how the run ended."""
-        self.side.update(state=state, finished=side_car.now())
-        self.side["load_average"]["end"] = environment.load_average()
-        self.side.setdefault("disturbance", []).append(self._watch.found())  # one of each time it was gone on with
+        side_car.end(self.record, state)
+        self.record.disturbance = [*(self.record.disturbance or ()), self._watch.found()]
         self.save()
 
     def _selection(self) -> list[str]:
@@ -248,7 +244,7 @@ class Measurement:
 
     def _expressions(self, everything: list[tuple[str, ...]], cells: list[tuple[str, ...]]) -> list[str]:
         """What makes asv measure these cells: by their benchmarks where those are whole, one by one where not."""
-        if len(cells) < len(everything) and self.rounds_done == 0:
+        if len(cells) < len(everything) and self.record.rounds == 0:
             return [cell_expression(name, params) for name, *params in cells]
         return sorted({rf"^{re.escape(cell[0])}\b" for cell in cells})
 
@@ -298,8 +294,8 @@ class _Ticker:
         left = self._journal.seconds(self._cells[done:])
         rounds = self._run._rounds(self.one_round)
         if left is not None:
-            left += (rounds - 1 - self._run.rounds_done) * self.one_round
-        done_rounds = self._run.rounds_done
+            left += (rounds - 1 - self._run.record.rounds) * self.one_round
+        done_rounds = self._run.record.rounds
         what = f"measuring, round {done_rounds + 1} of {rounds}" if done_rounds < rounds else "measuring ceilings again"
         self._run.bar.show(what, done, len(self._cells), left)
 

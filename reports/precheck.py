@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import statistics
 import sys
@@ -10,8 +9,6 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any
 
 from bench.crew import Crew, Work
 from bench.link import Message
@@ -20,6 +17,7 @@ from impls.threads import quota
 from . import environment, text
 from .disturbance import OTHERS, SLOWER, Watch
 from .gate.statistics import log_ratio
+from .records.run import Noise, Precheck
 from .rules import median_interval
 
 PROCESSES = 3  # fresh ones: two arms of one process share its memory layout, and three tell layouts apart
@@ -30,103 +28,50 @@ POWER = 0.8  # how often it shows an effect of the size stated
 MOST_PROCESSES = 50
 
 
-@dataclass(frozen=True)
-class Noise:
-    """What two identical arms differ by.
-
-    Attributes:
-        visible: the smallest effect, as a fraction, that a comparison of `BUDGET_SECONDS` shows.
-        bias: the change that was measured although there is none, as a fraction.
-        spread: of the log ratio of one process of `QUADS` quads, as a standard deviation.
-        processes: how many measured it.
-    """
-
-    visible: float
-    bias: float
-    spread: float
-    processes: int
+def visible(found: Precheck) -> float:
+    """The smallest effect that is shown whatever the kernel, as a fraction; NaN where it is not known."""
+    return max((noise.visible for noise in found.noise.values()), default=math.nan)
 
 
-@dataclass(frozen=True)
-class Precheck:
-    """What was found in the first seconds of a command.
-
-    Attributes:
-        seconds: what it took.
-        threads, layer: CPU threads of a process, and Numba's threading layer for them (None where it is not known).
-        quota: CPUs that the cgroups allow, None without a limit.
-        others, throttled, slower: as `reports.disturbance.Watch` has them.
-        noise: of each kernel of `bench.anchor`; empty where it was not measured.
-        problem: why it was not.
-    """
-
-    seconds: float
-    threads: int
-    layer: str | None = None
-    quota: float | None = None
-    others: float | None = None
-    throttled: int | None = None
-    slower: float | None = None
-    noise: dict[str, Noise] = field(default_factory=dict)
-    problem: str = ""
-
-    @property
-    def visible(self) -> float:
-        """The smallest effect that is shown whatever the kernel, as a fraction; NaN where it is not known."""
-        return max((noise.visible for noise in self.noise.values()), default=math.nan)
-
-    @property
-    def sentence(self) -> str:
-        """What this machine can see."""
-        if not self.noise:
-            return f"what this machine can see today is not known: {self.problem}"
-        return f"this machine can see {text.percent(self.visible)} in {BUDGET_SECONDS:.0f} s today"
-
-    @property
-    def line(self) -> str:
-        """The sentence with what disturbs the machine, for the start of a command."""
-        facts = [
-            f"{text.plural(self.threads, 'thread')}{f' ({self.layer})' if self.layer else ''}",
-            f"quota {self.quota:g} CPUs" if self.quota is not None else "",
-            f"other programs take {text.percent(self.others)} of the CPUs" if self.others is not None else "",
-            f"throttled {text.plural(self.throttled, 'time')}" if self.throttled else "",
-        ]
-        return f"{self.sentence}; {', '.join(filter(None, facts))}"
-
-    @property
-    def warnings(self) -> list[str]:
-        """What of it makes the figures that follow doubtful, as sentences."""
-        said = [] if self.noise else [f"{self.sentence[:1].upper()}{self.sentence[1:]}."]
-        if self.others is not None and self.others > OTHERS:
-            said.append(f"Before the run other programs took {text.percent(self.others)} of the CPU time.")
-        if self.throttled:
-            said.append("The clock was throttled before the run, because of heat.")
-        if self.slower is not None and self.slower > 1 + SLOWER:
-            said.append(
-                f"Within {self.seconds:.0f} s before the run a fixed loop became {text.factor(self.slower)} as slow."
-            )
-        if self.quota is not None and self.quota < self.threads:
-            said.append(f"{text.plural(self.threads, 'thread')} have a quota of {self.quota:g} CPUs: they are paused.")
-        return said
-
-    def as_dict(self) -> dict[str, Any]:
-        """For the side-car: what JSON can hold."""
-        return dataclasses.asdict(self)
+def sentence(found: Precheck) -> str:
+    """What the machine can see."""
+    if not found.noise:
+        return f"what this machine can see today is not known: {found.problem}"
+    return f"this machine can see {text.percent(visible(found))} in {BUDGET_SECONDS:.0f} s today"
 
 
-def from_dict(found: Any) -> Precheck | None:
-    """What `Precheck.as_dict` gave; None for anything else."""
-    try:
-        noise = {str(kernel): Noise(**values) for kernel, values in found["noise"].items()}
-        return Precheck(**{**found, "noise": noise})
-    except (TypeError, KeyError, AttributeError):
-        return None
+def line(found: Precheck) -> str:
+    """The sentence with what disturbs the machine, for the start of a command."""
+    facts = [
+        f"{text.plural(found.threads, 'thread')}{f' ({found.layer})' if found.layer else ''}",
+        f"quota {found.quota:g} CPUs" if found.quota is not None else "",
+        f"other programs take {text.percent(found.others)} of the CPUs" if found.others is not None else "",
+        f"throttled {text.plural(found.throttled, 'time')}" if found.throttled else "",
+    ]
+    return f"{sentence(found)}; {', '.join(filter(None, facts))}"
+
+
+def warnings(found: Precheck) -> list[str]:
+    """What of it makes the figures that follow doubtful, as sentences."""
+    unknown = sentence(found)
+    said = [] if found.noise else [f"{unknown[:1].upper()}{unknown[1:]}."]
+    if found.others is not None and found.others > OTHERS:
+        said.append(f"Before the run other programs took {text.percent(found.others)} of the CPU time.")
+    if found.throttled:
+        said.append("The clock was throttled before the run, because of heat.")
+    if found.slower is not None and found.slower > 1 + SLOWER:
+        said.append(
+            f"Within {found.seconds:.0f} s before the run a fixed loop became {text.factor(found.slower)} as slow."
+        )
+    if found.quota is not None and found.quota < found.threads:
+        said.append(f"{text.plural(found.threads, 'thread')} have a quota of {found.quota:g} CPUs: they are paused.")
+    return said
 
 
 def announce(threads: int) -> Precheck:
     """Take it, and say what was found in one line on standard error, as every command that measures begins."""
     found = take(threads)
-    print(found.line, file=sys.stderr, flush=True)
+    print(line(found), file=sys.stderr, flush=True)
     return found
 
 
@@ -146,8 +91,9 @@ def take(threads: int, processes: int = PROCESSES, limit: float = LIMIT_SECONDS)
             noise[kernel] = noise_of([one["quads"][kernel] for one in found], most)
     seen = watch.found()
     return Precheck(
-        round(time.monotonic() - began, 1), threads, next((one["layer"] for one in found), None), quota(),
-        seen["others"], seen["throttled"], seen["slower"], noise, problem,
+        seconds=round(time.monotonic() - began, 1), threads=threads,
+        layer=next((one["layer"] for one in found), None), quota=quota(), others=seen.others,
+        throttled=seen.throttled, slower=seen.slower, noise=noise, problem=problem,
     )  # fmt: skip
 
 
@@ -164,7 +110,7 @@ def noise_of(quads: Sequence[Sequence[Sequence[float]]], processes: int) -> Nois
     spread = max(within, statistics.stdev(medians))
     bias = statistics.median(medians)
     effect = max(spread * effect_in_spreads(processes), abs(bias))
-    return Noise(math.expm1(effect), math.expm1(bias), spread, len(quads))
+    return Noise(visible=math.expm1(effect), bias=math.expm1(bias), spread=spread, processes=len(quads))
 
 
 def effect_in_spreads(processes: int, power: float = POWER) -> float:

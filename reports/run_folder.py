@@ -6,12 +6,12 @@ import datetime
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from . import report, terminal
 from .cli import UsageError
 from .content import Content
-from .runs import SIDE_CAR
+from .records.run import FILE as SIDE_CAR
+from .records.run import Implementation
 
 RESULTS = Path("maxbench-results")
 
@@ -36,7 +36,7 @@ def new(output: Path | None, prefix: str = "") -> Path:
 
 
 def conclude(
-    content: Content, folder: Path, implementations: Iterable[Mapping[str, Any]], format: str,
+    content: Content, folder: Path, implementations: Iterable[Implementation], format: str,
     failures: Mapping[tuple[str, tuple[str, ...]], str] | None = None, *, not_measured: bool = False,
 ) -> int:  # fmt: skip
     """Print the answer, where the report is, and last which implementations are wrong or failed.
@@ -50,10 +50,10 @@ def conclude(
     """
     terminal.show(content, format)
     print(f"\nReport: {folder / report.PAGE}", file=sys.stderr)
-    bad = [one for one in implementations if one["status"] in ("wrong", "failed")]
+    bad = [one for one in implementations if one.status in ("wrong", "failed")]
     for one in bad:
         but = ", so not measured" if not_measured else ""
-        print(f"{one['status']}{but}: {one['operation']}.{one['name']}: {one['reason']}", file=sys.stderr)
+        print(f"{one.status}{but}: {one.operation}.{one.name}: {one.reason}", file=sys.stderr)
     by_reason: dict[tuple[str, str], list[str]] = {}
     for (benchmark, params), reason in (failures or {}).items():
         operation, _, kind = benchmark.partition(".")

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from impls.agreement import Finding
 
 from . import asv_results
-
-SCHEMA = 1
-SIDE_CAR, JOURNAL, AGREEMENT = "run.json", "journal.jsonl", "agreement.json"
-
-# What a benchmark process noted: (benchmark without its method, parameters) -> its lines in order.
-Journal = dict[tuple[str, tuple[str, ...]], list[dict[str, Any]]]
+from .records import findings, journal
+from .records import run as run_record
+from .records.journal import Journal
+from .records.reading import Problems
+from .records.run import RunRecord, State
 
 
 class NoResults(ValueError):
@@ -28,30 +26,33 @@ class Run:
     Attributes:
         folder: where it is.
         results: asv's files.
-        side: the side-car `run.json`: machine, threads, versions, source and so on; empty without one.
+        record: `run.json`; None where there is none, as of asv's results alone.
         journal: what the benchmark processes noted, by benchmark and parameters.
-        findings: the agreement check, as `impls.agreement.Finding` has it.
-        warnings: files that were set aside and what the run itself warned of.
+        findings: the agreement check.
+        warnings: what could not be read, and what the run itself warned of.
     """
 
     folder: Path
     results: asv_results.Results
-    side: dict[str, Any] = field(default_factory=dict)
+    record: RunRecord | None = None
     journal: Journal = field(default_factory=dict)
-    findings: list[dict[str, str]] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     @property
-    def state(self) -> str:
-        """running, interrupted or finished; finished where nothing is known."""
-        return str(self.side.get("state", "finished"))
+    def about(self) -> RunRecord:
+        """The run record; an empty one where there is none."""
+        return self.record or RunRecord()
 
-    def get(self, *keys: str) -> Any:
-        """A nested entry of the side-car, None where it is missing or not where it should be."""
-        value: Any = self.side
-        for key in keys:
-            value = value.get(key) if isinstance(value, dict) else None
-        return value
+    @property
+    def label(self) -> str:
+        """What the run is called: its id, or its folder."""
+        return self.about.id or self.folder.name
+
+    @property
+    def state(self) -> State:
+        """How the run ended; finished where nothing is known."""
+        return self.about.state
 
 
 def read(folder: Path) -> Run:
@@ -63,92 +64,14 @@ def read(folder: Path) -> Run:
     folder = Path(folder)
     if not folder.is_dir():
         raise NoResults(f"{folder}: no such folder")
-    warnings: list[str] = []
-    side = _object(folder / SIDE_CAR, warnings)
-    if side and side.get("schema") != SCHEMA:
-        warnings.append(f"set aside {folder / SIDE_CAR}: schema {side.get('schema')!r}, expected {SCHEMA}")
-        side = {}
+    problems = Problems(folder)
+    record = run_record.load(folder, problems)
     stored = next((f for f in (folder / "asv" / "results", folder / "results", folder) if f.is_dir()), folder)
-    results = asv_results.read(stored) if stored != folder or not side else asv_results.Results()
-    run = Run(folder, results, side, _journal(folder / JOURNAL, warnings), _findings(folder / AGREEMENT, warnings))
-    if not (side or results.files or results.warnings or run.journal or run.findings or results.machines):
-        raise NoResults(
-            f"{folder}: no results here; expected a folder that `maxbench run --output` wrote, or asv's results folder"
-        )
-    own = side.get("warnings")
-    run.warnings = [*warnings, *results.warnings, *(map(str, own) if isinstance(own, list) else ())]
+    known = stored == folder and record is not None
+    results = asv_results.Results() if known else asv_results.read(stored, folder)
+    run = Run(folder, results, record, journal.load(folder, problems), findings.load(folder, problems))
+    if not (record or results.files or results.warnings or run.journal or run.findings or results.machines):
+        expected = "expected a folder that `maxbench run --output` wrote, or asv's results folder"
+        raise NoResults("\n".join([f"{folder}: no results here; {expected}", *problems.lines()]))
+    run.warnings = [*problems.lines(), *results.warnings, *run.about.warnings]
     return run
-
-
-def _load(path: Path, warnings: list[str]) -> Any:
-    if not path.exists():
-        return None
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        warnings.append(f"set aside {path}: truncated or not JSON ({error})")
-        return None
-
-
-def _object(path: Path, warnings: list[str]) -> dict[str, Any]:
-    value = _load(path, warnings)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        warnings.append(f"set aside {path}: holds a {type(value).__name__}, not an object")
-        return {}
-    return value
-
-
-def _findings(path: Path, warnings: list[str]) -> list[dict[str, str]]:
-    value = _load(path, warnings)
-    if value is None:
-        return []
-    keys = ("operation", "implementation", "case", "dtype", "status")
-    if not isinstance(value, list) or not all(isinstance(f, dict) and all(k in f for k in keys) for f in value):
-        warnings.append(f"set aside {path}: not a list of findings with {', '.join(keys)}")
-        return []
-    return [{key: str(finding.get(key, "")) for key in (*keys, "detail")} for finding in value]
-
-
-def _journal(path: Path, warnings: list[str]) -> Journal:
-    journal: Journal = defaultdict(list)
-    if not path.is_file():
-        return {}
-    bad = 0
-    for entry in _entries(_lines(path, warnings)):
-        try:
-            journal[str(entry["benchmark"]), tuple(map(str, entry["params"]))].append(entry)
-        except (ValueError, TypeError, KeyError):
-            bad += 1
-    if bad:
-        warnings.append(
-            f"{path}: {bad} line{'s' if bad > 1 else ''} cannot be read and {'were' if bad > 1 else 'was'} left out"
-        )
-    return dict(journal)
-
-
-def _entries(lines: list[str]) -> list[Any]:
-    """The lines as JSON, None for one that is none; all at once where all are, which is several times as fast."""
-    try:
-        found: list[Any] = json.loads(f"[{','.join(lines)}]")
-        if len(found) == len(lines):
-            return found
-    except ValueError:
-        pass
-    return [_entry(line) for line in lines]
-
-
-def _entry(line: str) -> Any:
-    try:
-        return json.loads(line)
-    except ValueError:
-        return None
-
-
-def _lines(path: Path, warnings: list[str]) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        warnings.append(f"set aside {path}: {error}")
-        return []

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -34,8 +34,9 @@ from . import asv_writing, checks, derived, environment, files, implementations,
 from .asv_writing import Params, Row
 from .comparison import Cell
 from .derived import Derived
-from .precheck import Precheck
-from .runs import JOURNAL, SIDE_CAR
+from .records.journal import FILE as JOURNAL
+from .records.journal import Line
+from .records.run import Precheck, RunRecord, State
 from .selection import matches
 
 OURS = "numba_parallel"
@@ -69,7 +70,7 @@ class Timing:
     remark: str
     samples: tuple[float, ...] = ()
     number: int = 1  # calls in a batch
-    status: str = "ok"
+    status: Literal["ok", "wrong", "failed"] = "ok"
 
 
 @dataclass
@@ -129,7 +130,8 @@ def run(
         described = checks.describe_all([e for e in entries if e.name in _contestants(e.operation)], crew)
         for turn in range(plan.processes):
             for number in plan.threads:
-                state, kept = "interrupted", list[Timing]()
+                state: State = "interrupted"
+                kept = list[Timing]()
                 try:
                     for cell, timings in _processes(plan, number, crew, described):
                         done += 1
@@ -139,8 +141,7 @@ def run(
                 finally:
                     if kept:
                         found[number].append(kept)
-                        sides[number].update(state=state, finished=side_car.now())
-                        sides[number]["load_average"]["end"] = environment.load_average()
+                        side_car.end(sides[number], state)
                         record(folders[number], sides[number], found[number], described)
     measured = [number for number in plan.threads if found[number]]
     return [folders[n] for n in measured], [timing for n in measured for times in found[n] for timing in times]
@@ -289,7 +290,7 @@ def _cell(
             Timing(
                 operation, number, dtype, case, *shape, name, middle, low, high, moved / middle / 1e9, ulp,
                 str(answer.get("detail", "")), tuple(times[name]) if ok else (), numbers.get(name, 1),
-                "ok" if ok else str(answer["status"]),
+                "ok" if ok else "wrong" if answer["status"] == "wrong" else "failed",
             )
         )  # fmt: skip
     return found
@@ -388,7 +389,7 @@ def table(found: Iterable[Timing]) -> list[str]:
 
 
 def record(
-    folder: Path, side: dict[str, Any], processes: Sequence[Sequence[Timing]], described: Sequence[checks.Checked] = ()
+    folder: Path, side: RunRecord, processes: Sequence[Sequence[Timing]], described: Sequence[checks.Checked] = ()
 ) -> None:
     """Write a run's folder from the timings of one or more processes with the same number of threads."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -411,31 +412,30 @@ def record(
             first = group[0]
             remark = "" if first.implementation == CEILING else first.remark  # the way that was fastest
             detail = bad.remark if bad else remark
-            lines.append({
-                "benchmark": benchmark, "params": list(params), "status": bad.status if bad else "ok",
-                "detail": detail, "shape": [first.outer, first.n, first.inner], "dtype": first.dtype,
-                "repeat": None if bad else len(taken), "number": first.number,
-            })  # fmt: skip
+            lines.append(Line(
+                benchmark=benchmark, params=list(params), status=bad.status if bad else "ok", detail=detail,
+                shape=[first.outer, first.n, first.inner], dtype=first.dtype, repeat=None if bad else len(taken),
+                number=first.number,
+            ))  # fmt: skip
         row = asv_writing.absent(failed=True) if bad else asv_writing.sampled(samples, groups[0][1][0].number)
         rows.setdefault(f"{benchmark}.time_call", {})[params] = row
     rows |= _errors(processes)
     names = dict.fromkeys((t.operation, t.implementation) for found in processes for t in found)
-    side = {**side, "implementations": [
+    side.implementations = [
         implementations.describe(c) for c in described if (c.entry.operation, c.entry.name) in names
-    ]}  # fmt: skip
-    where = asv_writing.machine_folder(folder, side["machine"])
+    ]
+    where = asv_writing.machine_folder(folder, side.machine)
     asv_writing.describe(where, {
         name: (["implementation", "dtype", _LAST.get(name.split(".")[1], "n")],
                "seconds" if name.endswith("time_call") else "ulp", _DOC) for name in rows
     })  # fmt: skip
-    commit = side["source"]["commit"] or side["source"]["content"]
     results = {}
     for name, mine in rows.items():
         lists = [list(dict.fromkeys(params[place] for params in mine)) for place in range(3)]
         results[name] = (lists, mine)
-    asv_writing.write(where, "side-by-side", commit, "side by side 1", results)
-    files.write_bytes(folder / JOURNAL, "".join(f"{json.dumps(line)}\n" for line in lines).encode())
-    files.write_json(folder / SIDE_CAR, side)
+    asv_writing.write(where, "side-by-side", side.identity, "side by side 1", results)
+    files.write_text(folder / JOURNAL, "".join(f"{json.dumps(line.as_json())}\n" for line in lines))
+    side.save(folder)
 
 
 def _key(timing: Timing) -> tuple[str, Params]:
@@ -461,10 +461,8 @@ def _errors(processes: Sequence[Sequence[Timing]]) -> dict[str, dict[Params, Row
     return {"softmax.Accuracy.track_largest_error": found} if found else {}
 
 
-def _begin(plan: Plan, number: int, precheck: Precheck | None) -> dict[str, Any]:
-    side = side_car.begin(_name(number), plan.command, "side by side", number, plan.machine, precheck=precheck)
-    side["warnings"] = environment.warnings(side)
-    return side
+def _begin(plan: Plan, number: int, precheck: Precheck | None) -> RunRecord:
+    return side_car.begin(_name(number), plan.command, "side by side", number, plan.machine, precheck=precheck)
 
 
 def _name(number: int) -> str:

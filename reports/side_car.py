@@ -1,14 +1,11 @@
-"""The side-car of a run, `run.json`, as every command that measures begins it."""
+"""The run record as every command that measures begins it."""
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
-from typing import Any
 
 from . import environment
-from .precheck import Precheck
-from .runs import SCHEMA
+from .records.run import Array, LoadAverage, Precheck, RunRecord, State, now
 
 
 def begin(
@@ -17,9 +14,9 @@ def begin(
     grid: str,
     threads: int,
     machine: str | None,
-    array: dict[str, Any] | None = None,
+    array: Array | None = None,
     precheck: Precheck | None = None,
-) -> dict[str, Any]:
+) -> RunRecord:
     """What is known before anything is measured.
 
     Args:
@@ -31,25 +28,24 @@ def begin(
         array: the user's own array.
         precheck: what the command found in its first seconds.
     """
-    return {
-        "schema": SCHEMA,
-        "id": name,
-        "started": now(),
-        "finished": None,
-        "state": "running",
-        "command": list(command),
-        "grid": grid,
-        "machine": environment.machine(machine),
-        "threads": environment.threads(threads, precheck.layer if precheck else None),
-        "precheck": precheck.as_dict() if precheck else None,
-        "load_average": {"start": environment.load_average(), "end": None},
-        "versions": environment.versions(),
-        "source": environment.source(),
-        "array": array,
-        "implementations": [],
-    }
+    return RunRecord(
+        id=name,
+        started=now(),
+        state="running",
+        command=list(command),
+        grid=grid,
+        machine=environment.machine(machine),
+        threads=environment.threads(threads, precheck.layer if precheck else None),
+        precheck=precheck,
+        load_average=LoadAverage(start=environment.load_average()),
+        versions=environment.versions(),
+        source=environment.source(),
+        array=array,
+        warnings=environment.warnings(threads),
+    )
 
 
-def now() -> str:
-    """The time in UTC, to the second."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+def end(record: RunRecord, state: State) -> None:
+    """Note how a run ended."""
+    record.state, record.finished = state, now()
+    record.load_average.end = environment.load_average()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 from pygments import highlight
@@ -12,6 +11,8 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from . import links
+from .records import run as run_record
+from .records.run import Implementation
 from .runs import Run
 
 LIGHT, DARK = "default", "github-dark"
@@ -45,36 +46,33 @@ def collect(stored: Sequence[Run]) -> list[Source]:
     """Every implementation that the runs list, once."""
     found: dict[tuple[str, str, str], Source] = {}
     for run in stored:
-        listed = run.side.get("implementations")
-        for entry in listed if isinstance(listed, list) else ():
-            if isinstance(entry, dict):
-                code = entry.get("source")
-                code = code if isinstance(code, str) else None
-                key = (str(entry.get("operation")), str(entry.get("name")), code or "")
-                if key not in found:
-                    found[key] = _source(entry, key, code, len(found) + 1, run.get("source"))
+        for entry in run.about.implementations:
+            key = entry.operation, entry.name, entry.source or ""
+            if key not in found:
+                found[key] = _source(entry, len(found) + 1, run.about.source)
     return list(found.values())
 
 
-def _source(entry: dict[str, Any], key: tuple[str, str, str], code: str | None, number: int, source: Any) -> Source:
-    dtypes = entry.get("dtypes")
+def _source(entry: Implementation, number: int, measured: run_record.Source) -> Source:
+    code = entry.source
     facts = [
-        ("origin", entry.get("origin")),
-        ("file", entry.get("file")),
-        ("device", entry.get("device")),
-        ("threads", entry.get("threads")),
-        ("dtypes", ", ".join(map(str, dtypes)) if isinstance(dtypes, list) else None),
-        ("status", ": ".join(str(entry[k]) for k in ("status", "reason") if entry.get(k))),
+        ("origin", entry.origin),
+        ("file", entry.file),
+        ("device", entry.device),
+        ("threads", entry.threads),
+        ("dtypes", ", ".join(entry.dtypes)),
+        ("differs", "; ".join(f"{pattern}: {reason}" for pattern, reason in entry.differs.items())),
+        ("status", ": ".join(filter(None, (entry.status, entry.reason)))),
     ]
-    doc = str(entry.get("doc") or "").strip()
+    doc = entry.doc.strip()
     return Source(
         f"source-{number}",
-        f"{key[0]}.{key[1]}",
-        [(name, str(value)) for name, value in facts if value],
+        f"{entry.operation}.{entry.name}",
+        [(name, value) for name, value in facts if value],
         doc.splitlines()[0] if doc else "",
         None if code is None else Markup(highlight(code, PythonLexer(), _formatter(LIGHT))),  # noqa: S704 - Pygments escapes
         code,
-        links.to_source(entry, source if isinstance(source, dict) else {}),
+        links.to_source(entry, measured),
     )
 
 

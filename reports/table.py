@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from bench import workloads
@@ -18,6 +17,7 @@ from impls import contract
 
 from . import runs
 from .asv_results import Measurement, ResultFile, literal
+from .records.journal import Line
 
 # Every column, in order: (name, what it holds, unit).
 COLUMNS = (
@@ -82,7 +82,8 @@ _PARAM_NAMES = {
     "Start": ("dtype",),
     "Memory": ("dtype",),
 }
-_WRONG = "RuntimeError: wrong result: "
+_LATEST = datetime.datetime(2200, 1, 1, tzinfo=datetime.UTC).timestamp()
+_LARGEST = 2**53  # of a length that is a number
 
 
 def load(*folders: str | Path) -> pd.DataFrame:
@@ -117,17 +118,20 @@ def frame(stored: Sequence[runs.Run]) -> pd.DataFrame:
 
 def label(run: runs.Run, file: ResultFile) -> str:
     """What the column ``run`` says for a result file."""
-    return str(run.side.get("id") or f"{file.machine}/{file.commit[:8]}")
+    if run.about.id:
+        return run.about.id
+    same = {f.environment for f in run.results.files if (f.machine, f.commit) == (file.machine, file.commit)}
+    return f"{file.machine}/{file.commit[:8]}{f' {file.environment}' if len(same) > 1 else ''}"
 
 
 def _rows(run: runs.Run, file: ResultFile) -> Iterator[dict[str, Any]]:
     common = {
         "run": label(run, file),
-        "machine": run.get("machine", "name") or file.machine,
+        "machine": file.machine if run.record is None else run.record.machine.name,
         "commit": file.commit,
-        "threads": run.get("threads", "numba"),
+        "threads": run.about.threads.numba,
     }
-    started = _date(run.side.get("started"))
+    started = run.about.started and run.about.started.timestamp()
     for measurement in file.measurements:
         operation, _, rest = measurement.benchmark.partition(".")
         benchmark, _, method = rest.rpartition(".")
@@ -138,7 +142,7 @@ def _rows(run: runs.Run, file: ResultFile) -> Iterator[dict[str, Any]]:
         notes = run.journal.get((f"{operation}.{benchmark}", measurement.params), [])
         row: dict[str, Any] = {
             **common,
-            "date": datetime.datetime.fromtimestamp(date, datetime.UTC) if date else None,
+            "date": datetime.datetime.fromtimestamp(date, datetime.UTC) if date and date < _LATEST else None,
             "operation": operation,
             "benchmark": benchmark,
             "statistic": statistic,
@@ -149,7 +153,7 @@ def _rows(run: runs.Run, file: ResultFile) -> Iterator[dict[str, Any]]:
             row["statistic"], row["cache"] = "first_call", statistic.removeprefix("first_call_")
         row["outer"], row["n"], row["inner"] = _shape(row, notes)
         if row["dtype"] is None:
-            row["dtype"] = next((note["dtype"] for note in notes if note.get("dtype")), "")
+            row["dtype"] = next((note.dtype for note in notes if note.dtype), "")
         row["status"], row["reason"] = _status(measurement, notes)
         if row["status"] == "ok":
             estimate = estimate_of(measurement, notes)
@@ -158,13 +162,6 @@ def _rows(run: runs.Run, file: ResultFile) -> Iterator[dict[str, Any]]:
                 row["bandwidth"] = _bandwidth(operation, row)
         row.pop("rows", None)  # a parameter that the column `outer` holds
         yield row
-
-
-def _date(text: Any) -> float | None:
-    try:
-        return datetime.datetime.fromisoformat(text).timestamp()
-    except (TypeError, ValueError, OverflowError):
-        return None
 
 
 def _statistic(run: runs.Run, name: str, method: str) -> tuple[str, str]:
@@ -184,7 +181,10 @@ def _named(run: runs.Run, measurement: Measurement, benchmark: str) -> dict[str,
     for name, text in zip(names, measurement.params, strict=False):
         value = literal(text)
         if name == "implementation" or name in _PARAMETERS:
-            row[name] = value if name in ("n", "rows", "threads") and isinstance(value, int) else str(value)
+            if name in ("n", "rows", "threads") and type(value) is int:
+                row[name] = value if 1 <= value <= _LARGEST else None
+            else:
+                row[name] = str(value)
         else:
             others.append(f"{name}={value}")
     if others:
@@ -192,12 +192,11 @@ def _named(run: runs.Run, measurement: Measurement, benchmark: str) -> dict[str,
     return row
 
 
-def _shape(row: dict[str, Any], notes: Sequence[dict[str, Any]]) -> tuple[int, int, int] | tuple[None, Any, None]:
+def _shape(row: dict[str, Any], notes: Sequence[Line]) -> tuple[int, int, int] | tuple[None, Any, None]:
     """(outer, n, inner): as the process noted it, else as the benchmark defines it."""
     for note in reversed(notes):
-        shape = note.get("shape")
-        if isinstance(shape, list) and len(shape) == 3 and all(isinstance(k, int) for k in shape):
-            return (shape[0], shape[1], shape[2])
+        if note.shape is not None:
+            return (note.shape[0], note.shape[1], note.shape[2])
     n = row.get("n")
     match row["benchmark"]:
         case "Sweep" | "Api" if isinstance(n, int) and n > 0:
@@ -209,23 +208,21 @@ def _shape(row: dict[str, Any], notes: Sequence[dict[str, Any]]) -> tuple[int, i
     return (None, n, None)
 
 
-def _status(measurement: Measurement, notes: Sequence[dict[str, Any]]) -> tuple[str, str]:
+def _status(measurement: Measurement, notes: Sequence[Line]) -> tuple[str, str]:
     """The status and its reason, from asv's null or NaN and from what the processes noted."""
     for note in notes:  # one wrong process is enough: a wrong implementation is not ranked
-        if note.get("status") == "wrong":
-            return "wrong", str(note.get("detail", ""))
-        if note.get("status") == "failed" and str(note.get("detail", "")).startswith(_WRONG):
-            return "wrong", str(note["detail"]).removeprefix(_WRONG)
+        if note.status == "wrong":
+            return "wrong", note.detail
     if measurement.status == "ok" and measurement.benchmark.endswith(".time_call"):
         for note in notes:  # so is one process that crashed
-            if note.get("status") == "failed":
-                return "failed", str(note.get("detail", ""))
+            if note.status == "failed":
+                return "failed", note.detail
     if measurement.status == "ok":  # timed although it differs from the contract: as its author has declared
-        return "ok", next((str(n["detail"]) for n in notes if n.get("status") == "ok" and n.get("detail")), "")
+        return "ok", next((note.detail for note in notes if note.status == "ok" and note.detail), "")
     # A run that is being stopped fails the cells still to come, so that asv measures them when it is gone on with.
-    if notes and notes[-1].get("status") == "interrupted":
-        return "interrupted", str(notes[-1].get("detail", ""))
-    noted = [str(note.get("detail", "")) for note in notes if note.get("status") == measurement.status]
+    if notes and notes[-1].status == "interrupted":
+        return "interrupted", notes[-1].detail
+    noted = [note.detail for note in notes if note.status == measurement.status]
     if noted:
         return measurement.status, noted[-1]
     if measurement.status == "failed" and notes:
@@ -249,13 +246,13 @@ class Estimate:
     process_medians: tuple[float, ...]
 
 
-def estimate_of(measurement: Measurement, notes: Sequence[dict[str, Any]]) -> Estimate:
+def estimate_of(measurement: Measurement, notes: Sequence[Line]) -> Estimate:
     """The value of a measurement: over processes where its samples can be told apart by process, else asv's."""
     method = measurement.benchmark.rpartition(".")[2].removeprefix("track_")
     each = next((m for note in reversed(notes) if (m := _noted(note, method))), ())
     if each:
         return Estimate(statistics.median(each), min(each), max(each), RANGE, len(each), len(each), each)
-    groups = by_process(measurement.samples, [note.get("repeat") for note in notes if note.get("status") == "ok"])
+    groups = by_process(measurement.samples, [note.repeat for note in notes if note.status == "ok"])
     medians = tuple(statistics.median(group) for group in groups)
     count = len(measurement.samples)
     if len(medians) > 1:
@@ -268,16 +265,13 @@ def estimate_of(measurement: Measurement, notes: Sequence[dict[str, Any]]) -> Es
     return Estimate(measurement.value, low, high, ASV_99, processes, count, medians)
 
 
-def _noted(note: dict[str, Any], method: str) -> tuple[float, ...]:
+def _noted(note: Line, method: str) -> tuple[float, ...]:
     """What each of several processes measured, where one number is all that asv keeps: ``processes`` of a note."""
-    found = note.get("processes")
-    values = found.get(method) if isinstance(found, dict) else None
-    if not isinstance(values, list) or not all(type(v) in (int, float) and math.isfinite(v) for v in values):
-        return ()
-    return tuple(map(float, values)) if len(values) > 1 else ()
+    values = (note.processes or {}).get(method, ())
+    return tuple(values) if len(values) > 1 else ()
 
 
-def by_process(samples: Sequence[float], repeats: Sequence[Any]) -> list[Sequence[float]]:
+def by_process(samples: Sequence[float], repeats: Sequence[int | None]) -> list[Sequence[float]]:
     """Split samples into those of each process, given how many each of them took; [] where that does not add up.
 
     asv appends the samples of one process after the other. The counts are those at the end of the journal, whose
@@ -286,7 +280,7 @@ def by_process(samples: Sequence[float], repeats: Sequence[Any]) -> list[Sequenc
     groups: list[Sequence[float]] = []
     end = len(samples)
     for repeat in reversed(repeats):
-        if not isinstance(repeat, int) or repeat < 1 or repeat > end:
+        if repeat is None or repeat > end:
             return []
         groups.insert(0, samples[end - repeat : end])
         end -= repeat
@@ -297,7 +291,7 @@ def by_process(samples: Sequence[float], repeats: Sequence[Any]) -> list[Sequenc
 
 def _bandwidth(operation: str, row: dict[str, Any]) -> float:
     try:
-        itemsize = np.dtype(row["dtype"]).itemsize
+        itemsize = contract.dtypes.named(row["dtype"]).itemsize
         least = contract.OPERATIONS[operation].least_bytes(row["outer"], row["n"], row["inner"], itemsize)
         return float(least / row["value"] / 1e9)
     except (TypeError, ZeroDivisionError):

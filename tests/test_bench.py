@@ -20,7 +20,7 @@ import pytest
 import bench.argmax
 import bench.softmax
 import impls
-from bench import base, grid, link, starts, workloads
+from bench import array_files, base, grid, link, starts, workloads
 from bench.crew import Crew
 from impls import contract, registry
 from reports.cells import ENDED, Cells
@@ -131,11 +131,11 @@ def test_arrays_are_read_from_files(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", a)
     np.savez(tmp_path / "two.npz", a=a, b=b)
     np.savez(tmp_path / "one.npz", b=b)
-    mapped = workloads.read_array(tmp_path / "a.npy")
+    mapped = array_files.read_array(tmp_path / "a.npy")
     assert isinstance(mapped, np.memmap)
     np.testing.assert_array_equal(mapped, a)
-    np.testing.assert_array_equal(workloads.read_array(tmp_path / "two.npz", "b"), b)
-    np.testing.assert_array_equal(workloads.read_array(tmp_path / "one.npz"), b)
+    np.testing.assert_array_equal(array_files.read_array(tmp_path / "two.npz", "b"), b)
+    np.testing.assert_array_equal(array_files.read_array(tmp_path / "one.npz"), b)
 
 
 def test_files_that_are_no_arrays_are_named(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_files_that_are_no_arrays_are_named(tmp_path: Path) -> None:
         ("short.npz", None, ValueError, "short.npz"),
     ]:
         with pytest.raises(error, match=re.escape(message)):
-            workloads.read_array(tmp_path / name, key)
+            array_files.read_array(tmp_path / name, key)
 
 
 @pytest.mark.parametrize("module", [bench.softmax, bench.argmax], ids=["softmax", "argmax"])

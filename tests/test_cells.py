@@ -33,6 +33,9 @@ from reports.asv_driver import Driver
 from reports.cells import ENDED, Cells
 from reports.measure import Measurement, Plan
 from reports.progress import Bar
+from reports.records import run as run_record
+from reports.records.reading import Problems
+from reports.records.run import Implementation, Machine, RunRecord, Source
 
 PACKAGE = Path(impls.__file__).resolve().parent
 NAMES, SIZES = ["'a'", "'b'"], ["2", "4"]
@@ -189,7 +192,7 @@ class Asv:
                 results.add_result(benchmark, taken, record_samples=True, append_samples="--append-samples" in words,
                                    selected_idx=wanted)  # fmt: skip
         results.save(str(driver.results))
-        if self.stop_after == self.run.rounds_done + 1:
+        if self.stop_after == self.run.record.rounds + 1:
             self.stop_after = os.kill(os.getpid(), signal.SIGINT)
         return launch.Ending(0)
 
@@ -224,18 +227,15 @@ def asv(monkeypatch: pytest.MonkeyPatch) -> Asv:
 @contextlib.contextmanager
 def measuring(asv: Asv, folder: Path) -> Iterator[Measurement]:
     """A run over two implementations in two rounds, new or gone on with."""
-    machine = {"name": "m", "os": "", "arch": "", "cpu": "", "cores_logical": 1, "memory_bytes": 1}
-    there = folder / "run.json"
-    side = json.loads(there.read_text()) if there.exists() else {
-        "schema": 1, "machine": machine, "source": {"commit": "0" * 40}, "warnings": [], "load_average": {},
-        "implementations": [
-            {"operation": "argmax", "name": name.strip("'"), "status": "available"} for name in NAMES
-        ],
-    }  # fmt: skip
+    record = run_record.load(folder, Problems(folder)) or RunRecord(
+        machine=Machine(name="m"),
+        source=Source(commit="0" * 40),
+        implementations=[Implementation(operation="argmax", name=name.strip("'")) for name in NAMES],
+    )
     entries: Any = [SimpleNamespace(operation="argmax")]
     plan = Plan(folder, "quick", entries, None, 1, None, rounds=2)
     with Bar() as bar:
-        asv.run = Measurement(plan, bar, side)
+        asv.run = Measurement(plan, bar, record)
         yield asv.run
 
 
@@ -319,7 +319,7 @@ def test_a_truncated_results_file_does_not_stop_a_resumed_run(asv: Asv, tmp_path
     (tmp_path / "run.json").write_text(json.dumps({**side, "rounds": 0}))
     with measuring(asv, tmp_path) as run:
         run.measure()
-    assert any("truncated" in warning for warning in run.side["warnings"])
+    assert any("truncated" in warning for warning in run.record.warnings)
     assert len(asv.measured) == 5 + 5 + 4
     assert {(status, processes) for status, processes, _ in _times(tmp_path).values()} == {("ok", 2)}
 

@@ -43,10 +43,34 @@ def test_what_is_bad_and_what_has_samples(run: Run, status: str, bad: bool, samp
     talk, _ = run.begin("'a'")
     run.cells.heard(talk, {"event": "done", "status": status, "detail": "why " * 1000, "samples": samples})
     key = "softmax.Sweep", ("'a'",)
-    assert run.cells.bad == ({key: "why " * 1000} if bad else {})
+    if samples == "many":  # what it must not say fails its cell
+        said = 'it said what it must not: Expected array | null, got str; it is "many"'
+        assert run.cells.bad == {key: said}
+        assert (run.lines[0]["status"], run.lines[0]["detail"]) == ("failed", said)
+        assert run.cells.rows == {}
+        return
+    assert run.cells.bad == ({key: ("why " * 1000)[:2000]} if bad else {})
     assert list(run.cells.rows) == ([key] if status == "ok" and samples == [1.0] else [])
     assert len(run.lines[0]["detail"]) == 2000
     assert run.lines[0]["status"] == status
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"status": "great"}, {"status": None}, {"repeat": 0}, {"repeat": True}, {"shape": [1, 2]}, {"number": "3"},
+        {"shape": [1, -2, 3]}, {"samples": [1.0, -1.0]}, {"samples": [float("nan")]}, {"samples": [10**400]},
+    ],
+)  # fmt: skip
+def test_a_cell_that_says_what_it_must_not_has_failed(run: Run, said: dict[str, Any]) -> None:
+    talk, _ = run.begin("'a'")
+    run.cells.heard(talk, {"event": "done", "status": "ok", "detail": "", "samples": [1.0], **said})
+    assert [line["status"] for line in run.lines] == ["failed"]
+    (wrong,) = (name for name in said)
+    assert run.lines[0]["detail"].startswith("it said what it must not: ")
+    assert (wrong in run.lines[0]["detail"]) == (wrong != "samples")
+    assert run.cells.rows == {}
+    assert list(run.cells.bad.values()) == [run.lines[0]["detail"]]
 
 
 def test_who_brings_down_two_processes_is_left_out_and_no_other(run: Run) -> None:

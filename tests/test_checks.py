@@ -115,11 +115,11 @@ def test_a_kernel_that_raises_has_failed_every_case_and_is_heard_out(install: In
 
 
 def test_the_worst_is_quoted_and_not_the_first() -> None:
-    def finding(status: str, detail: str) -> Finding:
-        return Finding("softmax", "a", "n = 1", "float32", status, detail)  # type: ignore[arg-type]
+    def finding(status: str, detail: str, unsized: bool = False) -> Finding:
+        return Finding("softmax", "a", "n = 1", "float32", status, detail, unsized=unsized)  # type: ignore[arg-type]
 
-    ulp, nan = finding("wrong", "got 0.1 (10.8 ulp)"), finding("wrong", "expected 0.1, got nan (nan ulp)")
-    unwritten, crash = finding("wrong", "got nothing written (nan ulp)"), finding("failed", "killed by SIGSEGV")
+    ulp, nan = finding("wrong", "got nan, they say (10.8 ulp)"), finding("wrong", "a NaN", unsized=True)
+    unwritten, crash = finding("wrong", "nothing written", unsized=True), finding("failed", "killed by SIGSEGV")
     assert checks.worst_of([finding("agrees", ""), ulp, nan]) is nan
     assert checks.worst_of([ulp, unwritten]) is unwritten
     assert checks.worst_of([ulp, nan, crash]) is crash

@@ -44,7 +44,7 @@ def test_a_hooks_environment_names_no_repository(hook: Repository, monkeypatch: 
 def test_the_source_of_a_run_is_its_own_folders(hook: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     head = git.run(hook.folder, "rev-parse", "HEAD").decode().strip()
     monkeypatch.setattr(environment.impls, "__file__", str(hook.folder / "__init__.py"))
-    assert environment.source()["commit"] == head
+    assert environment.source().commit == head
 
 
 def test_errors_are_gits_own_and_in_english(hook: Repository, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -16,7 +16,9 @@ from bench.crew import Work
 from bench.workers import noise
 from reports import content, environment, precheck, side_car
 from reports.gate.statistics import change, log_ratio
-from reports.precheck import QUADS, Noise, Precheck
+from reports.precheck import QUADS
+from reports.records import reading
+from reports.records.run import Machine, Noise, Precheck
 from tests.report_data import Results
 
 
@@ -126,25 +128,29 @@ def test_processes_that_fail_or_hang_cost_the_noise_alone(
     assert said in capsys.readouterr().err
     assert FakeCrew.started == 3
     assert found.slower is not None
-    assert precheck.from_dict(json.loads(json.dumps(found.as_dict()))) == found
+    assert reading.convert(Precheck, json.loads(json.dumps(found.as_json()))) == found
 
 
 def test_the_side_car_has_it_and_its_layer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "machine", lambda name: {"name": name})
+    monkeypatch.setattr(environment, "machine", lambda name: Machine(name=name))
     monkeypatch.setattr(environment, "_output", lambda command, env=None: None)  # no process is started for the layer
-    checked = Precheck(3.0, 2, "tbb", problem="a test")
-    side = side_car.begin("run", [], "quick", 2, "box", precheck=checked)
-    assert side["threads"]["layer"] == "tbb"
-    assert precheck.from_dict(side["precheck"]) == checked
-    assert side_car.begin("run", [], "quick", 2, "box")["precheck"] is None
+    checked = Precheck(seconds=3.0, threads=2, layer="tbb", problem="a test")
+    record = side_car.begin("run", [], "quick", 2, "box", precheck=checked)
+    assert record.threads.layer == "tbb"
+    assert record.precheck == checked
+    assert side_car.begin("run", [], "quick", 2, "box").precheck is None
 
 
 def test_a_report_says_what_the_machine_could_see(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    seen = Noise(0.021, 0.001, 0.01, 3)
-    checked = Precheck(3.0, 4, "tbb", 2.0, 0.4, 1, 1.2, {"one_thread": Noise(0.004, 0, 0.01, 3), "many_threads": seen})
-    assert checked.sentence == "this machine can see 2.1% in 60 s today"
+    seen = Noise(visible=0.021, bias=0.001, spread=0.01, processes=3)
+    less = Noise(visible=0.004, bias=0, spread=0.01, processes=3)
+    checked = Precheck(
+        seconds=3.0, threads=4, layer="tbb", quota=2.0, others=0.4, throttled=1, slower=1.2,
+        noise={"one_thread": less, "many_threads": seen},
+    )  # fmt: skip
+    assert precheck.sentence(checked) == "this machine can see 2.1% in 60 s today"
     found = Results().add("softmax.Sweep.time_call", ("a", "float32", 2), [[1.0]] * 5)
-    gathered = content.gather([found.write(tmp_path, side={"precheck": checked.as_dict()})])
+    gathered = content.gather([found.write(tmp_path, side={"precheck": checked.as_json()})])
     assert dict(gathered.facts[0][1])["precheck"] == "this machine can see 2.1% in 60 s"
     assert gathered.setups[0].endswith("; this machine can see 2.1% in 60 s.")
     for words in (
@@ -154,7 +160,7 @@ def test_a_report_says_what_the_machine_could_see(tmp_path) -> None:  # type: ig
         "4 threads have a quota of 2 CPUs",
     ):
         assert sum(words in warning for warning in gathered.warnings) == 1, words
-    quiet = Precheck(3.0, 2, "tbb", 2.0, 0.1, 0, 1.1, {"one_thread": seen})
-    assert quiet.warnings == []
-    for damaged in (None, {}, {"noise": 3}, {"noise": {"a": {"b": 1}}}, [], {"noise": {}, "more": 1}):
-        assert precheck.from_dict(damaged) is None
+    quiet = Precheck(
+        seconds=3.0, threads=2, layer="tbb", quota=2.0, others=0.1, throttled=0, slower=1.1, noise={"one_thread": seen}
+    )
+    assert precheck.warnings(quiet) == []

@@ -216,9 +216,9 @@ def test_agreement_counts_and_reasons(tmp_path):
     run = runs.read(everything().write(tmp_path, findings=findings()))
     summary, *matrices, reasons = agreement.matrices([run])
     counts = {row[0].words: [item.words for item in row[1:]] for row in summary.rows}
-    assert counts["softmax.naive"] == ["60", "60", "0", "0", "0", ""]
-    assert counts["softmax.plugin"] == ["60", "59", "0", "1", "0", ""]
-    assert counts["argmax.absent"] == ["1", "0", "0", "0", "0", "yes"]
+    assert counts["softmax.naive"] == ["60", "60", "0", "0", "0", "0", ""]
+    assert counts["softmax.plugin"] == ["60", "59", "0", "1", "0", "0", ""]
+    assert counts["argmax.absent"] == ["1", "0", "0", "0", "0", "0", "yes"]
     matrix = {row[0].words: [item.words for item in row[1:]] for row in matrices[0].rows}
     assert matrix["case 0"] == ["agrees (2)", "agrees (2)"]
     assert matrix["case 29"] == ["agrees (2)", "wrong: float64"]

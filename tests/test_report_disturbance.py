@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from reports import content, disturbance
+from reports.records.run import Disturbance
 from tests.report_data import Results
 
 BURN = "import time; end = time.process_time() + 0.6\nwhile time.process_time() < end: pass"
@@ -42,7 +43,7 @@ def test_others_are_what_is_busy_beyond_one_s_own(monkeypatch: pytest.MonkeyPatc
     watch = disturbance.Watch(throttled(tmp_path, "3", "4"))
     throttled(tmp_path, "5", "4")
     found = watch.found()
-    assert found == {"seconds": 10.0, "others": (8 - 3) / (10 * 2), "throttled": 2, "slower": 1.25}
+    assert found == Disturbance(seconds=10.0, others=(8 - 3) / (10 * 2), throttled=2, slower=1.25)
 
 
 def test_no_count_of_throttling_is_not_zero(tmp_path: Path) -> None:
@@ -54,7 +55,10 @@ def test_no_count_of_throttling_is_not_zero(tmp_path: Path) -> None:
     ("side", "said"),
     [
         ({"disturbance": [{"others": 0.02, "throttled": 0, "slower": 1.01}]}, []),
-        ({"disturbance": [{"others": None, "throttled": None, "slower": None}, 3]}, []),
+        (
+            {"disturbance": [{"others": None, "throttled": None, "slower": None}, 3]},
+            ["disturbance[1]: Expected object, got int; it is 3"],
+        ),
         (
             # Interrupted and gone on with: the worse of the two.
             {"disturbance": [{"others": 0.27, "throttled": 2, "slower": 1.0}, {"others": 0.01, "slower": 1.3}]},
@@ -62,7 +66,7 @@ def test_no_count_of_throttling_is_not_zero(tmp_path: Path) -> None:
         ),
         ({"load_average": {"start": [0.9, 0, 0]}}, []),
         ({"load_average": {"start": [1.5, 0, 0]}}, ["The load average was 1.50 on 2 CPUs when the run began"]),
-        ({"load_average": "none"}, []),
+        ({"load_average": "none"}, ['load_average: Expected object, got str; it is "none"']),
     ],
 )
 def test_a_report_warns_of_what_makes_its_numbers_doubtful(

@@ -94,7 +94,7 @@ def test_what_cannot_be_published_is_said(tmp_path, monkeypatch):
     with pytest.raises(publish.PublishFailed, match="npm, which is not installed"):
         publish.publish([folder], tmp_path / "html", offline=True)
     (folder / "asv" / "results" / "benchmarks.json").write_text(
-        '{"version": 2, "softmax.Sweep.time_call": {"params": 3}}'
+        '{"version": 2, "softmax.Sweep.time_call": {"params": []}}'
     )
     with pytest.raises(publish.PublishFailed, match="asv publish failed"):
         publish.publish([folder], tmp_path / "html")

@@ -13,6 +13,7 @@ import pytest
 import impls
 from reports import checks, environment, implementations, links, report, runs, sources
 from reports.checks import Checked
+from reports.records.run import Implementation, Source
 from tests.report_data import COMMIT, IMPLEMENTATIONS, Results, everything
 
 FILE = "impls/kernels/softmax/naive.py"
@@ -37,10 +38,11 @@ def _checked(name: str, **found: Any) -> Checked:
 def test_a_run_notes_the_file_without_the_folder_it_lies_in() -> None:
     checked = _checked("naive")
     (loaded,) = checks.describe_all([checked.entry])
-    assert implementations.describe(loaded).items() >= {"file": FILE, "status": "available", "device": "cpu"}.items()
+    described = implementations.describe(loaded)
+    assert (described.file, described.status, described.device) == (FILE, "available", "cpu")
     found = implementations.describe(checked)
-    assert found["file"] == FILE
-    assert found["source"] == (Path(impls.__file__).parent.parent / FILE).read_text("utf-8")
+    assert found.file == FILE
+    assert found.source == (Path(impls.__file__).parent.parent / FILE).read_text("utf-8")
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def test_the_repository_is_what_the_package_declares(
     for label, url in declared:
         metadata["Project-URL"] = f"{label}, {url}"
     monkeypatch.setattr(importlib.metadata, "metadata", lambda name: metadata)
-    assert implementations.describe(_checked("naive"))["repository"] == expected
+    assert implementations.describe(_checked("naive")).repository == expected
 
 
 HUB = "https://github.com/someone/maxbench"
@@ -95,7 +97,8 @@ CLONE = {"commit": COMMIT, "dirty": False, "repository": HUB}
 def test_the_link_is_to_the_file_at_the_commit(
     origin: str, declared: str | None, source: dict[str, Any], expected: str | None
 ) -> None:
-    assert links.to_source({"origin": origin, "repository": declared, "file": FILE}, source) == expected
+    entry = Implementation(operation="softmax", name="naive", origin=origin, repository=declared, file=FILE)
+    assert links.to_source(entry, Source(**source)) == expected
 
 
 @pytest.mark.parametrize(
@@ -129,11 +132,11 @@ def test_a_run_notes_the_remote_only_once_it_has_the_commit(tmp_path: Path, monk
     git("add", ".")
     git("commit", "--message=first")
     git("remote", "add", "fork", f"{HUB}.git")
-    assert environment.source()["repository"] is None
+    assert environment.source().repository is None
     git("update-ref", "refs/remotes/fork/main", "HEAD")  # what a push or fetch does
-    assert environment.source()["repository"] == HUB
+    assert environment.source().repository == HUB
     git("commit", "--allow-empty", "--message=second")
-    assert environment.source()["repository"] is None
+    assert environment.source().repository is None
 
 
 def test_the_page_and_the_markdown_have_the_link_or_say_that_there_is_none(tmp_path: Path) -> None:
@@ -151,7 +154,7 @@ def test_the_page_and_the_markdown_have_the_link_or_say_that_there_is_none(tmp_p
 
 def test_what_cannot_run_here_shows_its_source_all_the_same() -> None:
     found = implementations.describe(_checked("numba_cuda", status="unavailable", reason="no GPU here"))
-    assert (found["status"], found["reason"]) == ("unavailable", "no GPU here")
-    assert found["file"] == "impls/kernels/softmax/numba_cuda.py"
-    assert found["source"].startswith('"""Softmax')
-    assert found["doc"].startswith("Softmax")
+    assert (found.status, found.reason) == ("unavailable", "no GPU here")
+    assert found.file == "impls/kernels/softmax/numba_cuda.py"
+    assert (found.source or "").startswith('"""Softmax')
+    assert found.doc.startswith("Softmax")

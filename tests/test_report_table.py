@@ -72,7 +72,7 @@ def test_samples_are_split_by_the_last_processes_of_the_journal():
     [
         (SKIPPED, {"detail": "float16 is not among its dtypes"}, "skipped", "float16 is not among its dtypes"),
         (FAILED, {"detail": "MemoryError: no"}, "failed", "MemoryError: no"),
-        (FAILED, {"detail": "RuntimeError: wrong result: at (0, 1)"}, "wrong", "at (0, 1)"),
+        (FAILED, {"detail": "at (0, 1)", "status": "wrong"}, "wrong", "at (0, 1)"),
         (
             FAILED,
             {"detail": "the run was interrupted", "status": "interrupted"},
@@ -100,7 +100,7 @@ def test_null_and_nan_without_a_journal_stay_apart(tmp_path):
 
 def test_one_wrong_process_is_enough(tmp_path):
     results = Results().add("softmax.Sweep.time_call", ("a", "float32", 2), PROCESSES)
-    results.notes[1].update(status="failed", detail="RuntimeError: wrong result: at (3, 4)")
+    results.notes[1].update(status="wrong", detail="at (3, 4)")
     row = load_one(results.write(tmp_path))
     assert (row["status"], row["reason"]) == ("wrong", "at (3, 4)")
 
@@ -147,7 +147,10 @@ def test_broken_lines_of_the_journal_are_counted(tmp_path):
     with open(tmp_path / "journal.jsonl", "a") as journal:
         journal.write('{"benchmark": "softm\n[]\n')
     run = runs.read(tmp_path)
-    assert [w for w in run.warnings if "2 lines cannot be read" in w]
+    assert [w.partition("journal.jsonl: ")[2] for w in run.warnings] == [
+        "line 4: left out: truncated or not JSON (Unterminated string starting at: line 1 column 15 (char 14))",
+        "line 5: left out: holds a list of 0, not an object",
+    ]
     assert len(table.frame([run]).iloc[0]["process_medians"]) == 3
 
 

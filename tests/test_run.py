@@ -22,6 +22,7 @@ from bench import launch
 from reports import asv_driver, cli, environment, measure
 from reports.interrupts import Interrupts
 from reports.progress import Journal
+from reports.records.run import Machine
 from tests.plugins import Install
 
 DIGITS = Path(__file__).parent.parent / "bench" / "data" / "digits_logits.npy"
@@ -184,7 +185,7 @@ def test_an_interruption_as_asv_starts_leaves_no_process_and_what_was_saved(
 ) -> None:
     """Ctrl-C as a process is made, which gets it too where it is forking: asv is a program that would save later."""
     driver = asv_driver.Driver(tmp_path, "m", "0" * 40, {})
-    driver.prepare({"os": "", "arch": "", "cpu": "", "cores_logical": 1, "memory_bytes": 1})
+    driver.prepare(Machine())
     saved = driver.results / "m" / "00000000-x.json"
     saved.parent.mkdir(parents=True)
     saved.write_text("the rounds before")
@@ -237,7 +238,7 @@ def test_unreadable_results_are_set_aside_and_nothing_else(tmp_path: Path) -> No
 
 def test_benchmarks_that_cannot_be_imported_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     driver = asv_driver.Driver(tmp_path, "m", "0" * 40, {"MAXBENCH_GRID": "no such grid"})
-    driver.prepare({"os": "", "arch": "", "cpu": "", "cores_logical": 1, "memory_bytes": 1})
+    driver.prepare(Machine())
     with pytest.raises(asv_driver.AsvFailed, match="asv ended with exit status"):
         driver.discover([".*"], lambda: None)
 
@@ -280,12 +281,12 @@ def test_an_installed_copy_in_an_ignored_folder_is_no_checkout(tmp_path: Path, m
     (package / "__init__.py").write_text("")
     monkeypatch.setattr(environment.impls, "__file__", str(package / "__init__.py"))
     found = environment.source()
-    assert (found["commit"], found["dirty"]) == (None, None)
+    assert (found.commit, found.dirty) == (None, None)
     subprocess.run(["git", "add", "venv"], cwd=tmp_path, check=True)
     found = environment.source()
-    assert len(found["commit"]) == 40
+    assert len(found.commit or "") == 40
     (package / "more.py").write_text("x = 1")
-    assert environment.source()["content"] != found["content"]
+    assert environment.source().content != found.content
 
 
 def test_a_big_array_is_measured_in_less_than_four_times_its_size(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def main(args: argparse.Namespace) -> int:
         bar.show("writing the report", 1, 1, None)
         content = gather([plan.folder], args.baseline)
         report.write_content(content, plan.folder)
-    return run_folder.conclude(content, plan.folder, found.side["implementations"], args.format, found.results.failures)
+    return run_folder.conclude(content, plan.folder, found.record.implementations, args.format, found.results.failures)
 
 
 def _entries(args: argparse.Namespace) -> tuple[registry.Entry, ...]:

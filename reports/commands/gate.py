@@ -79,7 +79,7 @@ def main(args: argparse.Namespace) -> int:
         with tempfile.TemporaryDirectory(prefix="maxbench-gate-") as folder, Bar() as bar:
             noise = precheck.announce(environment.usable_cpus())
             outcome = run.compare(chosen, Path(folder), bar)
-            outcome.notes.insert(0, noise.line)
+            outcome.notes.insert(0, precheck.line(noise))
     except (sources.SourceError, ValueError) as error:
         formats.write_error(str(error), chosen.base, chosen.head, args.output)
         raise UsageError(str(error)) from None

@@ -31,7 +31,8 @@ def main(args: argparse.Namespace) -> int:
     """Write the report; returns the exit status."""
     from .. import report, terminal  # pandas and Matplotlib, which --help does without
     from ..content import gather
-    from ..runs import SIDE_CAR, NoResults
+    from ..records.run import FILE as SIDE_CAR
+    from ..runs import NoResults
 
     folders: list[Path] = args.folders or [DEFAULT]
     try:

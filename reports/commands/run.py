@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from bench import launch, workloads
+from bench import array_files, launch
 from impls import contract, layout
 
-from .. import environment, files, precheck, report, run_folder
+from .. import environment, precheck, report, run_folder
 from ..asv_driver import AsvFailed
 from ..cli import INTERRUPTED, UsageError
 from ..content import gather
 from ..measure import Measurement, Plan
 from ..progress import Bar
-from ..runs import SCHEMA, SIDE_CAR
+from ..records import run as run_record
+from ..records.reading import Problems
+from ..records.run import FILE as SIDE_CAR
+from ..records.run import Array, Implementation, RunRecord
 from ..selection import select
 from . import options
 
@@ -62,9 +63,9 @@ def main(args: argparse.Namespace) -> int:
             noise = None if resumed else precheck.announce(plan.threads)
             measurement = Measurement(plan, bar, resumed, noise)
             measurement.save()
-            if not measurement.side["implementations"]:
+            if not measurement.record.implementations:
                 measurement.check()
-            if alone := _nothing_to_compare(measurement.side["implementations"]):
+            if alone := _nothing_to_compare(measurement.record.implementations):
                 measurement.finish("finished")
                 bar.__exit__(None, None, None)
                 print(alone, file=sys.stderr)
@@ -79,18 +80,18 @@ def main(args: argparse.Namespace) -> int:
         content = gather([plan.folder], args.baseline)
         report.write_content(content, plan.folder)
     return run_folder.conclude(
-        content, plan.folder, measurement.side["implementations"], args.format, measurement.failures,
+        content, plan.folder, measurement.record.implementations, args.format, measurement.failures,
         not_measured=True,
     )  # fmt: skip
 
 
-def _nothing_to_compare(implementations: Sequence[Mapping[str, Any]]) -> str:
+def _nothing_to_compare(implementations: Sequence[Implementation]) -> str:
     """What to say where wrong or failed implementations leave at most one of each operation; else nothing."""
-    bad = [one for one in implementations if one["status"] in ("wrong", "failed")]
-    left = Counter(one["operation"] for one in implementations if one["status"] == "available")
+    bad = [one for one in implementations if one.status in ("wrong", "failed")]
+    left = Counter(one.operation for one in implementations if one.status == "available")
     if not bad or any(left[operation] > 1 for operation in left):
         return ""
-    lines = [f"{one['status']}: {one['operation']}.{one['name']}: {one['reason']}" for one in bad]
+    lines = [f"{one.status}: {one.operation}.{one.name}: {one.reason}" for one in bad]
     return "\n".join([*lines, "Nothing is left to compare, so nothing was measured."])
 
 
@@ -100,11 +101,11 @@ def _interrupted(plan: Plan, args: argparse.Namespace, status: int) -> int:
             plan.folder.rmdir()  # where nothing was written into it
         print("Interrupted before anything was measured.", file=sys.stderr)
         return status
-    side = json.loads((plan.folder / SIDE_CAR).read_text("utf-8"))
-    side["state"] = "interrupted"
-    files.write_json(plan.folder / SIDE_CAR, side)
+    if (record := run_record.load(plan.folder, Problems(plan.folder))) is not None:
+        record.state = "interrupted"
+        record.save(plan.folder)
     print(f"Interrupted. What was measured is kept in {plan.folder}", file=sys.stderr)
-    if side.get("rounds") or any((plan.folder / "asv" / "results").glob("*/*-*.json")):
+    if (record is not None and record.rounds) or any((plan.folder / "asv" / "results").glob("*/*-*.json")):
         page = report.write([plan.folder], plan.folder, args.baseline)
         print(f"Report so far: {page}", file=sys.stderr)
     print(f"Go on with: maxbench run --resume {shlex.quote(str(plan.folder))}", file=sys.stderr)
@@ -142,10 +143,10 @@ def _plan(args: argparse.Namespace) -> Plan:
     )
 
 
-def _array(args: argparse.Namespace) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The user's array for the side-car, and the dtypes its two operations are computed in."""
+def _array(args: argparse.Namespace) -> tuple[Array, tuple[str, ...]]:
+    """The user's array for the record, and the dtypes its two operations are computed in."""
     try:
-        a = workloads.read_array(args.array, args.key)
+        a = array_files.read_array(args.array, args.key)
         name = a.dtype.newbyteorder("=").name
         if name not in contract.DTYPES:
             raise ValueError(f"{args.array}: dtype {a.dtype} is not accepted, only {', '.join(contract.DTYPES)}")
@@ -155,13 +156,9 @@ def _array(args: argparse.Namespace) -> tuple[dict[str, Any], tuple[str, ...]]:
         raise UsageError(str(error)) from None
     if 0 in folded.shape:
         raise UsageError(f"{args.array}: shape {a.shape} holds no elements")
-    described = {
-        "path": str(args.array.resolve()),
-        "key": args.key,
-        "axis": axis if a.ndim else None,
-        "shape": list(a.shape),
-        "dtype": name,
-    }
+    described = Array(
+        path=str(args.array.resolve()), key=args.key, axis=axis if a.ndim else None, shape=list(a.shape), dtype=name
+    )
     softmax = name if name in contract.FLOATS else "float64"
     return described, tuple(dict.fromkeys((softmax, name)))
 
@@ -177,22 +174,22 @@ def _words(args: argparse.Namespace) -> list[str]:
     return [*words, *(["--full"] if args.full else [])]
 
 
-def _resume(args: argparse.Namespace) -> tuple[argparse.Namespace, dict[str, Any] | None]:
-    """The options of the interrupted run with the new ones for output, and its side-car."""
+def _resume(args: argparse.Namespace) -> tuple[argparse.Namespace, RunRecord]:
+    """The options of the interrupted run with the new ones for output, and its record."""
     folder: Path = args.resume
     given = ("array", "key", "axis", "only", "operation", "dtype", "threads", "processes", "machine", "output")
     if named := [f"--{o}" for o in given if getattr(args, o) is not None] + (["--full"] if args.full else []):
         raise UsageError(f"--resume goes on with the run's own options: leave out {', '.join(named)}")
-    try:
-        side = json.loads((folder / SIDE_CAR).read_text("utf-8"))
-        if not isinstance(side, dict) or side.get("schema") != SCHEMA or not isinstance(side.get("command"), list):
-            raise ValueError(f"not a side-car of schema {SCHEMA}")
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{folder}: no run to go on with: {folder / SIDE_CAR}: {error}") from None
+    problems = Problems(folder)
+    record = run_record.load(folder, problems)
+    # A field that is left out would have another run resumed.
+    if record is None or problems.found:
+        why = "; ".join(problems.lines()) or f"it has no {run_record.FILE}"
+        raise UsageError(f"{folder}: no run to resume: {why}")
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    again = parser.parse_args([*map(str, side["command"]), "--resume", str(folder)])
+    again = parser.parse_args([*record.command, "--resume", str(folder)])
     again.baseline, again.format = args.baseline, args.format
-    if environment.source()["content"] != side["source"]["content"]:
-        raise UsageError(f"{folder} was measured with other code, at {side['source']['commit']}: start a new run")
-    return again, side
+    if environment.source().content != record.source.content:
+        raise UsageError(f"{folder} was measured with other code, at {record.source.commit}: start a new run")
+    return again, record

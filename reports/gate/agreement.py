@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from impls.contract.operation import UNWRITTEN
-
 from .. import environment
 from .benchmarks import Benchmark
 from .processes import START_SECONDS, Workers
@@ -31,13 +29,13 @@ def check(workers: Workers, head: Version, benchmarks: Sequence[Benchmark]) -> t
     if work.failure is not None and not work.those("imported"):
         raise SourceError(f"head ({head.label}) cannot be imported: {work.failure}")
     wrong = [
-        (m["claim"].case, m["claim"].input.dtype, m["verdict"].detail)
+        (m["claim"].case, m["claim"].input.dtype, m["verdict"].detail, m["verdict"].unsized)
         for m in work.those("checked")
         if m["verdict"].status == "wrong"
     ]
-    wrong += [(str(m.get("case")), str(m.get("dtype")), str(m.get("detail"))) for m in work.those("raised")]
+    wrong += [(str(m.get("case")), str(m.get("dtype")), str(m.get("detail")), False) for m in work.those("raised")]
     if wrong:
-        case, dtype, detail = min(wrong, key=lambda found: ("got nan" not in found[2], UNWRITTEN not in found[2]))
+        case, dtype, detail, _ = min(wrong, key=lambda found: not found[3])
         more = f" (and {len(wrong) - 1} more cases)" if len(wrong) > 1 else ""
         return "wrong", f"head: {case}, {dtype}: {detail}{more}"
     if work.late:

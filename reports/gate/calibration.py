@@ -165,7 +165,7 @@ def _identity() -> dict[str, Any]:
     """What must be the same for processes to be counted together."""
     machine, versions = environment.machine(), environment.versions()
     return {
-        "cpu": machine["cpu"], "cpus": environment.usable_cpus(),
+        "cpu": machine.cpu, "cpus": environment.usable_cpus(),
         "versions": {name: versions.get(name) for name in ("python", "numpy", "numba")},
     }  # fmt: skip
 
@@ -294,7 +294,7 @@ def prove(record: Path, rule: Rule) -> Proof:
     machine, versions = environment.machine(), environment.versions()
     days = sorted({datetime.datetime.fromtimestamp(e["at"], datetime.UTC).date().isoformat() for e in entries})
     notes = [
-        f"{machine['cpu']}, {environment.usable_cpus()} CPUs, {machine['os']}; "
+        f"{machine.cpu}, {environment.usable_cpus()} CPUs, {machine.os}; "
         + ", ".join(f"{name} {versions[name]}" for name in ("python", "numpy", "numba") if name in versions),
         f"{len({e['process'] for e in entries})} processes, {' to '.join(dict.fromkeys(days[:1] + days[-1:]))}",
     ]

@@ -68,7 +68,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "base": outcome.base.as_dict(),
         "head": outcome.head.as_dict(),
         "rule": vars(outcome.rule),
-        "machine": outcome.machine,
+        "machine": outcome.machine.as_json(),
         "versions": outcome.versions,
         "date": outcome.date,
         "seconds": outcome.seconds,
@@ -127,7 +127,7 @@ def context(outcome: Outcome) -> list[str]:
     )
     lines = [
         f"base {outcome.base.label} ({outcome.base.built}), head {outcome.head.label} ({outcome.head.built})",
-        f"{machine.get('cpu')}, {machine.get('cores_logical')} CPUs, {machine.get('os')}; {packages}",
+        f"{machine.cpu}, {machine.cores_logical} CPUs, {machine.os}; {packages}",
     ]
     if outcome.identical:
         lines.append("this is a control: base and head are identical, so any change that it reads is noise")

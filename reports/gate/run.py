@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from bench.crew import Crew
 
 from .. import environment
 from ..progress import Bar
+from ..records.run import Machine
 from . import agreement, benchmarks, instructions, look, sources
 from . import starts as first_calls
 from .benchmarks import Benchmark
@@ -69,7 +70,7 @@ class Outcome:
     rule: Rule
     results: list[Result] = field(default_factory=list)
     controls: list[Control] = field(default_factory=list)
-    machine: dict[str, Any] = field(default_factory=dict)
+    machine: Machine = field(default_factory=Machine)
     versions: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)

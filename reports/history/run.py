@@ -21,7 +21,7 @@ import json5
 from bench import grid, launch
 from bench.crew import Crew
 
-from .. import asv_results, environment, files, text
+from .. import asv_results, asv_writing, environment, files, text
 from .. import git as calls
 from ..asv_results import ResultFile
 from .series import ANCHOR
@@ -171,11 +171,7 @@ class Runner:
 
     def _machine_file(self, folder: Path) -> None:
         """asv reads machines from the home folder alone: it gets one of its own, and leaves the user's as it is."""
-        machine = self._about
-        entry = {
-            "machine": self._machine, "os": str(machine["os"]), "arch": str(machine["arch"]),
-            "cpu": str(machine["cpu"]), "num_cpu": str(machine["cores_logical"]), "ram": str(machine["memory_bytes"]),
-        }  # fmt: skip
+        entry = asv_writing.asv_machine(self._machine, self._about)
         files.write_json(folder / ".asv-machine.json", {"version": 1, self._machine: entry})
 
     def _asv(self, command: Sequence[str], folder: Path, said: Callable[[str], None]) -> tuple[int, str]:

@@ -77,7 +77,7 @@ def _ladder(ladders: list[Ladder], content: Content, styles: Styles) -> Section:
     meanings = "; ".join(f"{title}: {meaning}" for _, title, meaning in used)
     section = Section("ladder", "The ladder of times", f"{LADDER}{meanings[:1].upper()}{meanings[1:]}.", grids=[grid])
     if ladders and not any(rung in one.rungs for one in ladders for rung in DEVICE_RUNGS):
-        device = any(run.get("machine", "gpu") for run in content.runs)
+        device = any(run.about.machine.gpu for run in content.runs)
         section.points.append(f"{ON_DEVICE}: not measured{' in these runs' if device else ': no device'}. {ON_CPU}")
     groups = grouped(ladders, lambda one: (one.run, one.operation, one.dtype))
     return panels(section, groups, lambda name, group: drawn.ladder(name, group, styles))

@@ -19,6 +19,7 @@ from reports.gate.session import EACH_SECONDS, Session
 from reports.gate.statistics import Change
 from reports.gate.verdicts import Control, Evidence, Result, Rule
 from reports.progress import Bar
+from reports.records.run import Machine
 
 RULE = Rule()
 
@@ -194,7 +195,7 @@ def test_calibration_recommends_only_what_it_has_shown() -> None:
 def test_a_record_keeps_only_its_own_machine_and_survives_damage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(environment, "machine", lambda: {"cpu": "this"})  # takes a second
+    monkeypatch.setattr(environment, "machine", lambda: Machine(cpu="this"))  # takes a second
     record = tmp_path / "record.jsonl"
     good = {**calibration._identity(), "implementation": "a", "name": "b", "extra": 0, "log_ratio": 0.1, "at": 1.0}
     foreign = {**good, "cpu": "another"}

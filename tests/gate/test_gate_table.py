@@ -15,11 +15,12 @@ from reports.gate.run import Outcome
 from reports.gate.sources import Version
 from reports.gate.statistics import Change
 from reports.gate.verdicts import Evidence, Result, Rule
+from reports.records.run import Machine
 
 
 def _outcome(results: list[Result]) -> Outcome:
     base, head = (Version(role, role, None, Path(role), "copied", ()) for role in ("base", "head"))
-    return Outcome(base, head, Rule(), results, machine={"cpu": "a CPU"}, seconds={"timing": 1.0})
+    return Outcome(base, head, Rule(), results, machine=Machine(cpu="a CPU"), seconds={"timing": 1.0})
 
 
 def _absent(name: str, reason: str) -> Result:

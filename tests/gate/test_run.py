@@ -17,6 +17,7 @@ from reports.gate.instructions import Count
 from reports.gate.look import Look
 from reports.gate.sources import Version
 from reports.gate.verdicts import Control, Result, Rule
+from reports.records.run import Machine
 
 NAIVE, NUMPY = "softmax.naive[", "softmax.numpy_vectorized[float32,256x1000]"
 
@@ -39,7 +40,7 @@ class Stage:
         monkeypatch.setattr(run.sources, "build", self.build)
         monkeypatch.setattr(run.sources, "copy", lambda version, role: replace(version, role=role))
         monkeypatch.setattr(run.sources, "repository", lambda folder: folder)
-        monkeypatch.setattr(run.environment, "machine", lambda: {"cpu": "a CPU"})
+        monkeypatch.setattr(run.environment, "machine", lambda: Machine(cpu="a CPU"))
         monkeypatch.setattr(run.environment, "versions", dict)
         monkeypatch.setattr(run.look, "look", self.look)
         monkeypatch.setattr(run.agreement, "check", self.check)

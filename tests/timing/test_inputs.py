@@ -121,6 +121,8 @@ def test_checksums_and_verdicts() -> None:
     x = np.arange(6, dtype=np.int16).reshape(1, 3, 2)
     assert verdict.checksum(x) == zlib.crc32(x.tobytes())
     one = verdict.Verdict("differs", "at (0,)", "sums round", "timed/*")
-    assert one.as_dict() == {"status": "differs", "detail": "at (0,)", "declared": "sums round", "pattern": "timed/*"}
+    given = {"status": "differs", "detail": "at (0,)", "declared": "sums round", "pattern": "timed/*"}
+    assert one.as_dict() == {**given, "unsized": False}
     assert verdict.Verdict(**one.as_dict()) == one  # type: ignore[arg-type]
-    assert verdict.Verdict("agrees").as_dict() == {"status": "agrees", "detail": "", "declared": "", "pattern": ""}
+    nothing = {"detail": "", "declared": "", "pattern": "", "unsized": False}
+    assert verdict.Verdict("agrees").as_dict() == {"status": "agrees", **nothing}
