@@ -11,7 +11,8 @@ import pandas as pd
 
 from . import disturbance, precheck, text
 from .comparison import Contest, main_contests
-from .derived import LEAST_PROCESSES, Derived
+from .derived import Derived
+from .rules import LEAST_PROCESSES, Outcome
 from .runs import Run
 from .table import ASV_99
 
@@ -34,7 +35,7 @@ class Line:
     time: str
     over_baseline: str
     over_runner_up: str
-    tie: bool
+    outcome: Outcome  # of the fastest against all others
 
 
 def lines(contests: Sequence[Contest], baseline: str | None) -> list[Line]:
@@ -44,7 +45,6 @@ def lines(contests: Sequence[Contest], baseline: str | None) -> list[Line]:
 
 def _line(contest: Contest, baseline: str | None) -> Line:
     fastest, second = contest.fastest, contest.runner_up
-    tie = len(contest.tied) > 1
     over = contest.over_baseline(baseline) if baseline else None
     margin = contest.over_runner_up()
     return Line(
@@ -57,7 +57,7 @@ def _line(contest: Contest, baseline: str | None) -> Line:
         time=str(fastest) if fastest else text.NOTHING,
         over_baseline=str(over) if over else "is the baseline" if fastest and _is(fastest, baseline) else text.NOTHING,
         over_runner_up=f"{margin} over {second.implementation}" if margin and second else text.NOTHING,
-        tie=tie,
+        outcome=contest.decision.outcome,
     )
 
 
@@ -68,8 +68,14 @@ def _is(cell: object, name: str | None) -> bool:
 def _winner(contest: Contest) -> str:
     if not contest.ranked:
         return "nothing was measured"
-    names = [cell.implementation for cell in contest.tied]
-    return names[0] if len(names) == 1 else f"tie: {text.listed(names)}"
+    names = text.listed([cell.implementation for cell in contest.rivals])
+    match contest.decision.outcome:
+        case "tie":
+            return f"tie: {names}"
+        case "cannot tell":
+            rest = "" if len(contest.rivals) > 1 else " has the smallest time"
+            return f"cannot tell ({contest.decision.reason}): {names}{rest}"
+    return names
 
 
 def sentences(contests: Sequence[Contest], baseline: str | None) -> list[str]:
@@ -89,7 +95,7 @@ def _own(contest: Contest, baseline: str | None) -> str:
     if fastest is None:
         return f"{about}: nothing was measured."
     winner = fastest.implementation + (", the baseline, is fastest" if _is(fastest, baseline) else " is fastest")
-    words = [f"{about}: {_winner(contest) if len(contest.tied) > 1 else winner}, {fastest}"]
+    words = [f"{about}: {winner if contest.clear else _winner(contest)}, {fastest}"]
     over = contest.over_baseline(baseline) if baseline else None
     if over and over.shown:
         words.append(f"{over} as fast as {baseline}, the baseline")
@@ -109,10 +115,10 @@ def _summary(operation: str, contests: Sequence[Contest], baseline: str | None) 
             words.append(f"nothing was measured on {count} {of}")
             continue
         over = [_range([c.over_baseline(baseline) for c in mine], baseline)] if baseline else []
-        if len(mine[0].tied) == 1 and any(c.runner_up and not _is(c.runner_up, baseline) for c in mine):
+        if mine[0].clear and any(c.runner_up and not _is(c.runner_up, baseline) for c in mine):
             over.append(_range([c.over_runner_up() for c in mine], "the runner-up"))
         many = f" ({', '.join(filter(None, over))})" if any(over) else ""
-        verb = "on" if winner.startswith("tie") else "is fastest on"
+        verb = "is fastest on" if mine[0].clear else "on"
         names = text.listed([_named(c, contests) for c in mine])
         words.append(f"{winner} {verb} {names if count <= NAMED else f'{count} {of}'}{many}")
     return f"{operation}: {'; '.join(words)}."
@@ -239,16 +245,19 @@ def above_ceiling(contests: Sequence[Contest]) -> list[str]:
 
 def _certainty(timed: pd.DataFrame) -> list[str]:
     said = []
+    if alone := int(timed["low"].isna().sum()):
+        whole = text.plural(len(timed), "time")
+        said.append(f"{alone:,} of {whole} cannot be compared: no interval, as of one sample.")
     counts = timed["processes"].dropna()
     if len(counts) and (few := int(counts.min())) < FEW_PROCESSES:
         said.append(
             f"Some intervals come from only {text.plural(few, 'process')}: {coverage(few)} "
-            f"'--rounds {FEW_PROCESSES}' takes {FEW_PROCESSES}."
+            f"'--processes {FEW_PROCESSES}' takes {FEW_PROCESSES}."
         )
         if few < LEAST_PROCESSES:
             said.append(
-                f"Speed-ups, shares and differences need {LEAST_PROCESSES} processes: those of fewer are marked with "
-                "their number and are no property of an implementation."
+                f"What is fastest, speed-ups, shares and differences need {LEAST_PROCESSES} processes: those of fewer "
+                "are marked with their number and are no property of an implementation."
             )
     if (timed["interval"] == ASV_99).any():
         said.append(

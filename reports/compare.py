@@ -14,14 +14,12 @@ from .content import Content
 from .derived import Derived, geometric_mean
 from .grids import Grid, Item
 from .records.reading import plain
+from .rules import BETWEEN_RUNS, Outcome
 from .runs import Run
 
-Verdict = Literal["faster", "slower", "no difference shown", "only in the first", "only in the second", "in neither"]
-MARKS = {"faster": "best", "slower": "worse", "no difference shown": ""}
+Verdict = Outcome | Literal["only in the first", "only in the second", "in neither"]
+MARKS: dict[Verdict, str] = {"faster": "best", "slower": "worse", "tie": "", "cannot tell": "missing"}
 
-# Absolute times of the same code in two runs, some minutes or days apart on a shared machine, were measured to differ
-# by 6 to 17%, far more than the intervals within a run: a smaller difference shows nothing.
-LEAST = 0.10
 CAUTION = (
     "The intervals are over the processes of one run each. Runs at different times also differ by what else the "
     "machine did, so a difference below {least:.0%} counts as none; to judge a change of code use 'maxbench gate', "
@@ -42,7 +40,7 @@ class Change:
     dtype: str
     first: Cell | None
     second: Cell | None
-    least: float = LEAST
+    least: float = BETWEEN_RUNS
 
     @property
     def ratio(self) -> Derived | None:
@@ -51,15 +49,18 @@ class Change:
 
     @property
     def verdict(self) -> Verdict:
-        """Faster or slower where the intervals are apart and the difference is one that counts."""
+        """What `rules.decide` says of the second against the first, or which of them was not measured."""
         if (ratio := self.ratio) is not None:
-            if not ratio.shown or 1 / (1 + self.least) <= ratio.value <= 1 + self.least:
-                return "no difference shown"
-            return "faster" if ratio.value > 1 else "slower"
+            return ratio.decide(self.least).outcome
         return "only in the first" if self.first else "only in the second" if self.second else "in neither"
 
+    @property
+    def reason(self) -> str:
+        """Why it cannot be told; empty where it can."""
+        return self.ratio.decide(self.least).reason if self.ratio else ""
 
-def changes(first: Sequence[Contest], second: Sequence[Contest], least: float = LEAST) -> list[Change]:
+
+def changes(first: Sequence[Contest], second: Sequence[Contest], least: float = BETWEEN_RUNS) -> list[Change]:
     """Every implementation on every input of either run, in the order of the first."""
     cells: dict[tuple[str, str, str, str], list[Cell | None]] = {}
     for place, contests in enumerate((first, second)):
@@ -112,11 +113,13 @@ def summary(found: Sequence[Change], names: tuple[str, str]) -> str:
     rest = f" Measured in one run only: {', '.join(alone)}." if alone else ""
     if not both:
         return f"{names[1]} and {names[0]} have no measurement in common.{rest}"
-    typical = geometric_mean([c.ratio for c in both if c.ratio])
+    typical, left = geometric_mean([c.ratio for c in both if c.ratio], both[0].least)
     mean = f"geometric mean {typical} as fast" if typical.shown else f"geometric mean {typical.withheld}"
+    if left:
+        mean += f", {left} left out of it that cannot be told"
     return (
         f"{names[1]} against {names[0]}: {counts['faster']} of {text.plural(len(both), 'time')} are faster, "
-        f"{counts['slower']} slower, {counts['no difference shown']} show no difference; "
+        f"{counts['slower']} slower, {text.plural(counts['tie'], 'tie')}, {counts['cannot tell']} cannot be told; "
         f"{mean}.{rest}"
     )
 
@@ -138,7 +141,10 @@ def grid(found: Sequence[Change], names: tuple[str, str]) -> Grid:
                     for c in (change.first, change.second)
                 ),
                 Item(str(ratio) if ratio else text.NOTHING, ratio.value if ratio else math.nan),
-                Item(change.verdict, mark=MARKS.get(change.verdict, "missing")),
+                Item(
+                    f"{change.verdict}: {change.reason}" if change.reason else change.verdict,
+                    mark=MARKS.get(change.verdict, "missing"),
+                ),
             ]
         )
     columns = ["implementation", "input", "dtype", *names, "times faster", "verdict"]

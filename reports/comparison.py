@@ -13,13 +13,13 @@ import pandas as pd
 
 from impls import contract
 
-from . import text
-from .derived import LEAST_PROCESSES, Derived, Measured, ratio
+from . import rules, text
+from .derived import Derived, Measured, ratio
+from .rules import Decision
 
 # In which order inputs are shown: the user's own array first.
 BENCHMARKS = ("Own", "Workloads", "Sweep", "Strided", "Shapes")
 DEFAULT_BASELINE = "numpy_vectorized"
-MOST_SHARE = 1.05  # of the ceiling: above it one of the two was not measured right
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,6 @@ class Cell:
     def measured(self) -> bool:
         """Whether it has a time that may be ranked."""
         return self.status == "ok" and math.isfinite(self.value)
-
-    def overlaps(self, other: Cell) -> bool:
-        """Whether the two cannot be told apart: intervals that overlap, or that are missing."""
-        return not (self.low > other.high or self.high < other.low)
 
     @property
     def processes(self) -> int:
@@ -135,9 +131,30 @@ class Contest:
         return self.ranked[1] if len(self.ranked) > 1 else None
 
     @cached_property
-    def tied(self) -> tuple[Cell, ...]:
-        """The fastest and those that cannot be told apart from it; one cell where there is a clear winner."""
-        return tuple(cell for cell in self.ranked if cell is self.ranked[0] or cell.overlaps(self.ranked[0]))
+    def _leads(self) -> tuple[tuple[Cell, Derived], ...]:
+        """Each of the others, and how many times faster than it the fastest is."""
+        return tuple((cell, self.ranked[0].over(cell)) for cell in self.ranked[1:])
+
+    @cached_property
+    def decision(self) -> Decision:
+        """Whether the fastest is faster than all others, ties with one, or cannot be told from one, and why.
+
+        Faster where there are no others.
+        """
+        found = [lead.decide() for _, lead in self._leads]
+        order = ("cannot tell", "tie", "faster")
+        return min(found, key=lambda one: order.index(one.outcome), default=Decision("faster"))
+
+    @property
+    def clear(self) -> bool:
+        """Whether the one with the smallest time is shown to be the fastest."""
+        return self.decision.outcome == "faster"
+
+    @cached_property
+    def rivals(self) -> tuple[Cell, ...]:
+        """The fastest, and those whose intervals say that they may be as fast."""
+        near = (cell for cell, lead in self._leads if not lead.unknown and lead.decide().outcome != "faster")
+        return (*self.ranked[:1], *near)
 
     def of(self, implementation: str) -> Cell | None:
         """The cell of an implementation, if it was measured."""
@@ -166,7 +183,7 @@ class Contest:
 
         Equal times share the draw. NaN where one of them has too few processes, or they are not known.
         """
-        if self.processes < LEAST_PROCESSES:
+        if self.processes < rules.LEAST_PROCESSES:
             return math.nan
         if implementation not in self._contenders:
             return math.nan if self.of(implementation) is None else 0.0
@@ -207,8 +224,8 @@ def contests(table: pd.DataFrame, benchmarks: Iterable[str] = BENCHMARKS) -> lis
 
 
 def impossible(share: Derived | None) -> bool:
-    """Whether a share of the ceiling is more than it can be, so that either was not measured right."""
-    return share is not None and share.value > MOST_SHARE
+    """`rules.impossible` of a share that may be missing."""
+    return share is not None and rules.impossible(share.value)
 
 
 def _doubted(found: list[Contest]) -> list[Contest]:

@@ -5,27 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 
-from . import text
-
-# Two processes that differ by chance alone have ranges that do not overlap in one of three cases; three in one of ten.
-LEAST_PROCESSES = 3
-
-
-class Quantity(Protocol):
-    """A measured value, its interval, and the processes that measured it (0 where they cannot be told apart)."""
-
-    @property
-    def value(self) -> float: ...
-    @property
-    def low(self) -> float: ...
-    @property
-    def high(self) -> float: ...
-    @property
-    def processes(self) -> int: ...
+from . import rules, text
+from .rules import Decision, Quantity
 
 
 @dataclass(frozen=True)
@@ -78,16 +63,18 @@ class Derived:
             return self.doubt
         if math.isnan(self.value):
             return "not measured"
-        if self.few:
-            return f"not shown: {self.few}"
+        if self.unknown:
+            return f"not shown: {self.unknown}"
         return "" if self.decided else "not shown: the interval includes no effect"
 
     @property
-    def few(self) -> str:
-        """How many processes it has, where those are too few; else empty."""
-        if self.processes < 1:
-            return "processes not known"
-        return text.plural(self.processes, "process") if self.processes < LEAST_PROCESSES else ""
+    def unknown(self) -> str:
+        """Why nothing can be decided from it, whatever its value; empty where something can: see `rules.unknown`."""
+        return rules.unknown(self)
+
+    def decide(self, least: float = 0.0) -> Decision:
+        """What it says, as the factor by which one is faster than another: see `rules.decide`."""
+        return rules.decide(self, least)
 
     @property
     def shown(self) -> bool:
@@ -95,8 +82,8 @@ class Derived:
         return not self.withheld
 
     def __str__(self) -> str:
-        """A ratio with its interval, or with its number of processes where those are too few for one."""
-        between = self.few or text.factor_range(self.low, self.high)
+        """A ratio with its interval, or with the reason why that decides nothing."""
+        between = (not math.isnan(self.value) and self.unknown) or text.factor_range(self.low, self.high)
         return f"{text.factor(self.value)} ({between})" if between else text.factor(self.value)
 
 
@@ -119,12 +106,11 @@ def scaled(figure: Derived, factor: float) -> Derived:
     return replace(figure, value=figure.value * factor, low=low, high=high, neutral=neutral)
 
 
-def geometric_mean(ratios: Sequence[Derived]) -> Derived:
-    """Of ratios of different inputs."""
-    value, low, high = (_mean([getattr(r, end) for r in ratios]) for end in ("value", "low", "high"))
-    return Derived(value, low, high, min(r.processes for r in ratios), 1.0)
+def geometric_mean(ratios: Sequence[Derived], least: float = 0.0) -> tuple[Derived, int]:
+    """Of ratios of different inputs, and how many were left out because they say nothing: see `rules.decide`.
 
-
-def _mean(values: Sequence[float]) -> float:
-    """NaN where one is not positive: the ends of some of asv's own intervals are not."""
-    return math.exp(math.fsum(map(math.log, values)) / len(values)) if min(values) > 0 else math.nan
+    NaN with no processes where all were left out.
+    """
+    told = [r for r in ratios if r.decide(least).outcome != "cannot tell"]
+    value, low, high = (rules.geometric_mean([getattr(r, end) for r in told]) for end in ("value", "low", "high"))
+    return Derived(value, low, high, min((r.processes for r in told), default=0), 1.0), len(ratios) - len(told)

@@ -14,6 +14,10 @@ from . import text
 from .answer import Absent, Line
 from .comparison import Contest
 from .derived import Derived
+from .rules import Outcome
+
+# How the fastest of an input is set off, by what is known of it.
+MARKS: dict[Outcome, str] = {"faster": "best", "tie": "tie", "cannot tell": "missing", "slower": "worse"}
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ def derived(figure: Derived, show: Callable[[float], str]) -> Item:
         return Item(words, figure.value)
     if figure.doubt:
         return Item("withheld", math.nan, "missing", figure.doubt)
-    return Item(f"{words} ({figure.few or 'not shown'})", figure.value, "missing", figure.withheld)
+    return Item(f"{words} ({figure.unknown or 'not shown'})", figure.value, "missing", figure.withheld)
 
 
 @dataclass
@@ -78,7 +82,7 @@ def answers(lines: Sequence[Line], baseline: str | None, several: bool) -> Grid:
     for line in lines:
         row = [
             Item(f"{line.operation}: {line.input}"),
-            Item(line.fastest, mark="tie" if line.tie else "best"),
+            Item(line.fastest, mark=MARKS[line.outcome]),
             Item(line.time),
             Item(line.over_baseline),
             Item(line.over_runner_up),
@@ -95,9 +99,10 @@ def times(contests: Sequence[Contest], several: bool, id: str, caption: str) -> 
     """Times of every implementation: inputs down, implementations across."""
     names = list(dict.fromkeys(cell.implementation for contest in contests for cell in contest.cells))
     rows = []
+    signs = MARKS | {"cannot tell": ""}
     for contest in contests:
         cells = {cell.implementation: cell for cell in contest.cells}
-        best = {cell.implementation for cell in contest.tied}
+        best = {cell.implementation for cell in contest.rivals}
         row = [Item(contest.run)] if several else []
         row += [
             Item(contest.title, contest.n if contest.benchmark in ("Sweep", "Strided") else None),
@@ -110,7 +115,7 @@ def times(contests: Sequence[Contest], several: bool, id: str, caption: str) -> 
             elif not cell.measured:
                 row.append(Item({"skipped": "n/a"}.get(cell.status, cell.status), math.nan, "missing", cell.reason))
             else:
-                mark = "" if name not in best else "best" if len(best) == 1 else "tie"
+                mark = "" if name not in best else signs[contest.decision.outcome]
                 between = text.seconds_range(cell.low, cell.high)
                 words = text.seconds(cell.value) + ("\N{DAGGER}" if cell.reason else "")
                 row.append(Item(words, cell.value, mark, f"{between}; {cell.reason}" if cell.reason else between))

@@ -16,8 +16,9 @@ from impls.threads import quota
 
 from . import environment, text
 from .disturbance import OTHERS, SLOWER, Watch
-from .gate.statistics import log_ratio, median_interval
+from .gate.statistics import log_ratio
 from .records.run import Noise, Precheck
+from .rules import median_interval
 
 PROCESSES = 3  # fresh ones: two arms of one process share its memory layout, and three tell layouts apart
 LIMIT_SECONDS = 5.0

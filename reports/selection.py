@@ -14,8 +14,7 @@ from .cli import UsageError
 def select(patterns: Iterable[str] | None, operation: str | None = None) -> tuple[registry.Entry, ...]:
     """The implementations that match any pattern (all, without one) and belong to the operation (either, for None).
 
-    A pattern is compared with the name and with ``operation.name``; it may hold ``*``, ``?`` and ``[...]``, and a
-    word without any of these matches wherever it occurs.
+    A pattern is compared with the name and with ``operation.name``: see `matches`.
 
     Raises:
         UsageError: a pattern matches nothing; lists what there is.
@@ -35,7 +34,14 @@ def named(entry: registry.Entry, patterns: Iterable[str] | None) -> bool:
 
 
 def _matches(entry: registry.Entry, pattern: str) -> bool:
-    full = f"{entry.operation}.{entry.name}"
-    if not set(pattern) & set("*?["):
-        return pattern in full
-    return fnmatch.fnmatchcase(entry.name, pattern) or fnmatch.fnmatchcase(full, pattern)
+    return matches(pattern, entry.name, f"{entry.operation}.{entry.name}")
+
+
+def matches(pattern: str, *names: str) -> bool:
+    """What a PATTERN means in every command: with ``*`` or ``?`` one of the names whole, else a word within one.
+
+    Brackets are as they are: names of benchmarks have some.
+    """
+    if not set(pattern) & set("*?"):
+        return any(pattern in name for name in names)
+    return any(fnmatch.fnmatchcase(name, pattern.replace("[", "[[]")) for name in names)

@@ -11,9 +11,9 @@ from __future__ import annotations
 import json
 import math
 import queue
-import re
 import statistics
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,11 +30,14 @@ from bench.timing import schedules
 from bench.workers.turns import CEILING, SHOWN
 from impls import contract
 
-from . import asv_writing, checks, environment, files, implementations, side_car
+from . import asv_writing, checks, derived, environment, files, implementations, rules, side_car, text
 from .asv_writing import Params, Row
+from .comparison import Cell
+from .derived import Derived
 from .records.journal import FILE as JOURNAL
 from .records.journal import Line
 from .records.run import Precheck, RunRecord, State
+from .selection import matches
 
 OURS = "numba_parallel"
 ANSWER_SECONDS = 240.0  # until a process that was told to do something is taken to hang; it may compile
@@ -75,18 +78,18 @@ class Plan:
     """What is measured, in so many processes of every implementation for each number of threads.
 
     Attributes:
-        case: only inputs whose name this expression matches.
+        inputs: only inputs whose name one of these patterns matches; all without one.
         step: every so many-th power of two of the sweeps.
-        rounds: samples that a process takes of each input.
+        samples: that a process takes of each input.
     """
 
     folder: Path
     operations: Sequence[str]
     dtypes: Sequence[str]
     threads: Sequence[int]
-    case: str = ""
+    inputs: Sequence[str] = ()
     step: int = 1
-    rounds: int = 5
+    samples: int = 3
     processes: int = 3
     machine: str | None = None
     command: list[str] = field(default_factory=list)
@@ -94,7 +97,8 @@ class Plan:
     @property
     def shapes(self) -> list[tuple[str, tuple[int, int, int]]]:
         """Name and shape of every input."""
-        return [(name, shape) for name, shape in workloads.cells(self.step) if re.search(self.case, name)]
+        patterns = self.inputs or ("*",)
+        return [cell for cell in workloads.cells(self.step) if any(matches(one, cell[0]) for one in patterns)]
 
     @property
     def cells(self) -> int:
@@ -157,7 +161,7 @@ def _processes(
         try:
             for dtype in plan.dtypes:
                 for case, shape in plan.shapes:
-                    timings = _cell(players, operation, number, dtype, case, shape, plan.rounds)
+                    timings = _cell(players, operation, number, dtype, case, shape, plan.samples)
                     yield f"{operation} {dtype} {case}", timings
         finally:
             for player in players.values():
@@ -242,7 +246,7 @@ class Player:
 
 def _cell(
     players: Mapping[str, Player], operation: str, number: int, dtype: str, case: str, shape: tuple[int, int, int],
-    rounds: int,
+    samples: int,
 ) -> list[Timing]:  # fmt: skip
     """Everyone on one input, in turn."""
     given = Input("scores", dtype, shape)
@@ -265,7 +269,7 @@ def _cell(
 
     for name in sound():
         numbers[name] = int(ask(name, "calibrate").get("number", 1))
-    for turn in range(rounds):
+    for turn in range(samples):
         for name in schedules.ordered(sound(), turn):
             if (answer := ask(name, "sample"))["status"] == "ok":
                 times[name].append(float(answer["seconds"]))
@@ -317,46 +321,70 @@ def _quartiles(samples: Sequence[float]) -> tuple[float, float, float]:
     return low, middle, high
 
 
+def _over_processes(timings: Sequence[Timing]) -> Cell:
+    """One implementation on one input. A process that is wrong or failed makes it so, whatever the others measured."""
+    bad = next((t for t in timings if t.status != "ok"), None)
+    first, medians = timings[0], tuple(t.seconds for t in timings)
+    value = statistics.median(medians)
+    bandwidth = first.gigabytes_per_second * first.seconds / value
+    remarks = dict.fromkeys([bad.remark] if bad else [t.remark for t in timings if t.remark])
+    return Cell(
+        first.implementation, value, *rules.interval(medians), medians, bandwidth,
+        bad.status if bad else "ok", "; ".join(remarks),
+    )  # fmt: skip
+
+
+def _largest_ulp(timings: Sequence[Timing]) -> float:
+    return max((t.ulp for t in timings if not math.isnan(t.ulp)), default=math.nan)
+
+
+_MARKS = {"faster": "", "slower": "LOSS", "tie": "tie", "cannot tell": "cannot tell"}
+
+
 def table(found: Iterable[Timing]) -> list[str]:
-    """Markdown: one row a cell, with the best of the others; losses are marked."""
-    grouped: dict[tuple[Any, ...], dict[str, Timing]] = {}
+    """Markdown: one row a cell over all of its processes, with the best of the others; losses are marked."""
+    grouped: dict[tuple[Any, ...], dict[str, list[Timing]]] = {}
     for t in found:
-        grouped.setdefault((t.operation, t.threads, t.dtype, t.case), {})[t.implementation] = t
+        key = (t.operation, t.threads, t.dtype, t.case)
+        grouped.setdefault(key, {}).setdefault(t.implementation, []).append(t)
     lines: list[str] = []
-    ratios: dict[tuple[Any, ...], list[float]] = {}
-    for key, by in grouped.items():
-        if OURS not in by or len(by) < 3:
+    ratios: dict[tuple[Any, ...], list[Derived]] = {}
+    for key, each in grouped.items():
+        by = {name: _over_processes(timings) for name, timings in each.items()}
+        ours, top = by.get(OURS), by.get(CEILING)
+        others = [cell for name, cell in by.items() if name not in (OURS, CEILING) and cell.measured]
+        if not others or ours is None or not ours.measured:
             continue
-        ours, top = by[OURS], by[CEILING]
-        others = [t for n, t in by.items() if n not in (OURS, CEILING) and t.status == "ok"]
-        if not others or ours.status != "ok":
-            continue
-        best = min(others, key=lambda t: t.seconds)
-        ratio, share = best.seconds / ours.seconds, ours.gigabytes_per_second / top.gigabytes_per_second
-        marks = [
-            mark for mark, there in (("LOSS", ratio < 1), ("ABOVE CEILING", share > 1), (ours.remark, True)) if there
-        ]
-        if best.remark:
-            marks.append(f"{best.implementation} {best.remark}")
-        numpy = by.get("numpy_vectorized")
-        errors = f"{ours.ulp:.2f} / {numpy.ulp:.2f}" if numpy and not math.isnan(ours.ulp) else ""
+        best = min(others, key=lambda cell: cell.value)
+        ratio, share = ours.over(best), ours.bandwidth / top.bandwidth if top and top.measured else math.nan
+        marks = [_MARKS[ratio.decide().outcome], "ABOVE CEILING" if rules.impossible(share) else "", ours.reason]
+        if best.reason:
+            marks.append(f"{best.implementation} {best.reason}")
+        ulp, theirs = (_largest_ulp(each.get(name, ())) for name in (OURS, "numpy_vectorized"))
+        errors = "" if math.isnan(ulp) or math.isnan(theirs) else f"{ulp:.2f} / {theirs:.2f}"
         if key[:3] not in ratios:
             operation, count, dtype = key[:3]
-            lines += ["", f"### {operation}, {dtype}, {count} thread{'s' if count > 1 else ''}", ""]
+            lines += ["", f"### {operation}, {dtype}, {text.plural(count, 'thread')}", ""]
             lines += ["| case | shape | GB/s | best other | GB/s | times faster | of ceiling | ulp: ours / NumPy | |"]
             lines += ["|---|---|--:|---|--:|--:|--:|--:|---|"]
         ratios.setdefault(key[:3], []).append(ratio)
-        shape = " x ".join(str(v) for v in (ours.outer, ours.n, ours.inner))
+        first = each[OURS][0]
+        shape = f"{first.outer} x {first.n} x {first.inner}"
         lines.append(
-            f"| {ours.case} | {shape} | {ours.gigabytes_per_second:.1f} | {best.implementation} "
-            f"| {best.gigabytes_per_second:.1f} | {ratio:.2f} | {share:.0%} | {errors} "
-            f"| {', '.join(filter(None, marks))} |"
+            f"| {first.case} | {shape} | {ours.bandwidth:.1f} | {best.implementation} | {best.bandwidth:.1f} | {ratio} "
+            f"| {text.percent(share)} | {errors} | {', '.join(filter(None, marks))} |"
         )
-    lines += ["", "| | cells | geometric mean over the best other | smallest | losses |", "|---|--:|--:|--:|--:|"]
+    lines += ["", "Cells that cannot be told have no part in the mean and are not the smallest.", ""]
+    lines += ["| | cells | geometric mean over the best other | smallest | losses | ties | cannot tell |"]
+    lines += ["|---|--:|--:|--:|--:|--:|--:|"]
     for (operation, count, dtype), some in ratios.items():
-        losses = sum(r < 1 for r in some)
-        mean = statistics.geometric_mean(some)
-        lines.append(f"| {operation}, {dtype}, {count} | {len(some)} | {mean:.2f} | {min(some):.2f} | {losses} |")
+        outcomes = Counter(ratio.decide().outcome for ratio in some)
+        told = [ratio.value for ratio in some if ratio.decide().outcome != "cannot tell"]
+        mean, left = derived.geometric_mean(some)
+        lines.append(
+            f"| {operation}, {dtype}, {count} | {len(some)} | {mean if told else text.NOTHING} "
+            f"| {text.factor(min(told, default=math.nan))} | {outcomes['slower']} | {outcomes['tie']} | {left} |"
+        )
     return lines
 
 

@@ -10,8 +10,8 @@ import pandas as pd
 
 from bench import device_cells
 
-from . import text
-from .derived import LEAST_PROCESSES, Derived, Measured, difference, of
+from . import rules, text
+from .derived import Derived, Measured, difference, of
 
 STEADY, OWN = "1024 × 1024 elements", "your array"  # what a steady call is made on
 
@@ -133,14 +133,18 @@ class BreakEven:
     processes: int
 
     @property
+    def value(self) -> float:
+        """`calls`, as a `rules.Quantity`."""
+        return self.calls
+
+    @property
     def shown(self) -> bool:
         """Whether enough processes measured it, and agree on whether it pays off."""
-        return self.processes >= LEAST_PROCESSES and (math.isinf(self.high) == math.isinf(self.low))
+        return not rules.unknown(self) and math.isinf(self.high) == math.isinf(self.low)
 
     def __str__(self) -> str:
         if not self.shown:
-            few = self.processes < LEAST_PROCESSES
-            return f"not shown: {text.plural(self.processes, 'process') if few else 'the calls are too close'}"
+            return f"not shown: {rules.unknown(self) or 'the calls are too close'}"
         if self.calls == math.inf:
             return "never"
         if self.calls == 0:

@@ -19,7 +19,6 @@ from .content import Content
 from .grids import Grid, Item
 from .markdown import escaped, grid_as_markdown
 
-FORMATS = ("table", "markdown", "csv", "json")
 PIPE_WIDTH = 120
 STYLES = {"best": "bold green", "tie": "yellow", "missing": "dim", "worse": "red"}
 SIGNS = {"best": " *", "tie": " ="}

@@ -178,12 +178,12 @@ def words(command: str, folder: Path) -> list[str | Path]:
     if command == "run":
         np.save(folder / "x.npy", np.ones((64, 10), np.float32))
         few = [word for name in ("numpy_vectorized", "naive") for word in ("--only", name)]
-        return ["run", *few, "--operation", "argmax", "--rounds", "2", "--output", output]
+        return ["run", *few, "--operation", "argmax", "--processes", "2", "--output", output]
     if command == "check":
         return ["check", "numba_simple", "numpy_vectorized", "--dtype", "float32"]
     if command == "side-by-side":
-        some = ["--operation", "argmax", "--dtype", "float32", "--case", r"^n = 2\^[1-4]$", "--threads", "1"]
-        return ["side-by-side", *some, "--processes", "1", "--rounds", "1", "--output", output]
+        some = ["--operation", "argmax", "--dtype", "float32", "--input", "n = 2^?", "--threads", "1"]
+        return ["side-by-side", *some, "--processes", "1", "--samples", "1", "--output", output]
     if command == "gate":
         repository = folder / "repository"
         repository.mkdir()

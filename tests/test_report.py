@@ -11,12 +11,13 @@ import pytest
 
 import reports
 from reports import answer, cli, comparison, content, report, terminal, text
+from reports.rules import Decision
 from tests.report_data import COMMIT, FAILED, SKIPPED, Results
 
 SAMPLES = {
     "numpy_vectorized": [[4.0e-3, 4.2e-3, 4.1e-3], [4.4e-3, 4.3e-3, 4.5e-3], [4.2e-3]],
     "fast": [[1.0e-3, 1.1e-3], [0.9e-3, 1.0e-3], [0.99e-3]],
-    "close": [[1.04e-3], [1.3e-3], [1.2e-3]],
+    "close": [[1.04e-3], [1.1e-3], [1.07e-3]],
     "slow": [[8.0e-3], [8.8e-3], [8.2e-3]],
 }
 MEDIANS = {name: [statistics.median(p) for p in processes] for name, processes in SAMPLES.items()}
@@ -61,14 +62,50 @@ def test_overlapping_intervals_are_a_tie_and_others_are_not(folder):
     found = contest(content.gather([folder]))
     assert [c.implementation for c in found.ranked] == ["fast", "close", "numpy_vectorized", "slow"]
     assert min(MEDIANS["close"]) <= max(MEDIANS["fast"])
-    assert [c.implementation for c in found.tied] == ["fast", "close"]
+    assert [c.implementation for c in found.rivals] == ["fast", "close"]
+    assert found.decision == Decision("tie")
     assert not found.over_runner_up().decided
 
 
 def test_a_clear_winner_is_no_tie(tmp_path):
     found = contest(content.gather([results(["numpy_vectorized", "fast", "slow"]).write(tmp_path)]))
-    assert [c.implementation for c in found.tied] == ["fast"]
+    assert [c.implementation for c in found.rivals] == ["fast"]
+    assert found.decision == Decision("faster")
     assert found.runner_up.implementation == "numpy_vectorized"
+
+
+@pytest.mark.parametrize(
+    ("close", "rivals", "reason"),
+    [
+        ([[1.04e-3], [1.3e-3], [1.2e-3]], ["fast", "close"], "interval too wide"),
+        ([[1.5e-3], [1.6e-3]], ["fast"], "2 processes"),
+        (332.0, ["fast"], "one sample: no interval"),
+    ],
+)
+def test_what_cannot_be_told_is_neither_a_tie_nor_a_win(tmp_path, close, rivals, reason):
+    found = results(["numpy_vectorized", "fast"])
+    found.add("softmax.Workloads.time_call", ("close", "float32", "ImageNet"), close)
+    gathered = content.gather([found.write(tmp_path)])
+    mine = contest(gathered)
+    assert mine.decision == Decision("cannot tell", reason)
+    assert [c.implementation for c in mine.rivals] == rivals
+    line = next(line for line in gathered.lines if (line.operation, line.dtype) == ("softmax", "float32"))
+    words = f"cannot tell ({reason}): " + ("fast and close" if len(rivals) == 2 else "fast has the smallest time")
+    assert (line.fastest, line.outcome) == (words, "cannot tell")
+    assert any(f"softmax: {words} on ImageNet" in said for said in gathered.sentences)
+    assert ("1 of 9 times cannot be compared: no interval, as of one sample." in " ".join(gathered.warnings)) == (
+        close == 332.0
+    )
+    marks = {item.mark for grid in gathered.times for row in grid.rows for item in row if row[0].words == "ImageNet"}
+    assert "tie" not in marks
+
+
+def test_a_tie_with_one_and_no_telling_of_another_is_no_tie(tmp_path):
+    found = results(["numpy_vectorized", "fast", "close"])
+    found.add("softmax.Workloads.time_call", ("noisy", "float32", "ImageNet"), [[0.5e-3], [1.3e-3], [9e-3]])
+    mine = contest(content.gather([found.write(tmp_path)]))
+    assert [c.implementation for c in mine.rivals] == ["fast", "close", "noisy"]
+    assert mine.decision == Decision("cannot tell", "interval too wide")
 
 
 def test_the_probability_is_the_share_of_draws_won(folder):

@@ -23,11 +23,22 @@ def test_intervals_are_the_widest_that_both_allow() -> None:
     assert derived.scaled(derived.ratio(A, B), 0.5) == Derived(1.0, 0.6, 2.5, 3, 0.5)
 
 
-def test_the_geometric_mean_of_ratios() -> None:
-    found = derived.geometric_mean([Derived(2, 1, 4, 5, 1.0), Derived(8, 4, 16, 3, 1.0)])
-    assert (found.value, found.low, found.high) == pytest.approx((4, 2, 8))
-    assert found.processes == 3
-    assert math.isnan(derived.geometric_mean([Derived(2, -1, 4, 1, 1.0)]).low)
+def test_the_geometric_mean_is_of_the_ratios_that_can_be_told() -> None:
+    told = [Derived(2, 1.5, 4, 5, 1.0), Derived(8, 4, 16, 4, 1.0), Derived(0.5, 0.25, 0.75, 3, 1.0)]
+    tie = Derived(1.0, 0.9, 1.1, 3, 1.0)
+    wide, few, alone, unknown = (
+        Derived(25.4, 0.865, 76.7, 3, 1.0), Derived(9, 8, 10, 2, 1.0), Derived(9, math.nan, math.nan, 0, 1.0),
+        Derived(9, 8, 10, 0, 1.0),
+    )  # fmt: skip
+    # The cube root of 2 * 8 / 2 is 2, the fourth root of the same with a tie is 8 ** 0.25.
+    found, left = derived.geometric_mean([*told, wide, few, alone, unknown])
+    assert (found.value, found.low, found.high) == pytest.approx((2, 1.5 ** (1 / 3), 48 ** (1 / 3)))
+    assert (found.processes, left) == (3, 4)
+    found, left = derived.geometric_mean([wide, *told, tie])
+    assert (found.value, left) == (pytest.approx(8**0.25), 1)
+    found, left = derived.geometric_mean([wide, few])
+    assert (math.isnan(found.value), found.processes, left) == (True, 0, 2)
+    assert found.withheld == "not measured"
 
 
 @pytest.mark.parametrize(
@@ -85,7 +96,7 @@ def test_a_run_of_few_processes_states_times_and_no_ratios(tmp_path: Path, proce
     enough = processes == 3
     found = content.gather([run(tmp_path, processes)])
     page = report.write([tmp_path], tmp_path).read_text()
-    assert found.lines[0].fastest == "fast"
+    assert found.lines[0].fastest == ("fast" if enough else "cannot tell (2 processes): fast has the smallest time")
     assert found.lines[0].over_baseline == ("4.00× (3.92–4.08×)" if enough else "4.00× (2 processes)")
     for words in ("as fast as numpy_vectorized", "as fast as middle, the runner-up"):
         assert (words in found.sentences[0]) == enough
@@ -93,8 +104,9 @@ def test_a_run_of_few_processes_states_times_and_no_ratios(tmp_path: Path, proce
     assert ("with 2 threads, efficiency 75%" in page) == enough
     assert ("with 2 threads not shown: 2 processes" in page) != enough
     later = content.gather([run(tmp_path / "later", processes, scale=0.5)])
-    verdicts = {change.verdict for change in compare.changes(found.contests, later.contests)}
-    assert verdicts == {"faster" if enough else "no difference shown"}
+    changes = compare.changes(found.contests, later.contests)
+    assert {change.verdict for change in changes} == {"faster" if enough else "cannot tell"}
+    assert {change.reason for change in changes} == {"" if enough else "2 processes"}
     assert any("need 3 processes" in warning for warning in found.warnings) != enough
     assert ("(15.6×)" in page) == enough
     assert ("100%</td>" in page) == enough  # the share of the ceiling
@@ -104,6 +116,48 @@ def test_a_run_of_few_processes_states_times_and_no_ratios(tmp_path: Path, proce
     assert grey != enough
     assert math.isnan(contest.probability("fast")) != enough
     assert ("fast not shown: 2 processes" in page) != enough
+
+
+def of_processes(count: int, value: float) -> Measured:
+    return Measured(value, 0.9 * value, 1.1 * value, count)
+
+
+@pytest.mark.parametrize(("load", "cold", "call"), [(2, 3, 3), (3, 2, 3), (3, 3, 2)])
+def test_break_even_has_the_fewest_processes_of_any_of_its_times(load: int, cold: int, call: int) -> None:
+    few, enough = (
+        starts.Ladder("run", "softmax", name, "float32", {
+            "load": of_processes(counts[0], 10 * cost), "cold": of_processes(counts[1], 10 * cost),
+            "call": of_processes(counts[2], 1 / cost),
+        })
+        for name, counts, cost in (("few", (load, cold, call), 2.0), ("enough", (3, 3, 3), 1.0))
+    )  # fmt: skip
+    for one, other in ((few, enough), (enough, few)):
+        even = starts.break_even(one, other, compiling=True)
+        assert even is not None
+        assert even.processes == 2
+        assert not even.shown
+
+
+def test_an_input_has_the_fewest_processes_of_its_implementations(tmp_path: Path) -> None:
+    found = Results()
+    for name, samples in (("a", [[1.0], [1.1], [1.2]]), ("b", [[1.05], [1.15]]), ("c", [[2.0], [2.1], [2.2], [2.3]])):
+        found.add("softmax.Sweep.time_call", (name, "float32", 2), samples)
+    (contest,) = content.gather([found.write(tmp_path)]).contests
+    assert contest.processes == 2
+    assert math.isnan(contest.probability("a"))
+
+
+@pytest.mark.parametrize(("mine", "ceiling"), [(2, 3), (3, 2), (3, 3)])
+def test_a_share_has_the_fewest_processes_of_the_two(tmp_path: Path, mine: int, ceiling: int) -> None:
+    found = Results()
+    found.add("softmax.Sweep.time_call", ("a", "float32", 2), [[2.0e-3]] * mine)
+    found.add("softmax.Ceiling.time_call", ("ceiling", "float32", 1 << 20), [[1.0e-3]] * ceiling, shape=(1, 1 << 20, 1))
+    (contest,) = content.gather([found.write(tmp_path)]).contests
+    share = contest.share(contest.ranked[0])
+    assert share is not None
+    assert share.value == pytest.approx(0.5)
+    assert share.processes == min(mine, ceiling)
+    assert share.shown == (mine == ceiling)
 
 
 def test_break_even_needs_processes_and_an_end() -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import reports
-from reports import runs, table
+from reports import asv_writing, runs, table
 from reports.table import by_process
 from tests.report_data import FAILED, SKIPPED, Results
 
@@ -174,3 +174,57 @@ def test_a_dtype_that_a_process_never_saw_is_that_of_the_others(tmp_path):
     results = Results().add("argmax.Own.time_call", ("a",), PROCESSES, shape=(3, 4, 1), dtype="int8")
     results.add("argmax.Own.time_call", ("b",), SKIPPED, detail="not available")
     assert list(reports.load(results.write(tmp_path))["dtype"]) == ["int8", "int8"]
+
+
+def noted(results, *notes):
+    """The one cell of the results, with these lines in its journal in place of its own."""
+    results.notes = [results.notes[0] | note for note in notes]
+    return results
+
+
+def test_the_last_note_of_a_cell_is_the_one_that_counts(tmp_path):
+    results = Results().add("softmax.Sweep.time_call", ("a", "float32", 2), FAILED)
+    noted(results, {"detail": "first"}, {"detail": "second"}, {"detail": "last"}).write(tmp_path / "reason")
+    assert load_one(tmp_path / "reason")["reason"] == "last"
+    results = Results().add("softmax.Sweep.time_call", ("a", "float32", 2), PROCESSES[:1])
+    noted(results, {"shape": [8, 2, 1]}, {"shape": [9, 2, 3]}, {"shape": None}).write(tmp_path / "shape")
+    row = load_one(tmp_path / "shape")
+    assert (row["outer"], row["n"], row["inner"]) == (9, 2, 3)
+    results = Results().add("softmax.Start.track_load", ("a", "float32"), 0.5)
+    noted(results, {"processes": {"load": [1.0, 2.0]}}, {"processes": {"load": [4.0, 5.0, 9.0]}}, {}).write(
+        tmp_path / "processes"
+    )
+    row = load_one(tmp_path / "processes")
+    assert (row["value"], row["low"], row["high"], row["processes"]) == (5.0, 4.0, 9.0, 3)
+    stopped = {"status": "interrupted", "detail": "stopped"}
+    for name, notes, status in (("late", ({}, stopped), "interrupted"), ("early", (stopped, {}), "failed")):
+        results = Results().add("softmax.Sweep.time_call", ("a", "float32", 2), FAILED)
+        noted(results, *notes).write(tmp_path / name)
+        assert load_one(tmp_path / name)["status"] == status
+
+
+def test_the_dates_of_asv_are_in_milliseconds(tmp_path):
+    results = Results().add("softmax.Sweep.time_call", ("a", "float32", 2), PROCESSES)
+    folder = results.write(tmp_path, run=False)
+    (path,) = folder.glob("*/0*.json")
+    data = json.loads(path.read_text())
+    started = data["result_columns"].index("started_at")
+    data["results"]["softmax.Sweep.time_call"][started] = 1_600_000_000_000
+    path.write_text(json.dumps(data))
+    assert load_one(tmp_path)["date"] == pd.Timestamp("2020-09-13T12:26:40Z")
+    data["results"]["softmax.Sweep.time_call"][started] = None
+    path.write_text(json.dumps(data))
+    assert load_one(tmp_path)["date"] == pd.Timestamp("2023-11-14T22:13:20Z")
+
+
+def test_what_is_written_for_asv_is_dated_in_milliseconds(tmp_path, monkeypatch):
+    monkeypatch.setattr(asv_writing.time, "time", lambda: 1_600_000_000.5)
+    rows = {("'a'", "'float32'", "2"): asv_writing.sampled([1.0, 2.0], 1)}
+    lists = [["'a'"], ["'float32'"], ["2"]]
+    where = tmp_path / "box"
+    where.mkdir()
+    asv_writing.write(where, "env", "0" * 40, "1", {"softmax.Sweep.time_call": (lists, rows)})
+    (path,) = where.glob("*.json")
+    data = json.loads(path.read_text())
+    row = dict(zip(data["result_columns"], data["results"]["softmax.Sweep.time_call"], strict=False))
+    assert data["date"] == row["started_at"] == asv_writing.absent(failed=True)["started_at"] == 1_600_000_000_500

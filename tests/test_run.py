@@ -26,7 +26,7 @@ from reports.records.run import Machine
 from tests.plugins import Install
 
 DIGITS = Path(__file__).parent.parent / "bench" / "data" / "digits_logits.npy"
-SMALL = ("--only", "numpy_vectorized", "--rounds", "2", "--machine", "a machine")
+SMALL = ("--only", "numpy_vectorized", "--processes", "2", "--machine", "a machine")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -126,7 +126,7 @@ def test_a_wrong_implementation_is_not_measured(
             return out
     """
     install({"zeros": source}, {"argmax.zeros": "zeros"})
-    words = ["--only", "zeros", "--only", "numpy", "--only", "naive", "--operation", "argmax", "--rounds", "1"]
+    words = ["--only", "zeros", "--only", "numpy", "--only", "naive", "--operation", "argmax", "--processes", "1"]
     assert cli.main(["run", "--array", str(DIGITS), "--output", str(tmp_path / "run"), *words]) == 1
     said = capsys.readouterr()
     assert "wrong, so not measured: argmax.zeros: n = 2 float32: at (0, 0): expected" in said.err
@@ -139,7 +139,7 @@ def test_a_wrong_implementation_is_not_measured(
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="sends SIGINT as a terminal does")
 def test_an_interrupted_run_keeps_what_it_has_and_goes_on(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    words = ["--only", "numpy_vectorized", "--operation", "argmax", "--rounds", "2", "--output", str(folder)]
+    words = ["--only", "numpy_vectorized", "--operation", "argmax", "--processes", "2", "--output", str(folder)]
     process = subprocess.Popen(
         [sys.executable, "-m", "reports.cli", "run", *words],
         stdout=subprocess.PIPE,

@@ -11,7 +11,7 @@ import pytest
 
 from bench.crew import Crew
 from bench.inputs import Input
-from reports import side_by_side
+from reports import side_by_side, text
 from reports.side_by_side import CEILING, OURS, Player, Timing
 from tests.plugins import Install
 
@@ -27,18 +27,54 @@ def timing(implementation: str, seconds: float, **more: object) -> Timing:
     return Timing(**values)  # type: ignore[arg-type]
 
 
-def test_the_table_shows_wins_and_losses() -> None:
-    found = [
-        timing(OURS, 2e-6), timing("torch_cpu", 1e-6, remark="differs"), timing("numpy_vectorized", 8e-6, ulp=3.0),
-        timing(CEILING, 1e-6),
-        timing(OURS, 1e-6, case="other"), timing("numpy_vectorized", 8e-6, case="other"),
-        timing(CEILING, 2e-6, case="other"),
-    ]  # fmt: skip
+def row(lines: list[str], case: str) -> str:
+    return next(line for line in lines if line.startswith(f"| {case} "))
+
+
+def test_the_table_is_over_all_processes_and_shows_wins_and_losses() -> None:
+    """Times of three processes each: none of them is decided by its first or its last one alone."""
+    found = []
+    for ours, torch, numpy, top in ((3, 0.9, 9, 1.1), (2, 1, 8, 1), (1.5, 1.1, 7, 0.9)):
+        found += [
+            timing(OURS, ours * 1e-6, ulp=ours), timing("torch_cpu", torch * 1e-6, remark="differs"),
+            timing("numpy_vectorized", numpy * 1e-6, ulp=numpy / 2), timing(CEILING, top * 1e-6),
+        ]  # fmt: skip
+    for ours, numpy, top in ((0.9, 9, 2), (1, 8, 2), (1.1, 7, 2)):
+        found += [
+            timing(OURS, ours * 1e-6, case="won"), timing("numpy_vectorized", numpy * 1e-6, case="won"),
+            timing(CEILING, top * 1e-6, case="won"),
+        ]  # fmt: skip
+    for ours, numpy, top in ((1.0, 1.05, 0.96), (1.02, 1.03, 0.96), (1.04, 1.01, 0.96)):
+        found += [
+            timing(OURS, ours * 1e-6, case="tied"), timing("numpy_vectorized", numpy * 1e-6, case="tied"),
+            timing(CEILING, top * 1e-6, case="tied"),
+        ]  # fmt: skip
+    for ours, numpy in ((1, 80), (1, 80), (90, 80)):
+        found += [timing(OURS, ours * 1e-6, case="noisy"), timing("numpy_vectorized", numpy * 1e-6, case="noisy")]
     lines = side_by_side.table(found)
-    lost, won = (next(line for line in lines if line.startswith(f"| {case} ")) for case in ("ImageNet", "other"))
-    assert "| torch_cpu | 1.0 | 0.50 | 50% | 1.00 / 3.00 | LOSS, torch_cpu differs |" in lost
-    assert "| numpy_vectorized | 0.1 | 8.00 | 200% | 1.00 / 1.00 | ABOVE CEILING |" in won
-    assert "| softmax, float32, 1 | 2 | 2.00 | 0.50 | 1 |" in lines
+    lost = "| 0.5 | torch_cpu | 1.0 | 0.500× (0.300–0.733×) | 50% | 3.00 / 4.50 | LOSS, torch_cpu differs |"
+    assert row(lines, "ImageNet").endswith(lost)
+    won = "| 1.0 | numpy_vectorized | 0.1 | 8.00× (6.36–10.0×) | 200% | 1.00 / 1.00 | ABOVE CEILING |"
+    assert row(lines, "won").endswith(won)
+    assert row(lines, "tied").endswith("1.01× (0.971–1.05×) | 94% | 1.00 / 1.00 | tie |")
+    assert row(lines, "noisy").endswith("80.0× (0.889–80.0×) | – | 1.00 / 1.00 | cannot tell |")
+    # The cube root of 0.5 * 8 * 1.03 / 1.02; the fourth cell has no part in it.
+    low, high = (0.3 * (7 / 1.1) * (1.01 / 1.04)) ** (1 / 3), (1.1 / 1.5 * 10 * 1.05) ** (1 / 3)
+    mean = f"{text.factor((4 * 1.03 / 1.02) ** (1 / 3))} ({text.factor_range(low, high)})"
+    assert f"| softmax, float32, 1 | 4 | {mean} | 0.500× | 1 | 1 | 1 |" in lines
+
+
+def test_one_process_decides_nothing() -> None:
+    found = [timing(OURS, 2e-6), timing("numpy_vectorized", 1e-6), timing(CEILING, 1e-6)]
+    lines = side_by_side.table(found)
+    assert "| 0.500× (1 process) | 50% | 1.00 / 1.00 | cannot tell |" in row(lines, "ImageNet")
+    assert "| softmax, float32, 1 | 1 | – | – | 0 | 0 | 1 |" in lines
+
+
+@pytest.mark.parametrize(("percent", "marked"), [(104.9, False), (105.1, True)])
+def test_a_share_is_impossible_where_the_report_says_so(percent: float, marked: bool) -> None:
+    found = [timing(OURS, 1e-6), timing("numpy_vectorized", 8e-6), timing(CEILING, percent * 1e-8)]
+    assert ("ABOVE CEILING" in row(side_by_side.table(found), "ImageNet")) == marked
 
 
 def test_who_is_wrong_or_failed_is_not_the_best_other() -> None:
@@ -46,9 +82,15 @@ def test_who_is_wrong_or_failed_is_not_the_best_other() -> None:
     others = [timing("torch_cpu", math.nan, status="wrong", **bad), timing("naive", math.nan, status="failed", **bad)]
     ours, top = timing(OURS, 2e-6), timing(CEILING, 1e-6)
     lines = side_by_side.table([ours, *others, timing("numpy_vectorized", 8e-6), top])
-    assert next(line for line in lines if line.startswith("| ImageNet ")).split(" | ")[3] == "numpy_vectorized"
+    assert row(lines, "ImageNet").split(" | ")[3] == "numpy_vectorized"
     for some in ([ours, *others, top], [timing(OURS, math.nan, status="wrong"), timing("naive", 1e-6), top]):
         assert not any(line.startswith("| ImageNet ") for line in side_by_side.table(some))
+    # One process that is wrong is enough, whichever it is.
+    for place in range(3):
+        torch = [timing("torch_cpu", 1e-6) for _ in range(3)]
+        torch[place] = others[0]
+        lines = side_by_side.table([ours, *torch, timing("numpy_vectorized", 8e-6), top])
+        assert row(lines, "ImageNet").split(" | ")[3] == "numpy_vectorized"
 
 
 def test_errors_are_in_units_of_the_last_place() -> None:
@@ -75,7 +117,7 @@ class Script:
 def cell(*players: Script) -> dict[str, Timing]:
     found = side_by_side._cell(
         {player.name: player for player in players},  # type: ignore[misc]
-        "softmax", 1, "float32", "some", SHAPE, rounds=3,
+        "softmax", 1, "float32", "some", SHAPE, samples=3,
     )  # fmt: skip
     return {one.implementation: one for one in found}
 

@@ -105,7 +105,7 @@ def test_the_command_measures_and_reports(
     assert set(side_by_side._contestants("argmax")) == {OURS, "numpy_vectorized", *grid.PEERS["argmax"]}
     monkeypatch.setattr(side_by_side, "_contestants", lambda operation: (OURS, "numpy_vectorized", "onnx_runtime"))
     folder = tmp_path / "out"
-    arguments = ["--operation", "argmax", "--dtype", "float32", "--case", r"^n = 2\^4", "--rounds", "2"]
+    arguments = ["--operation", "argmax", "--dtype", "float32", "--input", "n = 2^4*", "--samples", "2"]
     arguments += ["--processes", "1", "--threads", "1", "--machine", "some machine", "--output", str(folder)]
     assert cli.main(["side-by-side", *arguments]) == 0
     said = capsys.readouterr()
@@ -147,7 +147,7 @@ def test_wrong_and_crashing_ones_are_said_last_and_in_the_exit_status(
     install({k: source.format(v) for k, v in bodies.items()}, {f"argmax.{name}": name for name in bodies})
     monkeypatch.setattr(side_by_side, "_contestants", lambda operation: ("numpy_vectorized", *bodies))
     folder = tmp_path / "out"
-    arguments = ["--operation", "argmax", "--dtype", "float32", "--case", "ImageNet", "--rounds", "1"]
+    arguments = ["--operation", "argmax", "--dtype", "float32", "--input", "ImageNet", "--samples", "1"]
     arguments += ["--processes", "1", "--threads", "2", "--output", str(folder)]
     assert cli.main(["side-by-side", *arguments]) == 1
     last = capsys.readouterr().err.strip().splitlines()[-2:]
@@ -163,15 +163,27 @@ def test_wrong_and_crashing_ones_are_said_last_and_in_the_exit_status(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--threads", "4096"], "--threads 4096: accepted are 1 to"),
-        (["--rounds", "0"], "--rounds 0: accepted are 1 and more"),
-        (["--case", "("], "not a regular expression"),
-        (["--case", "no such input"], "matches no input: they are two-class filter"),
+        (["no such input"], "--input 'no such input' matches no input: they are two-class filter"),
+        (["ImageNet", "Imagenet*"], "--input 'Imagenet*' matches no input"),
     ],
 )
-def test_bad_options_are_named(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["side-by-side", *arguments]) == 2
+def test_inputs_that_are_not_there_are_named(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["side-by-side", *(word for name in arguments for word in ("--input", name))]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_inputs_are_chosen_by_patterns() -> None:
+    def chosen(*patterns: str) -> list[str]:
+        plan = side_by_side.Plan(Path(), ["softmax"], ["float32"], [1], inputs=patterns, step=12)
+        return [name for name, _ in plan.shapes]
+
+    swept = ["n = 2^1", "n = 2^13"]
+    assert chosen("n = *")[:2] == swept
+    assert chosen("n = 2^?") == swept[:1]
+    assert chosen("ImageNet", "n = 2^??") == ["ImageNet", *swept[1:]]
+    assert chosen() == [name for name, _ in workloads.cells(12)]
 
 
 def test_the_names_of_inputs_are_those_of_the_cells() -> None:

@@ -67,7 +67,7 @@ def test_the_good_one_is_measured_and_reported(maxbench: Maxbench, tmp_path: Pat
     x = np.random.default_rng(0).standard_normal((50, 20)).astype(np.float32)
     np.save(tmp_path / "x.npy", x)
     done = maxbench(
-        *("run", "--array", str(tmp_path / "x.npy"), "--rounds", "1", "--output", str(tmp_path / "run")),
+        *("run", "--array", str(tmp_path / "x.npy"), "--processes", "1", "--output", str(tmp_path / "run")),
         *("--only", "example", "--only", "broken", "--only", "numpy_vectorized"),
     )
     assert done.returncode == 1, done.stderr

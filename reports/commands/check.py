@@ -19,6 +19,7 @@ from ..progress import Bar
 from ..selection import named, select
 from ..terminal import console
 from ..text import plural
+from . import options
 
 _COUNTED: tuple[Status, ...] = ("agrees", "differs", "wrong", "failed", "not supported")
 _SHOWN = 20
@@ -26,16 +27,12 @@ _SHOWN = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``maxbench check``."""
-    parser.add_argument(
-        "pattern", nargs="*", metavar="PATTERN", help="implementations, e.g. numba_parallel or 'softmax.*'"
-    )
-    parser.add_argument("--operation", choices=sorted(contract.OPERATIONS), help="one operation instead of both")
-    parser.add_argument("--dtype", action="append", choices=contract.ARGMAX.dtypes, help="only these; repeatable")
-    parser.add_argument("--jobs", type=int, metavar="N", help="implementations at a time (default: one a core)")
-    parser.add_argument(
-        "--simulate-cuda", action="store_true", help="run CUDA implementations in Numba's simulator, without a GPU"
-    )
-    parser.add_argument("--format", choices=("table", "json"), default="table", help="json has every single finding")
+    options.add(parser, "PATTERN")
+    options.add(parser, "--operation")
+    options.add(parser, "--dtype", choices=contract.ARGMAX.dtypes)
+    options.add(parser, "--jobs", "(default: one a core)")
+    options.add(parser, "--simulate", also=("--simulate-cuda",), dest="simulate_cuda")
+    options.add(parser, "--format", "; json has every single finding", choices=("table", "json"))
 
 
 def main(args: argparse.Namespace) -> int:

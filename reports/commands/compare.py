@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..cli import UsageError
+from . import options
 
 if TYPE_CHECKING:
     from ..compare import Change
@@ -20,18 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``maxbench compare``."""
     for name in ("first", "second"):
         parser.add_argument(name, type=Path, metavar=name.upper(), help="a folder that `maxbench run` wrote, or asv's")
-    parser.add_argument("--all", action="store_true", help="also the inputs that show no difference")
-    parser.add_argument(
-        "--least",
-        type=float,
-        default=10,
-        metavar="PERCENT",
-        help="the smallest difference that counts: runs at different times differ by several percent without any "
-        "change (default: 10)",
-    )
-    parser.add_argument(
-        "--format", choices=("table", "markdown", "csv", "json"), default="table", help="how to print the comparison"
-    )
+    parser.add_argument("--all", action="store_true", help="also the ties")
+    options.add(
+        parser, "--threshold", ": runs at different times differ by several percent without any change (default: 10)",
+        type=options.number("0 and more, below 1000", lambda value: 0 <= value < 1000), default=10.0,
+    )  # fmt: skip
+    options.renamed(parser, "--least", "--threshold")
+    options.add(parser, "--format")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -49,16 +45,14 @@ def main(args: argparse.Namespace) -> int:
             held = ", ".join(content.names) or "none"
             raise UsageError(f"{folder} holds {len(content.names)} runs ({held}); compare takes folders of one each")
     names = _names(contents)
-    if not 0 <= args.least < 1000:
-        raise UsageError(f"--least {args.least:g}: accepted are 0 to 1000 percent")
-    found = compare.changes(contents[0].contests, contents[1].contests, args.least / 100)
-    shown = found if args.all else [c for c in found if c.verdict != "no difference shown"]
+    found = compare.changes(contents[0].contests, contents[1].contests, args.threshold / 100)
+    shown = found if args.all else [c for c in found if c.verdict != "tie"]
     notes = [
         *(
             f"the runs differ in {difference}"
             for difference in compare.differences(contents[0].runs[0], contents[1].runs[0])
         ),
-        compare.CAUTION.format(least=args.least / 100),
+        compare.CAUTION.format(least=args.threshold / 100),
     ]
     if args.format == "json":
         print(json.dumps({"names": names, "notes": notes, "changes": [_as_json(c) for c in found]}, indent=2))
@@ -74,7 +68,9 @@ def _names(contents: list[Content]) -> tuple[str, str]:
 
 
 def _as_json(change: Change) -> dict[str, Any]:
-    found = {name: getattr(change, name) for name in ("operation", "implementation", "input", "dtype", "verdict")}
+    found = {
+        name: getattr(change, name) for name in ("operation", "implementation", "input", "dtype", "verdict", "reason")
+    }
     for name in ("first", "second"):
         cell = getattr(change, name)
         found[name] = cell and {"value": cell.value, "low": cell.low, "high": cell.high}

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
 from bench import device_cells
 from impls import contract, registry
 
-from .. import environment, precheck, report, run_folder, terminal
+from .. import environment, precheck, report, run_folder
 from ..cli import UsageError
 from ..content import gather
 from ..device_report import NoDevice, Plan, Report, probe
 from ..device_session import Line
 from ..progress import Bar
 from ..selection import select
+from . import options
 
 SECONDS, LEAST_SECONDS = 480.0, 60.0
 
@@ -23,42 +25,26 @@ SECONDS, LEAST_SECONDS = 480.0, 60.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``maxbench device-report``."""
     what = parser.add_argument_group("what to measure")
-    what.add_argument(
-        "--only", action="append", metavar="PATTERN",
-        help=f"implementations (default: {', '.join(device_cells.IMPLEMENTATIONS)}); repeatable",
-    )  # fmt: skip
-    what.add_argument("--operation", choices=sorted(contract.OPERATIONS), help="one operation instead of both")
-    what.add_argument("--dtype", action="append", choices=contract.DTYPES, help="only these; repeatable")
-    what.add_argument(
-        "--simulate", action="store_true",
-        help="rehearse everything in Numba's simulator, without a GPU and on tiny inputs: its figures are not ranked",
-    )  # fmt: skip
+    options.add(what, "--only", f"(default: {', '.join(device_cells.IMPLEMENTATIONS)})")
+    options.add(what, "--operation")
+    options.add(what, "--dtype", choices=contract.DTYPES)
+    options.add(what, "--simulate", ", everything on tiny inputs: its figures are not ranked")
     how = parser.add_argument_group("how")
-    how.add_argument(
-        "--seconds", type=float, default=SECONDS, metavar="S",
-        help="of everything; what is wanted least is left out (default: %(default).0f)",
-    )  # fmt: skip
-    how.add_argument(
-        "--sample-seconds", type=float, default=0.15, metavar="S",
-        help="of sampling one implementation on one input (default: %(default)s)",
-    )  # fmt: skip
-    how.add_argument("--machine", metavar="NAME", help="the machine's name in results (default: its host name)")
+    enough = options.number(f"{LEAST_SECONDS:.0f} and more", lambda value: LEAST_SECONDS <= value < math.inf)
+    options.add(how, "--budget", f"(default: {SECONDS:.0f})", type=enough, default=SECONDS)
+    options.renamed(how, "--seconds", "--budget")
+    options.add(how, "--sample-seconds", "(default: %(default)s)", default=0.15)
+    options.add(how, "--machine")
     where = parser.add_argument_group("results")
-    where.add_argument(
-        "--output", type=Path, metavar="DIR", help=f"a new folder (default: {run_folder.RESULTS}/device-<time>)"
-    )
-    where.add_argument("--baseline", metavar="NAME", help="the implementation that speed-ups are over")
-    where.add_argument("--format", choices=terminal.FORMATS, default="table", help="of the answer on standard output")
+    options.add(where, "--output", help=f"a new folder (default: {run_folder.RESULTS}/device-<time>)")
+    options.add(where, "--baseline")
+    options.add(where, "--format")
 
 
 def main(args: argparse.Namespace) -> int:
     """0: measured; 1: something is wrong or failed; 2: no GPU, or bad options."""
-    if args.seconds < LEAST_SECONDS:
-        raise UsageError(f"--seconds {args.seconds:g}: accepted are {LEAST_SECONDS:.0f} and more")
-    if args.sample_seconds <= 0:
-        raise UsageError(f"--sample-seconds {args.sample_seconds:g}: accepted are positive numbers")
     plan = Plan(
-        folder=Path(), entries=_entries(args), dtypes=args.dtype, seconds=args.seconds,
+        folder=Path(), entries=_entries(args), dtypes=args.dtype, seconds=args.budget,
         sample_seconds=args.sample_seconds, simulated=args.simulate, machine=args.machine,
         command=["device-report", *sys.argv[2:]],
     )  # fmt: skip

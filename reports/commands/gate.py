@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import functools
-import math
 import tempfile
 import time
 from pathlib import Path
@@ -14,6 +12,7 @@ from ..cli import UsageError
 from ..gate import calibration, formats, run, sources, table
 from ..gate.verdicts import INCONCLUSIVE, Rule
 from ..progress import Bar
+from . import options
 
 OUTPUT = Path("maxbench-results/gate")
 
@@ -26,32 +25,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("base", nargs="?", metavar="BASE", help=f"what to compare with: {sources.ACCEPTED[13:]}")
     parser.add_argument("head", nargs="?", metavar="HEAD", default=".", help="what may be slower (default: .)")
-    parser.add_argument("--repository", type=Path, default=Path(), metavar="DIR", help="the checkout (default: here)")
+    options.add(parser, "--repository")
     what = parser.add_argument_group("what to measure")
-    what.add_argument(
-        "--only", action="append", default=[], metavar="PATTERN", help="benchmarks whose name matches; repeatable"
-    )
+    options.add(what, "--only", "; of benchmarks, as they are printed", default=[])
     what.add_argument("--instructions", action="store_true", help="also count instructions under valgrind (Linux)")
     what.add_argument("--no-timing", action="store_true", help="with --instructions: count only, on any noisy machine")
     what.add_argument("--no-starts", action="store_true", help="leave out compile and first-call times")
     how = parser.add_argument_group("how")
-    positive = functools.partial(_number, above=0.0, below=math.inf, accepted="finite numbers above 0")
-    how.add_argument("--threshold", type=positive, default=2.5, metavar="PERCENT", help="of time (default: 2.5)")
+    options.add(how, "--threshold", "(default: 2.5)", type=options.positive, default=2.5)
     how.add_argument(
         "--confidence",
-        type=functools.partial(_number, above=50.0, below=100.0, accepted="numbers between 50 and 100"),
+        type=options.number("numbers between 50 and 100", lambda value: 50 < value < 100),
         default=95.0,
         metavar="PERCENT",
-        help="of the intervals (default: 95)",
+        help="of all intervals (default: 95)",
     )
-    how.add_argument(
-        "--budget",
-        type=positive,
-        default=180.0,
-        metavar="SECONDS",
-        help="for the whole command; only the build and the check of head may exceed it (default: 180)",
-    )
-    how.add_argument("--output", type=Path, default=OUTPUT, metavar="DIR", help=f"for files (default: {OUTPUT})")
+    options.add(how, "--budget", "(default: 180)", default=180.0)
+    options.add(how, "--output", default=OUTPUT, help=f"for files (default: {OUTPUT})")
     how.add_argument("--allow-inconclusive", action="store_true", help="exit with 0 where it would be 3")
     proof = parser.add_argument_group("proof of the gate")
     proof.add_argument(
@@ -64,16 +54,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _number(given: str, *, above: float, below: float, accepted: str) -> float:
-    try:
-        value = float(given)
-    except ValueError:
-        value = math.nan
-    if not above < value < below:
-        raise argparse.ArgumentTypeError(f"{given!r}: accepted are {accepted}")
-    return value
-
-
 def main(args: argparse.Namespace) -> int:
     """Compare, print, write the files; the exit status is the verdict."""
     began = time.monotonic()
@@ -83,7 +63,7 @@ def main(args: argparse.Namespace) -> int:
         raise UsageError("--no-timing leaves nothing to do without --instructions")
     if args.base is None:
         raise UsageError(f"BASE is missing: {sources.ACCEPTED}")
-    options = run.Options(
+    chosen = run.Options(
         base=args.base,
         head=args.head,
         repository=args.repository,
@@ -98,13 +78,13 @@ def main(args: argparse.Namespace) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="maxbench-gate-") as folder, Bar() as bar:
             noise = precheck.announce(environment.usable_cpus())
-            outcome = run.compare(options, Path(folder), bar)
+            outcome = run.compare(chosen, Path(folder), bar)
             outcome.notes.insert(0, precheck.line(noise))
     except (sources.SourceError, ValueError) as error:
-        formats.write_error(str(error), options.base, options.head, args.output)
+        formats.write_error(str(error), chosen.base, chosen.head, args.output)
         raise UsageError(str(error)) from None
     except Exception as error:  # a pull request must be told of our own faults as well
-        formats.write_error(f"{type(error).__name__}: {error}", options.base, options.head, args.output)
+        formats.write_error(f"{type(error).__name__}: {error}", chosen.base, chosen.head, args.output)
         raise
     formats.write(outcome, args.output)
     table.show(outcome, args.output)

@@ -15,29 +15,31 @@ from ..cli import UsageError
 from ..gate import sources
 from ..history import publish, run, steps
 from ..progress import Bar
+from . import options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``maxbench history``."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--repository", type=Path, default=Path(), metavar="DIR", help="the checkout (default: here)")
+    options.add(common, "--repository")
     common.add_argument(
         "--results", type=Path, metavar="DIR", help=f"shared by machines (default: {run.RESULTS} of the checkout)"
     )
     measuring = actions.add_parser("run", parents=[common], help="measure commits; those that are there are skipped")
     measuring.add_argument("range", metavar="RANGE", help="a range such as v1.0..main, or one revision for it alone")
-    measuring.add_argument("--machine", metavar="NAME", help="the name results are kept under (default: the host name)")
-    measuring.add_argument("--every", type=int, default=1, metavar="N", help="only every Nth commit, and the last")
+    options.add(measuring, "--machine")
     measuring.add_argument(
-        "--bench", action="append", metavar="REGEX", help=f"benchmarks (default: {' '.join(run.DEFAULT)}); repeatable"
+        "--every", type=options.count, default=1, metavar="N", help="only every Nth commit, and the last"
     )
+    measuring.add_argument(
+        "--bench", action="append", metavar="REGEX",
+        help=f"asv's own option: benchmarks by a regular expression (default: {' '.join(run.DEFAULT)}); repeatable",
+    )  # fmt: skip
     measuring.add_argument("--full", action="store_true", help="the whole grid")
     measuring.add_argument("--again", action="store_true", help="also commits that are there")
     showing = actions.add_parser("publish", parents=[common], help="write asv's pages and the page with the steps")
-    showing.add_argument(
-        "--output", type=Path, default=Path("maxbench-results/history"), metavar="DIR", help="for the pages"
-    )
+    options.add(showing, "--output", default=Path("maxbench-results/history"), help="for the pages")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -51,8 +53,6 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, repository: Path, results: Path) -> int:
-    if args.every < 1:
-        raise UsageError("--every must be 1 or more")
     machine = args.machine or platform.node() or "unknown"
     if args.full:
         os.environ[grid.GRID] = "full"

@@ -10,21 +10,22 @@ from collections.abc import Sequence
 from typing import Any
 
 import impls
-from impls import contract, registry
+from impls import registry
 
 from .. import checks
 from ..grids import Grid, Item
 from ..selection import select
-from ..terminal import FORMATS, show_grid
+from ..terminal import show_grid
+from . import options
 
 _COLUMNS = ("operation", "implementation", "device", "threads", "dtypes", "origin", "status")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``maxbench list``."""
-    parser.add_argument("pattern", nargs="*", metavar="PATTERN", help="implementations, e.g. 'numba_*'")
-    parser.add_argument("--operation", choices=sorted(contract.OPERATIONS), help="one operation instead of both")
-    parser.add_argument("--format", choices=FORMATS, default="table")
+    options.add(parser, "PATTERN")
+    options.add(parser, "--operation")
+    options.add(parser, "--format")
 
 
 def main(args: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..cli import UsageError
+from . import options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,8 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folders that `maxbench run` wrote, or asv's results folders",
     )
-    parser.add_argument(
-        "--output", type=Path, metavar="DIR", default=Path("maxbench-html"),
+    options.add(
+        parser, "--output", default=Path("maxbench-html"),
         help="where to write the pages; earlier pages there are replaced (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(

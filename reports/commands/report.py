@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from ..cli import UsageError
+from . import options
 
 DEFAULT = Path("maxbench-results")
 
@@ -18,14 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"folders that `maxbench run` wrote, or asv's results folders; several are shown side by side "
         f"(default: {DEFAULT})",
     )  # fmt: skip
-    parser.add_argument(
-        "--output", type=Path, metavar="DIR",
+    options.add(
+        parser, "--output",
         help="where to write the report (default: into the folder of the results; report/ beside them for asv's)",
     )  # fmt: skip
-    parser.add_argument("--baseline", metavar="NAME", help="the implementation that speed-ups are over")
-    parser.add_argument(
-        "--format", choices=("table", "markdown", "csv", "json"), default="table", help="how to print the answer"
-    )
+    options.add(parser, "--baseline")
+    options.add(parser, "--format")
 
 
 def main(args: argparse.Namespace) -> int:

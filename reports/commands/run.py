@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import shlex
 import sys
 from collections import Counter
@@ -16,7 +15,7 @@ import numpy as np
 from bench import array_files, launch
 from impls import contract, layout
 
-from .. import environment, lock, precheck, report, run_folder, terminal
+from .. import environment, lock, precheck, report, run_folder
 from ..asv_driver import AsvFailed
 from ..cli import INTERRUPTED, UsageError
 from ..content import gather
@@ -28,6 +27,7 @@ from ..records.reading import Problems
 from ..records.run import FILE as SIDE_CAR
 from ..records.run import Array, Implementation, RunRecord
 from ..selection import select
+from . import options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,28 +36,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--array", type=Path, metavar="FILE", help="your own array: .npy (memory-mapped) or .npz")
     what.add_argument("--key", help="which array of an .npz file")
     what.add_argument("--axis", type=int, help="the axis to reduce (default: the last)")
-    what.add_argument("--full", action="store_true", help="the whole grid, 5 rounds")
-    what.add_argument(
-        "--only",
-        action="append",
-        metavar="PATTERN",
-        help="implementations, e.g. 'numba_*' or softmax.naive; repeatable",
-    )
-    what.add_argument("--operation", choices=sorted(contract.OPERATIONS), help="one operation instead of both")
-    what.add_argument("--dtype", action="append", choices=contract.DTYPES, help="instead of the grid's; repeatable")
+    what.add_argument("--full", action="store_true", help="the whole grid, in 5 processes")
+    options.add(what, "--only", "; of implementations")
+    options.add(what, "--operation")
+    options.add(what, "--dtype", choices=contract.DTYPES)
     how = parser.add_argument_group("how")
-    how.add_argument("--threads", type=int, metavar="N", help="CPU threads for every library (default: all CPUs)")
-    how.add_argument(
-        "--rounds", type=int, metavar="N", help="processes per cell (default: 5, or what fits a quick run)"
-    )
-    how.add_argument("--machine", metavar="NAME", help="the machine's name in results (default: its host name)")
+    options.add(how, "--threads", "(default: all CPUs)")
+    # What `--resume` finds in the side-cars of earlier versions.
+    options.add(how, "--processes", "(default: 5, or what fits a quick run)", also=("--rounds",))
+    options.add(how, "--machine")
     where = parser.add_argument_group("results")
-    where.add_argument(
-        "--output", type=Path, metavar="DIR", help=f"a new folder (default: {run_folder.RESULTS}/<date>-<time>)"
-    )
+    options.add(where, "--output", help=f"a new folder (default: {run_folder.RESULTS}/<date>-<time>)")
     where.add_argument("--resume", type=Path, metavar="DIR", help="go on with an interrupted run, with its own options")
-    where.add_argument("--baseline", metavar="NAME", help="the implementation that speed-ups are over")
-    where.add_argument("--format", choices=terminal.FORMATS, default="table", help="of the answer on standard output")
+    options.add(where, "--baseline")
+    options.add(where, "--format")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -142,10 +134,6 @@ def _plan(args: argparse.Namespace) -> Plan:
     if args.array is not None and (args.dtype or args.full):
         raise UsageError("--array is measured in its own dtype on its own grid: leave out --dtype and --full")
     threads = environment.usable_cpus() if args.threads is None else args.threads
-    if not 1 <= threads <= (os.cpu_count() or 1):
-        raise UsageError(f"--threads {threads}: accepted are 1 to {os.cpu_count()}, the CPUs of this machine")
-    if args.rounds is not None and args.rounds < 1:
-        raise UsageError(f"--rounds {args.rounds}: accepted are 1 and more")
     entries = select(args.only, args.operation)
     names = dict.fromkeys(entry.name for entry in entries)
     if args.baseline is not None and args.baseline not in names:
@@ -165,7 +153,7 @@ def _plan(args: argparse.Namespace) -> Plan:
         dtypes=dtypes,
         threads=threads,
         array=array,
-        rounds=args.rounds,
+        rounds=args.processes,
         command=_words(args),
         machine=args.machine,
     )
@@ -194,7 +182,7 @@ def _array(args: argparse.Namespace) -> tuple[Array, tuple[str, ...]]:
 def _words(args: argparse.Namespace) -> list[str]:
     """The options that a resumed run needs again."""
     words = []
-    for option in ("array", "key", "axis", "operation", "threads", "rounds", "machine"):
+    for option in ("array", "key", "axis", "operation", "threads", "processes", "machine"):
         if (value := getattr(args, option)) is not None:
             words += [f"--{option}", str(value.resolve() if option == "array" else value)]
     for option in ("only", "dtype"):
@@ -204,7 +192,7 @@ def _words(args: argparse.Namespace) -> list[str]:
 
 def _resume(args: argparse.Namespace) -> tuple[argparse.Namespace, RunRecord]:
     """The options of the interrupted run with the new ones for output, and its record."""
-    given = ("array", "key", "axis", "only", "operation", "dtype", "threads", "rounds", "machine", "output")
+    given = ("array", "key", "axis", "only", "operation", "dtype", "threads", "processes", "machine", "output")
     if named := [f"--{o}" for o in given if getattr(args, o) is not None] + (["--full"] if args.full else []):
         raise UsageError(f"--resume goes on with the run's own options: leave out {', '.join(named)}")
     folder = run_folder.again(args.resume)

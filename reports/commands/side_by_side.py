@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import time
 from pathlib import Path
@@ -15,56 +14,45 @@ from .. import environment, files, precheck, report, run_folder, side_by_side
 from ..cli import UsageError
 from ..content import gather
 from ..progress import Bar
+from ..selection import matches
+from . import options
 
 TABLE = "side-by-side.md"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``maxbench side-by-side``."""
-    cpus = environment.usable_cpus()
     what = parser.add_argument_group("what to measure")
-    what.add_argument("--operation", action="append", choices=sorted(contract.OPERATIONS), help="one instead of both")
+    options.add(what, "--operation")
+    options.add(what, "--dtype", "(default: float32 and float64)", choices=contract.FLOATS)
+    options.add(what, "--input")
+    options.renamed(what, "--case", "--input, which takes a pattern with * and ? and no regular expression")
     what.add_argument(
-        "--dtype", action="append", choices=contract.FLOATS, help="instead of float32 and float64; repeatable"
-    )
-    what.add_argument("--case", default="", metavar="EXPRESSION", help="only inputs whose name it matches")
-    what.add_argument(
-        "--step", type=int, default=1, metavar="K", help="of the sweeps over n: every so many-th power of two"
+        "--step", type=options.count, default=1, metavar="K", help="of the sweeps over n: every so many-th power of two"
     )
     how = parser.add_argument_group("how")
-    how.add_argument(
-        "--threads", type=int, nargs="+", default=sorted({1, cpus}), metavar="N", help="(default: 1 and all CPUs)"
-    )
-    how.add_argument("--processes", type=int, default=3, metavar="N", help="of each (default: 3)")
-    how.add_argument("--rounds", type=int, default=3, metavar="N", help="in each process (default: 3)")
-    how.add_argument("--machine", metavar="NAME", help="the machine's name in results (default: its host name)")
+    cpus = sorted({1, environment.usable_cpus()})
+    options.add(how, "--threads", "; several in turn (default: 1 and all CPUs)", nargs="+", default=cpus)
+    options.add(how, "--processes", "(default: 3)", default=3)
+    options.add(how, "--samples", "(default: 3)", default=3)
+    options.renamed(how, "--rounds", "--samples (samples that a process takes), or --processes")
+    options.add(how, "--machine")
     where = parser.add_argument_group("results")
-    where.add_argument(
-        "--output", type=Path, metavar="DIR", help=f"a new folder (default: {run_folder.RESULTS}/side-by-side-<time>)"
-    )
+    options.add(where, "--output", help=f"a new folder (default: {run_folder.RESULTS}/side-by-side-<time>)")
 
 
 def main(args: argparse.Namespace) -> int:
     """0: measured; 1: something is wrong or failed; 2: bad options."""
-    cpus = environment.usable_cpus()
-    if bad := [n for n in args.threads if not 1 <= n <= cpus]:
-        raise UsageError(f"--threads {bad[0]}: accepted are 1 to {cpus}, the CPUs that may be used here")
-    for option in ("step", "processes", "rounds"):
-        if getattr(args, option) < 1:
-            raise UsageError(f"--{option} {getattr(args, option)}: accepted are 1 and more")
-    try:
-        re.compile(args.case)
-    except re.error as error:
-        raise UsageError(f"--case {args.case!r} is not a regular expression: {error}") from None
+    names = [name for name, _ in workloads.cells(args.step)]
+    for pattern in args.input or ():
+        if not any(matches(pattern, name) for name in names):
+            raise UsageError(f"--input {pattern!r} matches no input: they are {', '.join(names)}")
     plan = side_by_side.Plan(
-        folder=Path(), operations=args.operation or list(contract.OPERATIONS),
-        dtypes=args.dtype or ["float32", "float64"], threads=sorted(set(args.threads)), case=args.case,
-        step=args.step, rounds=args.rounds, processes=args.processes, machine=args.machine,
+        folder=Path(), operations=[args.operation] if args.operation else list(contract.OPERATIONS),
+        dtypes=args.dtype or ["float32", "float64"], threads=sorted(set(args.threads)), inputs=args.input or (),
+        step=args.step, samples=args.samples, processes=args.processes, machine=args.machine,
         command=["side-by-side", *sys.argv[2:]],
     )  # fmt: skip
-    if not plan.cells:
-        known = ", ".join(name for name, _ in workloads.cells())
-        raise UsageError(f"--case {args.case!r} matches no input: they are {known}")
     plan.folder = run_folder.new(args.output, "side-by-side-")
     noise = precheck.announce(max(plan.threads))
     begun = time.monotonic()

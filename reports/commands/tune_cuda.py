@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table as RichTable
@@ -14,34 +13,25 @@ from .. import files, text
 from ..cli import UsageError
 from ..progress import Bar
 from ..terminal import console
+from . import options
 
 SIMULATED_CACHE = 1024
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``maxbench tune-cuda``."""
-    parser.add_argument(
-        "--output", type=Path, metavar="FILE",
+    options.add(
+        parser, "--output", metavar="FILE",
         help="where to write the table (default: where it is found again, in the user's cache folder)",
     )  # fmt: skip
-    parser.add_argument(
-        "--seconds", type=float, default=600.0, metavar="S",
-        help="of timing; lengths that it does not suffice for keep their regimes (default: %(default).0f)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--sample-seconds", type=float, default=0.02, metavar="S",
-        help="of sampling one candidate at one length (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--simulate", action="store_true",
-        help="rehearse in Numba's simulator, on a few tiny inputs; the table is written to --output only",
-    )  # fmt: skip
+    options.add(parser, "--budget", "and keeps its regimes (default: %(default).0f)", default=600.0)
+    options.renamed(parser, "--seconds", "--budget")
+    options.add(parser, "--sample-seconds", "(default: %(default)s)", default=0.02)
+    options.add(parser, "--simulate", ", on a few tiny inputs; the table is written to --output only")
 
 
 def main(args: argparse.Namespace) -> int:
     """0: the table is written; 2: no GPU, or bad options."""
-    if args.seconds <= 0 or args.sample_seconds <= 0:
-        raise UsageError("--seconds and --sample-seconds: accepted are positive numbers")
     if args.simulate:
         os.environ["NUMBA_ENABLE_CUDASIM"] = "1"
         if args.output is None:
@@ -68,7 +58,7 @@ def main(args: argparse.Namespace) -> int:
         def seen(table: str, n: int, done: int, total: int) -> None:
             bar.show(f"{table} of {n:,}", done, total, None)
 
-        tuned = device_tuning.tune(device, measure, args.seconds, simulated=args.simulate, seen=seen)
+        tuned = device_tuning.tune(device, measure, args.budget, simulated=args.simulate, seen=seen)
     try:
         files.write_text(path, regimes.as_json(tuned.table, name))
     except OSError as error:

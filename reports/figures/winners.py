@@ -12,12 +12,12 @@ from . import canvas, lines, style
 
 
 def winners(name: str, contests: Sequence[Contest], styles: style.Styles) -> canvas.Figure:
-    """One mark per input: filled for a clear winner, hollow for a tie, labelled where it is not certain."""
+    """One mark per input: filled for a clear winner, else hollow, labelled where it is not certain."""
     placed = [c for c in contests if c.n and c.outer and c.inner and c.fastest]
     first = placed[0]
     heading = styles.heading(first.operation, first.dtype, run=first.run)
     title = f"{heading}: the fastest by n and number of rows"
-    ties = any(len(c.tied) > 1 for c in placed)
+    hollow = any(not c.clear for c in placed)
     names = list(dict.fromkeys(c.ranked[0].implementation for c in placed))
 
     def paint(drawing: Drawing) -> None:
@@ -29,7 +29,7 @@ def winners(name: str, contests: Sequence[Contest], styles: style.Styles) -> can
         marks: dict[tuple[str, bool], list[tuple[int, int]]] = {}
         for contest in placed:
             n, rows = contest.n or 1, (contest.outer or 1) * (contest.inner or 1)
-            marks.setdefault((contest.ranked[0].implementation, len(contest.tied) == 1), []).append((n, rows))
+            marks.setdefault((contest.ranked[0].implementation, contest.clear), []).append((n, rows))
             chance = contest.probability(contest.ranked[0].implementation)
             if chance < 0.995:
                 axes.annotate(
@@ -39,8 +39,8 @@ def winners(name: str, contests: Sequence[Contest], styles: style.Styles) -> can
             look = styles[implementation]
             filled = look.color if clear else "none"
             axes.plot(*zip(*places, strict=True), look.marker, color=look.color, markerfacecolor=filled, markersize=9)
-        if ties:
-            axes.plot([], [], "o", color=style.INK[0], markerfacecolor="none", markersize=9, label="hollow: a tie")
+        if hollow:
+            axes.plot([], [], "o", color=style.INK[0], markerfacecolor="none", markersize=9, label="hollow: not clear")
         for axis, label in ((axes.xaxis, "n (elements per row)"), (axes.yaxis, "rows (outer × inner)")):
             axis.set_label_text(label)
         axes.set_xscale("log")
@@ -54,9 +54,9 @@ def winners(name: str, contests: Sequence[Contest], styles: style.Styles) -> can
         axes.set_title(canvas.cut(heading), loc="left")
         canvas.legend(drawing, *axes.get_legend_handles_labels())
 
-    return canvas.draw(name, title, _alt(title, placed), paint, legend=len(names) + ties)
+    return canvas.draw(name, title, _alt(title, placed), paint, legend=len(names) + hollow)
 
 
 def _alt(title: str, contests: Sequence[Contest]) -> str:
-    parts = [f"{c.title}: {' or '.join(cell.implementation for cell in c.tied)}" for c in contests]
+    parts = [f"{c.title}: {' or '.join(cell.implementation for cell in c.rivals)}" for c in contests]
     return f"{title}. {'; '.join(parts)}."

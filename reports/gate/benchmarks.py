@@ -7,11 +7,12 @@ registry, so that one that is missing on a side is seen to be missing.
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench import anchor, device_cells, grid
+
+from ..selection import matches
 
 Shape = tuple[int, int, int]
 
@@ -105,21 +106,16 @@ def _libraries(operation: str) -> set[str]:
 
 
 def choose(benchmarks: Sequence[Benchmark], only: Sequence[str]) -> tuple[Benchmark, ...]:
-    """Those whose name contains one of the words, or matches one as a shell pattern; all where there are no words.
+    """Those whose name one of the patterns matches, as `selection.matches` says; all where there are none.
 
     Raises:
         ValueError: a word chooses nothing.
     """
     for word in only:
-        if not any(_chosen(b.name, word) for b in benchmarks):
+        if not any(matches(word, b.name) for b in benchmarks):
             names = sorted({f"{b.operation}.{b.implementation}" for b in benchmarks})
             raise ValueError(f"--only {word!r} chooses none of the {len(benchmarks)} benchmarks of {', '.join(names)}")
-    return tuple(b for b in benchmarks if not only or any(_chosen(b.name, word) for word in only))
-
-
-def _chosen(name: str, word: str) -> bool:
-    # The brackets of a name are no character class.
-    return word in name or fnmatch.fnmatchcase(name, word.replace("[", "[[]"))
+    return tuple(b for b in benchmarks if not only or any(matches(word, b.name) for word in only))
 
 
 def anchors(clocks: Iterable[str]) -> tuple[Benchmark, ...]:

@@ -24,6 +24,7 @@ from bench.crew import Crew
 
 from .. import environment
 from ..progress import Bar
+from ..rules import CONFIDENCE
 from . import sources, statistics
 from .benchmarks import Benchmark, choose, every
 from .look import look
@@ -175,7 +176,7 @@ class Rate:
 
     hits: int
     trials: int
-    confidence: float = statistics.CONFIDENCE
+    confidence: float = CONFIDENCE
 
     @property
     def value(self) -> float:

@@ -11,9 +11,10 @@ from typing import Any
 
 from .. import files, text
 from ..markdown import escaped
+from ..rules import median_interval
 from .instructions import BLIND_SPOTS
 from .run import Outcome
-from .statistics import Change, median_interval
+from .statistics import Change
 from .verdicts import COMPARED, Control, Result, Rule, Verdict
 
 SCHEMA = 1

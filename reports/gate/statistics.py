@@ -13,7 +13,8 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-CONFIDENCE = 0.95
+from ..rules import CONFIDENCE, median_interval
+
 _LARGEST = math.log(1e6)  # a larger ratio is stated as this: a coarse clock reads 0 for the faster version
 
 
@@ -72,21 +73,6 @@ def change(log_ratios: Sequence[float], confidence: float = CONFIDENCE) -> Chang
     value = statistics.median(ordered)
     low, high = ordered[rank], ordered[-1 - rank]
     return Change(math.expm1(value), math.expm1(low), math.expm1(high), reached, len(ordered))
-
-
-def median_interval(count: int, confidence: float = CONFIDENCE) -> tuple[int, float]:
-    """The order statistics that enclose the median: (how many to drop at each end, the coverage reached).
-
-    The number of observations below the median is binomial(count, 1/2), whatever the distribution. Where even the
-    two extremes do not reach the confidence, they are taken and the lower coverage is returned.
-    """
-    best = 0, 1 - 2 * 0.5**count
-    for drop in range(1, (count + 1) // 2):
-        outside = 2 * sum(math.comb(count, k) for k in range(drop + 1)) * 0.5**count
-        if 1 - outside < confidence:
-            break
-        best = drop, 1 - outside
-    return best
 
 
 def proportion_interval(hits: int, trials: int, confidence: float = CONFIDENCE) -> tuple[float, float]:

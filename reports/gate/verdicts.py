@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .. import rules
 from . import statistics
 from .benchmarks import Benchmark
 from .statistics import Change
@@ -23,7 +24,7 @@ FINE, REGRESSION, ERROR, INCONCLUSIVE = 0, 1, 2, 3
 
 @dataclass(frozen=True)
 class Rule:
-    """When a change counts.
+    """When a change counts: see `reports.rules` for why this differs from a comparison of implementations.
 
     Attributes:
         threshold: the smallest change that counts, as a fraction.
@@ -33,11 +34,11 @@ class Rule:
         confidence: of the intervals, where there are processes enough for it.
     """
 
-    threshold: float = 0.025
+    threshold: float = rules.BETWEEN_VERSIONS
     screen: int = 5
     confirm: int = 7
     floor: float = 0.0
-    confidence: float = statistics.CONFIDENCE
+    confidence: float = rules.CONFIDENCE
 
     def change(self, log_ratios: Sequence[float]) -> Change:
         """`statistics.change` with the rule's confidence."""
@@ -45,9 +46,7 @@ class Rule:
 
     def beyond(self, change: Change) -> int:
         """1 where the change is a slowdown beyond the threshold, -1 where it is the same speed-up, else 0."""
-        if change.value > self.threshold:
-            return 1
-        return -1 if change.value < -self.threshold / (1 + self.threshold) else 0
+        return rules.beyond(change.value, self.threshold)
 
 
 @dataclass
@@ -72,10 +71,10 @@ class Evidence:
         return rule.beyond(rule.change(self.screen)) != 0
 
     def vague(self, rule: Rule) -> bool:
-        """Whether it may still be slower by twice the threshold, for all that the first look saw."""
+        """Whether it may still be much slower than the threshold, for all that the first look saw."""
         if len(self.screen) < rule.screen or abs(self.difference) < rule.floor:
             return False
-        return rule.change(self.screen).high > 2 * rule.threshold
+        return rules.vague(rule.change(self.screen).high, rule.threshold)
 
     @property
     def difference(self) -> float:

@@ -16,13 +16,12 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .. import rules
 from .series import Point, Series
 
 SHORTEST = 3  # points of a segment: less cannot be told from outliers
 PENALTY = 3.0  # in units of the noise's scale times log(points): an L1 fit gains this little from noise rarely
-SURE = 0.95
 LEAST_NOISE = 1e-4  # of a log ratio: values that happen to be equal are not free of it
-LEAST = 0.02  # a smaller step is not worth a search for its commit
 
 
 class NoRuptures(RuntimeError):
@@ -49,7 +48,7 @@ class Step:
     @property
     def sure(self) -> bool:
         """Whether it is shown as a step and not as a possible one."""
-        return self.confidence >= SURE
+        return rules.step(self.size, self.confidence) == "step"
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Found:
 
 
 def find(series: Series) -> list[Step]:
-    """The steps of at least `LEAST`, oldest first; none in a series that is shorter than two segments.
+    """The steps of at least `rules.STEP`, oldest first; none in a series that is shorter than two segments.
 
     Raises:
         NoRuptures: ruptures is not installed.
@@ -90,8 +89,8 @@ def steps(points: Sequence[Point], values: Sequence[float]) -> list[Step]:
     for start, middle, end in zip(bounds, bounds[1:], bounds[2:], strict=False):
         before, after = values[start:middle], values[middle:end]
         size = math.expm1(statistics.median(after) - statistics.median(before))
-        if abs(size) >= LEAST:
-            confidence = 1 - pettitt([*before, *after])
+        confidence = 1 - pettitt([*before, *after])
+        if rules.step(size, confidence) != "none":
             found.append(Step(points[middle - 1].commit, points[middle].commit, size, confidence, middle))
     return found
 

@@ -8,22 +8,24 @@ from collections.abc import Iterator
 from .. import grids, text
 from ..comparison import Contest
 from ..content import Content
-from ..derived import LEAST_PROCESSES, of, ratio
+from ..derived import of, ratio
 from ..figures import Styles, curves, heat, winners
 from ..grids import Grid, Item
+from ..rules import LEAST_PROCESSES
 from .section import Section, grouped, panels
 
 ANSWER = (
     "Time of one steady call of the kernel on a preallocated output, compilation not counted. The value is the median "
     "over processes of each process's median; the interval in brackets is the range of these process medians. Where "
-    "intervals overlap it is a tie. Every array timed was first checked against the oracle; an implementation with a "
-    "wrong result is not ranked."
+    f"intervals overlap it is a tie. It cannot be told where one has fewer than {LEAST_PROCESSES} processes, or an "
+    "interval so wide that it says nothing. Every array timed was first checked against the oracle; an implementation "
+    "with a wrong result is not ranked."
 )
 WINNERS = (
     "The fastest implementation on every input measured, by its length n and its number of rows. A hollow mark is a "
-    "tie. The percentage is the probability that it is the fastest when every implementation runs in one new process: "
-    "the share, among all ways to draw one measured process of each, in which it wins; none is printed where it always "
-    "does, nor of fewer than three processes."
+    "tie, or cannot be told. The percentage is the probability that it is the fastest when every implementation runs "
+    "in one new process: the share, among all ways to draw one measured process of each, in which it wins; none is "
+    "printed where it always does, nor of fewer than three processes."
 )
 SWEEP = (
     "The total number of elements is constant, so a flat line means that the length of a row does not matter. The bars "
@@ -105,9 +107,7 @@ def _winners(content: Content, styles: Styles) -> Section:
             Item(contest.dtype),
             Item(f"{contest.n:,}", contest.n),
             Item(f"{(contest.outer or 1) * (contest.inner or 1):,}", (contest.outer or 1) * (contest.inner or 1)),
-            Item(
-                text.listed([c.implementation for c in contest.tied]), mark="best" if len(contest.tied) == 1 else "tie"
-            ),
+            Item(text.listed([c.implementation for c in contest.rivals]), mark=grids.MARKS[contest.decision.outcome]),
             Item(text.percent(chance), chance),
         ]
         rows.append(row)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from .. import agreement, compare, grids, sources, text
+from .. import agreement, compare, grids, rules, sources, text
 from ..content import Content
 from .section import Section
 
@@ -28,7 +28,7 @@ def sections(content: Content) -> Iterator[Section]:
         yield Section(
             "changes",
             "The two runs compared",
-            f"{compare.summary(changes, names)} {compare.CAUTION.format(least=compare.LEAST)}",
+            f"{compare.summary(changes, names)} {compare.CAUTION.format(least=rules.BETWEEN_RUNS)}",
             grids=[table],
         )
     yield Section("absent", "Not measured", ABSENT, grids=[content.missing])

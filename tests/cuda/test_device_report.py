@@ -177,8 +177,6 @@ def test_without_a_device_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: py
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["--seconds", "5"], "--seconds 5: accepted are 60 and more"),
-        (["--sample-seconds", "0"], "accepted are positive"),
         (["--only", "nobody"], "no implementation matches 'nobody'"),
         (["--simulate", "--output", str(Path(__file__).parent)], "exists and is not an empty folder"),
     ],

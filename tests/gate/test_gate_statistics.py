@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
-from reports import environment
+from reports import environment, rules
 from reports.gate import calibration, instructions, statistics, verdicts
 from reports.gate.benchmarks import Benchmark, choose, every
 from reports.gate.session import EACH_SECONDS, Session
@@ -34,7 +34,7 @@ def test_proportion_interval_is_clopper_pearson(hits: int, trials: int) -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 5, 6, 7, 12, 15, 40])
 def test_median_interval_covers_as_it_says(count: int) -> None:
-    drop, confidence = statistics.median_interval(count)
+    drop, confidence = rules.median_interval(count)
     assert confidence == pytest.approx(1 - 2 * binom.cdf(drop, count, 0.5))
     assert confidence >= 0.95 or drop == 0
     # Dropping one more would be too much.

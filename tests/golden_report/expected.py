@@ -55,9 +55,25 @@ def times(raw, operation, title):
     return dict(sorted(ran.items(), key=lambda item: item[1][0]))
 
 
-def tied(ran):
+def rivals(ran):
     fastest = next(iter(ran.values()))
     return [name for name, (_, low, high) in ran.items() if low <= fastest[2] and high >= fastest[1]]
+
+
+def outcome(ran):
+    """A tie of intervals that overlap, unless one is so wide that the other may be 20% faster or slower."""
+    fastest = next(iter(ran.values()))
+    found = [ran[name] for name in rivals(ran)[1:]]
+    if any(low / fastest[2] < 1 / 1.2 or high / fastest[1] > 1.2 for _, low, high in found):
+        return "cannot tell"
+    return "tie" if found else "faster"
+
+
+def winner(ran):
+    names = " and ".join(rivals(ran))
+    return {"faster": names, "tie": f"tie: {names}", "cannot tell": f"cannot tell (interval too wide): {names}"}[
+        outcome(ran)
+    ]
 
 
 def ratio(slower, faster):

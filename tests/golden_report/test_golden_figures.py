@@ -8,7 +8,7 @@ import re
 import pytest
 
 from .data import BASELINE, CEILING, DTYPES, ITEMSIZE, NAMES, SIZES, THREADS
-from .expected import inputs, ladder, moved, near, ratio, tied, time, times
+from .expected import inputs, ladder, moved, near, ratio, rivals, time, times
 from .page import said
 
 
@@ -163,7 +163,7 @@ def test_the_map_has_each_winner_with_its_mark(raw, found):
             for x, y in zip(one.get_xdata(), one.get_ydata(), strict=True)
         }
         for title, (_, _, (outer, n, inner)) in inputs(operation).items():
-            best = tied(times(raw, operation, title))
+            best = rivals(times(raw, operation, title))
             assert f"{title}: {' or '.join(best)}" in alt
             assert (n, outer * inner) in places
         assert len(axes.texts) > 0  # the probabilities of those that do not always win

@@ -33,6 +33,15 @@ def _series(seed: int, size: float = 0.0, at: int = 20, noise: float = 0.01, cou
     ]
 
 
+def test_a_step_of_few_points_is_a_possible_one() -> None:
+    (step,) = _steps([0.0] * 3 + [math.log1p(0.5)] * 3)
+    # Pettitt's K is 9 of 6 points.
+    assert (step.size, step.confidence) == pytest.approx((0.5, 1 - 2 * math.exp(-6 * 81 / (216 + 36))))
+    assert not step.sure
+    assert not _steps([0.0] * 3 + [math.log1p(0.0199)] * 3)
+    assert _steps([0.0] * 3 + [math.log1p(0.0201)] * 3)
+
+
 def test_a_step_is_found_at_its_commit_with_its_size() -> None:
     (step,) = _steps(_series(1, size=0.08))
     assert (step.before, step.after) == ("c19", "c20")

@@ -80,7 +80,7 @@ class Table:
     def _run(self, chosen: Sequence[Plugin]) -> Cells:
         only = [word for name in (*_names(chosen), "good", "numpy_vectorized") for word in ("--only", name)]
         words: list[str | Path] = ["--array", self.work / "x.npy", "--output", self.work / "run"]
-        done = self._maxbench("run", *words, "--rounds", "1", "--operation", "softmax", *only)
+        done = self._maxbench("run", *words, "--processes", "1", "--operation", "softmax", *only)
         rows = commands.table(self.work / "run")
         for name in ("good", "numpy_vectorized"):
             assert commands.times_of(name, rows), f"{name} not ranked: {done.end}"
@@ -95,8 +95,8 @@ class Table:
 
     def _side_by_side(self, chosen: Sequence[Plugin]) -> Cells:
         """It measures none of them: they must change nothing."""
-        words = ["--operation", "softmax", "--dtype", "float32", "--case", "ImageNet", "--threads", "1"]
-        words += ["--processes", "1", "--rounds", "1"]
+        words = ["--operation", "softmax", "--dtype", "float32", "--input", "ImageNet", "--threads", "1"]
+        words += ["--processes", "1", "--samples", "1"]
         done = self._maxbench("side-by-side", *words, "--output", self.work / "side-by-side")
         assert done.status == 0, f"command lost: {done.end}"
         return dict.fromkeys((plugin.name for plugin in chosen), "")

@@ -56,7 +56,7 @@ def checked(folder: Path) -> commands.Done:
 def ran(folder: Path) -> commands.Done:
     np.save(folder / "x.npy", np.random.default_rng(0).standard_normal(cheats.SHAPE).astype(np.float32))
     words: list[str | Path] = ["--array", folder / "x.npy", "--output", folder / "run"]
-    words += ["--operation", "softmax", "--rounds", "1"]
+    words += ["--operation", "softmax", "--processes", "1"]
     only = ["--only", "softmax.cheat_*", "--only", "softmax.good"]
     return commands.maxbench(folder, "run", *words, *only, timeout=300)
 
