@@ -31,8 +31,8 @@ def machine_folder(folder: Path, machine: Mapping[str, Any]) -> Path:
     Args:
         machine: as the side-car has it.
     """
-    name = "".join(c if c.isalnum() or c in "._-" else "_" for c in machine["name"])
-    where = folder / "asv" / "results" / name
+    name = files.safe_name(machine["name"])
+    where = files.inside(folder / "asv" / "results", name)
     where.mkdir(parents=True, exist_ok=True)
     files.write_json(where / "machine.json", {
         "machine": name, "cpu": str(machine["cpu"]), "arch": machine["arch"], "os": machine["os"],
