@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import datetime
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,6 +16,22 @@ from .content import Content
 from .runs import SIDE_CAR
 
 RESULTS = Path("maxbench-results")
+_MACHINE = re.compile(r"[^\W_][\w.+@-]*( [\w.+@-]+)*")
+_LONGEST_MACHINE = 60
+
+
+def machine(given: str) -> str:
+    """The argument of ``--machine``, which names folders and is a word of asv's command line.
+
+    Raises:
+        argparse.ArgumentTypeError: it cannot.
+    """
+    if not _MACHINE.fullmatch(given) or given.endswith(".") or len(given) > _LONGEST_MACHINE:
+        raise argparse.ArgumentTypeError(
+            f"{given!r}: accepted are 1 to {_LONGEST_MACHINE} letters, digits and . _ - + @, the first a letter "
+            "or digit, the last no dot, with single spaces between"
+        )
+    return given
 
 
 def new(output: Path | None, prefix: str = "") -> Path:

@@ -42,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sample-seconds", type=float, default=0.15, metavar="S",
         help="of sampling one implementation on one input (default: %(default)s)",
     )  # fmt: skip
-    how.add_argument("--machine", metavar="NAME", help="the machine's name in results (default: its host name)")
+    how.add_argument(
+        "--machine", type=run_folder.machine, metavar="NAME", help="its name in results (default: its host name)"
+    )
     where = parser.add_argument_group("results")
     where.add_argument(
         "--output", type=Path, metavar="DIR", help=f"a new folder (default: {run_folder.RESULTS}/device-<time>)"

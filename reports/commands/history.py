@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import grid
 
-from .. import environment, precheck
+from .. import environment, files, precheck, run_folder
 from ..cli import UsageError
 from ..gate import sources
 from ..history import publish, run, steps
@@ -27,7 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     measuring = actions.add_parser("run", parents=[common], help="measure commits; those that are there are skipped")
     measuring.add_argument("range", metavar="RANGE", help="a range such as v1.0..main, or one revision for it alone")
-    measuring.add_argument("--machine", metavar="NAME", help="the name results are kept under (default: the host name)")
+    measuring.add_argument(
+        "--machine", type=run_folder.machine, metavar="NAME",
+        help="the name results are kept under (default: the host name)",
+    )  # fmt: skip
     measuring.add_argument("--every", type=int, default=1, metavar="N", help="only every Nth commit, and the last")
     measuring.add_argument(
         "--bench", action="append", metavar="REGEX", help=f"benchmarks (default: {' '.join(run.DEFAULT)}); repeatable"
@@ -53,7 +56,7 @@ def main(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace, repository: Path, results: Path) -> int:
     if args.every < 1:
         raise UsageError("--every must be 1 or more")
-    machine = args.machine or platform.node() or "unknown"
+    machine = args.machine or files.safe_name(platform.node() or "unknown")
     if args.full:
         os.environ[grid.GRID] = "full"
     found = run.commits(repository, args.range)

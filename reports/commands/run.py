@@ -48,7 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--rounds", type=int, metavar="N", help="processes per cell (default: 5, or what fits a quick run)"
     )
-    how.add_argument("--machine", metavar="NAME", help="the machine's name in results (default: its host name)")
+    how.add_argument(
+        "--machine", type=run_folder.machine, metavar="NAME", help="its name in results (default: its host name)"
+    )
     where = parser.add_argument_group("results")
     where.add_argument(
         "--output", type=Path, metavar="DIR", help=f"a new folder (default: {run_folder.RESULTS}/<date>-<time>)"

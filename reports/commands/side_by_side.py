@@ -37,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument("--processes", type=int, default=3, metavar="N", help="of each (default: 3)")
     how.add_argument("--rounds", type=int, default=3, metavar="N", help="in each process (default: 3)")
-    how.add_argument("--machine", metavar="NAME", help="the machine's name in results (default: its host name)")
+    how.add_argument(
+        "--machine", type=run_folder.machine, metavar="NAME", help="its name in results (default: its host name)"
+    )
     where = parser.add_argument_group("results")
     where.add_argument(
         "--output", type=Path, metavar="DIR", help=f"a new folder (default: {run_folder.RESULTS}/side-by-side-<time>)"
