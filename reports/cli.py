@@ -10,8 +10,9 @@ import importlib
 import io
 import os
 import sys
+import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -34,6 +35,7 @@ COMMANDS = {
 }
 
 ERROR, INTERRUPTED = 2, 130
+NO_HOME = "MAXBENCH_NO_HOME"  # set where HOME is a folder that ends with the command
 
 
 class UsageError(Exception):
@@ -54,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     output = _safe_streams()
     try:
         # Whatever ends the command ends what it has started, and removes its temporary files.
-        status = _main(words, launch.handled())
+        status = _main(words, _handled())
     except SystemExit as end:  # of argparse: after --help, or for bad words
         status = end.code if isinstance(end.code, int) else ERROR
     sys.stdout.flush()
@@ -62,6 +64,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"maxbench {' '.join(words[:1])}: cannot write to standard output: {output.error}", file=sys.stderr)
         return status or ERROR
     return status
+
+
+@contextlib.contextmanager
+def _handled() -> Iterator[None]:
+    """`launch.handled`, with folders for a user who has none, or none that can be written, as in many containers.
+
+    asv, Matplotlib, Numba and git look for settings and caches there. They get the folder of temporary files.
+    """
+    with launch.handled():
+        if os.path.expanduser("~") == "~":  # noqa: PTH111 - Path.home raises
+            os.environ[NO_HOME] = "1"
+            os.environ["HOME"] = tempfile.gettempdir()
+        place = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config", "matplotlib")
+        there = next((path for path in (place, *place.parents) if os.path.exists(path)), Path())  # noqa: PTH110
+        if not os.access(there, os.W_OK):
+            os.environ.setdefault("MPLCONFIGDIR", tempfile.gettempdir())
+        yield
 
 
 def _main(words: Sequence[str], handled: contextlib.AbstractContextManager[None]) -> int:

@@ -26,9 +26,11 @@ def write_bytes(path: Path, content: bytes) -> None:
     try:
         write_new(temporary, content)
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
+        if isinstance(error, OSError):  # the name that the caller knows
+            error.filename, error.filename2 = str(path), None
         raise
     sync_folder(path.parent)
 

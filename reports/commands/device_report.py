@@ -9,7 +9,7 @@ from pathlib import Path
 from bench import device_cells
 from impls import contract, registry
 
-from .. import environment, precheck, report, run_folder, terminal
+from .. import environment, precheck, run_folder, terminal
 from ..cli import UsageError
 from ..content import gather
 from ..device_report import NoDevice, Plan, Report, probe
@@ -79,8 +79,10 @@ def main(args: argparse.Namespace) -> int:
         found.run(seen)
         bar.show("writing the report", 1, 1, None)
         content = gather([plan.folder], args.baseline)
-        report.write_content(content, plan.folder)
-    return run_folder.conclude(content, plan.folder, found.side["implementations"], args.format, found.results.failures)
+        unwritten = run_folder.write_report(content, plan.folder)
+    return run_folder.conclude(
+        content, plan.folder, found.side["implementations"], args.format, found.results.failures, unwritten=unwritten
+    )
 
 
 def _entries(args: argparse.Namespace) -> tuple[registry.Entry, ...]:

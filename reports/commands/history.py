@@ -56,6 +56,8 @@ def main(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace, repository: Path, results: Path) -> int:
     if args.every < 1:
         raise UsageError("--every must be 1 or more")
+    if bad := [word for word in args.bench or () if word.startswith("-")]:
+        raise UsageError(f"--bench {bad[0]!r} would be an option to asv: accepted are expressions that begin otherwise")
     machine = args.machine or files.safe_name(platform.node() or "unknown")
     if args.full:
         os.environ[grid.GRID] = "full"

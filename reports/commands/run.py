@@ -87,10 +87,10 @@ def main(args: argparse.Namespace) -> int:
             return _interrupted(plan, args, stop.status if isinstance(stop, launch.Stopped) else INTERRUPTED)
         bar.show("writing the report", 0, 1, None)
         content = gather([plan.folder], args.baseline)
-        report.write_content(content, plan.folder)
+        unwritten = run_folder.write_report(content, plan.folder)
     return run_folder.conclude(
         content, plan.folder, measurement.side["implementations"], args.format, measurement.failures,
-        not_measured=True,
+        not_measured=True, unwritten=unwritten,
     )  # fmt: skip
 
 
@@ -115,8 +115,8 @@ def _interrupted(plan: Plan, args: argparse.Namespace, status: int) -> int:
     files.write_json(plan.folder / SIDE_CAR, side)
     print(f"Interrupted. What was measured is kept in {plan.folder}", file=sys.stderr)
     if side.get("rounds") or any((plan.folder / "asv" / "results").glob("*/*-*.json")):
-        page = report.write([plan.folder], plan.folder, args.baseline)
-        print(f"Report so far: {page}", file=sys.stderr)
+        unwritten = run_folder.write_report(gather([plan.folder], args.baseline), plan.folder)
+        print(unwritten or f"Report so far: {plan.folder / report.PAGE}", file=sys.stderr)
     print(f"Go on with: maxbench run --resume {shlex.quote(str(plan.folder))}", file=sys.stderr)
     return status
 

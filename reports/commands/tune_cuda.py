@@ -11,7 +11,7 @@ from typing import Any
 from rich.table import Table as RichTable
 
 from .. import files, text
-from ..cli import UsageError
+from ..cli import NO_HOME, UsageError
 from ..progress import Bar
 from ..terminal import console
 
@@ -55,6 +55,8 @@ def main(args: argparse.Namespace) -> int:
 
     from .. import device_tuning
 
+    if args.output is None and NO_HOME in os.environ and not os.environ.get("XDG_CACHE_HOME"):
+        raise UsageError("this user has no home folder to keep the table in: name a file by --output")
     name = platform.device_name()
     path = regimes.machine_file(name) if args.output is None else args.output
     try:
