@@ -78,8 +78,8 @@ def _handled() -> Iterator[None]:
             os.environ["HOME"] = tempfile.gettempdir()
         place = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config", "matplotlib")
         there = next((path for path in (place, *place.parents) if os.path.exists(path)), Path())  # noqa: PTH110
-        if not os.access(there, os.W_OK):
-            os.environ.setdefault("MPLCONFIGDIR", tempfile.gettempdir())
+        if not os.environ.get("MPLCONFIGDIR") and not (there.is_dir() and os.access(there, os.W_OK)):
+            os.environ["MPLCONFIGDIR"] = tempfile.gettempdir()
         yield
 
 

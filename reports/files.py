@@ -40,11 +40,16 @@ def write_new(path: Path, content: bytes) -> None:
 
     Raises:
         FileExistsError: it exists, or a link does.
+        OSError: it cannot be written; it does not exist then.
     """
     with open(path, "xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            path.unlink()
+            raise
 
 
 def sync_folder(folder: Path) -> None:

@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Sequence
 from typing import Any
 
-from . import environment
+from . import environment, files
 from .precheck import Precheck
 from .runs import SCHEMA
 
@@ -33,7 +33,7 @@ def begin(
     """
     return {
         "schema": SCHEMA,
-        "id": name,
+        "id": files.encode(name).decode(),  # of a folder, whose name may not be UTF-8
         "started": now(),
         "finished": None,
         "state": "running",
