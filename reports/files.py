@@ -29,8 +29,8 @@ def write_bytes(path: Path, content: bytes) -> None:
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        if isinstance(error, OSError):  # the name that the caller knows
-            error.filename, error.filename2 = str(path), None
+        if isinstance(error, OSError):  # with the name that the caller knows
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     sync_folder(path.parent)
 

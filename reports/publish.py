@@ -103,15 +103,17 @@ def _asv_publish(stored: Sequence[runs.Run], scratch: Path) -> Path:
     results = scratch / "results"
     commits: dict[str, float] = {}
     benchmarks: dict[str, dict[str, Any]] = {}
+    number = itertools.count()
     for run in stored:
         for name, machine in run.results.machines.items():
             where = _inside(results, name)
             where.mkdir(parents=True, exist_ok=True)
             files.write_json(where / "machine.json", {**machine, "machine": name, "version": 1})
         for file in run.results.files:
-            target = _inside(results, file.machine, file.path.name)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file.path, target)
+            where = _inside(results, file.machine)
+            where.mkdir(parents=True, exist_ok=True)
+            # Numbered: files of two folders may have one name.
+            shutil.copyfile(file.path, where / f"{next(number)}.json")
             began = max((m.started or 0 for m in file.measurements), default=0)
             commits[file.commit] = max(commits.get(file.commit, 0), began)
         for name, benchmark in run.results.benchmarks.items():

@@ -66,7 +66,7 @@ def test_a_failure_leaves_the_old_content_alone_and_names_the_file(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match=r"No space left on device: '.*/file'"):
+    with pytest.raises(OSError, match=r"No space left on device: '[^']*/file'$"):
         files.write_text(path, "new")
     with pytest.raises(OSError, match="No space"):
         files.write_new(tmp_path / "new", b"")

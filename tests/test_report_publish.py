@@ -103,6 +103,14 @@ def test_a_machine_in_the_results_names_no_folder_elsewhere(tmp_path, machine):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_results_of_one_name_in_two_folders_are_both_published(tmp_path):
+    folders = [run(tmp_path / name) for name in ("a", "b")]
+    (tmp_path / "scratch").mkdir()
+    publish._asv_publish([runs.read(folder) for folder in folders], tmp_path / "scratch")
+    copied = [path for path in (tmp_path / "scratch" / "results").glob("*/*.json") if path.name != "machine.json"]
+    assert len(copied) == 2
+
+
 def test_what_cannot_be_published_is_said(tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     with pytest.raises(runs.NoResults):
