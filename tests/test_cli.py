@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -134,12 +135,18 @@ def test_no_folder_is_named_after_a_home_that_is_not_known(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("name", ["..", "/x", "", "a/b", "a\nb", "-x", "x" * 61, "a.", " a", "a\u202eb", "a\udcff"])
+def test_a_machines_name_is_checked(name: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="accepted are 1 to 60 letters") as said:
+        run_folder.machine(name)
+    assert repr(name) in str(said.value)
+
+
 @pytest.mark.parametrize("command", [["run"], ["side-by-side"], ["device-report"], ["history", "run", "HEAD"]])
-def test_a_machines_name_is_checked(command: list[str], name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_checks_the_machines_name(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        cli.main([*command, f"--machine={name}"])
+        cli.main([*command, "--machine=..", "--nonsense"])
     assert ended.value.code == cli.ERROR
-    assert f"argument --machine: {name!r}: accepted are 1 to 60 letters" in capsys.readouterr().err
+    assert "argument --machine: '..': accepted are" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["laptop", "My laptop 2", "node-1.example.org", "größe_2+x@y"])
