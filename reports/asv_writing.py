@@ -26,8 +26,8 @@ Rows = tuple[list[list[str]], Mapping[Params, Row]]
 
 def machine_folder(folder: Path, machine: Machine) -> Path:
     """Make the folder for a machine's result files in a run's folder, with asv's description of the machine in it."""
-    name = "".join(c if c.isalnum() or c in "._-" else "_" for c in machine.name)
-    where = folder / "asv" / "results" / name
+    name = files.safe_name(machine.name)
+    where = files.inside(folder / "asv" / "results", name)
     where.mkdir(parents=True, exist_ok=True)
     files.write_json(where / "machine.json", {**asv_machine(name, machine), "version": 1})
     return where

@@ -89,10 +89,10 @@ def _measure(plan: Plan, args: argparse.Namespace, resumed: RunRecord | None) ->
             return _interrupted(plan, args, stop.status if isinstance(stop, launch.Stopped) else INTERRUPTED)
         bar.show("writing the report", 0, 1, None)
         content = gather([plan.folder], args.baseline)
-        report.write_content(content, plan.folder)
+        unwritten = run_folder.write_report(content, plan.folder)
     return run_folder.conclude(
         content, plan.folder, measurement.record.implementations, args.format, measurement.failures,
-        not_measured=True,
+        not_measured=True, unwritten=unwritten,
     )  # fmt: skip
 
 
@@ -118,8 +118,8 @@ def _interrupted(plan: Plan, args: argparse.Namespace, status: int) -> int:
         record.save(plan.folder)
     print(f"Interrupted. What was measured is kept in {plan.folder}", file=sys.stderr)
     if (plan.folder / journal.FILE).exists():
-        page = report.write([plan.folder], plan.folder, args.baseline)
-        print(f"Report so far: {page}", file=sys.stderr)
+        unwritten = run_folder.write_report(gather([plan.folder], args.baseline), plan.folder)
+        print(unwritten or f"Report so far: {plan.folder / report.PAGE}", file=sys.stderr)
     print(f"Go on with: {_again(plan)}", file=sys.stderr)
     return status
 

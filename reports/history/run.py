@@ -54,10 +54,15 @@ def commits(repository: Path, chosen: str) -> list[str]:
         HistoryError: there are none.
     """
     # git log would take a single revision to mean all that came before it.
-    words = (
-        ["rev-list", "--first-parent", "--reverse", chosen] if ".." in chosen else ["rev-parse", f"{chosen}^{{commit}}"]
-    )
-    found = git(repository, *words).split()
+    if ".." in chosen:
+        words = ["rev-list", "--first-parent", "--reverse", "--end-of-options", chosen, "--"]
+    else:
+        words = ["rev-parse", "--verify", "--end-of-options", f"{chosen}^{{commit}}"]
+    try:
+        calls.revision(chosen)
+        found = calls.run(repository, *words).decode().split()
+    except calls.GitError as error:
+        raise HistoryError(f"{chosen!r}: {error}") from None
     if not found:
         raise HistoryError(f"{chosen!r} has no commits; accepted are one revision and ranges such as v1.0..main")
     return found

@@ -102,6 +102,14 @@ def test_publish_names_the_commit_of_the_step_on_both_machines(
     for machine in ("one", "two"):
         assert f">{BENCHMARK}, 1024 on {machine}</text>" in page
     assert "4 steps" in capsys.readouterr().out
+    # Published again, with a file of the user's beside asv's pages, and then with one in the way.
+    (output / "asv" / "mine.txt").write_text("mine")
+    assert cli.main(["history", "publish", *common]) == 0
+    assert (output / "asv" / "mine.txt").read_text() == "mine"
+    (output / "steps.json").write_text("mine")
+    assert cli.main(["history", "publish", *common]) == 2
+    assert "steps.json was changed since maxbench wrote it" in capsys.readouterr().err
+    assert (output / "steps.json").read_text() == "mine"
 
 
 def test_odd_files_are_named_and_lose_nothing(folder: Folder) -> None:
