@@ -290,8 +290,8 @@ def test_a_run_that_nothing_more_can_be_kept_of_says_how_to_go_on(
     kept = f"{out}: {what}. What was measured is kept; go on with: maxbench run --resume {out}"
     assert capsys.readouterr().err == f"maxbench run: {kept}\n"
     assert [path.name for path in out.iterdir()] == ["run.json"]  # nor the lock
-    checked = []
-    monkeypatch.setattr(measure.Measurement, "check", checked.append)
+    checked: list[measure.Measurement] = []
+    monkeypatch.setattr(measure.Measurement, "check", lambda measurement: checked.append(measurement))
     monkeypatch.setattr(run_command, "_nothing_to_compare", lambda implementations: "checked again")
     assert run("run", "--resume", str(out)) == 1
     assert capsys.readouterr().err == "checked again\n"
