@@ -322,7 +322,10 @@ def test_a_run_that_was_killed_has_in_its_report_what_it_had_measured(asv: Asv, 
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits the size of files")
-def test_a_full_disk_stops_the_run_and_what_was_measured_is_kept(asv: Asv, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("at", "processes"), [(7, [2, 1, 1, 1]), (9, [2, 2, 2, 1])], ids=["within", "last of a round"])
+def test_a_full_disk_stops_the_run_and_what_was_measured_is_kept(
+    at: int, processes: list[int], asv: Asv, tmp_path: Path
+) -> None:
     """The line that does not fit is written in part, which must not stay."""
     import resource
 
@@ -330,7 +333,7 @@ def test_a_full_disk_stops_the_run_and_what_was_measured_is_kept(asv: Asv, tmp_p
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def fill(cells: Cells, talk: Talk, message: dict[str, Any]) -> Any:
-        full = len(asv.measured) == 7 and message.get("event") == "done"
+        full = len(asv.measured) == at and message.get("event") == "done"
         if full:
             resource.setrlimit(resource.RLIMIT_FSIZE, (journal.stat().st_size + 20, before[1]))
         try:
@@ -347,11 +350,11 @@ def test_a_full_disk_stops_the_run_and_what_was_measured_is_kept(asv: Asv, tmp_p
     assert json.loads((tmp_path / "run.json").read_text())["state"] == "failed"
     content = journal.read_bytes()
     assert content.endswith(b"}\n")
-    assert content.count(b"\n") == 6
-    assert [found[1] for found in _times(tmp_path).values()] == [2, 1, 1, 1]
+    assert content.count(b"\n") == at - 1
+    assert [found[1] for found in _times(tmp_path).values()] == processes
     with measuring(asv, tmp_path) as run:
         run.measure()
-    assert len(asv.measured) == 7 + 3
+    assert len(asv.measured) == 9 + 1
     assert journal.read_bytes().startswith(content)
     assert {(status, processes) for status, processes, _ in _times(tmp_path).values()} == {("ok", 2)}
 
