@@ -100,9 +100,12 @@ class Hub:
         while not self._closed:
             try:
                 connection = self._listener.accept()
-                threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
-            except (OSError, EOFError, RuntimeError):  # RuntimeError: no memory for another thread
+            except (OSError, EOFError):
                 continue
+            try:
+                threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
+            except RuntimeError:  # no memory for another thread
+                connection.close()
 
     def _converse(self, connection: Connection) -> None:
         talk: Talk | None = None

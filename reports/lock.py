@@ -6,6 +6,7 @@ they start another program, and in copies that are forked.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
 import json
@@ -60,7 +61,14 @@ def drop(folder: Path) -> None:
         with contextlib.suppress(OSError):
             if _is(path, handle):
                 path.unlink()
-        os.close(handle)
+        with contextlib.suppress(OSError):
+            os.close(handle)
+
+
+@atexit.register
+def _drop_all() -> None:
+    for path in list(_held):
+        drop(path.parent)
 
 
 def _is(path: Path, handle: int) -> bool:

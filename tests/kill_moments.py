@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +67,11 @@ class Chain:
         self._count = 0
         self._before = b""
 
-    def moment(self, seconds: float) -> list[str]:
-        """Start or resume the run, kill it after so many seconds or as it ends, and look; what is wrong."""
+    def moment(self, seconds: float, reached: Callable[[], bool] = lambda: False) -> list[str]:
+        """Start or resume the run, kill it after so many seconds, as it ends or as `reached`; what is wrong then."""
         with self._started() as started:
             end = time.monotonic() + seconds
-            while time.monotonic() < end and started.process.poll() is None:
+            while time.monotonic() < end and started.process.poll() is None and not reached():
                 time.sleep(0.005)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(started.process.pid, signal.SIGKILL)

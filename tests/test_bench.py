@@ -20,7 +20,7 @@ import pytest
 import bench.argmax
 import bench.softmax
 import impls
-from bench import array_files, base, grid, link, starts, workloads
+from bench import accuracy, array_files, base, grid, link, starts, workloads
 from bench.crew import Crew
 from impls import contract, registry
 from reports.cells import ENDED, Cells
@@ -172,8 +172,7 @@ def test_timed_cells(module: Any, name: str, notes: Notes) -> None:
         cells.append((module.Orders(), ("float32", "descending")))
     for cell, rest in cells:
         cell.setup(name, *rest)
-        samples = notes.cells.rows[f"{module.__name__.partition('.')[2]}.{type(cell).__name__}",
-                                   (repr(name), *map(repr, rest))]["samples"]  # fmt: skip
+        samples = notes()[-1]["samples"]
         seen = []
         for _ in range(cell.repeat):
             cell.setup(name, *rest)  # asv does so before every call
@@ -233,7 +232,7 @@ def test_wrong_kernels_are_not_timed(
     assert notes()[-1]["status"] == status
     assert reason in notes()[-1]["detail"]
     assert notes.cells.bad
-    assert not notes.cells.rows
+    assert not {"samples", "values"} & set(notes()[-1])
 
 
 def test_a_stopped_run_measures_no_more(notes: Notes) -> None:
@@ -277,7 +276,30 @@ def test_memory_cells(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
             cell.setup(name, "float32")
             cell.peakmem_call(name, "float32")
             cell.teardown(name, "float32")
+            (peak,) = _values(cell, notes())
+            assert 1 << 20 < peak < 1 << 40
     assert {line["status"] for line in notes()} == {"ok"}
+
+
+def _values(cell: base.Cell, lines: list[dict[str, Any]]) -> list[float]:
+    """What the last line has for each of the methods that asv calls: results are made of it."""
+    methods = [name for name in dir(cell) if name.startswith(("track_", "peakmem_"))]
+    assert set(methods) == set(lines[-1]["values"])
+    return [lines[-1]["values"][name] for name in methods]
+
+
+def test_accuracy_cells(notes: Notes) -> None:
+    keys = [("a", "float32", 2), ("b", "float32", 2)]
+    found = {keys[0]: {"largest": 1.5, "typical": 0.5}, keys[1]: {"status": "failed", "detail": "boom"}}
+    cell = type("Accuracy", (accuracy.Accuracy,), {"operation": "softmax"})()
+    cell.setup(found, *keys[0])
+    assert _values(cell, notes()) == [
+        cell.track_largest_error(found, *keys[0]),
+        cell.track_typical_error(found, *keys[0]),
+    ]
+    with pytest.raises(RuntimeError, match="boom"):
+        cell.setup(found, *keys[1])
+    assert "values" not in notes()[-1]
 
 
 @pytest.mark.parametrize("axis", [None, 0, 1])
@@ -315,6 +337,8 @@ def test_starts(notes: Notes, install: Install) -> None:
     cell = type("Start", (starts.Start,), {"operation": "softmax", "params": [names, ["float32"]]})()
     found = cell.start_all()
     cell.setup(found, "numpy_vectorized", "float32")
+    tracks = (cell.track_first_call_cold, cell.track_first_call_warm, cell.track_load)
+    assert _values(cell, notes()) == [track(found, "numpy_vectorized", "float32") for track in tracks]
     cell = type(cell)()
     for track in (cell.track_load, cell.track_first_call_cold, cell.track_first_call_warm):
         assert 0 < track(found, "numpy_vectorized", "float32") < 60

@@ -6,6 +6,7 @@ asv is replaced by what it does to a run: it starts cells, which say what came o
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -30,6 +31,7 @@ from reports.asv_driver import Driver
 from reports.cells import ENDED, Cells
 from reports.measure import Measurement, Plan
 from reports.progress import Bar
+from reports.records import journal as journal_record
 from reports.records import run as run_record
 from reports.records.reading import Problems
 from reports.records.run import Implementation, Machine, RunRecord, Source
@@ -319,6 +321,80 @@ def test_a_run_that_was_killed_has_in_its_report_what_it_had_measured(asv: Asv, 
     found = _times(tmp_path)
     assert {(status, processes) for status, processes, _ in found.values()} == {("ok", 2)}
     assert found["a", 2][2] == (1.0, 6.0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits the size of files")
+@pytest.mark.parametrize(("at", "processes"), [(7, [2, 1, 1, 1]), (9, [2, 2, 2, 1])], ids=["within", "last of a round"])
+def test_a_full_disk_stops_the_run_and_what_was_measured_is_kept(
+    at: int, processes: list[int], asv: Asv, tmp_path: Path
+) -> None:
+    """The line that does not fit is written in part, which must not stay."""
+    import resource
+
+    journal = tmp_path / "journal.jsonl"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(cells: Cells, talk: Talk, message: dict[str, Any]) -> Any:
+        full = len(asv.measured) == at and message.get("event") == "done"
+        if full:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (journal.stat().st_size + 20, before[1]))
+        try:
+            return heard(cells, talk, message)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    heard = Cells.heard
+    with pytest.MonkeyPatch.context() as patch, measuring(asv, tmp_path) as run:
+        patch.setattr(Cells, "heard", fill)
+        with pytest.raises(OSError, match=r"No space left|File too large"):
+            run.measure()
+        assert run._cells.heard(Talk("", 1), dict(BEGIN)) == {"stop": True}
+    assert json.loads((tmp_path / "run.json").read_text())["state"] == "failed"
+    content = journal.read_bytes()
+    assert content.endswith(b"}\n")
+    assert content.count(b"\n") == at - 1
+    assert [found[1] for found in _times(tmp_path).values()] == processes
+    with measuring(asv, tmp_path) as run:
+        run.measure()
+    assert len(asv.measured) == 9 + 1
+    assert journal.read_bytes().startswith(content)
+    assert {(status, processes) for status, processes, _ in _times(tmp_path).values()} == {("ok", 2)}
+
+
+def test_asv_that_fails_because_nothing_can_be_written_is_not_blamed(
+    asv: Asv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with measuring(asv, tmp_path) as run:
+
+        def fails(driver: Driver, words: Sequence[str], tick: Callable[[], None]) -> launch.Ending:
+            run._cells.failure = OSError(errno.ENOSPC, "No space left on device")
+            return launch.Ending(1)
+
+        monkeypatch.setattr(Driver, "discover", lambda *args: BENCHMARKS)
+        monkeypatch.setattr(Driver, "_asv", fails)
+        with pytest.raises(OSError, match="No space left"):
+            run.measure()
+
+
+def test_a_failure_in_a_round_that_measured_it_after_all_does_not_count(tmp_path: Path) -> None:
+    """As of a run that lacked memory, and was resumed with more. A wrong result is not made right."""
+    path = tmp_path / "journal.jsonl"
+    of = {
+        "a": "0 failed, 0 ok, 1 ok", "b": "0 ok, 1 failed, 1 interrupted, 1 ok", "c": "0 wrong, 0 ok",
+        "d": "0 ok, 1 failed", "e": "0 failed, 1 ok", "f": "failed, ok",
+    }  # fmt: skip
+    with open(path, "w", encoding="utf-8") as file:
+        for name, words in of.items():
+            for word in words.split(", "):
+                *rounds, status = word.split()
+                line = {"benchmark": "argmax.Own", "params": [name], "status": status}
+                file.write(json.dumps(line | ({"round": int(rounds[0])} if rounds else {})) + "\n")
+    lines = journal_record.load(tmp_path, Problems(tmp_path))
+    found = {params[0]: [line.status for line in some] for (_, params), some in lines.items()}
+    assert found == {
+        "a": ["ok", "ok"], "b": ["ok", "ok"], "c": ["wrong", "ok"], "d": ["ok", "failed"], "e": ["failed", "ok"],
+        "f": ["failed", "ok"],
+    }  # fmt: skip
 
 
 def test_what_is_left_running_is_ended_as_a_cell_ends(asv: Asv, tmp_path: Path) -> None:

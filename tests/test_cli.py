@@ -15,7 +15,7 @@ import pytest
 
 from impls import compilation
 from impls.cuda import regimes
-from reports import cli, output_folder
+from reports import cli, output_folder, run_folder
 from reports.commands import options
 from tests.report_data import Results
 

@@ -251,6 +251,54 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     assert "Exception" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError("Unable to allocate 8 EiB"), "not enough memory: Unable to allocate 8 EiB"),
+        (ImportError("x.so: failed to map segment from shared object"), "not enough memory: x.so: failed to map"),
+        (RuntimeError("can't start new thread"), "not enough memory: can't start new thread"),
+    ],
+)
+def test_want_of_memory_is_a_message(
+    error: Exception, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(command: str) -> None:
+        try:
+            raise error
+        except ImportError as cause:  # as libraries do
+            raise ImportError("no library") from cause
+
+    monkeypatch.setattr(cli, "_module", fails)
+    assert run("list") == 2
+    expected = "not enough memory: no library" if isinstance(error, ImportError) else said
+    assert capsys.readouterr().err.startswith(f"maxbench list: {expected}")
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), MemoryError()])
+def test_a_run_that_nothing_more_can_be_kept_of_says_how_to_go_on(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(measurement: measure.Measurement) -> None:
+        raise error
+
+    np.save(tmp_path / "x.npy", np.eye(3, dtype=np.float32))
+    monkeypatch.setattr(precheck, "announce", lambda threads: None)
+    monkeypatch.setattr(measure.Measurement, "check", fails)
+    out = tmp_path / "out"
+    words = ["run", "--array", str(tmp_path / "x.npy"), "--only", "numpy*"]
+    assert run(*words, "--output", str(out)) == 2
+    what = "[Errno 28] No space left on device" if isinstance(error, OSError) else "not enough memory"
+    kept = f"{out}: {what}. What was measured is kept; go on with: maxbench run --resume {out}"
+    assert capsys.readouterr().err == f"maxbench run: {kept}\n"
+    assert [path.name for path in out.iterdir()] == ["run.json"]  # nor the lock
+    checked: list[measure.Measurement] = []
+    monkeypatch.setattr(measure.Measurement, "check", lambda measurement: checked.append(measurement))
+    monkeypatch.setattr(run_command, "_nothing_to_compare", lambda implementations: "checked again")
+    assert run("run", "--resume", str(out)) == 1
+    assert capsys.readouterr().err == "checked again\n"
+    assert len(checked) == 1
+
+
 def test_an_error_of_our_own_is_not_taken_for_a_bad_answer(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -87,6 +88,30 @@ def test_what_is_printed_goes_into_a_log(tmp_path: Path) -> None:
     log.write_text("before\n")
     Child(python("print('now')"), log=log).wait()
     assert log.read_text() == "before\nnow\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is full")
+def test_a_log_on_a_full_disk_ends_no_child() -> None:
+    code = "for _ in range(3): print('x' * 100_000, flush=True)\nprint('done')"
+    ending = Child(python(code), log=Path("/dev/full")).wait()
+    assert ending.ok
+    assert ending.printed[-1] == "done"
+
+
+def test_a_child_whose_output_nobody_can_read_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no memory for the thread that reads it."""
+
+    def start(thread: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    launch._reaper()
+    running = set(launch._running)
+    with monkeypatch.context() as patch:
+        patch.setattr(launch.threading.Thread, "start", start)
+        with pytest.raises(OSError, match="can't start new thread") as caught:
+            Child(python("import time; time.sleep(600)"))
+    assert caught.value.errno == errno.ENOMEM
+    assert launch._running == running
 
 
 def test_a_child_that_hangs_is_ended_in_time() -> None:

@@ -69,6 +69,12 @@ def test_a_second_process_is_told_who_has_it_until_the_first_is_killed(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_command_that_ends_leaves_no_file_of_its_lock(tmp_path: Path) -> None:
+    program = f"from reports import lock; from pathlib import Path; lock.take(Path({str(tmp_path)!r}))"
+    subprocess.run([sys.executable, "-c", program], check=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_lock_that_was_dropped_as_it_was_taken_is_taken_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -278,10 +278,7 @@ def test_a_narrowed_run_again_loses_no_cell_and_one_sample_is_not_measured(
     first.unlink()  # of the narrowed run alone, the others are not measured
     assert now(rf"\({NAMES[0]}, {large}\)")
     assert not now("time_call")
-    # A failure does not replace a time, nor does what cannot be read.
-    stored = {BENCHMARK: row([math.nan, None, math.nan, math.nan], [NAMES, SIZES], "1"), ANCHOR: anchor(2e-4)}
-    again.run(commit)
-    assert len(list((folder.results / "box").glob("*-v*.json"))) == 2
+    # What cannot be read is not replaced.
     first.write_text("{")
     stored = {BENCHMARK: row([1.0] * 4, [NAMES, SIZES], "1"), ANCHOR: anchor(2e-4)}
     runner.run(commit)
@@ -293,6 +290,32 @@ def test_a_narrowed_run_again_loses_no_cell_and_one_sample_is_not_measured(
     runner.run(commit)
     assert not now("time_call")
     assert now(NAMES[1])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "over"),
+    [
+        ([1.0, 2.0], [3.0, 4.0], True),
+        ([1.0, math.nan], [3.0, 4.0], True),
+        ([1.0, 2.0], [3.0, math.nan], False),
+        ([1.0, 2.0], [3.0, None], False),  # a failure replaces no time
+        ([1.0, None], [3.0, 4.0], True),
+        ([1.0, None], [3.0, None], True),
+        ([1.0, None], [3.0, math.nan], False),
+    ],
+)
+def test_what_was_measured_before_is_replaced_only_by_what_was_measured_again(
+    old: list[Any], new: list[Any], over: bool, folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAXBENCH_GRID", "quick")
+    written = folder.write("one", folder.commits[0], {BENCHMARK: row(old, [NAMES[:1], SIZES], "1")})
+    note(written, run.conditions())
+    (tmp_path / written.name).write_text(
+        json.dumps(result_file("one", folder.commits[0], {BENCHMARK: row(new, [NAMES[:1], SIZES], "1")}))
+    )
+    placed = run._place(written.parent, asv_results.read_file(tmp_path / written.name))
+    assert (placed == written) is over
+    assert placed == written or not placed.exists()
 
 
 def note(path: Path, conditions: dict[str, str]) -> None:

@@ -176,6 +176,37 @@ def test_what_a_process_must_not_say_is_said_of_it(
         assert problem in both.last("end")["problem"]
 
 
+def test_want_of_memory_is_no_fault_of_the_process(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*args: object) -> None:
+        raise MemoryError("Unable to allocate 8 EiB")
+
+    monkeypatch.setattr(hub.np, "empty", refused)
+    with Client(both.hub.address) as connection:
+        link.send(connection, {})
+        link.receive(connection)
+        _asked(connection, {"event": "array", "shape": [8], "dtype": "int8"}, b"12345678")
+        assert both.last("end")["problem"] == "there was not enough memory to judge it: Unable to allocate 8 EiB"
+
+
+def test_a_process_for_which_there_is_no_thread_is_let_go_and_the_next_is_heard(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, refused = hub.threading.Thread.start, []
+
+    def start(thread: Any) -> None:
+        if not refused:
+            refused.append(thread)
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    monkeypatch.setattr(hub.threading.Thread, "start", start)
+    for _ in range(2):
+        with contextlib.suppress(EOFError, OSError), Client(both.hub.address) as connection:
+            link.send(connection, {})
+            assert link.receive(connection) == {}
+    assert len(refused) == len(both.heard) == 1
+
+
 def test_a_server_that_is_gone_is_lost(both: Both) -> None:
     both.hub._heard = _raises(both.hear)
     one = Link()
