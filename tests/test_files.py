@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reports import asv_writing, files
+from reports.records.run import Machine
 
-MACHINE = {"cpu": "c", "arch": "a", "os": "o", "memory_bytes": 1, "cores_logical": 1}
 NAMES = st.one_of(st.text(st.characters(), max_size=300), st.sampled_from(["..", ".", "", "/", "a/b", "\0", "-x"]))
 
 
@@ -116,6 +116,6 @@ def test_a_safe_name_is_accepted_and_no_option(name: str) -> None:
     ("name", "folder"), [("..", "_"), ("/x", "_x"), ("", "_"), ("-x", "_-x"), ("a/../..", "a_.._..")]
 )
 def test_a_machine_has_its_folder_in_the_runs(tmp_path: Path, name: str, folder: str) -> None:
-    where = asv_writing.machine_folder(tmp_path, {**MACHINE, "name": name})
+    where = asv_writing.machine_folder(tmp_path, Machine(name=name))
     assert where == tmp_path / "asv" / "results" / folder
     assert json.loads((where / "machine.json").read_text())["machine"] == folder
