@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from . import disturbance, precheck, rules, text
+from . import disturbance, precheck, text
 from .comparison import Contest, main_contests
 from .derived import Derived
 from .rules import LEAST_PROCESSES, Outcome
@@ -246,7 +246,8 @@ def above_ceiling(contests: Sequence[Contest]) -> list[str]:
 def _certainty(timed: pd.DataFrame) -> list[str]:
     said = []
     if alone := int(timed["low"].isna().sum()):
-        said.append(f"{text.plural(alone, 'time')} of {len(timed):,} cannot be compared ({rules.NO_INTERVAL}).")
+        whole = text.plural(len(timed), "time")
+        said.append(f"{alone:,} of {whole} cannot be compared: no interval, as of one sample.")
     counts = timed["processes"].dropna()
     if len(counts) and (few := int(counts.min())) < FEW_PROCESSES:
         said.append(

@@ -93,7 +93,7 @@ def test_what_cannot_be_told_is_neither_a_tie_nor_a_win(tmp_path, close, rivals,
     words = f"cannot tell ({reason}): " + ("fast and close" if len(rivals) == 2 else "fast has the smallest time")
     assert (line.fastest, line.outcome) == (words, "cannot tell")
     assert any(f"softmax: {words} on ImageNet" in said for said in gathered.sentences)
-    assert ("1 time of 9 cannot be compared (one sample: no interval)" in " ".join(gathered.warnings)) == (
+    assert ("1 of 9 times cannot be compared: no interval, as of one sample." in " ".join(gathered.warnings)) == (
         close == 332.0
     )
     marks = {item.mark for grid in gathered.times for row in grid.rows for item in row if row[0].words == "ImageNet"}
