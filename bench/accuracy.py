@@ -55,7 +55,12 @@ class Accuracy(base.Cell):
     def measure(self, name: str, *rest: Any) -> str:
         dtype, n = rest
         self.facts.update(shape=list(_shape(n)), dtype=dtype)
-        return base.told(self._found[name, dtype, n])
+        found = self._found[name, dtype, n]
+        if "largest" in found:
+            self.facts["values"] = {
+                "track_largest_error": found["largest"], "track_typical_error": found["typical"],
+            }  # fmt: skip
+        return base.told(found)
 
     def track_largest_error(self, found: Found, *params: Any) -> float:
         """The largest error of any element, in ulp."""

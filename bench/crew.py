@@ -127,7 +127,7 @@ class Crew:
         if said is not None and ending.status == 1:
             return said
         if problem is not None:
-            return f"it said what it must not: {problem}"
+            return problem
         early = " before it was done" if ending.ok else ""
         return str(bounded(f"its process ended{early}: {ending}"))
 

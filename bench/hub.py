@@ -100,9 +100,9 @@ class Hub:
         while not self._closed:
             try:
                 connection = self._listener.accept()
-            except (OSError, EOFError):
+                threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
+            except (OSError, EOFError, RuntimeError):  # RuntimeError: no memory for another thread
                 continue
-            threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
 
     def _converse(self, connection: Connection) -> None:
         talk: Talk | None = None
@@ -130,6 +130,10 @@ class Hub:
             if talk is not None:
                 # The end of the stream is the end of the process; anything else is what it must not say.
                 said = "" if isinstance(problem, EOFError | OSError) else f"{type(problem).__name__}: {problem}"
+                if isinstance(problem, MemoryError):  # this process's, which is no fault of that one
+                    said = f"there was not enough memory to judge it: {problem}"
+                elif said:
+                    said = f"it said what it must not: {said}"
                 self._heard(talk, {"event": "end", "problem": said})
 
     def _check(self, connection: Connection, talk: Talk, message: Message) -> tuple[Claim, Verdict]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import functools
 import math
 import os
@@ -140,7 +141,7 @@ class Child:
         self._output = bytearray()
         self._tail = bytearray()
         self._printed = 0
-        self._log: BinaryIO | None = open(log, "ab") if log is not None else None  # noqa: SIM115
+        self._log: BinaryIO | None = open(log, "ab", buffering=0) if log is not None else None  # noqa: SIM115
         with _lock:
             check_stopped()
             self._process = subprocess.Popen(
@@ -161,8 +162,12 @@ class Child:
         self._readers = [
             threading.Thread(target=self._drain, args=(pipe, kept), daemon=True) for pipe, kept in pipes if pipe
         ]
-        for reader in self._readers:
-            reader.start()
+        try:
+            for reader in self._readers:
+                reader.start()
+        except RuntimeError as error:
+            self.end("what it prints cannot be read")
+            raise OSError(errno.ENOMEM, str(error)) from None
         if stdin is not None and self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.write(stdin)
@@ -251,7 +256,8 @@ class Child:
             with contextlib.suppress(psutil.Error):
                 process.kill()
         for reader in self._readers:
-            reader.join(2.0)  # a descendant that escaped may hold the pipe open
+            if reader.is_alive():
+                reader.join(2.0)  # a descendant that escaped may hold the pipe open
         if self._log is not None:
             self._log.close()
             self._log = None
@@ -274,8 +280,8 @@ class Child:
                     for line in lines:
                         self._said(line.decode("utf-8", "replace").rstrip())
                 if self._log is not None and self._printed <= MOST_PRINTED:
-                    self._log.write(chunk)
-                    self._log.flush()
+                    with contextlib.suppress(OSError):  # a full disk is no reason to let go of the pipe
+                        self._log.write(chunk)
 
 
 def run(command: Sequence[str], **how: Any) -> tuple[Ending, bytes]:

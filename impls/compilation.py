@@ -245,7 +245,9 @@ def _places() -> list[Path]:
     """Folders for compiled code, the best first, as Numba has them."""
     if config.CACHE_DIR:
         return [Path(config.CACHE_DIR)]
-    return [TREE / "__pycache__", Path(AppDirs(appname="numba", appauthor=False).user_cache_dir)]
+    own = Path(AppDirs(appname="numba", appauthor=False).user_cache_dir)
+    # Without a home folder it is relative: a folder named "~" in the current one.
+    return [TREE / "__pycache__", *([own] if own.is_absolute() else [])]
 
 
 def _check_owner(status: os.stat_result) -> None:

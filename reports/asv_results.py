@@ -35,10 +35,11 @@ _NEAR = 1e-9  # of a value: rounding of quantiles
 
 
 class Notes(Record):
-    """What ``maxbench history`` notes in a result file: the grid, and how it was measured."""
+    """What ``maxbench history`` notes in a result file: the grid, how it was measured, and what chose the cells."""
 
     grid: str | None = None
     conditions: dict[str, str] = default(default_factory=dict)
+    select: list[str] | None = None
 
 
 class _File(Record):
@@ -95,6 +96,7 @@ class ResultFile:
         versions: those of its benchmarks, by name.
         grid: the grid that it was measured with, where ``maxbench history`` noted it.
         conditions: how it was measured, as noted there: threads, waiting, samples.
+        select: the expressions that chose what was measured, as noted there; None where they are not.
     """
 
     path: Path
@@ -107,6 +109,7 @@ class ResultFile:
     versions: dict[str, str] = field(default_factory=dict)
     grid: str | None = None
     conditions: dict[str, str] = field(default_factory=dict)
+    select: tuple[str, ...] | None = None
 
 
 @dataclass
@@ -137,7 +140,7 @@ def read(folder: Path, within: Path | None = None) -> Results:
                 results.benchmarks[name] = about if known is None else joined(known, about)
         elif path.name == "machine.json":
             results.machines[path.parent.name] = {str(k): str(v) for k, v in data.items()}
-        elif (file := _file(path, data, problems)) is not None:
+        elif (file := parse(path, data, problems)) is not None:
             results.files.append(file)
     results.warnings = problems.lines()
     return results
@@ -148,7 +151,11 @@ def _benchmarks(path: Path, data: Mapping[str, Any], problems: Problems) -> Iter
         if isinstance(about, dict):
             count = len(problems.found)
             reading.read(_Benchmark, about, path, problems, f"{name}.")
-            if len(problems.found) == count:
+            if len(problems.found) > count:
+                continue
+            if math.prod(map(len, about.get("params") or ())) > MOST_CELLS:
+                problems.add(path, f"{name}.params", f"more than {MOST_CELLS:,} sets of parameters")
+            else:
                 yield name, about
 
 
@@ -171,13 +178,14 @@ def read_file(path: Path) -> ResultFile:
         raise FileNotFoundError(f"{path}: no such file")
     problems = Problems(path.parent)
     data = reading.load_object(path, problems)
-    file = None if data is None else _file(path, data, problems)
+    file = None if data is None else parse(path, data, problems)
     if file is None or problems.found:
         raise ValueError("; ".join(problems.lines()))
     return file
 
 
-def _file(path: Path, data: dict[str, Any], problems: Problems) -> ResultFile | None:
+def parse(path: Path, data: dict[str, Any], problems: Problems) -> ResultFile | None:
+    """The content of a result file; None where it is none."""
     if data.get("version") != FORMAT or "results" not in data:
         what = f"format version {reading.called(data.get('version'))}, expected {FORMAT}"
         problems.add(path, "", what if "results" in data else "not an asv result file (it has no results)")
@@ -215,6 +223,7 @@ def _file(path: Path, data: dict[str, Any], problems: Problems) -> ResultFile | 
         versions=versions,
         grid=notes.grid,
         conditions=notes.conditions,
+        select=None if notes.select is None else tuple(notes.select),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import statistics
 import time
@@ -19,7 +18,6 @@ from .asv_results import FORMAT
 from .records.run import Machine
 
 COLUMNS = ["result", "params", "version", "started_at", "stats_ci_99_a", "stats_ci_99_b", "stats_number", "samples"]
-_OF_ROWS = ("result", "stats_ci_99_a", "stats_ci_99_b", "stats_number", "samples")
 
 Params = tuple[str, ...]
 Row = dict[str, Any]
@@ -28,8 +26,8 @@ Rows = tuple[list[list[str]], Mapping[Params, Row]]
 
 def machine_folder(folder: Path, machine: Machine) -> Path:
     """Make the folder for a machine's result files in a run's folder, with asv's description of the machine in it."""
-    name = "".join(c if c.isalnum() or c in "._-" else "_" for c in machine.name)
-    where = folder / "asv" / "results" / name
+    name = files.safe_name(machine.name)
+    where = files.inside(folder / "asv" / "results", name)
     where.mkdir(parents=True, exist_ok=True)
     files.write_json(where / "machine.json", {**asv_machine(name, machine), "version": 1})
     return where
@@ -60,10 +58,21 @@ def write(
     results: Mapping[str, tuple[list[list[str]], Mapping[Params, Row]]],
     missing: float | None = math.nan,
 ) -> None:
-    """Write one result file.
+    """Write one result file: `content` in the machine's folder, `where`."""
+    files.write_json(path(where, name, commit), content(where.name, name, commit, version, results, missing))
+
+
+def content(
+    machine: str,
+    name: str,
+    commit: str,
+    version: str,
+    results: Mapping[str, tuple[list[list[str]], Mapping[Params, Row]]],
+    missing: float | None = math.nan,
+) -> dict[str, Any]:
+    """What a result file holds.
 
     Args:
-        where: the machine's folder.
         name: of the environment, which the file is named after.
         version: of the benchmarks.
         results: benchmark -> (the values of each parameter, the rows of those sets of parameters that have one).
@@ -76,32 +85,15 @@ def write(
         started = next((row["started_at"] for row in full if "started_at" in row), None)
         columns.update(params=lists, version=version, started_at=started)
         written[benchmark] = [columns[key] for key in COLUMNS]
-    files.write_json(_file(where, name, commit), {
-        "commit_hash": commit, "env_name": name, "date": int(time.time() * 1000), "params": {"machine": where.name},
+    return {
+        "commit_hash": commit, "env_name": name, "date": int(time.time() * 1000), "params": {"machine": machine},
         "python": "", "requirements": {}, "env_vars": {}, "result_columns": COLUMNS, "results": written,
         "durations": {}, "version": FORMAT,
-    })  # fmt: skip
+    }  # fmt: skip
 
 
-def rows(where: Path, name: str, commit: str) -> dict[str, dict[Params, Row]]:
-    """The rows that `write` has written, or none: benchmark -> parameters -> row."""
-    path = _file(where, name, commit)
-    if not path.exists():
-        return {}
-    written = json.loads(path.read_text("utf-8"))
-    found = {}
-    for benchmark, values in written["results"].items():
-        columns = dict(zip(written["result_columns"], values, strict=False))
-        rows = {
-            params: {key: columns[key][place] for key in _OF_ROWS if columns.get(key)}
-            | {"started_at": columns["started_at"]}
-            for place, params in enumerate(itertools.product(*columns["params"]))
-        }
-        found[benchmark] = {params: row for params, row in rows.items() if row.get("result") is not None}
-    return found
-
-
-def _file(where: Path, name: str, commit: str) -> Path:
+def path(where: Path, name: str, commit: str) -> Path:
+    """The result file of an environment and a commit in a machine's folder."""
     return Path(where.parent / get_filename(where.name, commit, name))
 
 

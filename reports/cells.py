@@ -20,15 +20,15 @@ import psutil
 from bench.hub import Talk
 from bench.link import Message
 
-from . import asv_writing
 from .records import journal
 from .records.journal import Key, Line
-from .records.reading import Seconds, Unreadable, convert
+from .records.reading import Problems, Unreadable, convert
 
 # Processes that an implementation may bring down, by a crash or by hanging, before its other cells are left out.
 MOST_ENDS = 2
 ENDED = "its process ended before it was done: it crashed, hung or was ended"
 MOST_DETAIL = 2000  # characters
+_FACTS = ("shape", "dtype", "repeat", "number")
 
 
 class Cells:
@@ -38,6 +38,12 @@ class Cells:
         path: of the journal, which a line is appended to for every cell.
         package: the folder of the `impls` that is to be measured: a cell that has imported another is refused.
         tidy: called as a cell ends, to end what it left running.
+
+    Attributes:
+        bad: the cells that were wrong or failed, and why.
+        lines: what the journal holds.
+        round: noted with every line.
+        failure: why a line could not be written: from then on none is.
     """
 
     def __init__(self, path: Path, package: Path, tidy: Callable[[], Any] = lambda: None) -> None:
@@ -47,24 +53,24 @@ class Cells:
         self._ends: Counter[tuple[str, str]] = Counter()
         self._reasons: dict[int, str] = {}
         self.bad: dict[Key, str] = {}
-        self.rows: dict[Key, dict[str, Any]] = {}
+        self.lines = self._earlier()
+        self.round = 0
+        self.failure: OSError | None = None
         self._stopping = False
+
+    def _earlier(self) -> journal.Journal:
+        """The lines of a run that is gone on with; one that was cut off as it was written is dropped."""
+        if not self._journal.exists():
+            return {}
+        content = self._journal.read_bytes()
+        if (whole := content.rfind(b"\n") + 1) < len(content):
+            os.truncate(self._journal, whole)
+        return journal.load(self._journal.parent, Problems(self._journal.parent))
 
     def stop(self) -> None:
         """The run was interrupted: what ends from now on was ended with it, and has not failed."""
         with self._lock:
             self._stopping = True
-
-    @property
-    def size(self) -> int:
-        """Bytes of the journal."""
-        return self._journal.stat().st_size if self._journal.exists() else 0
-
-    def cut(self, size: int) -> None:
-        """Drop the lines beyond so many bytes: what they are about was not kept."""
-        with self._lock:
-            if self.size > size:
-                os.truncate(self._journal, size)
 
     def heard(self, talk: Talk, message: Message) -> Message | None:
         """What a cell said; see `bench.hub.Heard`."""
@@ -77,8 +83,7 @@ class Cells:
         elif event == "end" and talk in self._open:
             about = self._open[talk]
             reason = self._reasons.get(talk.pid, ENDED)
-            if problem := message.get("problem"):
-                reason = f"it said what it must not: {problem}"
+            reason = str(message.get("problem") or reason)
             self._ends[about["operation"], about["name"]] += 1
             self._tidy()
             self._done(talk, "failed", reason, {})
@@ -105,25 +110,23 @@ class Cells:
                 self._keep(talk, about, status, detail, facts)
 
     def _keep(self, talk: Talk, about: dict[str, Any], status: str, detail: str, facts: Message) -> None:
-        about_it = {"benchmark": about["benchmark"], "params": about["params"], "pid": talk.pid, "at": time.time()}
-        said = {name: facts.get(name) for name in ("shape", "dtype", "repeat", "number")}
-        samples: list[float] | None = None
+        cell = {
+            "benchmark": about["benchmark"], "params": about["params"], "pid": talk.pid, "at": time.time(),
+            "round": self.round,
+        }  # fmt: skip
+        said = {name: facts.get(name) for name in (*_FACTS, *(journal.MEASURED if status == "ok" else ()))}
         try:
-            line = convert(Line, {**about_it, **said, "status": status, "detail": detail[:MOST_DETAIL]})
-            samples = convert(list[Seconds] | None, facts.get("samples"))
+            line = convert(Line, {**cell, **said, "status": status, "detail": detail[:MOST_DETAIL]})
         except Unreadable as error:
-            line = convert(Line, {**about_it, "status": "failed", "detail": f"it said what it must not: {error}"})
-        if line.status == "ok" and samples:
-            # To asv every sample is one call: it makes as many calls a sample in the rounds that follow.
-            self.rows[line.key] = asv_writing.sampled(samples, 1)
-        elif line.status in ("failed", "wrong"):
+            line = convert(Line, {**cell, "status": "failed", "detail": f"it said what it must not: {error}"})
+        if line.status in ("failed", "wrong"):
             self.bad[line.key] = line.detail
-        self.note(line)
-
-    def note(self, line: Line) -> None:
-        """Append a line to the journal."""
-        with self._lock:
+        try:
             journal.append(self._journal, line)
+        except OSError as error:
+            self.failure, self._stopping = error, True  # what follows could not be kept either
+        else:
+            self.lines.setdefault(line.key, []).append(line)
 
     def limit(self, most: int) -> None:
         """End the cells that hold more bytes of memory; a process that is not ours is none, whatever it says."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -38,12 +40,24 @@ def each(task: Callable[[int], T], count: int) -> list[T]:
         with warnings.catch_warnings():
             # Python warns of NumPy's threads, which NumPy itself ends before a fork and starts again after it.
             warnings.simplefilter("ignore", DeprecationWarning)
-            with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
+            context = multiprocessing.get_context("fork")
+            with ProcessPoolExecutor(workers, context, _end_with, (os.getpid(),)) as pool:
                 return list(pool.map(_call, range(count)))
     except BrokenProcessPool:  # one was killed, for its memory perhaps: one at a time needs less
         return [task(index) for index in range(count)]
     finally:
         _task = None
+
+
+def _end_with(parent: int) -> None:
+    """Let this copy end when its parent is killed: while it waits for work, it has both ends of the pipe itself."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.2)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _call(index: int) -> Any:

@@ -27,6 +27,17 @@ class GitError(Exception):
         self.printed = printed
 
 
+def revision(word: str) -> str:
+    """A word that a user gives for a revision or a range, which git must not take for an option.
+
+    Raises:
+        GitError: git would.
+    """
+    if word.startswith("-") or not word.isprintable() or not word.strip():
+        raise GitError(f"{word!r} is no revision: accepted are printable characters, the first of them no dash")
+    return word
+
+
 def environment() -> dict[str, str]:
     """The environment without the variables that relocate a repository.
 

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import itertools
-import json
+import contextlib
 import re
-import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import impls
 from bench import grid, launch
-from bench.base import INTERRUPTED
 from bench.crew import Crew
 from bench.hub import Talk
 from bench.link import Message
 from impls import registry
 
-from . import checks, environment, implementations, side_car
-from .asv_driver import Driver, cell_expression
-from .asv_results import read as read_results
+from . import checks, environment, implementations, journal_rows, side_car
+from .asv_driver import AsvFailed, Driver, cell_expression
 from .cells import Cells
 from .disturbance import Watch
 from .interrupts import Interrupts
 from .progress import Bar, Journal
 from .records import findings
 from .records.journal import FILE as JOURNAL
-from .records.journal import Line
 from .records.run import Array, Precheck, RunRecord, State
 
 # A quick run takes rounds until the next would end after this many seconds of measuring: with the check before it and
@@ -114,10 +110,21 @@ class Measurement:
         self._cells = Cells(plan.folder / JOURNAL, Path(impls.__file__).resolve().parent, self._tidy)
         self.driver = Driver(
             plan.folder,
-            re.sub(r"[^\w.-]", "_", self.record.machine.name),
+            journal_rows.folder_name(self.record.machine.name),
             self.record.identity,
             {},
         )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.crew.close()
+
+    @property
+    def begun(self) -> bool:
+        """Whether any cell has been measured, by this run or the one that it resumes."""
+        return bool(self._cells.lines)
 
     def _begin(self, precheck: Precheck | None) -> RunRecord:
         plan = self.plan
@@ -158,10 +165,9 @@ class Measurement:
             self.finish("finished")
             return
         self.driver.variables = {**self.plan.variables(names), **self.crew.variables}
-        self.record.warnings += set_aside_unreadable(self.driver.results)
-        self.driver.prepare(self.record.machine)
         state: State = "failed"
         try:
+            self.driver.prepare(self.record.machine)
             with Interrupts() as interrupts:
                 self._take_rounds(self.driver.discover(self._selection(), interrupts.point), interrupts)
             state = "finished"
@@ -169,48 +175,53 @@ class Measurement:
             state = "interrupted"
             raise
         finally:
-            self.crew.close()
-            self.finish(state)
+            with contextlib.suppress(OSError) if state == "failed" else contextlib.nullcontext():
+                self.finish(state)
 
     def _take_rounds(self, benchmarks: dict[str, dict[str, Any]], interrupts: Interrupts) -> None:
-        everything = list(_cells(benchmarks))
+        everything = list(journal_rows.cells(benchmarks))
         timed = [cell for cell in everything if re.search(_TIMED, cell[0])]
         one = 0.0  # seconds of a round of timings
         while self.record.rounds < self._rounds(one):
-            interrupts.point()
-            cells = self._missing(everything) if self.record.rounds == 0 else timed
-            ticker = _Ticker(self, cells, timed, interrupts)
-            noted = self._cells.size
-            try:
-                if cells:  # none is missing where the first round was interrupted after its last one
-                    self.driver.round(self._expressions(everything, cells), ticker)
-            except KeyboardInterrupt:
-                if self.record.rounds:
-                    self._cells.cut(noted)  # asv keeps nothing of this round
-                else:
-                    self._keep(benchmarks, everything)
-                raise
-            one = ticker.one_round
+            one = self._round(benchmarks, timed if self.record.rounds else everything, timed, interrupts)
             self.record.rounds += 1
             self.save()
+        self.driver.save(benchmarks, self._cells.lines)  # also what a run that was killed had measured
         if doubted := doubted_ceilings(self.plan.folder):
             again = [c for c in timed if c[0].split(".")[1] in _NEAR_CEILING and (c[0].split(".")[0], c[1]) in doubted]
-            expressions = [cell_expression(name, params) for name, *params in again]
-            self.driver.round(expressions, _Ticker(self, again, timed, interrupts))
+            self._round(benchmarks, again, timed, interrupts)
 
-    def _keep(self, benchmarks: dict[str, dict[str, Any]], everything: list[tuple[str, ...]]) -> None:
-        """Save the timings of a first round that was interrupted, and note which cells it did not get to."""
-        rows: dict[str, dict[tuple[str, ...], Any]] = {}
-        for name, *params in everything:
-            row = self._cells.rows.get((name.rpartition(".")[0], tuple(params)))
-            if row is not None and re.search(_TIMED, name):
-                rows.setdefault(name, {})[tuple(params)] = row
-        self.driver.keep(benchmarks, rows)
-        for name, *params in self._missing(everything):
-            key = name.rpartition(".")[0], tuple(params)
-            if key not in self._cells.rows and key not in self._cells.bad:
-                line = Line(benchmark=key[0], params=params, status="interrupted", detail=INTERRUPTED, at=time.time())
-                self._cells.note(line)
+    def _round(
+        self, benchmarks: dict[str, dict[str, Any]], cells: list[tuple[str, ...]], timed: list[tuple[str, ...]],
+        interrupts: Interrupts,
+    ) -> float:  # fmt: skip
+        """Take a round of cells, without those that it has from a run that was cut off, and save.
+
+        Returns:
+            Seconds that a round of timings takes, 0 where that is not known.
+        """
+        interrupts.point()
+        self._cells.round = self.record.rounds
+        missing = self._missing(cells)
+        ticker = _Ticker(self, missing, timed, interrupts)
+        try:
+            if missing:
+                self.driver.round(_expressions(cells, missing), ticker)
+        except AsvFailed:
+            self.look()  # its cells may have failed because nothing can be written
+            raise
+        self.look()
+        self.driver.save(benchmarks, self._cells.lines)
+        return ticker.one_round
+
+    def _missing(self, cells: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+        """The cells that this round has not measured; those that failed in it are measured again."""
+
+        def settled(name: str, *params: str) -> bool:
+            lines = self._cells.lines.get((name.rpartition(".")[0], params), [])
+            return any(line.round == self.record.rounds and journal_rows.has(line, name) for line in lines)
+
+        return [cell for cell in cells if not settled(*cell)]
 
     @property
     def failures(self) -> dict[tuple[str, tuple[str, ...]], str]:
@@ -224,8 +235,14 @@ class Measurement:
         """The run is about to be ended."""
         self._cells.stop()
 
-    def limit_memory(self) -> None:
-        """End the cells that hold too much."""
+    def look(self) -> None:
+        """End the cells that hold too much.
+
+        Raises:
+            OSError: what was measured cannot be kept.
+        """
+        if self._cells.failure is not None:
+            raise self._cells.failure
         self._cells.limit(self._most_bytes)
 
     def _tidy(self) -> None:
@@ -242,12 +259,6 @@ class Measurement:
         classes = r"(Own|Start)" if self.plan.array else r"(?!Own)\w+"
         return [rf"^{operation}\.{classes}\." for operation in self.plan.operations]
 
-    def _expressions(self, everything: list[tuple[str, ...]], cells: list[tuple[str, ...]]) -> list[str]:
-        """What makes asv measure these cells: by their benchmarks where those are whole, one by one where not."""
-        if len(cells) < len(everything) and self.record.rounds == 0:
-            return [cell_expression(name, params) for name, *params in cells]
-        return sorted({rf"^{re.escape(cell[0])}\b" for cell in cells})
-
     def _rounds(self, one: float) -> int:
         """How many rounds to take when one takes so many seconds."""
         if self.plan.rounds is not None:
@@ -255,16 +266,6 @@ class Measurement:
         if self.plan.grid == "full" or self.plan.array:
             return MOST_ROUNDS
         return max(LEAST_ROUNDS, min(MOST_ROUNDS, int(QUICK_SECONDS / max(one, 1e-3))))
-
-    def _missing(self, cells: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-        """The cells that an interrupted first round did not get to."""
-        have = {
-            (measurement.benchmark, *measurement.params)
-            for file in read_results(self.driver.results).files
-            for measurement in file.measurements
-            if measurement.status != "failed"
-        }
-        return [cell for cell in cells if cell not in have]
 
 
 class _Ticker:
@@ -289,7 +290,7 @@ class _Ticker:
         except KeyboardInterrupt:
             self._run.stop()
             raise
-        self._run.limit_memory()
+        self._run.look()
         done = self._journal.read()
         left = self._journal.seconds(self._cells[done:])
         rounds = self._run._rounds(self.one_round)
@@ -315,25 +316,8 @@ def doubted_ceilings(folder: Path) -> set[tuple[str, str]]:
     return doubted | {(operation, repr("ceiling")) for operation, _ in doubted}
 
 
-def set_aside_unreadable(results: Path) -> list[str]:
-    """Rename results files that asv would stumble over; returns a warning for each."""
-    said = []
-    for path in sorted(results.glob("*/*.json")):
-        try:
-            content = json.loads(path.read_text("utf-8"))
-            if isinstance(content, dict) and (path.name == "machine.json" or "results" in content):
-                continue
-            problem = "not a results file of asv"
-        except (OSError, ValueError) as error:
-            problem = f"truncated or not JSON ({error})"
-        aside = path.with_name(f"{path.name}.set-aside")
-        path.replace(aside)
-        said.append(f"set aside {path}, as {aside.name}: {problem}")
-    return said
-
-
-def _cells(benchmarks: dict[str, dict[str, Any]]) -> Iterator[tuple[str, ...]]:
-    """(benchmark, parameters...) in the order in which asv runs them."""
-    for name, benchmark in sorted(benchmarks.items()):
-        for params in itertools.product(*benchmark["params"]):
-            yield (name, *params)
+def _expressions(cells: Sequence[tuple[str, ...]], chosen: Sequence[tuple[str, ...]]) -> list[str]:
+    """What makes asv measure the chosen ones of these cells: whole benchmarks by their names, others one by one."""
+    every, some = Counter(cell[0] for cell in cells), Counter(cell[0] for cell in chosen)
+    whole = [rf"^{re.escape(name)}\b" for name in some if some[name] == every[name]]
+    return [*whole, *(cell_expression(name, params) for name, *params in chosen if some[name] < every[name])]

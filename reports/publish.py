@@ -23,11 +23,12 @@ from typing import Any
 
 from bench import launch
 
-from . import asv_repository, files, git, runs
+from . import asv_repository, files, git, output_folder, runs
 from .asv_results import joined, literal
 from .page import environment
 
 INDEX = "comparisons.html"
+WRITER = "publish"
 _LOCAL = "asv-local.js"
 
 # Library files that asv's page asks for: (how their address ends, npm package, file in it). asv names the versions.
@@ -66,7 +67,9 @@ def publish(folders: Sequence[Path], output: Path, *, offline: bool = False) -> 
 
     Raises:
         reports.runs.NoResults: a folder is missing or holds no results.
-        PublishFailed: asv failed; or, when `offline`, npm is missing or could not fetch the libraries.
+        PublishFailed: asv failed; a name in the results is none of a folder; or, when `offline`, npm is missing or
+            could not fetch the libraries.
+        reports.output_folder.InTheWay: the folder holds what is not ours in place of a page; nothing was written.
     """
     stored = [runs.read(folder) for folder in folders]
     for folder, run in zip(folders, stored, strict=True):
@@ -80,14 +83,19 @@ def publish(folders: Sequence[Path], output: Path, *, offline: bool = False) -> 
         (html / "index.html").write_text(local_data(page, html), "utf-8")
         benchmarks = json.loads((html / "index.json").read_text("utf-8"))["benchmarks"]
         index = environment().get_template("comparisons.html.j2").render(presets=presets(benchmarks), offline=offline)
-        (html / INDEX).write_text(index, "utf-8")
-        output.parent.mkdir(parents=True, exist_ok=True)
-        if output.exists():
-            if not (output / "asv.js").exists() and any(output.iterdir()):
-                raise PublishFailed(f"{output} is not empty and holds no pages of asv: it is left as it is")
-            shutil.rmtree(output)
-        shutil.copytree(html, output)
+        (html / INDEX).write_bytes(files.encode(index))
+        output_folder.fill(output, WRITER, pages(html))
     return output / INDEX
+
+
+def pages(html: Path, inside: str = "") -> dict[str, Path]:
+    """The files of asv's pages for `output_folder.fill`: what the pages read first, the pages themselves last.
+
+    Args:
+        inside: the folder that they are to lie in, with a slash at its end.
+    """
+    found = sorted((path for path in html.rglob("*") if path.is_file()), key=lambda p: (p.suffix == ".html", p))
+    return {inside + path.relative_to(html).as_posix(): path for path in found}
 
 
 def _asv_publish(stored: Sequence[runs.Run], scratch: Path) -> Path:
@@ -95,14 +103,17 @@ def _asv_publish(stored: Sequence[runs.Run], scratch: Path) -> Path:
     results = scratch / "results"
     commits: dict[str, float] = {}
     benchmarks: dict[str, dict[str, Any]] = {}
+    number = itertools.count()
     for run in stored:
         for name, machine in run.results.machines.items():
-            (results / name).mkdir(parents=True, exist_ok=True)
-            files.write_json(results / name / "machine.json", {"machine": name, **machine, "version": 1})
+            where = _inside(results, name)
+            where.mkdir(parents=True, exist_ok=True)
+            files.write_json(where / "machine.json", {**machine, "machine": name, "version": 1})
         for file in run.results.files:
-            target = results / file.machine / file.path.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file.path, target)
+            where = _inside(results, file.machine)
+            where.mkdir(parents=True, exist_ok=True)
+            # Numbered: files of two folders may have one name.
+            shutil.copyfile(file.path, where / f"{next(number)}.json")
             began = max((m.started or 0 for m in file.measurements), default=0)
             commits[file.commit] = max(commits.get(file.commit, 0), began)
         for name, benchmark in run.results.benchmarks.items():
@@ -133,6 +144,13 @@ def _asv_publish(stored: Sequence[runs.Run], scratch: Path) -> Path:
     if not ending.ok or not (scratch / "html" / "index.json").exists():
         raise PublishFailed(f"asv publish failed: {ending}")
     return scratch / "html"
+
+
+def _inside(folder: Path, *names: str) -> Path:
+    try:
+        return files.inside(folder, *names)
+    except ValueError as error:
+        raise PublishFailed(str(error)) from None
 
 
 def presets(benchmarks: dict[str, dict[str, Any]]) -> list[Preset]:
@@ -208,7 +226,7 @@ def _npm(packages: list[str], folder: Path) -> None:
     if npm is None:
         raise PublishFailed("the libraries of asv's pages are fetched by npm, which is not installed")
     files.write_json(folder / "package.json", {"name": "asv-pages", "private": True})
-    command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", *packages]
+    command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--", *packages]
     ending = launch.Child(command, cwd=folder).wait()
     if not ending.ok:
         raise PublishFailed(f"npm could not fetch {', '.join(packages)}: {ending}")
@@ -220,8 +238,3 @@ def _same(content: bytes, tag: str) -> bool:
     if stated is None:
         return False
     return base64.b64encode(hashlib.new(stated[1], content).digest()).decode() == stated[2]
-
-
-def _last(output: str) -> str:
-    lines = output.strip().splitlines()
-    return lines[-1] if lines else "it printed nothing"

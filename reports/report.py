@@ -1,18 +1,21 @@
-"""Writes a report: the page, the Markdown, the figures and the table, each file whole or not at all."""
+"""Writes a report: the page, the Markdown, the figures and the table, all of them or none."""
 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import files, markdown, page, sections
+from . import files, markdown, output_folder, page, sections
 from .content import Content, no_collection
 from .content import gather as content
+from .figures import style
 
 __all__ = ["PAGE", "content", "write", "write_content"]
 
 PAGE = "index.html"
+WRITER = "report"
 
 
 def write(folders: Sequence[Path], output: Path, baseline: str | None = None) -> Path:
@@ -21,41 +24,62 @@ def write(folders: Sequence[Path], output: Path, baseline: str | None = None) ->
     Raises:
         reports.runs.NoResults: a folder is missing or holds no results.
         ValueError: the baseline was not measured.
+        OSError: see `write_content`.
     """
     return write_content(content(folders, baseline), output)
 
 
 def write_content(found: Content, output: Path) -> Path:
-    """The same from content that is at hand."""
+    """The same from content that is at hand.
+
+    Raises:
+        reports.output_folder.InTheWay: the folder holds a file, link or folder in place of one of the report's that
+            no report has written; nothing was written.
+        OSError: the folder cannot be written; an earlier report in it is still there.
+    """
     with no_collection():
-        return _write(found, output)
-
-
-def _write(found: Content, output: Path) -> Path:
-    parts = sections.build(found)
-    output.mkdir(parents=True, exist_ok=True)
-    drawn = output / "figures"
-    drawn.mkdir(exist_ok=True)
-    figures = [figure for section in parts for figure in section.figures]
-    for figure in figures:
-        files.write_bytes(drawn / f"{figure.name}.svg", figure.svg.encode())
-        files.write_bytes(drawn / f"{figure.name}.png", figure.png)
-    files.write_bytes(output / "results.csv", found.table_as_text().to_csv(index=False).encode())
-    _parquet(found, output / "results.parquet")
-    files.write_bytes(output / "report.md", markdown.render(found, parts).encode())
-    files.write_bytes(output / PAGE, page.render(found, parts).encode())
-    # Last, so that no page is left without its figures: those of an earlier report that this one does not have.
-    kept = {f"{figure.name}{ending}" for figure in figures for ending in (".svg", ".png")}
-    for path in drawn.iterdir():
-        if path.suffix in (".svg", ".png") and path.name not in kept:
-            path.unlink()
+        parts = sections.build(found)
+        contents = {}
+        for figure in (figure for section in parts for figure in section.figures):
+            contents[f"figures/{figure.name}.svg"] = files.encode(figure.svg)
+            contents[f"figures/{figure.name}.png"] = figure.png
+        contents["results.csv"] = files.encode(found.table_as_text().to_csv(index=False))
+        contents["results.parquet"] = _parquet(found)
+        contents["report.md"] = files.encode(markdown.render(found, parts))
+        contents[PAGE] = files.encode(page.render(found, parts))  # last, so that it never lacks a figure
+    output_folder.fill(output, WRITER, contents, _recognised)
     return output / PAGE
 
 
-def _parquet(found: Content, path: Path) -> None:
+def _parquet(found: Content) -> bytes:
     """The table as Parquet."""
     buffer = io.BytesIO()
     frame = found.everything.copy()
     frame["process_medians"] = [list(m) if isinstance(m, tuple) else [] for m in frame["process_medians"]]
     frame.to_parquet(buffer, index=False)
-    files.write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+_COLUMNS = b"run,machine,commit,date,operation,implementation,"
+_TITLE = re.compile(rb"<title>[^<\n]* compared( on [^<\n]*)?</title>\n<link rel=\"icon\" href=\"data:,\">")
+
+
+def _recognised(name: str, content: bytes) -> bool:
+    """Whether a file without a marker is from a report of an earlier version.
+
+    Told by what no other program writes: the titles of the page and of the Markdown, the columns of the table, the
+    background of the figures, and PNG files that Matplotlib wrote with a description and without its own name.
+    """
+    if name == PAGE:
+        return content.startswith(b"<!DOCTYPE html>") and bool(_TITLE.search(content, 0, 2000))
+    if name == "report.md":
+        return bool(re.match(rb"# [^\n]* compared( on [^\n]*)?\n", content))
+    if name == "results.csv":
+        return content.startswith(_COLUMNS)
+    if name == "results.parquet":
+        return content.startswith(b"PAR1") and b"process_medians" in content
+    if name.endswith(".svg"):
+        head = content[:3000]
+        background = f'style="fill: {style.PAPER[0]}"'.encode()
+        return head.startswith(b"<?xml") and background in head and b"<dc:creator>" not in head
+    return content.startswith(b"\x89PNG") and b"Description" in content[:1000] and b"Software" not in content[:1000]

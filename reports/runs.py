@@ -73,5 +73,9 @@ def read(folder: Path) -> Run:
     if not (record or results.files or results.warnings or run.journal or run.findings or results.machines):
         expected = "expected a folder that `maxbench run --output` wrote, or asv's results folder"
         raise NoResults("\n".join([f"{folder}: no results here; {expected}", *problems.lines()]))
+    if record is not None and record.state != "finished":
+        from .journal_rows import complete  # here: it needs asv, which takes a while to import
+
+        complete(run)
     run.warnings = [*problems.lines(), *results.warnings, *run.about.warnings]
     return run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from . import environment
+from . import environment, files
 from .records.run import Array, LoadAverage, Precheck, RunRecord, State, now
 
 
@@ -29,7 +29,7 @@ def begin(
         precheck: what the command found in its first seconds.
     """
     return RunRecord(
-        id=name,
+        id=files.encode(name).decode(),  # of a folder, whose name may not be UTF-8
         started=now(),
         state="running",
         command=list(command),

@@ -30,7 +30,7 @@ def show(content: Content, format: str = "table", stream: IO[str] | None = None)
     if format == "csv":
         content.table_as_text().to_csv(stream, index=False)
     elif format == "json":
-        stream.write(json.dumps(as_json(content), indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+        stream.write(json.dumps(as_json(content), indent=2, allow_nan=False) + "\n")
     elif format == "markdown":
         stream.write(
             "\n\n".join([*(f"- {s}" for s in content.sentences), *map(grid_as_markdown, _grids(content))]) + "\n"

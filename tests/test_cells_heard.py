@@ -18,8 +18,8 @@ class Run:
     """Cells in a folder, and their journal."""
 
     def __init__(self, folder: Path) -> None:
-        self.cells = Cells(folder / "journal", Path("here"))
-        self._journal = folder / "journal"
+        self.cells = Cells(folder / "journal.jsonl", Path("here"))
+        self._journal = folder / "journal.jsonl"
 
     @property
     def lines(self) -> list[dict[str, Any]]:
@@ -43,14 +43,13 @@ def test_what_is_bad_and_what_has_samples(run: Run, status: str, bad: bool, samp
     talk, _ = run.begin("'a'")
     run.cells.heard(talk, {"event": "done", "status": status, "detail": "why " * 1000, "samples": samples})
     key = "softmax.Sweep", ("'a'",)
-    if samples == "many":  # what it must not say fails its cell
-        said = 'it said what it must not: Expected array | null, got str; it is "many"'
+    if (samples, status) == ("many", "ok"):  # what it must not say fails its cell
+        said = 'it said what it must not: samples: Expected array | null, got str; it is "many"'
         assert run.cells.bad == {key: said}
         assert (run.lines[0]["status"], run.lines[0]["detail"]) == ("failed", said)
-        assert run.cells.rows == {}
         return
     assert run.cells.bad == ({key: ("why " * 1000)[:2000]} if bad else {})
-    assert list(run.cells.rows) == ([key] if status == "ok" and samples == [1.0] else [])
+    assert run.lines[0].get("samples") == (samples if status == "ok" else None)
     assert len(run.lines[0]["detail"]) == 2000
     assert run.lines[0]["status"] == status
 
@@ -68,8 +67,8 @@ def test_a_cell_that_says_what_it_must_not_has_failed(run: Run, said: dict[str, 
     assert [line["status"] for line in run.lines] == ["failed"]
     (wrong,) = (name for name in said)
     assert run.lines[0]["detail"].startswith("it said what it must not: ")
-    assert (wrong in run.lines[0]["detail"]) == (wrong != "samples")
-    assert run.cells.rows == {}
+    assert wrong in run.lines[0]["detail"]
+    assert [line.samples for line in run.cells.lines["softmax.Sweep", ("'a'",)]] == [None]
     assert list(run.cells.bad.values()) == [run.lines[0]["detail"]]
 
 

@@ -15,6 +15,8 @@ import pytest
 import impls
 from reports import cli, measure, precheck, terminal
 from reports.commands import run as run_command
+from reports.records import reading
+from reports.records.run import Implementation
 from tests.plugins import Install
 
 WRONG = """
@@ -153,10 +155,11 @@ def test_a_run_of_what_is_wrong_alone_ends_before_it_measures(
 )
 def test_when_nothing_is_left_to_compare(statuses: str, ended: bool) -> None:
     rows = [pair.split() for pair in statuses.split(", ")]
-    found = [dict(zip(("operation", "name"), who.split("."), strict=True)) for who, _ in rows]
-    said = run_command._nothing_to_compare(
-        [{**one, "status": status, "reason": "as planted"} for one, (_, status) in zip(found, rows, strict=True)]
-    )
+    found = [(*who.split("."), status) for who, status in rows]
+    said = run_command._nothing_to_compare([
+        reading.convert(Implementation, {"operation": o, "name": n, "status": s, "reason": "as planted"})
+        for o, n, s in found
+    ])  # fmt: skip
     assert bool(said) == ended
     if ended:
         assert said.startswith(f"{rows[0][1]}: softmax.a: as planted\n")

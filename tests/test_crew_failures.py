@@ -61,7 +61,7 @@ def says(*messages: dict[str, Any], ending: Ending = WELL) -> Callable[..., Endi
 
 HELLO: dict[str, Any] = {"token": "", "pid": 1}
 DONE, END = {"event": "done"}, {"event": "end", "problem": ""}
-BAD = {"event": "end", "problem": "ValueError: no JSON"}
+BAD = {"event": "end", "problem": "it said what it must not: ValueError: no JSON"}
 SAID = {"event": "failed", "failure": "ValueError: so"}
 
 

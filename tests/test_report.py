@@ -6,6 +6,7 @@ import json
 import math
 import re
 import statistics
+from pathlib import Path
 
 import pytest
 
@@ -220,12 +221,18 @@ def test_write_makes_every_file_and_names_none_that_is_missing(folder):
 
 
 def test_figures_of_an_earlier_report_do_not_stay(folder):
-    report.write([folder], folder)
-    (folder / "figures" / "time-softmax-9.svg").write_text("old")
-    (folder / "figures" / "mine.txt").write_text("kept")
-    report.write([folder], folder)
-    assert not (folder / "figures" / "time-softmax-9.svg").exists()
-    assert (folder / "figures" / "mine.txt").exists()
+    output = folder / "report"
+    report.write([folder], output)
+    first = {path.name for path in (output / "figures").iterdir()}
+    (output / "figures" / "mine.svg").write_text("kept")
+    small = Results()
+    small.add("softmax.Sweep.time_call", ("fast", "float32", 2), [[1e-3]])
+    report.write([small.write(folder / "small")], output)
+    left = {path.name for path in (output / "figures").iterdir()}
+    assert "mine.svg" in left
+    linked = re.findall(r"\(figures/([^)]+)\)", (output / "report.md").read_text())
+    assert left - {"mine.svg"} == {Path(name).with_suffix(end).name for name in linked for end in (".svg", ".png")}
+    assert first - left
 
 
 def test_the_page_states_the_numbers(folder):
@@ -291,7 +298,7 @@ def test_a_report_of_nothing_says_so(tmp_path, make):
     make(found)
     page = report.write([found.write(tmp_path)], tmp_path).read_text()
     assert "nothing was measured" in page.lower()
-    assert not list((tmp_path / "figures").iterdir())
+    assert not (tmp_path / "figures").exists()
 
 
 def test_only_the_newest_commit_of_a_machine_is_compared(tmp_path):

@@ -71,18 +71,44 @@ def test_the_graph_shows_one_line_per_implementation_from_disk(pages, browser, t
     assert "https://c" not in (tmp_path / "html" / "index.html").read_text()
 
 
-def test_earlier_pages_are_replaced_and_other_folders_left_alone(pages, tmp_path, capsys):
+def test_earlier_pages_are_replaced_and_what_is_not_ours_stays(pages, tmp_path, capsys):
     folder = run(tmp_path / "run")
-    shutil.copytree(pages.parent, tmp_path / "html")
-    (tmp_path / "html" / "old.txt").write_text("")
-    assert cli.main(["publish", str(folder), "--output", str(tmp_path / "html")]) == 0
+    html = tmp_path / "html"
+    shutil.copytree(pages.parent, html)
+    (html / "mine.txt").write_text("")
+    assert cli.main(["publish", str(folder), "--output", str(html)]) == 0
     assert capsys.readouterr().out.strip().endswith("comparisons.html")
-    assert not (tmp_path / "html" / "old.txt").exists()
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("")
-    assert cli.main(["publish", str(folder), "--output", str(tmp_path / "mine")]) == 2
-    assert "left as it is" in capsys.readouterr().err
-    assert (tmp_path / "mine" / "thesis.txt").exists()
+    assert (html / "mine.txt").exists()
+    assert set(json.loads((html / "index.json").read_text())["revision_to_hash"].values()) == {COMMIT}
+    # A folder with a file of asv's name, which no publishing has filled.
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for name in ("thesis.txt", "asv.js"):
+        (mine / name).write_text("mine")
+    assert cli.main(["publish", str(folder), "--output", str(mine)]) == 2
+    assert "asv.js was not written by `maxbench publish`: nothing was written" in capsys.readouterr().err
+    assert {path.name: path.read_text() for path in mine.iterdir()} == {"thesis.txt": "mine", "asv.js": "mine"}
+
+
+@pytest.mark.parametrize("machine", ["{}/outside", "..", "", "a/../../outside"])
+def test_a_machine_in_the_results_names_no_folder_elsewhere(tmp_path, machine):
+    folder = run(tmp_path / "run")
+    [path] = (folder / "asv" / "results").glob("*/*-*.json")
+    content = json.loads(path.read_text())
+    content["params"]["machine"] = machine.format(tmp_path)
+    path.write_text(json.dumps(content))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(publish.PublishFailed, match="cannot name a file in"):
+        publish.publish([folder], tmp_path / "html")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_results_of_one_name_in_two_folders_are_both_published(tmp_path):
+    folders = [run(tmp_path / name) for name in ("a", "b")]
+    (tmp_path / "scratch").mkdir()
+    publish._asv_publish([runs.read(folder) for folder in folders], tmp_path / "scratch")
+    copied = [path for path in (tmp_path / "scratch" / "results").glob("*/*.json") if path.name != "machine.json"]
+    assert len(copied) == 2
 
 
 def test_what_cannot_be_published_is_said(tmp_path, monkeypatch):

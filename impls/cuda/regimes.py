@@ -138,8 +138,11 @@ def built_in() -> Table:
 
 
 def machine_file(device: str) -> Path:
-    """Where the table of a device, by its name, is kept: ``maxbench tune-cuda`` writes it."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    """Where the table of a device, by its name, is kept: ``maxbench tune-cuda`` writes it.
+
+    A path that begins with ``~`` where the user has no home folder.
+    """
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")  # noqa: PTH111
     return Path(base) / "maxbench" / f"cuda-{re.sub(r'[^A-Za-z0-9]+', '-', device).strip('-')}.json"
 
 

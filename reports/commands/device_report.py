@@ -10,7 +10,7 @@ from pathlib import Path
 from bench import device_cells
 from impls import contract, registry
 
-from .. import environment, precheck, report, run_folder
+from .. import environment, precheck, run_folder
 from ..cli import UsageError
 from ..content import gather
 from ..device_report import NoDevice, Plan, Report, probe
@@ -63,8 +63,10 @@ def main(args: argparse.Namespace) -> int:
         found.run(seen)
         bar.show("writing the report", 1, 1, None)
         content = gather([plan.folder], args.baseline)
-        report.write_content(content, plan.folder)
-    return run_folder.conclude(content, plan.folder, found.record.implementations, args.format, found.results.failures)
+        unwritten = run_folder.write_report(content, plan.folder)
+    return run_folder.conclude(
+        content, plan.folder, found.record.implementations, args.format, found.results.failures, unwritten=unwritten
+    )
 
 
 def _entries(args: argparse.Namespace) -> tuple[registry.Entry, ...]:

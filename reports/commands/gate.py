@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 from .. import environment, precheck
-from ..cli import UsageError
+from ..cli import ERROR, UsageError
 from ..gate import calibration, formats, run, sources, table
 from ..gate.verdicts import INCONCLUSIVE, Rule
 from ..progress import Bar
@@ -75,6 +76,7 @@ def main(args: argparse.Namespace) -> int:
         starts=not args.no_starts,
         instructions=args.instructions,
     )
+    formats.check(args.output)
     try:
         with tempfile.TemporaryDirectory(prefix="maxbench-gate-") as folder, Bar() as bar:
             noise = precheck.announce(environment.usable_cpus())
@@ -86,8 +88,12 @@ def main(args: argparse.Namespace) -> int:
     except Exception as error:  # a pull request must be told of our own faults as well
         formats.write_error(f"{type(error).__name__}: {error}", chosen.base, chosen.head, args.output)
         raise
-    formats.write(outcome, args.output)
     table.show(outcome, args.output)
+    try:
+        formats.write(outcome, args.output)
+    except OSError as error:  # the verdict is known, and a regression stays one
+        print(f"maxbench gate: the files could not be written: {error}", file=sys.stderr)
+        return outcome.status or ERROR
     return 0 if args.allow_inconclusive and outcome.status == INCONCLUSIVE else outcome.status
 
 
@@ -101,6 +107,8 @@ def _calibrate(args: argparse.Namespace) -> int:
     0: a threshold with few enough false alarms and enough detection is shown; 3: not yet, or there is none.
     """
     record = args.calibration or args.output / calibration.RECORD
+    _check_record(record)
+    table.check_proof(args.output)
     spec = args.base or sources.INSTALLED
     try:
         with tempfile.TemporaryDirectory(prefix="maxbench-gate-") as name, Bar() as bar:
@@ -111,3 +119,19 @@ def _calibrate(args: argparse.Namespace) -> int:
     except (sources.SourceError, ValueError) as error:
         raise UsageError(str(error)) from None
     return table.show_proof(calibration.prove(record, _rule(args)), args.output)
+
+
+def _check_record(record: Path) -> None:
+    """Measurements are added to a file that holds such, and to no other.
+
+    Raises:
+        UsageError: it holds something else.
+    """
+    if record.is_file():
+        with open(record, "rb") as file:
+            start = file.read(len(calibration.FIRST_WORDS))
+        if not start or start == calibration.FIRST_WORDS:
+            return
+    elif not record.exists():
+        return
+    raise UsageError(f"{record} holds no measurements of the gate: name another file by --calibration")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import grid
 
-from .. import environment, precheck
+from .. import environment, files, precheck
 from ..cli import UsageError
 from ..gate import sources
 from ..history import publish, run, steps
@@ -53,7 +53,9 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, repository: Path, results: Path) -> int:
-    machine = args.machine or platform.node() or "unknown"
+    if bad := [word for word in args.bench or () if word.startswith("-")]:
+        raise UsageError(f"--bench {bad[0]!r} would be an option to asv: accepted are expressions that begin otherwise")
+    machine = args.machine or files.safe_name(platform.node() or "unknown")
     if args.full:
         os.environ[grid.GRID] = "full"
     found = run.commits(repository, args.range)

@@ -62,9 +62,12 @@ def main(args: argparse.Namespace) -> int:
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder")
     path = folder / f"{args.name}.py"
-    if path.exists():
-        raise UsageError(f"{path} exists; choose another name")
-    files.write_text(path, _TEMPLATES[args.operation])
+    try:
+        files.write_new(path, files.encode(_TEMPLATES[args.operation]))
+    except FileExistsError:
+        raise UsageError(f"{path} exists; choose another name") from None
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from None
     print(f"Wrote {path}")
     if args.folder is not None:
         print("Name it in your package's pyproject.toml, with the module that the file is, and install the package:")

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 from impls import contract
 
+_MACHINE = re.compile(r"[^\W_][\w.+@-]*( [\w.+@-]+)*")
+_LONGEST_MACHINE = 60
 FORMATS = ("table", "markdown", "csv", "json")
 
 
@@ -36,6 +39,20 @@ def threads(given: str) -> int:
     if value > cpus:
         raise argparse.ArgumentTypeError(f"{given!r}: accepted are 1 to {cpus}, the CPUs that may be used here")
     return value
+
+
+def machine(given: str) -> str:
+    """The argument of ``--machine``, which names folders and is a word of asv's command line.
+
+    Raises:
+        argparse.ArgumentTypeError: it cannot.
+    """
+    if not _MACHINE.fullmatch(given) or given.endswith(".") or len(given) > _LONGEST_MACHINE:
+        raise argparse.ArgumentTypeError(
+            f"{given!r}: accepted are 1 to {_LONGEST_MACHINE} letters, digits and . _ - + @, the first a letter "
+            "or digit, the last no dot, with single spaces between"
+        )
+    return given
 
 
 def number(accepted: str, good: Callable[[float], bool]) -> Callable[[str], float]:
@@ -84,7 +101,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--simulate": {"action": "store_true", "help": "run CUDA implementations in Numba's simulator, without a GPU"},
     # Where results are from, and where they go.
     "--repository": {"type": Path, "default": Path(), "metavar": "DIR", "help": "the checkout (default: here)"},
-    "--machine": {"metavar": "NAME", "help": "the machine's name in results (default: its host name)"},
+    "--machine": {"type": machine, "metavar": "NAME", "help": "the machine's name in results (default: its host name)"},
     "--output": {"type": Path, "metavar": "DIR"},
     "--baseline": {"metavar": "NAME", "help": "the implementation that speed-ups are over"},
     "--format": {"choices": FORMATS, "default": "table", "help": "of what is printed on standard output"},

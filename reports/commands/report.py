@@ -31,6 +31,7 @@ def main(args: argparse.Namespace) -> int:
     """Write the report; returns the exit status."""
     from .. import report, terminal  # pandas and Matplotlib, which --help does without
     from ..content import gather
+    from ..output_folder import InTheWay
     from ..records.run import FILE as SIDE_CAR
     from ..runs import NoResults
 
@@ -48,7 +49,8 @@ def main(args: argparse.Namespace) -> int:
     try:
         page = report.write_content(content, output)
     except OSError as error:
-        raise UsageError(f"cannot write the report: {error}") from None
+        where = "" if isinstance(error, InTheWay) else "; name another folder with --output"
+        raise UsageError(f"cannot write the report: {error}{where}") from None
     terminal.show(content, args.format)
     print(f"report: {page.resolve()}", file=sys.stdout if args.format == "table" else sys.stderr)
     return 0

@@ -15,12 +15,13 @@ import numpy as np
 from bench import array_files, launch
 from impls import contract, layout
 
-from .. import environment, precheck, report, run_folder
+from .. import environment, lock, precheck, report, run_folder
 from ..asv_driver import AsvFailed
 from ..cli import INTERRUPTED, UsageError
 from ..content import gather
 from ..measure import Measurement, Plan
 from ..progress import Bar
+from ..records import journal
 from ..records import run as run_record
 from ..records.reading import Problems
 from ..records.run import FILE as SIDE_CAR
@@ -58,19 +59,29 @@ def main(args: argparse.Namespace) -> int:
     else:
         resumed = None
     plan = _plan(args)
+    try:
+        return _measure(plan, args, resumed)
+    except (OSError, MemoryError) as error:
+        how = f"What was measured is kept; go on with: {_again(plan)}" if (plan.folder / SIDE_CAR).exists() else ""
+        raise UsageError(f"{plan.folder}: {str(error) or 'not enough memory'}. {how}".rstrip()) from None
+    finally:
+        lock.drop(plan.folder)
+
+
+def _measure(plan: Plan, args: argparse.Namespace, resumed: RunRecord | None) -> int:
     with Bar() as bar:
         try:
             noise = None if resumed else precheck.announce(plan.threads)
-            measurement = Measurement(plan, bar, resumed, noise)
-            measurement.save()
-            if not measurement.record.implementations:
-                measurement.check()
-            if alone := _nothing_to_compare(measurement.record.implementations):
-                measurement.finish("finished")
-                bar.__exit__(None, None, None)
-                print(alone, file=sys.stderr)
-                return 1
-            measurement.measure()
+            with Measurement(plan, bar, resumed, noise) as measurement:
+                measurement.save()
+                if not measurement.begun:  # what failed there may have lacked memory
+                    measurement.check()
+                if alone := _nothing_to_compare(measurement.record.implementations):
+                    measurement.finish("finished")
+                    bar.__exit__(None, None, None)
+                    print(alone, file=sys.stderr)
+                    return 1
+                measurement.measure()
         except AsvFailed as error:
             raise UsageError(str(error)) from None
         except KeyboardInterrupt as stop:
@@ -78,10 +89,10 @@ def main(args: argparse.Namespace) -> int:
             return _interrupted(plan, args, stop.status if isinstance(stop, launch.Stopped) else INTERRUPTED)
         bar.show("writing the report", 0, 1, None)
         content = gather([plan.folder], args.baseline)
-        report.write_content(content, plan.folder)
+        unwritten = run_folder.write_report(content, plan.folder)
     return run_folder.conclude(
         content, plan.folder, measurement.record.implementations, args.format, measurement.failures,
-        not_measured=True,
+        not_measured=True, unwritten=unwritten,
     )  # fmt: skip
 
 
@@ -97,19 +108,24 @@ def _nothing_to_compare(implementations: Sequence[Implementation]) -> str:
 
 def _interrupted(plan: Plan, args: argparse.Namespace, status: int) -> int:
     if not (plan.folder / SIDE_CAR).exists():
-        with contextlib.suppress(OSError):
-            plan.folder.rmdir()  # where nothing was written into it
+        with contextlib.suppress(OSError):  # where nothing was written into it
+            lock.drop(plan.folder)
+            plan.folder.rmdir()
         print("Interrupted before anything was measured.", file=sys.stderr)
         return status
     if (record := run_record.load(plan.folder, Problems(plan.folder))) is not None:
         record.state = "interrupted"
         record.save(plan.folder)
     print(f"Interrupted. What was measured is kept in {plan.folder}", file=sys.stderr)
-    if (record is not None and record.rounds) or any((plan.folder / "asv" / "results").glob("*/*-*.json")):
-        page = report.write([plan.folder], plan.folder, args.baseline)
-        print(f"Report so far: {page}", file=sys.stderr)
-    print(f"Go on with: maxbench run --resume {shlex.quote(str(plan.folder))}", file=sys.stderr)
+    if (plan.folder / journal.FILE).exists():
+        unwritten = run_folder.write_report(gather([plan.folder], args.baseline), plan.folder)
+        print(unwritten or f"Report so far: {plan.folder / report.PAGE}", file=sys.stderr)
+    print(f"Go on with: {_again(plan)}", file=sys.stderr)
     return status
+
+
+def _again(plan: Plan) -> str:
+    return f"maxbench run --resume {shlex.quote(str(plan.folder))}"
 
 
 def _plan(args: argparse.Namespace) -> Plan:
@@ -131,7 +147,7 @@ def _plan(args: argparse.Namespace) -> Plan:
             raise UsageError(f"no chosen operation takes {', '.join(dtypes)}")
         entries = kept
     return Plan(
-        folder=args.resume.resolve() if args.resume is not None else run_folder.new(args.output),
+        folder=args.resume if args.resume is not None else run_folder.new(args.output),
         grid="full" if args.full else "quick",
         entries=entries,
         dtypes=dtypes,
@@ -176,10 +192,10 @@ def _words(args: argparse.Namespace) -> list[str]:
 
 def _resume(args: argparse.Namespace) -> tuple[argparse.Namespace, RunRecord]:
     """The options of the interrupted run with the new ones for output, and its record."""
-    folder: Path = args.resume
     given = ("array", "key", "axis", "only", "operation", "dtype", "threads", "processes", "machine", "output")
     if named := [f"--{o}" for o in given if getattr(args, o) is not None] + (["--full"] if args.full else []):
         raise UsageError(f"--resume goes on with the run's own options: leave out {', '.join(named)}")
+    folder = run_folder.again(args.resume)
     problems = Problems(folder)
     record = run_record.load(folder, problems)
     # A field that is left out would have another run resumed.

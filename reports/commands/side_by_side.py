@@ -11,7 +11,7 @@ from bench import workloads
 from impls import contract
 
 from .. import environment, files, precheck, report, run_folder, side_by_side
-from ..cli import UsageError
+from ..cli import ERROR, UsageError
 from ..content import gather
 from ..progress import Bar
 from ..selection import matches
@@ -65,10 +65,10 @@ def main(args: argparse.Namespace) -> int:
         bar.show("writing the report", 1, 1, None)
         lines = side_by_side.table(found)
         files.write_bytes(plan.folder / TABLE, ("\n".join(lines).strip() + "\n").encode())
-        report.write_content(gather(folders), plan.folder)
+        unwritten = run_folder.write_report(gather(folders), plan.folder)
     print("\n".join(lines))
-    print(f"\nReport: {plan.folder / report.PAGE}", file=sys.stderr)
+    print(unwritten or f"\nReport: {plan.folder / report.PAGE}", file=sys.stderr)
     wrong = {(t.operation, t.implementation, t.remark): t for t in found if t.status != "ok"}
     for t in wrong.values():
         print(f"{t.status}: {t.operation}.{t.implementation}, {t.dtype} {t.case}: {t.remark}", file=sys.stderr)
-    return 1 if wrong else 0
+    return ERROR if unwritten else 1 if wrong else 0

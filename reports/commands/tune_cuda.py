@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table as RichTable
 
 from .. import files, text
-from ..cli import UsageError
+from ..cli import NO_HOME, UsageError
 from ..progress import Bar
 from ..terminal import console
 from . import options
 
 SIMULATED_CACHE = 1024
+_LARGEST_TABLE = 1 << 20  # bytes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,8 +47,10 @@ def main(args: argparse.Namespace) -> int:
 
     from .. import device_tuning
 
+    if args.output is None and NO_HOME in os.environ and not os.environ.get("XDG_CACHE_HOME"):
+        raise UsageError("this user has no home folder to keep the table in: name a file by --output")
     name = platform.device_name()
-    path = regimes.machine_file(name) if args.output is None else args.output
+    path = regimes.machine_file(name) if args.output is None else _checked(args.output)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -66,6 +70,20 @@ def main(args: argparse.Namespace) -> int:
     _print(tuned)
     print(f"table of {name}: {path.resolve()}")
     return 0
+
+
+def _checked(path: Path) -> Path:
+    """The file that the user names, which is replaced only if it is a table.
+
+    Raises:
+        UsageError: something else is there.
+    """
+    if os.path.lexists(path):
+        regular = path.is_file() and not path.is_symlink()
+        content = path.read_bytes() if regular and path.stat().st_size < _LARGEST_TABLE else b""
+        if not (content.startswith(b'{\n "device": ') and b'"tables"' in content):
+            raise UsageError(f"--output {path} exists and is no table of CUDA regimes: name another file")
+    return path
 
 
 def _cache_bytes(simulated: bool) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import files, text
+from .. import files, output_folder, text
 from ..markdown import escaped
 from ..rules import median_interval
 from .instructions import BLIND_SPOTS
@@ -18,6 +18,7 @@ from .statistics import Change
 from .verdicts import COMPARED, Control, Result, Rule, Verdict
 
 SCHEMA = 1
+WRITER = "gate"
 JSON, MARKDOWN, ACTION, BENCHER = "gate.json", "gate.md", "github-action-benchmark.json", "bencher.json"
 
 # What a reader must act on comes first.
@@ -29,33 +30,50 @@ _SIGNS = {"slower": "🔴 ", "wrong": "🔴 ", "failed": "🔴 ", "inconclusive"
 _STATUS = {0: "no regression", 1: "regression", 2: "error", 3: "inconclusive"}
 
 
+def check(folder: Path) -> None:
+    """Make sure that the files can be written, before anything is measured.
+
+    Raises:
+        reports.output_folder.InTheWay: a file of another program has the name of one of them.
+    """
+    output_folder.check(folder, WRITER, (JSON, MARKDOWN, ACTION, BENCHER), _recognised)
+
+
 def write(outcome: Outcome, folder: Path) -> None:
-    """Write all four files, each whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    _write_json(folder / JSON, as_json(outcome))
-    files.write_text(folder / MARKDOWN, as_markdown(outcome))
-    _write_json(folder / ACTION, as_action(outcome))
-    _write_json(folder / BENCHER, as_bencher(outcome))
+    """Write all four files, or none.
+
+    Raises:
+        OSError: they cannot be written; earlier ones are still there.
+    """
+    _write(folder, as_json(outcome), as_markdown(outcome), as_action(outcome), as_bencher(outcome))
 
 
 def write_error(message: str, base: str, head: str, folder: Path) -> None:
     """Write the same files for a run that came to nothing, so that a pull request is told so as well."""
-    folder.mkdir(parents=True, exist_ok=True)
-    _write_json(
-        folder / JSON, {"schema": SCHEMA, "status": 2, "error": message, "base": {"spec": base}, "head": {"spec": head}}
-    )
-    files.write_text(folder / MARKDOWN, f"## maxbench gate: error\n\n🔴 {escaped(message)}\n")
-    _write_json(folder / ACTION, [])
-    _write_json(folder / BENCHER, {})
+    content = {"schema": SCHEMA, "status": 2, "error": message, "base": {"spec": base}, "head": {"spec": head}}
+    _write(folder, content, f"## maxbench gate: error\n\n🔴 {escaped(message)}\n", [], {})
 
 
-def _write_json(path: Path, content: Any) -> None:
-    """Write strict JSON.
+def _write(folder: Path, content: Any, markdown: str, action: Any, bencher: Any) -> None:
+    named = {JSON: _strict(content), MARKDOWN: markdown, ACTION: _strict(action), BENCHER: _strict(bencher)}
+    output_folder.fill(folder, WRITER, {name: files.encode(text) for name, text in named.items()}, _recognised)
+
+
+def _recognised(name: str, content: bytes) -> bool:
+    """Whether a file without a marker is of an earlier version, told by what it begins with."""
+    beginning = {
+        JSON: b'{\n "schema": ', MARKDOWN: b"## maxbench gate: ", ACTION: b'[\n {\n  "name": ', BENCHER: b'{\n "',
+    }[name]  # fmt: skip
+    return content.startswith(beginning) or content in (b"[]\n", b"{}\n")
+
+
+def _strict(content: Any) -> str:
+    """As strict JSON.
 
     Raises:
         ValueError: a number is not finite.
     """
-    files.write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def as_json(outcome: Outcome) -> dict[str, Any]:

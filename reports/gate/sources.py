@@ -238,6 +238,10 @@ def _git(folder: Path, *words: str) -> bytes:
 
 def _commit(repository: Path, spec: str) -> str:
     try:
+        git.revision(spec)
+    except git.GitError as error:
+        raise SourceError(f"{error}; {ACCEPTED}") from None
+    try:
         found = git.run(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{spec}^{{commit}}")
     except git.GitError as error:
         if error.printed:  # of what is merely not there, git prints nothing

@@ -9,12 +9,13 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from .. import files
+from .. import files, output_folder
 from ..terminal import console
 from . import calibration, formats
 from .run import Outcome
 from .verdicts import Verdict
 
+_WRITER, _PROOF = "gate --calibrate", "calibration.md"
 _STYLES: dict[Verdict, str] = {
     "slower": "bold red", "wrong": "bold red", "failed": "bold red", "inconclusive": "yellow", "faster": "green",
     "not measured": "dim",
@@ -46,6 +47,20 @@ def show(outcome: Outcome, folder: Path) -> None:
     screen.print(Text(formats.headline(outcome)), style="bold")
 
 
+def check_proof(folder: Path) -> None:
+    """Make sure that `show_proof` can write its file.
+
+    Raises:
+        reports.output_folder.InTheWay: a file of another program has its name.
+    """
+    output_folder.check(folder, _WRITER, [_PROOF], _recognised)
+
+
+def _recognised(name: str, content: bytes) -> bool:
+    """Whether a file without a marker is of an earlier version."""
+    return content.startswith(b"Checks that raise an alarm, at a threshold of ")
+
+
 def show_proof(proof: calibration.Proof, folder: Path) -> int:
     """Print a calibration and write it as Markdown; the exit status of ``--calibrate``."""
     bounds = formats.percent(proof.confidence)
@@ -70,7 +85,6 @@ def show_proof(proof: calibration.Proof, folder: Path) -> int:
     )
     text = "\n".join([f"Checks that raise an alarm, at a threshold of {proof.threshold:.1%}:", "", *lines, ""])
     text += "\n".join(f"- {line}" for line in [*proof.notes, advice]) + "\n"
-    folder.mkdir(parents=True, exist_ok=True)
-    files.write_text(folder / "calibration.md", text)
     sys.stdout.write(text)
+    output_folder.fill(folder, _WRITER, {_PROOF: files.encode(text)}, _recognised)
     return 0 if proof.recommended is not None else 3

@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bench import launch
 
-from .. import asv_results, files
+from .. import asv_results, files, output_folder
 from .. import git as calls
-from ..publish import Preset, PublishFailed, local_data, presets
+from ..publish import Preset, PublishFailed, local_data, pages, presets
 from . import page, steps
 from .run import CONFIGURATION, HistoryError, configuration, git
 from .series import History, read
 from .steps import Found
 
 GRAPHS = "asv"  # the folder of asv's pages, beside ours
+PAGE, STEPS = "index.html", "steps.json"
+WRITER = "history publish"
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ def publish(repository: Path, results: Path, output: Path) -> Published:
     Raises:
         HistoryError: the folder holds no result.
         NoRuptures: ruptures is not installed.
+        reports.output_folder.InTheWay: the folder holds what is not ours in place of a page; nothing was written.
     """
     order = git(repository, "rev-list", "--reverse", "--topo-order", "--all").split()
     history = read(results, order)
@@ -47,11 +50,15 @@ def publish(repository: Path, results: Path, output: Path) -> Published:
     found = [Found(series, step) for series in history.series for step in steps.find(series)]
     # The surest first, then the largest.
     found.sort(key=lambda f: (-f.step.sure, -abs(f.step.size)))
-    output.mkdir(parents=True, exist_ok=True)
-    graphs = _graphs(repository, results, output / GRAPHS, history)
-    files.write_text(output / "index.html", page.render(history, found, order, graphs))
-    files.write_json(output / "steps.json", as_json(history, found))
-    return Published(history, found, output / "index.html")
+    output_folder.check(output, WRITER, [PAGE, STEPS])
+    with tempfile.TemporaryDirectory(prefix="maxbench-publish-") as scratch:
+        html, links = _graphs(repository, results, Path(scratch), history, set(order))
+        output_folder.fill(output, WRITER, {
+            **(pages(html, f"{GRAPHS}/") if html is not None else {}),
+            STEPS: files.encode(json.dumps(as_json(history, found), indent=1, ensure_ascii=False) + "\n"),
+            PAGE: files.encode(page.render(history, found, order, links)),
+        })  # fmt: skip
+    return Published(history, found, output / PAGE)
 
 
 def as_json(history: History, found: Sequence[Found]) -> dict[str, Any]:
@@ -71,39 +78,42 @@ def as_json(history: History, found: Sequence[Found]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _graphs(repository: Path, results: Path, target: Path, history: History) -> list[Preset]:
+def _graphs(
+    repository: Path, results: Path, folder: Path, history: History, known: Set[str]
+) -> tuple[Path | None, list[Preset]]:
     """``asv publish`` on a copy that holds only files asv can read, so that a damaged one costs no graph.
 
+    Args:
+        folder: an empty one, for the copy and the pages.
+        known: commits of the repository. Files of others are left out: asv passes what they call a commit to git.
+
     Returns:
-        Links into it, from the folder above; none where asv failed, which the history's oddities then say.
+        The folder of the pages, and links into it from the folder above its place; nothing where asv failed, which the
+        history's oddities then say.
     """
-    with tempfile.TemporaryDirectory(prefix="maxbench-publish-") as name:
-        folder = Path(name)
-        stored = asv_results.read(results)
-        for path in [*(file.path for file in stored.files), *sorted(results.glob("*/machine.json"))]:
-            copy = folder / "results" / path.relative_to(results)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, copy)
-        files.write_json(folder / "results" / asv_results.BENCHMARKS, {**stored.benchmarks, "version": 2})
-        settings = {
-            **configuration(repository), "repo": str(repository), "results_dir": str(folder / "results"),
-            "html_dir": str(folder / "html"), "env_dir": str(folder / "env"),
-        }  # fmt: skip
-        files.write_json(folder / CONFIGURATION, settings)
-        command = launch.python("-m", "asv", "publish", "--no-pull", "--config", str(folder / CONFIGURATION))
-        ending = launch.Child(command, cwd=folder, env=calls.environment()).wait()
-        if not ending.ok:
-            history.oddities.append(f"asv publish failed, so its graphs are missing: {ending}")
-            return []
-        index = folder / "html" / "index.html"
-        try:
-            files.write_text(index, local_data(index.read_text("utf-8"), folder / "html"))
-        except PublishFailed as error:
-            history.oddities.append(f"asv's graphs can be read over HTTP only: {error}")
-        fresh = target.with_name(f".{target.name}-new")
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.copytree(folder / "html", fresh)
-        shutil.rmtree(target, ignore_errors=True)
-        fresh.rename(target)
-    benchmarks = json.loads((target / "index.json").read_text("utf-8"))["benchmarks"]
-    return [replace(preset, address=f"{target.name}/{preset.address}") for preset in presets(benchmarks)]
+    stored = asv_results.read(results)
+    copied = [file.path for file in stored.files if file.commit in known]
+    for path in [*copied, *sorted(results.glob("*/machine.json"))]:
+        copy = folder / "results" / path.relative_to(results)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    (folder / "results").mkdir(exist_ok=True)
+    files.write_json(folder / "results" / asv_results.BENCHMARKS, {**stored.benchmarks, "version": 2})
+    settings = {
+        **configuration(repository), "repo": str(repository), "results_dir": str(folder / "results"),
+        "html_dir": str(folder / "html"), "env_dir": str(folder / "env"),
+    }  # fmt: skip
+    files.write_json(folder / CONFIGURATION, settings)
+    command = launch.python("-m", "asv", "publish", "--no-pull", "--config", str(folder / CONFIGURATION))
+    ending = launch.Child(command, cwd=folder, env=calls.environment()).wait()
+    if not ending.ok:
+        history.oddities.append(f"asv publish failed, so its graphs are missing: {ending}")
+        return None, []
+    index = folder / "html" / "index.html"
+    try:
+        files.write_text(index, local_data(index.read_text("utf-8"), folder / "html"))
+    except PublishFailed as error:
+        history.oddities.append(f"asv's graphs can be read over HTTP only: {error}")
+    benchmarks = json.loads((folder / "html" / "index.json").read_text("utf-8"))["benchmarks"]
+    links = [replace(preset, address=f"{GRAPHS}/{preset.address}") for preset in presets(benchmarks)]
+    return folder / "html", links

@@ -21,9 +21,9 @@ import json5
 from bench import grid, launch
 from bench.crew import Crew
 
-from .. import asv_results, asv_writing, environment, files, text
+from .. import asv_results, asv_writing, environment, files, lock, text
 from .. import git as calls
-from ..asv_results import ResultFile
+from ..asv_results import Measurement, ResultFile
 from .series import ANCHOR
 
 CONFIGURATION = "asv.conf.json"
@@ -54,10 +54,15 @@ def commits(repository: Path, chosen: str) -> list[str]:
         HistoryError: there are none.
     """
     # git log would take a single revision to mean all that came before it.
-    words = (
-        ["rev-list", "--first-parent", "--reverse", chosen] if ".." in chosen else ["rev-parse", f"{chosen}^{{commit}}"]
-    )
-    found = git(repository, *words).split()
+    if ".." in chosen:
+        words = ["rev-list", "--first-parent", "--reverse", "--end-of-options", chosen, "--"]
+    else:
+        words = ["rev-parse", "--verify", "--end-of-options", f"{chosen}^{{commit}}"]
+    try:
+        calls.revision(chosen)
+        found = calls.run(repository, *words).decode().split()
+    except calls.GitError as error:
+        raise HistoryError(f"{chosen!r}: {error}") from None
     if not found:
         raise HistoryError(f"{chosen!r} has no commits; accepted are one revision and ranges such as v1.0..main")
     return found
@@ -95,17 +100,33 @@ def expressions(words: Sequence[str]) -> tuple[re.Pattern[str], ...]:
 
 
 def measured(results: Path, machine: str, select: Sequence[re.Pattern[str]], grid_name: str) -> set[str]:
-    """Commits of which this machine's readable files hold results for every expression, measured as now.
+    """Commits of which this machine's readable files hold all that every expression chooses, measured as now.
 
-    That is in this grid or the whole, and under the same conditions: others are points of other series.
+    That is in this grid or the whole, and under the same conditions: others are points of other series. A time of one
+    sample, as ``asv run --quick`` leaves it, does not count, nor does a cell that was not chosen when its benchmark was
+    measured, which asv stores as skipped.
     """
-    seen: dict[str, set[str]] = defaultdict(set)
+    cells: dict[str, dict[str, bool]] = defaultdict(lambda: defaultdict(bool))
     for file in asv_results.read(results).files:
         if file.machine == machine and file.grid in (grid_name, "full") and file.conditions == conditions():
             for m in file.measurements:
-                cell = f"{m.benchmark}({', '.join(m.params)})"
-                seen[file.commit] |= {e.pattern for e in select if m.benchmark != ANCHOR and e.search(cell)}
-    return {commit for commit, found in seen.items() if found == {e.pattern for e in select}}
+                if m.benchmark != ANCHOR:
+                    cells[file.commit][_cell(m)] |= _settled(file, m)
+    return {
+        commit
+        for commit, settled in cells.items()
+        if all((found := [settled[cell] for cell in settled if e.search(cell)]) and all(found) for e in select)
+    }
+
+
+def _cell(m: Measurement) -> str:
+    return f"{m.benchmark}({', '.join(m.params)})"
+
+
+def _settled(file: ResultFile, m: Measurement) -> bool:
+    if m.status == "skipped":
+        return file.select is None or any(re.search(word, _cell(m)) for word in file.select)
+    return m.status == "failed" or ".time_" not in m.benchmark or len(m.samples) > 1
 
 
 def conditions() -> dict[str, str]:
@@ -139,7 +160,17 @@ class Runner:
 
         Raises:
             HistoryError: asv failed; nothing was added.
+            UsageError: another process measures into this machine's folder.
         """
+        target = self._results / self._machine
+        target.mkdir(parents=True, exist_ok=True)
+        lock.take(target)
+        try:
+            self._measure(commit, said)
+        finally:
+            lock.drop(target)
+
+    def _measure(self, commit: str, said: Callable[[str], None]) -> None:
         with tempfile.TemporaryDirectory(prefix="maxbench-history-") as name:
             folder = Path(name)
             self._configure(folder)
@@ -197,10 +228,11 @@ class Runner:
         if not any(m.benchmark != ANCHOR for f in found for m in f.measurements):
             raise HistoryError(f"asv measured nothing of {commit[:8]}: {last}")
         target = self._results / self._machine
-        target.mkdir(parents=True, exist_ok=True)
         for file in found:
             content = json.loads(file.path.read_text("utf-8"))
-            content[asv_results.NOTES] = {"grid": grid.name(), "conditions": conditions()}
+            content[asv_results.NOTES] = {
+                "grid": grid.name(), "conditions": conditions(), "select": list(self._select)
+            }  # fmt: skip
             files.write_json(_place(target, file), content)
         files.write_bytes(target / "machine.json", (new / self._machine / "machine.json").read_bytes())
         merge_benchmarks(target / asv_results.BENCHMARKS, new / asv_results.BENCHMARKS)
@@ -209,17 +241,24 @@ class Runner:
 def _place(folder: Path, new: ResultFile) -> Path:
     """Where a result file goes: over one of the same commit, environment and conditions that holds nothing else.
 
-    Beside it where there is none.
+    Beside it where there is none: with its own anchor, and readers take what is newest of every cell. A cell that the
+    old one measured must be measured in the new one; asv stores those that were not chosen as skipped.
     """
-    held = {(m.benchmark, m.params) for m in new.measurements}
+
+    def held(file: ResultFile, *statuses: str) -> set[str]:
+        return {_cell(m) for m in file.measurements if m.status in statuses}
+
     for path in itertools.chain(
         [folder / new.path.name], (folder / f"{new.path.stem}-{n}.json" for n in itertools.count(2))
     ):
         try:
             old = asv_results.read_file(path)
-        except (FileNotFoundError, ValueError):  # a damaged one is made anew
+        except FileNotFoundError:
             return path
-        if old.conditions == conditions() and {(m.benchmark, m.params) for m in old.measurements} <= held:
+        except ValueError:  # a damaged one is kept: it may be mended
+            continue
+        same = (old.grid, old.conditions) == (grid.name(), conditions())
+        if same and held(old, "ok") <= held(new, "ok") and held(old, "failed") <= held(new, "ok", "failed"):
             return path
     raise AssertionError("the count does not end")
 

@@ -1,23 +1,26 @@
 """The journal, `journal.jsonl`: one line for every cell that a process measured, appended as it ends.
 
-asv keeps a null for a cell that failed and a NaN for one that was skipped; the journal has the reason, and how many
-samples each process took.
+The line of a cell that was measured has its samples and is on disk before the next cell begins: asv's result files are
+made of the lines, and whatever ends a run loses nothing that was measured.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from . import reading
-from .reading import Amount, Count, Positive, Problems, Record
+from .reading import Amount, Count, Positive, Problems, Record, Seconds
 
 FILE = "journal.jsonl"
+MEASURED = ("samples", "values")  # the fields that hold measurements
 
 Status = Literal["ok", "failed", "skipped", "wrong", "interrupted"]
 Key = tuple[str, tuple[str, ...]]  # benchmark without its method, parameters as asv writes them
@@ -39,6 +42,9 @@ class Line(Record):
         copies: arrays that the calls of a sample went through, on a device.
         beyond_cache: whether those are larger than the device's cache.
         processes: what each of several processes measured, where asv keeps one number: by the benchmark's method.
+        round: the number of the round, from 0, in which a run measured it.
+        samples: each sample of a time, in seconds.
+        values: what asv's other methods return, by their names: bytes, seconds or ulp.
     """
 
     benchmark: str
@@ -54,11 +60,18 @@ class Line(Record):
     copies: Count | None = None
     beyond_cache: bool | None = None
     processes: dict[str, list[Amount]] | None = None
+    round: Count | None = None
+    samples: list[Seconds] | None = None
+    values: dict[str, Amount] | None = None
 
     @property
     def key(self) -> Key:
         """The cell."""
         return self.benchmark, tuple(self.params)
+
+    def as_json(self) -> dict[str, Any]:
+        """The line for JSON, without what is not known."""
+        return {name: value for name, value in super().as_json().items() if value is not None}
 
 
 Journal = dict[Key, list[Line]]
@@ -67,11 +80,22 @@ _decode = msgspec.json.Decoder(Line).decode
 
 
 def append(path: Path, line: Line) -> None:
-    """Append a line, so that it is kept whatever happens after."""
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(line.as_json()) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    """Append a line, whole or not at all, so that it is kept whatever happens after.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    content = f"{json.dumps(line.as_json())}\n".encode()
+    with open(path, "ab", buffering=0) as file:
+        size = file.tell()
+        try:
+            if file.write(content) < len(content):  # the disk is full, which the next write would say
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            os.fsync(file.fileno())
+        except OSError:
+            with contextlib.suppress(OSError):
+                file.truncate(size)
+            raise
 
 
 def load(folder: Path, problems: Problems) -> Journal:
@@ -86,7 +110,23 @@ def load(folder: Path, problems: Problems) -> Journal:
     for number, words in enumerate((text or "").split("\n"), 1):
         if words.strip() and (line := _line(words, path, problems, f"line {number}")) is not None:
             found.setdefault(line.key, []).append(line)
-    return found
+    return {key: _current(lines) for key, lines in found.items()}
+
+
+def _current(lines: list[Line]) -> list[Line]:
+    """The lines of a cell without failures in a round in which it was measured after all, by a resumed run.
+
+    Its process may have failed for want of memory or disk. A wrong result stays.
+    """
+    measured: dict[int | None, int] = {}
+    for index, line in enumerate(lines):
+        if line.status == "ok" and line.round is not None:
+            measured[line.round] = index
+    return [
+        line
+        for index, line in enumerate(lines)
+        if line.status not in ("failed", "interrupted") or index > measured.get(line.round, -1)
+    ]
 
 
 def _line(words: str, path: Path, problems: Problems, at: str) -> Line | None:

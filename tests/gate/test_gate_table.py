@@ -10,6 +10,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from reports import output_folder
 from reports.gate import formats, table
 from reports.gate.run import Outcome
 from reports.gate.sources import Version
@@ -96,6 +97,20 @@ def test_what_benchmark_trackers_read_fits_their_formats() -> None:
     assert (action[0]["unit"], action[0]["value"], action[0]["range"]) == ("ms", pytest.approx(1.5), "1 to 2")
     # Bencher's latency is in nanoseconds.
     assert bencher[names[0]]["latency"] == pytest.approx({"value": 1.5e6, "lower_value": 1e6, "upper_value": 2e6})
+
+
+def test_files_of_an_earlier_gate_are_replaced_and_others_are_not(tmp_path: Path) -> None:
+    formats.write_error("no such revision", "base", "head", tmp_path)
+    for _ in range(2):
+        formats.write(_outcome([Result("softmax.a[x]", "faster", base=2.0, head=1.0)]), tmp_path)
+        (tmp_path / ".maxbench.json").unlink()  # as an earlier version left them
+    formats.check(tmp_path)
+    for name in ("gate.json", "gate.md", "github-action-benchmark.json", "bencher.json"):
+        content = (tmp_path / name).read_text("utf-8")
+        (tmp_path / name).write_text("mine")
+        with pytest.raises(output_folder.InTheWay, match=f"{name} was not written by"):
+            formats.check(tmp_path)
+        (tmp_path / name).write_text(content, "utf-8")
 
 
 def test_files_are_strict_json_and_name_what_they_could_not_hold(tmp_path: Path) -> None:

@@ -24,14 +24,15 @@ def git(folder: Path, *words: str) -> str:
 
 
 def row(values: list[Any], params: list[list[str]], version: str) -> list[Any]:
-    return [values, params, version, 1_700_000_000_000, 1.0]
+    samples = [[v, v] if isinstance(v, float) and math.isfinite(v) else None for v in values]
+    return [values, params, version, 1_700_000_000_000, 1.0, samples]
 
 
 def result_file(machine: str, commit: str, results: dict[str, list[Any]], date: int = 0) -> dict[str, Any]:
     return {
         "version": 2, "commit_hash": commit, "env_name": "virtualenv-py3.11", "date": date, "python": "3.11",
         "params": {"machine": machine, "python": "3.11"}, "requirements": {}, "env_vars": {},
-        "result_columns": ["result", "params", "version", "started_at", "duration"], "results": results,
+        "result_columns": ["result", "params", "version", "started_at", "duration", "samples"], "results": results,
     }  # fmt: skip
 
 

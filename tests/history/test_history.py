@@ -102,6 +102,14 @@ def test_publish_names_the_commit_of_the_step_on_both_machines(
     for machine in ("one", "two"):
         assert f">{BENCHMARK}, 1024 on {machine}</text>" in page
     assert "4 steps" in capsys.readouterr().out
+    # Published again, with a file of the user's beside asv's pages, and then with one in the way.
+    (output / "asv" / "mine.txt").write_text("mine")
+    assert cli.main(["history", "publish", *common]) == 0
+    assert (output / "asv" / "mine.txt").read_text() == "mine"
+    (output / "steps.json").write_text("mine")
+    assert cli.main(["history", "publish", *common]) == 2
+    assert "steps.json was changed since maxbench wrote it" in capsys.readouterr().err
+    assert (output / "steps.json").read_text() == "mine"
 
 
 def test_odd_files_are_named_and_lose_nothing(folder: Folder) -> None:
@@ -227,6 +235,64 @@ def test_other_benchmarks_of_a_commit_are_kept_beside_the_first(folder: Folder, 
     # Nor is what was measured under other conditions written over.
     note(written, run.conditions() | {"waiting": "OMP_WAIT_POLICY=passive"})
     assert run._place(target, asv_results.read_file(new / name)) == target / f"{commit[:8]}-v-2.json"
+
+
+def test_a_narrowed_run_again_loses_no_cell_and_one_sample_is_not_measured(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """asv stores the cells that were not chosen as skipped, and has every benchmark in its benchmarks.json."""
+    commit, (small, large) = folder.commits[-1], SIZES
+    runner = run.Runner(folder.repository, folder.results, "box", [r"time_call"])
+    stored: dict[str, Any] = {}
+
+    def instead(self: run.Runner, command: list[str], where: Path, said: Any) -> tuple[int, str]:
+        target = where / "results" / "box"
+        target.mkdir(parents=True)
+        (target / "machine.json").write_text('{"machine": "box", "version": 1}')
+        (where / "results" / "benchmarks.json").write_text(json.dumps({BENCHMARK: {"version": "1"}, "version": 2}))
+        (target / f"{commit[:8]}-v.json").write_text(json.dumps(result_file("box", commit, stored)))
+        return 0, ""
+
+    def now(select: str) -> bool:
+        return run.measured(folder.results, "box", run.expressions([select]), "quick") == {commit}
+
+    monkeypatch.setenv("MAXBENCH_GRID", "quick")
+    monkeypatch.setattr(run.Runner, "_asv", instead)
+    stored = {BENCHMARK: row([1.0, 2.0, math.nan, None], [NAMES, SIZES], "1"), ANCHOR: anchor(1e-4)}
+    runner.run(commit)
+    (first,) = (folder.results / "box").glob("*-v.json")
+    before = first.read_bytes()
+    assert now("time_call")
+    assert not now("Other")
+    stored = {BENCHMARK: row([math.nan, 3.0, math.nan, math.nan], [NAMES, SIZES], "1"), ANCHOR: anchor(2e-4)}
+    stored[BENCHMARK][3] += 1  # when asv began to measure it
+    again = run.Runner(folder.repository, folder.results, "box", [rf"\({NAMES[0]}, {large}\)"])
+    for _ in range(2):
+        again.run(commit)
+        assert first.read_bytes() == before
+        assert len(list((folder.results / "box").glob("*-v*.json"))) == 2
+    points = {s.params: s.points[-1] for s in series.read(folder.results, folder.commits).series}
+    assert {params: (p.seconds, p.ratio) for params, p in points.items()} == {
+        (NAMES[0], small): (1.0, pytest.approx(1e4)), (NAMES[0], large): (3.0, pytest.approx(1.5e4)),
+    }  # fmt: skip
+    first.unlink()  # of the narrowed run alone, the others are not measured
+    assert now(rf"\({NAMES[0]}, {large}\)")
+    assert not now("time_call")
+    # A failure does not replace a time, nor does what cannot be read.
+    stored = {BENCHMARK: row([math.nan, None, math.nan, math.nan], [NAMES, SIZES], "1"), ANCHOR: anchor(2e-4)}
+    again.run(commit)
+    assert len(list((folder.results / "box").glob("*-v*.json"))) == 2
+    first.write_text("{")
+    stored = {BENCHMARK: row([1.0] * 4, [NAMES, SIZES], "1"), ANCHOR: anchor(2e-4)}
+    runner.run(commit)
+    assert first.read_text() == "{"
+    assert now("time_call")
+    for path in (folder.results / "box").glob("*-v*.json"):
+        path.unlink()
+    stored[BENCHMARK][-1][0] = [1.0]
+    runner.run(commit)
+    assert not now("time_call")
+    assert now(NAMES[1])
 
 
 def note(path: Path, conditions: dict[str, str]) -> None:
