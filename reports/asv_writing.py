@@ -41,12 +41,15 @@ def asv_machine(name: str, machine: Machine) -> dict[str, str]:
     }  # fmt: skip
 
 
-def describe(where: Path, benchmarks: Mapping[str, tuple[Sequence[str], str, str]]) -> None:
-    """Write benchmarks.json beside a machine's folder: name -> (names of the parameters, unit, what it is)."""
+def describe(where: Path, benchmarks: Mapping[str, tuple[Mapping[str, Sequence[str]], str, str]]) -> None:
+    """Write benchmarks.json beside a machine's folder: name -> (parameters with their values, unit, what it is)."""
     described: dict[str, Any] = {
-        name: {"name": name, "param_names": list(names), "unit": unit, "code": "", "doc": text}
-        for name, (names, unit, text) in benchmarks.items()
-    }
+        name: {
+            "name": name, "param_names": list(params), "params": list(map(list, params.values())), "unit": unit,
+            "type": "time" if unit == "seconds" else "track", "version": "1", "code": "", "doc": text,
+        }
+        for name, (params, unit, text) in benchmarks.items()
+    }  # fmt: skip
     files.write_json(where.parent / "benchmarks.json", {**described, "version": 2})
 
 

@@ -144,12 +144,19 @@ class Content:
         return self._run(name).about.machine.caches
 
     def table_as_text(self) -> pd.DataFrame:
-        """Every measurement, as CSV wants it: process medians as numbers with spaces between."""
+        """Every measurement: process medians as numbers with spaces between."""
         frame = self.everything.copy()
         frame["process_medians"] = [
             " ".join(map(repr, medians)) if isinstance(medians, tuple) else "" for medians in frame["process_medians"]
         ]
         return frame
+
+    def csv(self) -> str:
+        """Every measurement as CSV, in which no text is a formula to a spreadsheet."""
+        frame = self.table_as_text()
+        for name in frame.columns[[kind in ("object", "string", "str") for kind in map(str, frame.dtypes)]]:
+            frame[name] = [text.no_formula(value) if isinstance(value, str) else value for value in frame[name]]
+        return str(frame.to_csv(index=False))
 
 
 def gather(folders: Sequence[Path], baseline: str | None = None) -> Content:

@@ -54,17 +54,17 @@ class Results:
         self._lists: dict[str, dict[str, list[list[str]]]] = {}  # file -> benchmark -> its parameter lists
         self._values: dict[tuple[str, Params], dict[str, Any]] = {}
         self.failures: dict[tuple[str, Params], str] = {}
-        described: dict[str, tuple[list[str], str, str]] = {}
+        described: dict[str, tuple[dict[str, list[str]], str, str]] = {}
         for task in tasks:
             if task["kind"] in NOT_STORED:
                 continue
             names, text, unit = self._about(task)
             for method in _METHODS.get(task["kind"], _TIMED):
                 benchmark = f"{self.benchmark(task)}.{method}"
-                described[benchmark] = names, unit, text
+                values = described.setdefault(benchmark, ({name: [] for name in names}, unit, text))[0]
                 lists = self._lists.setdefault(self._file(task), {}).setdefault(benchmark, [[] for _ in names])
                 for part, params in itertools.product(task["names"], [self._params(task)]):
-                    for known, value in zip(lists, (repr(part), *params), strict=True):
+                    for known, value in zip((*lists, *values.values()), (repr(part), *params) * 2, strict=True):
                         if value not in known:
                             known.append(value)
         asv_writing.describe(self._where, described)

@@ -43,7 +43,7 @@ def write_content(found: Content, output: Path) -> Path:
         for figure in (figure for section in parts for figure in section.figures):
             contents[f"figures/{figure.name}.svg"] = files.encode(figure.svg)
             contents[f"figures/{figure.name}.png"] = figure.png
-        contents["results.csv"] = files.encode(found.table_as_text().to_csv(index=False))
+        contents["results.csv"] = files.encode(found.csv())
         contents["results.parquet"] = _parquet(found)
         contents["report.md"] = files.encode(markdown.render(found, parts))
         contents[PAGE] = files.encode(page.render(found, parts))  # last, so that it never lacks a figure

@@ -389,7 +389,7 @@ def table(found: Iterable[Timing]) -> list[str]:
 
 
 def record(
-    folder: Path, side: RunRecord, processes: Sequence[Sequence[Timing]], described: Sequence[checks.Checked] = ()
+    folder: Path, side: RunRecord, processes: Sequence[Sequence[Timing]], checked: Sequence[checks.Checked] = ()
 ) -> None:
     """Write a run's folder from the timings of one or more processes with the same number of threads."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -420,19 +420,19 @@ def record(
         row = asv_writing.absent(failed=True) if bad else asv_writing.sampled(samples, groups[0][1][0].number)
         rows.setdefault(f"{benchmark}.time_call", {})[params] = row
     rows |= _errors(processes)
-    names = dict.fromkeys((t.operation, t.implementation) for found in processes for t in found)
+    measured = {(t.operation, t.implementation) for found in processes for t in found}
     side.implementations = [
-        implementations.describe(c) for c in described if (c.entry.operation, c.entry.name) in names
+        implementations.describe(c) for c in checked if (c.entry.operation, c.entry.name) in measured
     ]
     where = asv_writing.machine_folder(folder, side.machine)
-    asv_writing.describe(where, {
-        name: (["implementation", "dtype", _LAST.get(name.split(".")[1], "n")],
-               "seconds" if name.endswith("time_call") else "ulp", _DOC) for name in rows
-    })  # fmt: skip
-    results = {}
+    results, described = {}, {}
     for name, mine in rows.items():
         lists = [list(dict.fromkeys(params[place] for params in mine)) for place in range(3)]
         results[name] = (lists, mine)
+        names = ("implementation", "dtype", _LAST.get(name.split(".")[1], "n"))
+        unit = "seconds" if name.endswith("time_call") else "ulp"
+        described[name] = dict(zip(names, lists, strict=True)), unit, _DOC
+    asv_writing.describe(where, described)
     asv_writing.write(where, "side-by-side", side.identity, "side by side 1", results)
     files.write_text(folder / JOURNAL, "".join(f"{json.dumps(line.as_json())}\n" for line in lines))
     side.save(folder)

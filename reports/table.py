@@ -15,7 +15,7 @@ import pandas as pd
 from bench import workloads
 from impls import contract
 
-from . import runs
+from . import rules, runs
 from .asv_results import Measurement, ResultFile, literal
 from .records.journal import Line
 
@@ -50,7 +50,11 @@ COLUMNS = (
     ("unit", "s (seconds), B (bytes) or ulp (units in the last place)", ""),
     ("low", "lower end of the interval", "see unit"),
     ("high", "upper end of the interval", "see unit"),
-    ("interval", "what the interval is: range of process medians, asv 99% interval, or none", ""),
+    (
+        "interval",
+        "range of process medians, from 9 processes on their 95% interval, asv 99% interval, or none",
+        "",
+    ),
     ("processes", "processes that measured it, NaN where the samples cannot be told apart", ""),
     ("samples", "samples over all processes", ""),
     ("process_medians", "the median of each process, in the order they ran", "see unit"),
@@ -60,7 +64,8 @@ COLUMNS = (
 )
 NAMES = [name for name, _, _ in COLUMNS]
 
-RANGE, ASV_99, NONE = "range of process medians", "asv 99% interval", "none"
+RANGE, ORDER_95 = "range of process medians", "95% interval of process medians"
+ASV_99, NONE = "asv 99% interval", "none"
 _UNITS = {
     "time": "s",
     "first_call_cold": "s",
@@ -251,18 +256,24 @@ def estimate_of(measurement: Measurement, notes: Sequence[Line]) -> Estimate:
     method = measurement.benchmark.rpartition(".")[2].removeprefix("track_")
     each = next((m for note in reversed(notes) if (m := _noted(note, method))), ())
     if each:
-        return Estimate(statistics.median(each), min(each), max(each), RANGE, len(each), len(each), each)
+        return _over(each, len(each))
     groups = by_process(measurement.samples, [note.repeat for note in notes if note.status == "ok"])
     medians = tuple(statistics.median(group) for group in groups)
     count = len(measurement.samples)
     if len(medians) > 1:
-        value = statistics.median(medians)
-        return Estimate(value, min(medians), max(medians), RANGE, len(medians), count, medians)
+        return _over(medians, count)
     low, high = measurement.low, measurement.high
     processes = len(medians) or (1 if notes and not measurement.samples else None)
     if low is None or high is None:
         return Estimate(measurement.value, math.nan, math.nan, NONE, processes, count or 1, medians)
     return Estimate(measurement.value, low, high, ASV_99, processes, count, medians)
+
+
+def _over(medians: tuple[float, ...], samples: int) -> Estimate:
+    """The estimate from the medians of several processes."""
+    low, high = rules.interval(medians)
+    kind = RANGE if (low, high) == (min(medians), max(medians)) else ORDER_95
+    return Estimate(statistics.median(medians), low, high, kind, len(medians), samples, medians)
 
 
 def _noted(note: Line, method: str) -> tuple[float, ...]:

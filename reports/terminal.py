@@ -18,6 +18,7 @@ from rich.text import Text
 from .content import Content
 from .grids import Grid, Item
 from .markdown import escaped, grid_as_markdown
+from .text import no_formula
 
 PIPE_WIDTH = 120
 STYLES = {"best": "bold green", "tie": "yellow", "missing": "dim", "worse": "red"}
@@ -28,7 +29,7 @@ def show(content: Content, format: str = "table", stream: IO[str] | None = None)
     """Write the answer to a stream, standard output if none is given."""
     stream = sys.stdout if stream is None else stream
     if format == "csv":
-        content.table_as_text().to_csv(stream, index=False)
+        stream.write(content.csv())
     elif format == "json":
         stream.write(json.dumps(as_json(content), indent=2, allow_nan=False) + "\n")
     elif format == "markdown":
@@ -78,7 +79,9 @@ def show_grid(grid: Grid, format: str, sentences: Sequence[str], notes: Sequence
 
 def _plain(item: Item) -> str | float:
     """A number in full where there is one, the words where there is none."""
-    return item.key if isinstance(item.key, int | float) and math.isfinite(item.key) else item.words
+    if isinstance(item.key, int | float) and math.isfinite(item.key):
+        return item.key
+    return no_formula(item.words)
 
 
 def _grids(content: Content) -> Sequence[Grid]:

@@ -94,3 +94,8 @@ def cut(words: str, most: int = 90) -> str:
 def listed(names: list[str]) -> str:
     """``a, b and c``."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
+
+
+def no_formula(words: str) -> str:
+    """Words for a cell of a spreadsheet: an apostrophe stands before what it would take for a formula."""
+    return f"'{words}" if words[:1] in ("=", "+", "-", "@", "\t", "\r") else words

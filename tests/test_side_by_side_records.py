@@ -11,7 +11,7 @@ import pytest
 
 import reports
 from bench import grid, workloads
-from reports import cli, precheck, side_by_side
+from reports import cli, precheck, publish, side_by_side
 from reports.content import gather
 from reports.records.run import Precheck, RunRecord
 from reports.side_by_side import CEILING, OURS, Timing
@@ -64,6 +64,12 @@ def test_a_report_reads_what_was_measured(tmp_path: Path, side: RunRecord) -> No
     assert table[table["implementation"] == "torch_cpu"].iloc[0]["reason"] == "differs: sums"
     errors = table[table["statistic"] == "largest_error"]
     assert set(errors["value"]) == {2.5}
+
+
+def test_asv_publishes_what_was_measured(tmp_path: Path, side: RunRecord) -> None:
+    found = [timing(OURS, 1e-3), timing("numpy_vectorized", 2e-3), timing(CEILING, 5e-4)]
+    index = publish.publish([recorded(tmp_path / "run", side, found)], tmp_path / "html")
+    assert "softmax.Sweep.time_call" in index.read_text("utf-8")
 
 
 def test_the_contests_name_their_axis_and_their_ceiling(tmp_path: Path, side: RunRecord) -> None:

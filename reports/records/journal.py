@@ -21,6 +21,7 @@ from .reading import Amount, Count, Positive, Problems, Record, Seconds
 
 FILE = "journal.jsonl"
 MEASURED = ("samples", "values")  # the fields that hold measurements
+_WRONG = "RuntimeError: wrong result: "  # how versions before `round` noted a wrong result: as a failure
 
 Status = Literal["ok", "failed", "skipped", "wrong", "interrupted"]
 Key = tuple[str, tuple[str, ...]]  # benchmark without its method, parameters as asv writes them
@@ -109,6 +110,8 @@ def load(folder: Path, problems: Problems) -> Journal:
     found: Journal = {}
     for number, words in enumerate((text or "").split("\n"), 1):
         if words.strip() and (line := _line(words, path, problems, f"line {number}")) is not None:
+            if line.round is None and line.status == "failed" and line.detail.startswith(_WRONG):
+                line.status, line.detail = "wrong", line.detail.removeprefix(_WRONG)
             found.setdefault(line.key, []).append(line)
     return {key: _current(lines) for key, lines in found.items()}
 

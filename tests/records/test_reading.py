@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import os
@@ -13,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from bench.link import printable
-from reports import asv_results, runs
+from reports import asv_results, content, runs, terminal
 from reports.records import findings, journal, reading, run
 from reports.records.journal import Line
 from reports.records.reading import Problems, Seconds, Unreadable
@@ -276,3 +278,24 @@ def runs_table(folder: Path) -> Any:
     from reports import table
 
     return table.frame([runs.read(folder)])
+
+
+def test_journals_of_older_versions_have_wrong_results(tmp_path: Path) -> None:
+    line = {"benchmark": "argmax.Sweep", "params": ["'a'"], "status": "failed"}
+    said = ["RuntimeError: wrong result: at (0, 1)", "RuntimeError: out of memory"]
+    lines = [*({**line, "detail": detail} for detail in said), {**line, "detail": said[0], "round": 0}]
+    (tmp_path / journal.FILE).write_text("".join(json.dumps(one) + "\n" for one in lines))
+    (found,) = journal.load(tmp_path, Problems(tmp_path)).values()
+    assert [(one.status, one.detail) for one in found] == [
+        ("wrong", "at (0, 1)"), ("failed", said[1]), ("failed", said[0]),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "plain"])
+def test_a_spreadsheet_takes_no_text_for_a_formula(tmp_path: Path, name: str) -> None:
+    Results().add("softmax.Sweep.time_call", (name, "float32", 2), [[1.0, 1.0]] * 3).write(tmp_path)
+    stream = io.StringIO()
+    terminal.show(content.gather([tmp_path]), "csv", stream)
+    (row,) = csv.DictReader(stream.getvalue().splitlines())
+    assert row["implementation"] == (name if name == "plain" else f"'{name}")
+    assert row["value"] == "1.0"
