@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-
-from impls import contract
+from maxbench.impls import contract
 
 from . import base, grid
 from .inputs import Input
@@ -111,7 +110,7 @@ def errors(x: np.ndarray, result: np.ndarray) -> np.ndarray:
     """
     exact = np.exp(x.astype(np.longdouble) - x.max(axis=1, keepdims=True))
     exact /= exact.sum(axis=1, keepdims=True)
-    from impls.contract.softmax import ulp_error
+    from maxbench.impls.contract.softmax import ulp_error
 
     return ulp_error(result.astype(np.longdouble), exact, x.dtype)
 

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-
-import impls
-from impls import backends, contract
+from maxbench import impls
+from maxbench.impls import backends, contract
 
 from . import grid, timing
 from .array_files import read_array

@@ -27,10 +27,10 @@ def fastest(operation: str, nbytes: int) -> tuple[str, Callable[[], Any]]:
         NotImplementedError: this commit's `impls` cannot measure it.
     """
     try:
-        from impls import bandwidth
+        from maxbench.impls import bandwidth
     except ImportError as error:
         raise NotImplementedError(str(error)) from None
-    from impls.backends import aligned_empty
+    from maxbench.impls.backends import aligned_empty
 
     lines = -(-nbytes // 64) * 8
     x = aligned_empty((lines,), np.dtype(np.int64))

@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-
-from impls import contract
+from maxbench.impls import contract
 
 from . import workloads
 from .inputs import Input

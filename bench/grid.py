@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from impls import contract
+from maxbench.impls import contract
 
 # MAXBENCH_GRID: "quick" ends in minutes, "full" is the whole grid.
 GRID = "MAXBENCH_GRID"

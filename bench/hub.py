@@ -26,11 +26,12 @@ if __name__ == "__main__":
     # The judge is of the tree that this file is in, whatever commit is measured.
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.inputs import Input, from_dict
-from bench.judge import Judge, Part
-from bench.link import ADDRESS, Message, receive, send
-from bench.verdict import Claim, Verdict, checksum
-from impls.contract.dtypes import named
+from maxbench.impls.contract.dtypes import named
+
+from .inputs import Input, from_dict
+from .judge import Judge, Part
+from .link import ADDRESS, Message, receive, send
+from .verdict import Claim, Verdict, checksum
 
 MOST_SENT = 1 << 32  # bytes of an array
 

@@ -53,8 +53,8 @@ class Input:
         if self.kind == "array":
             return own_array(self.name, self.key, self.axis, self.dtype)
         # What follows is the judge's: the contract of an old commit has none of it.
-        from impls import agreement, contract
-        from impls.contract import layouts
+        from maxbench.impls import agreement, contract
+        from maxbench.impls.contract import layouts
 
         if self.kind == "case":
             case = next((case for case in contract.KERNEL_CASES if case.name == self.name), None)
@@ -137,7 +137,7 @@ def _change(x: np.ndarray, index: int) -> None:
 
 def own_array(path: str, key: str | None, axis: int | None, dtype: str) -> np.ndarray:
     """The user's array, folded around its axis, in a dtype; as `array_files.read_array` raises."""
-    from impls import layout
+    from maxbench.impls import layout
 
     a = array_files.read_array(path, key)
     folded = layout.fold(a, axis, order_matters=True)

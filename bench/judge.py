@@ -17,9 +17,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
-
-from impls import contract
-from impls.contract import Mismatch
+from maxbench.impls import contract
+from maxbench.impls.contract import Mismatch
 
 from .inputs import Input
 from .verdict import TIMED, Claim, Verdict, checksum

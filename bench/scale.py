@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Any, ClassVar
 
-from impls import threads as cpu
+from maxbench.impls import threads as cpu
 
 from . import base, workloads
 from .inputs import Input

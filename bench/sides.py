@@ -48,7 +48,7 @@ class Side:
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
-        """While it lasts, ``import impls`` and imports of the plug-ins in this folder find this side's copies."""
+        """While it lasts, ``from maxbench import impls`` and imports of the plug-ins in this folder find this side's copies."""
         before = sys.path[:]
         sys.path.insert(0, str(self.root))
         importlib.invalidate_caches()

@@ -14,8 +14,8 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.append(str(Path(__file__).resolve().parent.parent))
 
-from bench import link as conversation
-from bench.timing.ready import described
+from . import link as conversation
+from .timing.ready import described
 
 _end, _import, _describe = os._exit, importlib.import_module, described
 
@@ -24,7 +24,7 @@ def main() -> None:
     """Do the job, and end at once: what was imported may have left threads, or something to be done at exit."""
     link = conversation.Link()
     job = link.answer["job"]
-    work = _import(f"bench.workers.{job['kind']}").main
+    work = _import(f"maxbench.bench.workers.{job['kind']}").main
     try:
         work(link, job)
         link.say("done")

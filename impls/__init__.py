@@ -1,9 +1,9 @@
 """Softmax and argmax for Python arrays, in interchangeable implementations.
 
->>> import impls
->>> impls.softmax([[1.0, 2.0, 3.0]], axis=1).round(3)
+>>> import maxbench
+>>> maxbench.softmax([[1.0, 2.0, 3.0]], axis=1).round(3)
 array([[0.09 , 0.245, 0.665]])
->>> int(impls.argmax([1.0, 3.0, 2.0]))
+>>> int(maxbench.argmax([1.0, 3.0, 2.0]))
 1
 """
 

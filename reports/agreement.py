@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from impls.agreement import Finding
+from maxbench.impls.agreement import Finding
 
 from . import text
 from .grids import Grid, Item

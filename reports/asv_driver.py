@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import bench
-from bench import launch
+from maxbench import bench
+from maxbench.bench import launch
 
 from . import asv_writing, files, journal_rows
 from .asv_results import BENCHMARKS

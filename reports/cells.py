@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-
-from bench.hub import Talk
-from bench.link import Message
+from maxbench.bench.hub import Talk
+from maxbench.bench.link import Message
 
 from .records import journal
 from .records.journal import Key, Line

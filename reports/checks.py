@@ -14,12 +14,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-
-from bench.crew import Crew, Work
-from bench.link import Message
-from impls import agreement, contract, registry
-from impls.agreement import Finding, Status
-from impls.contract.layouts import OUT_LAYOUTS
+from maxbench.bench.crew import Crew, Work
+from maxbench.bench.link import Message
+from maxbench.impls import agreement, contract, registry
+from maxbench.impls.agreement import Finding, Status
+from maxbench.impls.contract.layouts import OUT_LAYOUTS
 
 from .records.run import Availability
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from bench import launch
+from maxbench.bench import launch
 
 # A subcommand's module has ``add_arguments(parser)`` and ``main(args) -> exit status``.
 COMMANDS = {
@@ -118,7 +118,7 @@ def _lacks_memory(error: BaseException) -> bool:
 
 
 def _run(words: Sequence[str]) -> int:
-    import impls  # here, where a working tree that does not compile gets the right exit status
+    from maxbench import impls  # here, where a working tree that does not compile gets the right exit status
 
     parser = argparse.ArgumentParser(
         prog="maxbench", description="Check, measure and compare softmax and argmax implementations."
@@ -144,7 +144,7 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _module(command: str):  # type: ignore[no-untyped-def]
-    return importlib.import_module(f"reports.commands.{command.replace('-', '_')}")
+    return importlib.import_module(f"maxbench.reports.commands.{command.replace('-', '_')}")
 
 
 class _Output(io.FileIO):
@@ -214,6 +214,6 @@ def _ascii(error: UnicodeError) -> tuple[str, int]:
 
 if __name__ == "__main__":
     # As a script this module is a second copy of itself, whose UsageError the subcommands do not raise.
-    from reports import cli
+    from maxbench.reports import cli
 
     raise SystemExit(cli.main())

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-
-from impls import contract
+from maxbench.impls import contract
 
 from . import rules, text
 from .derived import Derived, Measured, ratio

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.crew import Crew
-from impls import registry
-from impls.agreement import Finding
+from maxbench.bench.crew import Crew
+from maxbench.impls import registry
+from maxbench.impls.agreement import Finding
 
 from . import checks, device_tasks, environment, implementations, side_car
 from .device_results import Results

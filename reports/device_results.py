@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import device_cells, starts
+from maxbench.bench import device_cells, starts
 
 from . import asv_writing
 from .asv_writing import Params
@@ -112,7 +112,7 @@ class Results:
         return str(task["cell"]["dtype"]) if task["kind"] == "cell" else "float32"
 
     def _shape(self, task: Mapping[str, Any]) -> list[int] | None:
-        from bench.workers.device import SIMULATED_SHAPE
+        from maxbench.bench.workers.device import SIMULATED_SHAPE
 
         small = list(SIMULATED_SHAPE)
         shapes = {

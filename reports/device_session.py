@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from bench.crew import Crew
-from bench.link import Message
-from bench.verdict import Verdict
+from maxbench.bench.crew import Crew
+from maxbench.bench.link import Message
+from maxbench.bench.verdict import Verdict
 
 STALL_SECONDS = 75.0  # in which a process says nothing; compiling one kernel takes up to about 20
 MOST_ENDS = 2  # processes that an implementation may bring down

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench import device_cells
-from impls import contract
+from maxbench.bench import device_cells
+from maxbench.impls import contract
 
 TRANSFERS = ("host to device", "device to host", "host to device, pinned", "device to host, pinned")
 CHECKED_FIRST, CHECKED_LAST = ("float32",), ("float16", "float64", *contract.OPTIONAL)

@@ -9,15 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench import device_cells, timing
-from bench.device_cells import Cell
-from bench.hub import Here
-from bench.timing.schedules import Contestant
-from bench.workers.device import LEAST_SAMPLES, MOST_SAMPLES, SAMPLE_SECONDS, WARM_UP_SECONDS
-from impls import backends, contract
-from impls.cuda import plans, platform, regimes, tuning
-from impls.cuda.elements import ELEMENTS
-from impls.cuda.regimes import Regime, Table
+from maxbench.bench import device_cells, timing
+from maxbench.bench.device_cells import Cell
+from maxbench.bench.hub import Here
+from maxbench.bench.timing.schedules import Contestant
+from maxbench.bench.workers.device import LEAST_SAMPLES, MOST_SAMPLES, SAMPLE_SECONDS, WARM_UP_SECONDS
+from maxbench.impls import backends, contract
+from maxbench.impls.cuda import plans, platform, regimes, tuning
+from maxbench.impls.cuda.elements import ELEMENTS
+from maxbench.impls.cuda.regimes import Regime, Table
 
 TUNING_BYTES = 1 << 28  # of x: 512 MiB of traffic for softmax, several times the cache
 INNER = 1024  # neighbouring columns of a strided axis

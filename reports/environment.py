@@ -12,11 +12,9 @@ from pathlib import Path
 
 import cpuinfo
 import psutil
-
-import bench
-import impls
-from bench import launch
-from impls.threads import cpus, quota
+from maxbench import bench, impls
+from maxbench.bench import launch
+from maxbench.impls.threads import cpus, quota
 
 from . import git, links
 from .records.run import Gpu, Machine, Source, Threads
@@ -87,7 +85,7 @@ def threads(count: int, layer: str | None = None) -> Threads:
         layer: Numba's threading layer; None asks a process for it.
     """
     if layer is None:
-        program = "from impls import threads; print(threads.layer())"
+        program = "from maxbench.impls import threads; print(threads.layer())"
         layer = _output([sys.executable, "-c", program], env={**os.environ, **measuring(count)})
     return Threads(
         numba=count,

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import launch
+from maxbench.bench import launch
 
 SECONDS = 120.0
 # Settings and no place: CI names the folders that git may trust (safe.directory) in them.

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
-
-from bench import base
+from maxbench.bench import base
 
 from . import text
 from .answer import Absent, Line

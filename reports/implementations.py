@@ -7,7 +7,7 @@ import importlib.metadata
 from pathlib import Path
 from typing import cast
 
-from impls import kernels, registry
+from maxbench.impls import kernels, registry
 
 from .checks import Checked
 from .links import is_web
@@ -45,7 +45,7 @@ def describe(checked: Checked) -> Implementation:
 
 def _below_package(path: Path, target: str) -> str:
     """The path of its file below the folder that holds its top-level package."""
-    depth = len(target.partition(":")[0].split(".")) + (path.name == "__init__.py")
+    depth = len(target.partition(":")[0].removeprefix("maxbench.").split(".")) + (path.name == "__init__.py")
     return "/".join(path.parts[-depth:])
 
 

@@ -7,7 +7,7 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from bench import launch
+from maxbench.bench import launch
 
 
 class Interrupts:

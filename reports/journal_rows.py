@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bench.base import INTERRUPTED
+from maxbench.bench.base import INTERRUPTED
 
 from . import asv_results, asv_writing
 from .asv_writing import Row, Rows

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-import impls
-from bench import grid, launch
-from bench.crew import Crew
-from bench.hub import Talk
-from bench.link import Message
-from impls import registry
+from maxbench import impls
+from maxbench.bench import grid, launch
+from maxbench.bench.crew import Crew
+from maxbench.bench.hub import Talk
+from maxbench.bench.link import Message
+from maxbench.impls import registry
 
 from . import checks, environment, implementations, journal_rows, side_car
 from .asv_driver import Driver, cell_expression

@@ -10,9 +10,9 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from bench.crew import Crew, Work
-from bench.link import Message
-from impls.threads import quota
+from maxbench.bench.crew import Crew, Work
+from maxbench.bench.link import Message
+from maxbench.impls.threads import quota
 
 from . import environment, text
 from .disturbance import OTHERS, SLOWER, Watch

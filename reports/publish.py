@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import launch
+from maxbench.bench import launch
 
 from . import asv_repository, files, git, output_folder, runs
 from .asv_results import joined, literal

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from impls.agreement import Finding
+from maxbench.impls.agreement import Finding
 
 from . import asv_results
 from .records import findings, journal

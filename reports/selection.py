@@ -5,8 +5,8 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterable
 
-import impls
-from impls import registry
+from maxbench import impls
+from maxbench.impls import registry
 
 from .cli import UsageError
 

@@ -20,15 +20,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-
-import impls
-from bench import grid, launch, workloads
-from bench.crew import Crew
-from bench.inputs import Input
-from bench.link import Message
-from bench.timing import schedules
-from bench.workers.turns import CEILING, SHOWN
-from impls import contract
+from maxbench import impls
+from maxbench.bench import grid, launch, workloads
+from maxbench.bench.crew import Crew
+from maxbench.bench.inputs import Input
+from maxbench.bench.link import Message
+from maxbench.bench.timing import schedules
+from maxbench.bench.workers.turns import CEILING, SHOWN
+from maxbench.impls import contract
 
 from . import asv_writing, checks, derived, environment, files, implementations, rules, side_car, text
 from .asv_writing import Params, Row

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-
-from bench import device_cells
+from maxbench.bench import device_cells
 
 from . import rules, text
 from .derived import Derived, Measured, difference, of

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-
-from bench import workloads
-from impls import contract
+from maxbench.bench import workloads
+from maxbench.impls import contract
 
 from . import rules, runs
 from .asv_results import Measurement, ResultFile, literal

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-
-from impls import agreement, contract
-from impls.contract.layouts import OutLayout
-from impls.registry import Implementation
+from maxbench.impls import agreement, contract
+from maxbench.impls.contract.layouts import OutLayout
+from maxbench.impls.registry import Implementation
 
 
 def wrong(operation: contract.Operation, kernel: Any, x: np.ndarray) -> contract.Mismatch | str | None:

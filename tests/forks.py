@@ -20,9 +20,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-
-import impls
-from impls import threads
+from maxbench import impls
+from maxbench.impls import threads
 
 SECONDS = 60  # until a child counts as hung
 X = np.random.default_rng(0).standard_normal((1024, 1000)).astype(np.float32)

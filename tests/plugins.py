@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-
-from impls import registry
+from maxbench.impls import registry
 
 
 def write(folder: Path, modules: Mapping[str, str], points: Mapping[str, str], name: str = "some-plugin") -> Path:

@@ -52,7 +52,7 @@ include = ["*.py"]
 """
 _MINE = """
 import numpy as np
-from impls import implements
+from maxbench import implements
 
 @implements(dtypes=("float32",))
 def run(x, out):
@@ -71,7 +71,7 @@ class Started:
         self.temporary.mkdir()
         ours, theirs = pty.openpty()
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "reports.cli", *map(str, words)],
+            [sys.executable, "-P", "-m", "maxbench.reports.cli", *map(str, words)],
             env={
                 **os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(self.temporary), "MAXBENCH_SECONDS": "0.05",
                 "COLUMNS": "200", "TERM": "xterm", self._mark: "1",

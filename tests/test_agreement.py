@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from maxbench import impls
+from maxbench.bench import grid
+from maxbench.impls import agreement, contract, registry
+from maxbench.impls.registry import Implementation, Kernel
 
-import impls
-from bench import grid
-from impls import agreement, contract, registry
-from impls.registry import Implementation, Kernel
 from tests import needs
 from tests.checked import check_pairs, wrong
 
@@ -289,8 +289,8 @@ def test_pairs_that_contradict_each_other_are_found() -> None:
 
 DIGEST = """
 import hashlib
-from impls import contract
-from impls.contract.layouts import LAYOUTS
+from maxbench.impls import contract
+from maxbench.impls.contract.layouts import LAYOUTS
 digest = hashlib.sha256()
 for case in (*contract.KERNEL_CASES, *LAYOUTS):
     for dtype in case.dtypes:

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from maxbench import impls
+from maxbench.impls import agreement, api, backends, contract
+from maxbench.impls.agreement import Finding
+from maxbench.impls.contract.layouts import LAYOUTS, OUT_LAYOUTS, OutLayout
+from maxbench.impls.registry import Implementation
 
-import impls
-from impls import agreement, api, backends, contract
-from impls.agreement import Finding
-from impls.contract.layouts import LAYOUTS, OUT_LAYOUTS, OutLayout
-from impls.registry import Implementation
 from tests.checked import check_pairs, wrong, wrong_out
 from tests.plugins import Install
 
@@ -205,7 +205,7 @@ def test_a_narrower_check_leaves_out_the_rest() -> None:
 
 SOURCE = """
     import numpy as np
-    from impls import implements
+    from maxbench import implements
 
     def right(x, out):
         if out.dtype == np.int64:
@@ -262,7 +262,7 @@ X = np.random.default_rng(5).standard_normal((4, 33, 5))
 OUTS = {layout.name: layout for layout in OUT_LAYOUTS}
 FILLS = """
     import numpy as np
-    from impls import implements
+    from maxbench import implements
 
     @implements(dtypes=("float32", "float64"))
     def run(x, out):

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.special
+from maxbench import impls
+from maxbench.impls import contract
+from maxbench.impls.contract.dtypes import named
 
-import impls
-from impls import contract
-from impls.contract.dtypes import named
 from tests import needs
 
 RNG = np.random.default_rng(3)
@@ -255,7 +255,7 @@ def test_implementations_by_name() -> None:
 
 def test_a_refused_dtype(install: Any) -> None:
     source = """
-        from impls import implements
+        from maxbench import implements
         run = implements(dtypes=("float32",))(lambda x, out: out)
     """
     install({"narrow": source}, {"softmax.narrow": "narrow"})
@@ -266,7 +266,7 @@ def test_a_refused_dtype(install: Any) -> None:
 def test_a_kernel_without_out(install: Any) -> None:
     source = """
         import numpy as np
-        from impls import implements
+        from maxbench import implements
 
         @implements(dtypes=("float64",))
         def run(x, out):
@@ -321,7 +321,7 @@ def test_argmax_in_bfloat16_is_exact(impl: str | None, axis: int | None, order: 
 @needs.bfloat16
 def test_bfloat16_in_place_scalars_and_refusals(install: Any) -> None:
     source = """
-        from impls import implements
+        from maxbench import implements
         run = implements(dtypes=("float64",))(lambda x, out: out)
     """
     install({"narrow": source}, {"softmax.narrow": "narrow"})
@@ -343,7 +343,7 @@ def test_bfloat16_in_place_scalars_and_refusals(install: Any) -> None:
 @needs.bfloat16
 def test_an_implementation_that_takes_bfloat16_is_given_it(install: Any) -> None:
     source = """
-        from impls import implements
+        from maxbench import implements
 
         @implements(dtypes=("float32", "bfloat16"))
         def run(x, out):

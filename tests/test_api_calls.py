@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.special
+from maxbench import impls
+from maxbench.impls import api, contract, registry
+from maxbench.impls.contract.dtypes import named
 
-import impls
-from impls import api, contract, registry
-from impls.contract.dtypes import named
 from tests import needs
 from tests.plugins import Install
 
@@ -23,7 +23,7 @@ BOTH = pytest.mark.parametrize("operation", contract.OPERATIONS)
 # `fills` fills out, `new` returns another array: {backend} is where their arrays are.
 SOURCE = """
     import numpy as np
-    from impls import implements
+    from maxbench import implements
 
     calls = []
 
@@ -232,7 +232,7 @@ def test_arrays_in_gpu_memory_need_the_cuda_implementation(operation: str, monke
 def test_arrays_in_gpu_memory_have_a_module_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     module = object()
     monkeypatch.setattr(registry, "load", lambda operation, name: None)
-    monkeypatch.setitem(sys.modules, "impls.cuda.device_arrays", module)
+    monkeypatch.setitem(sys.modules, "maxbench.impls.cuda.device_arrays", module)
     assert api._on_device() is module
 
 

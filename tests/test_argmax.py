@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from impls.contract import ARGMAX, Mismatch, operation
+from maxbench.impls.contract import ARGMAX, Mismatch, operation
 
 X = np.array(
     [[[1, 9, 3, 0], [7, 2, 4, 1], [0, 5, 8, 0]], [[1, 2, 9, 3], [3, 8, 4, 1], [6, 5, 0, 2]]], np.float32

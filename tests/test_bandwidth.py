@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from impls import bandwidth
-from impls.backends import aligned_empty
+from maxbench.impls import bandwidth
+from maxbench.impls.backends import aligned_empty
 
 
 def lines(count: int) -> np.ndarray:

@@ -14,21 +14,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import maxbench.bench.argmax
+import maxbench.bench.softmax
 import numpy as np
 import pytest
+from maxbench import impls
+from maxbench.bench import accuracy, array_files, base, grid, link, starts, workloads
+from maxbench.bench.crew import Crew
+from maxbench.impls import contract, registry
+from maxbench.reports.cells import ENDED, Cells
 
-import bench.argmax
-import bench.softmax
-import impls
-from bench import accuracy, array_files, base, grid, link, starts, workloads
-from bench.crew import Crew
-from impls import contract, registry
-from reports.cells import ENDED, Cells
 from tests.plugins import Install
 
 WRONG = """
     import numpy as np
-    from impls import implements
+    from maxbench import implements
 
     @implements(dtypes=("float32",))
     def run(x, out):
@@ -36,7 +36,7 @@ WRONG = """
         return out
 """
 OVERWRITES = """
-    from impls import implements, load
+    from maxbench import implements, load
 
     @implements(dtypes=("float32",))
     def run(x, out):
@@ -164,11 +164,11 @@ def test_files_that_are_no_arrays_are_named(tmp_path: Path) -> None:
             array_files.read_array(tmp_path / name, key)
 
 
-@pytest.mark.parametrize("module", [bench.softmax, bench.argmax], ids=["softmax", "argmax"])
+@pytest.mark.parametrize("module", [maxbench.bench.softmax, maxbench.bench.argmax], ids=["softmax", "argmax"])
 @pytest.mark.parametrize("name", ["naive", "numpy_vectorized", "numba_simple"])
 def test_timed_cells(module: Any, name: str, notes: Notes) -> None:
     cells = [(module.Sweep(), ("float32", 1024)), (module.Api(), ("float32", 1024))]
-    if module is bench.argmax:
+    if module is maxbench.bench.argmax:
         cells.append((module.Orders(), ("float32", "descending")))
     for cell, rest in cells:
         cell.setup(name, *rest)
@@ -195,11 +195,11 @@ def test_cells_that_cannot_run_are_skipped_with_a_reason(notes: Notes, install: 
         ("unheard_of", "unknown argmax implementation 'unheard_of'"),
     ]:
         with pytest.raises(NotImplementedError, match=reason):
-            bench.argmax.Sweep().setup(name, "float32", 1024)
+            maxbench.bench.argmax.Sweep().setup(name, "float32", 1024)
         assert notes()[-1]["status"] == "skipped"
         assert reason in notes()[-1]["detail"]
     with pytest.raises(NotImplementedError, match="more than its limit"):
-        bench.softmax.Memory().setup("naive", "float32")
+        maxbench.bench.softmax.Memory().setup("naive", "float32")
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_wrong_kernels_are_not_timed(
 ) -> None:
     monkeypatch.setattr(base.Memory, "ELEMENTS", 1 << 12)
     install({"planted": source}, {"argmax.planted": "planted"})
-    cell, params = getattr(bench.argmax, kind)(), ("planted", "float32", 1024)[: 2 if kind == "Memory" else 3]
+    cell, params = getattr(maxbench.bench.argmax, kind)(), ("planted", "float32", 1024)[: 2 if kind == "Memory" else 3]
     if kind == "Memory" and reason != "KeyboardInterrupt":
         cell.setup(*params)
         cell.peakmem_call(*params)
@@ -236,17 +236,17 @@ def test_wrong_kernels_are_not_timed(
 
 
 def test_a_stopped_run_measures_no_more(notes: Notes) -> None:
-    bench.argmax.Sweep().setup("numpy_vectorized", "float32", 1024)
+    maxbench.bench.argmax.Sweep().setup("numpy_vectorized", "float32", 1024)
     notes.cells.stop()
     with pytest.raises(RuntimeError, match="interrupted"):
-        bench.argmax.Sweep().setup("numpy_vectorized", "float32", 1024)
+        maxbench.bench.argmax.Sweep().setup("numpy_vectorized", "float32", 1024)
     assert [line["status"] for line in notes()] == ["ok", "interrupted"]
 
 
 def test_a_cell_that_imported_another_package_is_refused(notes: Notes, tmp_path: Path) -> None:
     notes.cells._package = tmp_path
     with pytest.raises(RuntimeError, match="asv imported the maxbench in"):
-        bench.argmax.Sweep().setup("numpy_vectorized", "float32", 1024)
+        maxbench.bench.argmax.Sweep().setup("numpy_vectorized", "float32", 1024)
     assert notes()[-1]["status"] == "failed"
 
 
@@ -255,7 +255,7 @@ def test_a_cell_whose_process_ends_has_failed_and_others_are_left_out_after_two(
     install({"planted": source}, {"argmax.planted": "planted"})
     for _ in range(2):
         if (pid := os.fork()) == 0:
-            bench.argmax.Sweep().setup("planted", "float32", 1024)
+            maxbench.bench.argmax.Sweep().setup("planted", "float32", 1024)
         os.waitpid(pid, 0)
     for _ in range(200):
         if len(notes.cells.bad) and len(notes()) == 2:
@@ -263,14 +263,14 @@ def test_a_cell_whose_process_ends_has_failed_and_others_are_left_out_after_two(
         time.sleep(0.02)
     assert [(line["status"], line["detail"]) for line in notes()] == [("failed", ENDED)] * 2
     with pytest.raises(RuntimeError, match="left out after it brought down 2 processes"):
-        bench.argmax.Sweep().setup("planted", "float32", 1024)
-    bench.argmax.Sweep().setup("numpy_vectorized", "float32", 1024)
+        maxbench.bench.argmax.Sweep().setup("planted", "float32", 1024)
+    maxbench.bench.argmax.Sweep().setup("numpy_vectorized", "float32", 1024)
     assert notes()[-1]["status"] == "ok"
 
 
 def test_memory_cells(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base.Memory, "ELEMENTS", 1 << 12)
-    for module in (bench.softmax, bench.argmax):
+    for module in (maxbench.bench.softmax, maxbench.bench.argmax):
         for name in (base.Memory.BASELINE, "numpy_vectorized"):
             cell = module.Memory()
             cell.setup(name, "float32")
@@ -308,7 +308,7 @@ def test_the_users_own_array(axis: int | None, tmp_path: Path, notes: Notes, mon
     monkeypatch.setenv(grid.ARRAY, str(tmp_path / "x.npy"))
     if axis is not None:
         monkeypatch.setenv(grid.ARRAY_AXIS, str(axis))
-    for module, dtype in ((bench.softmax, "float64"), (bench.argmax, "int32")):
+    for module, dtype in ((maxbench.bench.softmax, "float64"), (maxbench.bench.argmax, "int32")):
         own = type("Own", (base.Own,), {"operation": module.Sweep.operation})()
         own.setup("numpy_vectorized")
         own.time_call("numpy_vectorized")
@@ -317,14 +317,14 @@ def test_the_users_own_array(axis: int | None, tmp_path: Path, notes: Notes, mon
 
 
 def test_the_users_own_array_is_a_benchmark_only_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not hasattr(bench.softmax, "Own")
+    assert not hasattr(maxbench.bench.softmax, "Own")
     monkeypatch.setenv(grid.ARRAY, "x.npy")
     try:
-        assert importlib.reload(bench.softmax).Own.operation == "softmax"
+        assert importlib.reload(maxbench.bench.softmax).Own.operation == "softmax"
     finally:
         monkeypatch.delenv(grid.ARRAY)
-        del bench.softmax.Own
-        importlib.reload(bench.softmax)
+        del maxbench.bench.softmax.Own
+        importlib.reload(maxbench.bench.softmax)
 
 
 def test_starts(notes: Notes, install: Install) -> None:
@@ -355,8 +355,8 @@ def test_the_benchmarks_are_found_where_no_cuda_package_is_installed() -> None:
     # asv imports every module of the package; a plain installation has no numba-cuda.
     program = (
         "import sys, importlib, pkgutil; sys.modules['numba.cuda'] = None; sys.modules['numba_cuda'] = None\n"
-        "import bench\n"
-        "for module in pkgutil.iter_modules(bench.__path__): importlib.import_module(f'bench.{module.name}')\n"
+        "from maxbench import bench\n"
+        "for module in pkgutil.iter_modules(bench.__path__): importlib.import_module(f'maxbench.bench.{module.name}')\n"
     )
     root = Path(__file__).parent.parent
     done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=False)

@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-
-from impls import caches
+from maxbench.impls import caches
 
 
 def system(root: Path, **entries: str) -> Path:

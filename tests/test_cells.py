@@ -21,20 +21,18 @@ from typing import Any
 
 import psutil
 import pytest
-
-import impls
-import reports
-from bench import launch
-from bench.hub import Talk
-from reports import measure
-from reports.asv_driver import Driver
-from reports.cells import ENDED, Cells
-from reports.measure import Measurement, Plan
-from reports.progress import Bar
-from reports.records import journal as journal_record
-from reports.records import run as run_record
-from reports.records.reading import Problems
-from reports.records.run import Implementation, Machine, RunRecord, Source
+from maxbench import impls, reports
+from maxbench.bench import launch
+from maxbench.bench.hub import Talk
+from maxbench.reports import measure
+from maxbench.reports.asv_driver import Driver
+from maxbench.reports.cells import ENDED, Cells
+from maxbench.reports.measure import Measurement, Plan
+from maxbench.reports.progress import Bar
+from maxbench.reports.records import journal as journal_record
+from maxbench.reports.records import run as run_record
+from maxbench.reports.records.reading import Problems
+from maxbench.reports.records.run import Implementation, Machine, RunRecord, Source
 
 PACKAGE = Path(impls.__file__).resolve().parent
 NAMES, SIZES = ["'a'", "'b'"], ["2", "4"]

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from bench.hub import Talk
-from reports import cells
-from reports.cells import Cells
+from maxbench.bench.hub import Talk
+from maxbench.reports import cells
+from maxbench.reports.cells import Cells
 
 
 class Run:

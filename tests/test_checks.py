@@ -6,15 +6,15 @@ import subprocess
 import sys
 
 import pytest
+from maxbench.impls import registry
+from maxbench.impls.agreement import Finding
+from maxbench.reports import checks
 
-from impls import registry
-from impls.agreement import Finding
-from reports import checks
 from tests.plugins import Install
 
 HEAD = """
     import numpy as np
-    from impls import implements
+    from maxbench import implements
 
     @implements(dtypes=("float32",))
     def run(x, out):
@@ -42,7 +42,7 @@ def test_a_kernel_that_prints_agrees(install: Install) -> None:
 BESIDE = """
     import ctypes
     import numpy as np
-    from impls import implements
+    from maxbench import implements
 
     def writes(where):
         def run(x, out):
@@ -157,8 +157,8 @@ def test_pairs_are_checked_among_the_sound(jobs: int) -> None:
 def test_the_process_that_decides_imports_no_library() -> None:
     code = """
 import contextlib, io, sys
-from reports import cli, content, gate, measure, side_by_side
-from reports.gate import run
+from maxbench.reports import cli, content, gate, measure, side_by_side
+from maxbench.reports.gate import run
 with contextlib.redirect_stdout(io.StringIO()):
     assert cli.main(["check", "numba_simple", "--operation", "argmax", "--dtype", "int8"]) == 0
 print([name for name in ("numba", "llvmlite", "torch", "jax", "onnxruntime", "scipy", "cupy") if name in sys.modules])

@@ -8,17 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from maxbench.bench.crew import Work
+from maxbench.bench.inputs import Input
+from maxbench.bench.verdict import Claim, Verdict
+from maxbench.impls import agreement, contract
+from maxbench.impls.contract.layouts import LAYOUTS, OUT_LAYOUTS
+from maxbench.impls.registry import Entry
+from maxbench.reports import checks
 
-from bench.crew import Work
-from bench.inputs import Input
-from bench.verdict import Claim, Verdict
-from impls import agreement, contract
-from impls.contract.layouts import LAYOUTS, OUT_LAYOUTS
-from impls.registry import Entry
-from reports import checks
-
-OWN = [Entry("softmax", name, "maxbench", f"impls.softmax_{name}") for name in "ab"]
-OWN_ARGMAX = Entry("argmax", "c", "maxbench", "impls.argmax_c")
+OWN = [Entry("softmax", name, "maxbench", f"maxbench.impls.softmax_{name}") for name in "ab"]
+OWN_ARGMAX = Entry("argmax", "c", "maxbench", "maxbench.impls.argmax_c")
 PLUG_IN = Entry("softmax", "p", "plug 1.0", "plug:run")
 CLASH = Entry("softmax", "q", "plug 1.0", "plug:run", "name clash")
 REFUSING = [layout.name for layout in OUT_LAYOUTS if layout.refused is not None]

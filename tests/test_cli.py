@@ -12,15 +12,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from maxbench.impls import compilation
+from maxbench.impls.cuda import regimes
+from maxbench.reports import cli, output_folder, run_folder
+from maxbench.reports.commands import options
 
-from impls import compilation
-from impls.cuda import regimes
-from reports import cli, output_folder, run_folder
-from reports.commands import options
 from tests.report_data import Results
 
 pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="a system without /dev/full")
-COMMAND = [sys.executable, "-P", "-m", "reports.cli"]
+COMMAND = [sys.executable, "-P", "-m", "maxbench.reports.cli"]
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ import os, pwd, sys
 def unknown(uid):
     raise KeyError(uid)
 pwd.getpwuid = unknown
-from reports import cli
+from maxbench.reports import cli
 status = cli.main()
 print(os.environ["HOME"], os.path.exists(os.environ["HOME"]))
 raise SystemExit(status)
@@ -177,7 +177,7 @@ def test_a_revision_is_no_option(
         subprocess.run(["git", "-C", str(repository), *identity, *command], check=True)
     (repository / "asv.conf.json").write_text("{}")
     monkeypatch.chdir(repository)
-    monkeypatch.setattr("reports.precheck.announce", lambda threads: SimpleNamespace(line="", layer=None))
+    monkeypatch.setattr("maxbench.reports.precheck.announce", lambda threads: SimpleNamespace(line="", layer=None))
     assert cli.main(words) == cli.ERROR
     assert said in capsys.readouterr().err
     assert not (repository / "written").exists()
@@ -195,8 +195,8 @@ def test_the_gate_measures_nothing_where_its_files_cannot_be_written(
     tmp_path: Path, words: list[str], name: str, said: str, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("reports.precheck.announce", lambda threads: pytest.fail("it measures"))
-    monkeypatch.setattr("reports.gate.sources.build", lambda *words: pytest.fail("it builds"))
+    monkeypatch.setattr("maxbench.reports.precheck.announce", lambda threads: pytest.fail("it measures"))
+    monkeypatch.setattr("maxbench.reports.gate.sources.build", lambda *words: pytest.fail("it builds"))
     (tmp_path / name).write_text("mine")
     assert cli.main([*words, str(tmp_path)]) == cli.ERROR
     error = capsys.readouterr().err
@@ -208,7 +208,7 @@ def test_the_gate_measures_nothing_where_its_files_cannot_be_written(
 def test_a_run_shows_its_answer_where_the_report_cannot_be_written(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from reports.content import gather
+    from maxbench.reports.content import gather
 
     (folder / "report.md").write_text("mine")
     content = gather([folder])
@@ -229,15 +229,15 @@ def test_an_error_of_the_disk_is_a_message(
     def full(*words: object) -> None:
         raise OSError(28, "No space left on device", "file")
 
-    monkeypatch.setattr("reports.runs.read", full)
-    monkeypatch.setattr("reports.publish.runs.read", full)
-    monkeypatch.setattr("reports.content.read", full)
+    monkeypatch.setattr("maxbench.reports.runs.read", full)
+    monkeypatch.setattr("maxbench.reports.publish.runs.read", full)
+    monkeypatch.setattr("maxbench.reports.content.read", full)
     assert cli.main(["compare", str(folder), str(folder)]) == cli.ERROR
     assert capsys.readouterr().err == "maxbench compare: [Errno 28] No space left on device: 'file'\n"
 
 
 def test_new_and_tune_cuda_replace_no_file_of_the_users(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from reports.commands import tune_cuda
+    from maxbench.reports.commands import tune_cuda
 
     (tmp_path / "thesis.txt").write_text("mine")
     (tmp_path / "fast.py").symlink_to("thesis.txt")

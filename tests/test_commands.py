@@ -11,16 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from maxbench import impls
+from maxbench.reports import cli, measure, precheck, terminal
+from maxbench.reports.commands import run as run_command
+from maxbench.reports.records import reading
+from maxbench.reports.records.run import Implementation
 
-import impls
-from reports import cli, measure, precheck, terminal
-from reports.commands import run as run_command
-from reports.records import reading
-from reports.records.run import Implementation
 from tests.plugins import Install
 
 WRONG = """
-    from impls import implements
+    from maxbench import implements
 
     @implements(dtypes=("float32",))
     def run(x, out):
@@ -238,14 +238,14 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path, capsys: pyt
 
 
 def test_help_imports_nothing_heavy() -> None:
-    program = "import sys; sys.argv = ['maxbench', '--help']\nfrom reports.cli import main\ntry: main()\n"
+    program = "import sys; sys.argv = ['maxbench', '--help']\nfrom maxbench.reports.cli import main\ntry: main()\n"
     program += "except SystemExit: pass\nprint('numba' in sys.modules, 'pandas' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False False"
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:
-    command = f"{sys.executable} -m reports.cli list naive | head -1"
+    command = f"{sys.executable} -m maxbench.reports.cli list naive | head -1"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
@@ -303,7 +303,7 @@ def test_an_error_of_our_own_is_not_taken_for_a_bad_answer(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Python ends with 1 after a traceback, which from the gate would mean a regression.
-    monkeypatch.setitem(sys.modules, "impls", None)
+    monkeypatch.setitem(sys.modules, "maxbench.impls", None)
     assert run("list") == 2
     said = capsys.readouterr().err
     assert "ModuleNotFoundError" in said

@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from maxbench.impls import compilation
+from maxbench.impls.compilation import cached_njit
 from numba.core import config
 from numba.core.registry import cpu_target
 
-from impls import compilation
-from impls.compilation import cached_njit
 from tests import plugins
 
 SCALE = 3
@@ -285,7 +285,7 @@ RUN = """
 import json, sys
 import numpy as np
 from numba.core import event
-from impls import agreement, contract, registry
+from maxbench.impls import agreement, contract, registry
 operation, name, *dtypes = sys.argv[1:]
 kernel = registry.load(operation, name).kernel
 wrong = []
@@ -359,7 +359,7 @@ PLUGIN = {
     """,
     "keyed/argmax": """
         import numba
-        from impls import implements
+        from maxbench import implements
         from .helper import added
 
         @numba.njit(cache=True)
@@ -396,7 +396,8 @@ def test_a_plugin_is_keyed_by_its_whole_package(tmp_path: Path) -> None:
 
 
 CALLS = """
-import impls, numpy as np
+import numpy as np
+from maxbench import impls
 x = np.ones((40, 8), "f4")
 for _ in range(2):
     assert (impls.softmax(x, 1) == 0.125).all() and (impls.argmax(x, 1) == 0).all()
@@ -452,7 +453,7 @@ def test_a_broken_setting_is_named_once(setting: dict[str, str], message: str, s
 
 def test_a_broken_setting_is_no_wrong_result() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "reports.cli", "check", "argmax.numba_*"],
+        [sys.executable, "-m", "maxbench.reports.cli", "check", "argmax.numba_*"],
         env={**os.environ, "NUMBA_DISABLE_JIT": "1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr  # none was named

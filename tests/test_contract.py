@@ -10,11 +10,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import scipy.special
+from maxbench.impls import contract
+from maxbench.impls.contract import operation as statement
+from maxbench.impls.contract import softmax as softmax_statement
+from maxbench.impls.contract.dtypes import named
 
-from impls import contract
-from impls.contract import operation as statement
-from impls.contract import softmax as softmax_statement
-from impls.contract.dtypes import named
 from tests import needs
 
 
@@ -120,7 +120,7 @@ def test_bfloat16_allows_its_last_rounding_and_no_more() -> None:
 def test_without_its_package_bfloat16_is_not_known() -> None:
     program = (
         "import sys; sys.modules['ml_dtypes'] = None\n"
-        "import impls; from impls import contract\n"
+        "from maxbench import impls; from maxbench.impls import contract\n"
         "print(contract.OPTIONAL, contract.SOFTMAX.dtypes, "
         "{d for c in contract.KERNEL_CASES for d in c.dtypes} == {*contract.DTYPES})\n"
         "try: impls.implements(dtypes=('bfloat16',))\n"

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from maxbench.bench import crew, hub, link
+from maxbench.bench.crew import Crew
+from maxbench.bench.inputs import Input
+from maxbench.impls import contract
 
-from bench import crew, hub, link
-from bench.crew import Crew
-from bench.inputs import Input
-from impls import contract
 from tests.plugins import Install
 
 GIVEN = Input("scores", "float32", (4, 30, 1))
@@ -41,7 +41,7 @@ def test_a_worker_does_a_job_and_its_arrays_arrive() -> None:
     ],
 )
 def test_a_worker_that_breaks_off_says_where(body: str, failure: str, install: Install) -> None:
-    source = f"from impls import implements\n@implements(dtypes=('float32',))\ndef run(x, out):\n    {body}\n"
+    source = f"from maxbench import implements\n@implements(dtypes=('float32',))\ndef run(x, out):\n    {body}\n"
     install({"planted": source}, {"argmax.planted": "planted"})
     with Crew() as one:
         work = one.run("results", job("planted"), seconds=3)
@@ -53,7 +53,7 @@ def test_a_worker_that_breaks_off_says_where(body: str, failure: str, install: I
 def test_a_worker_ends_however_much_is_left_to_do_at_exit(install: Install) -> None:
     source = """
         import atexit, threading, time
-        from impls import implements
+        from maxbench import implements
         atexit.register(time.sleep, 600)
         threading.Thread(target=time.sleep, args=(600,)).start()
 

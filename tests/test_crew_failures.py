@@ -8,12 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-from bench import crew, launch
-from bench.crew import Crew, Work
-from bench.hub import Talk
-from bench.launch import Ending
-from bench.link import ADDRESS, TOKEN
+from maxbench.bench import crew, launch
+from maxbench.bench.crew import Crew, Work
+from maxbench.bench.hub import Talk
+from maxbench.bench.launch import Ending
+from maxbench.bench.link import ADDRESS, TOKEN
 
 
 class Process:

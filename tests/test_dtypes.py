@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from impls import contract
-from impls.contract.dtypes import finfo, is_float, name_of, named
+from maxbench.impls import contract
+from maxbench.impls.contract.dtypes import finfo, is_float, name_of, named
 
 
 @pytest.mark.parametrize("name", [*contract.DTYPES, *contract.OPTIONAL])

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-
-from reports import asv_writing, files
-from reports.records.run import Machine
+from maxbench.reports import asv_writing, files
+from maxbench.reports.records.run import Machine
 
 NAMES = st.one_of(st.text(st.characters(), max_size=300), st.sampled_from(["..", ".", "", "/", "a/b", "\0", "-x"]))
 

@@ -12,7 +12,7 @@ import pytest
 
 PROGRAM = r"""
 import os
-from reports import forked
+from maxbench.reports import forked
 forked.usable_cpus = lambda: 2
 
 def task(index):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
-
-import impls
-from bench import grid
-from impls import agreement, contract
-from impls.contract.layouts import LAYOUTS, OUT_LAYOUTS
+from maxbench import impls
+from maxbench.bench import grid
+from maxbench.impls import agreement, contract
+from maxbench.impls.contract.layouts import LAYOUTS, OUT_LAYOUTS
 
 
 @pytest.mark.parametrize("name", [name for name in grid.IN_TREE if name != "numba_cuda"])

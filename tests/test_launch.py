@@ -15,9 +15,8 @@ from typing import Any
 
 import psutil
 import pytest
-
-from bench import launch
-from bench.launch import Child, Ending
+from maxbench.bench import launch
+from maxbench.bench.launch import Child, Ending
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sessions and signals are POSIX's")
 
@@ -179,7 +178,7 @@ def test_modules_come_from_where_this_process_has_them_and_not_from_the_current_
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise SystemExit('the wrong one')")
     (tmp_path / "random.py").write_text("raise SystemExit('the wrong one')")
-    code = "import random, impls, bench; print(impls.__file__)"
+    code = "import random; from maxbench import impls; from maxbench import bench; print(impls.__file__)"
     ending = Child(launch.python("-c", code), env=launch.environment(), cwd=tmp_path).wait()
     assert ending.printed[-1] == str(launch.ROOT / "impls" / "__init__.py")
 
@@ -193,7 +192,7 @@ def short() -> Iterator[Path]:
 
 PARENT = """
 import sys, tempfile, time
-from bench import launch
+from maxbench.bench import launch
 code = "import tempfile; tempfile.mkdtemp(); " + open(sys.argv[1]).read()
 def main():
     tempfile.mkstemp()

@@ -12,9 +12,8 @@ from typing import Any
 
 import psutil
 import pytest
-
-from bench import launch
-from bench.launch import Child, Ending
+from maxbench.bench import launch
+from maxbench.bench.launch import Child, Ending
 
 
 @pytest.mark.parametrize(

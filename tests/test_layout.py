@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from impls import backends
-from impls.layout import Fold, fold, fold_shape, overlaps_itself
+from maxbench.impls import backends
+from maxbench.impls.layout import Fold, fold, fold_shape, overlaps_itself
 
 A = np.arange(3 * 4 * 5.0).reshape(3, 4, 5)
 

@@ -10,16 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from maxbench import impls
+from maxbench.impls import contract, threads
 
-import impls
-from impls import contract, threads
 from tests.checked import wrong
 from tests.needs import ALL
 
 CHECK = """
 import json, sys
 import numpy as np
-from impls import contract, registry
+from maxbench.impls import contract, registry
 from numba.core import event
 from tests import checked
 rows = [(3, 1, 1), (70, 2, 1), (40, 10, 1), (5, 33, 1), (3, 4097, 1), (1, 70001, 1)]

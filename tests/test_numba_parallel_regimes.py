@@ -6,15 +6,15 @@ from importlib import import_module
 
 import numpy as np
 import pytest
+from maxbench import impls
+from maxbench.impls import contract, simd
+from maxbench.impls.cpu.softmax_few import MOST
+from maxbench.impls.cpu.softmax_tiles import tiles_of
+from maxbench.impls.views import plain
 
-import impls
-from impls import contract, simd
-from impls.cpu.softmax_few import MOST
-from impls.cpu.softmax_tiles import tiles_of
-from impls.views import plain
 from tests.checked import wrong
 
-softmax = import_module("impls.kernels.softmax.numba_parallel")
+softmax = import_module("maxbench.impls.kernels.softmax.numba_parallel")
 
 # Rows of four, short rows, rows up to AHEAD and beyond, few and many strided rows, few long columns; whole
 # vectors or not.

@@ -6,9 +6,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-
-from impls import contract
-from impls.contract import Mismatch, operation
+from maxbench.impls import contract
+from maxbench.impls.contract import Mismatch, operation
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 import pytest
-
-from reports import cli, environment
-from reports.commands import options
-from reports.selection import matches
+from maxbench.reports import cli, environment
+from maxbench.reports.commands import options
+from maxbench.reports.selection import matches
 
 
 def actions() -> Iterator[tuple[str, argparse.Action]]:
@@ -27,7 +26,7 @@ def actions() -> Iterator[tuple[str, argparse.Action]]:
 
     for name in cli.COMMANDS:
         parser = argparse.ArgumentParser()
-        importlib.import_module(f"reports.commands.{name.replace('-', '_')}").add_arguments(parser)
+        importlib.import_module(f"maxbench.reports.commands.{name.replace('-', '_')}").add_arguments(parser)
         yield from ((name, action) for action in of(parser) if action.option_strings not in ([], ["-h", "--help"]))
 
 
@@ -111,7 +110,7 @@ def test_numbers_out_of_bounds_are_refused(words: list[str], accepted: str, caps
 def test_the_rounds_of_older_runs_are_processes() -> None:
     """A side-car has the options that its run was given, and `--resume` takes them from there."""
     parser = argparse.ArgumentParser()
-    importlib.import_module("reports.commands.run").add_arguments(parser)
+    importlib.import_module("maxbench.reports.commands.run").add_arguments(parser)
     assert parser.parse_args(["--rounds", "4"]).processes == parser.parse_args(["--processes", "4"]).processes == 4
 
 

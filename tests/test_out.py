@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from maxbench import impls
+from maxbench.bench import grid
+from maxbench.impls import agreement, contract, registry
+from maxbench.impls.contract.dtypes import named
+from maxbench.impls.contract.layouts import OUT_LAYOUTS, OutLayout
 
-import impls
-from bench import grid
-from impls import agreement, contract, registry
-from impls.contract.dtypes import named
-from impls.contract.layouts import OUT_LAYOUTS, OutLayout
 from tests import needs
 from tests.checked import wrong_out
 
@@ -117,7 +117,7 @@ def test_every_regime_of_softmax(
     threads: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    module = import_module("impls.kernels.softmax.numba_parallel")
+    module = import_module("maxbench.impls.kernels.softmax.numba_parallel")
     called = recorded(monkeypatch, module, threads)
     monkeypatch.setattr(module, "LONG", long)
     monkeypatch.setattr(module, "last_level", lambda: cache)
@@ -134,7 +134,7 @@ def test_every_regime_of_softmax(
 def test_every_regime_of_argmax(
     shape: tuple[int, int, int], dtype: str, regime: str, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = import_module("impls.kernels.argmax.numba_parallel")
+    module = import_module("maxbench.impls.kernels.argmax.numba_parallel")
     called = recorded(monkeypatch, module, threads)
     monkeypatch.setattr(module, "PIECE", 1 << 10 if regime == "merge" else 1 << 20)
     x = (RNG.standard_normal(shape) * 9).astype(dtype)
@@ -147,7 +147,7 @@ def test_every_regime_of_argmax(
 
 def test_every_regime_is_among_them() -> None:
     for operation, regimes in (("softmax", {case[-1] for case in SOFTMAX}), ("argmax", {case[-1] for case in ARGMAX})):
-        module = import_module(f"impls.kernels.{operation}.numba_parallel")
+        module = import_module(f"maxbench.impls.kernels.{operation}.numba_parallel")
         for name, value in vars(module).items():
             if hasattr(value, "signatures"):
                 assert stems([name]) <= {*regimes, "pieces"}, name  # the pieces of rows are what is merged
@@ -166,8 +166,8 @@ def checked_by_the_kernel(install: Any, operation: str) -> list[tuple[np.ndarray
     """Install ``operation.strict``, which notes the arrays that it is given."""
     source = f"""
         import numpy as np
-        from impls import implements
-        from impls.registry import load
+        from maxbench import implements
+        from maxbench.impls.registry import load
 
         given = []
 

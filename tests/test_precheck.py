@@ -10,15 +10,15 @@ import threading
 from typing import Any
 
 import pytest
+from maxbench.bench import anchor
+from maxbench.bench.crew import Work
+from maxbench.bench.workers import noise
+from maxbench.reports import content, environment, precheck, side_car
+from maxbench.reports.gate.statistics import change, log_ratio
+from maxbench.reports.precheck import QUADS
+from maxbench.reports.records import reading
+from maxbench.reports.records.run import Machine, Noise, Precheck
 
-from bench import anchor
-from bench.crew import Work
-from bench.workers import noise
-from reports import content, environment, precheck, side_car
-from reports.gate.statistics import change, log_ratio
-from reports.precheck import QUADS
-from reports.records import reading
-from reports.records.run import Machine, Noise, Precheck
 from tests.report_data import Results
 
 

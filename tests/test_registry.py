@@ -8,9 +8,9 @@ import warnings
 
 import numpy as np
 import pytest
+from maxbench import impls
+from maxbench.impls import contract, registry
 
-import impls
-from impls import contract, registry
 from tests.plugins import Install
 
 IN_TREE = ("naive", "numba_cuda", "numba_parallel", "numba_simple", "numpy_vectorized")
@@ -18,7 +18,7 @@ IN_TREE = ("naive", "numba_cuda", "numba_parallel", "numba_simple", "numpy_vecto
 GOOD = """
     '''A plug-in.'''
     import numpy as np
-    from impls import implements
+    from maxbench import implements
 
     @implements(dtypes=("float32",))
     def run(x, out):
@@ -35,15 +35,15 @@ def test_every_operation_has_every_implementation(operation: str) -> None:
 
 
 def test_importing_impls_imports_nothing_heavy() -> None:
-    program = "import impls, sys; print(*{m.partition('.')[0] for m in sys.modules})"
+    program = "import sys; from maxbench import impls; print(*{m.partition('.')[0] for m in sys.modules})"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     heavy = {"numba", "pandas", "matplotlib", "torch", "jax", "scipy", "onnxruntime", "asv", "rich", "ml_dtypes"}
-    assert "impls" in done.stdout
+    assert "maxbench" in done.stdout
     assert not heavy & set(done.stdout.split())
 
 
 def test_the_catalogue_loads_nothing() -> None:
-    program = "import impls, sys; impls.catalogue(); print('numba' in sys.modules)"
+    program = "import sys; from maxbench import impls; impls.catalogue(); print('numba' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
@@ -161,13 +161,13 @@ def test_without_a_name_the_best_available_one_is_taken(
             with warnings.catch_warnings(action="ignore"):  # of what is taken instead
                 assert registry.default(operation, "float32", size).name == best
         install({}, {})  # a registry that has loaded nothing
-        monkeypatch.setitem(sys.modules, f"impls.kernels.{operation}.{best}", None)  # importing it fails
+        monkeypatch.setitem(sys.modules, f"maxbench.impls.kernels.{operation}.{best}", None)  # importing it fails
     with pytest.raises(impls.Unavailable, match=r"numba_parallel is not available.*numpy_vectorized is not available"):
         registry.default(operation, "float32", 10)
 
 
 CHOSEN = """
-    from impls import implements
+    from maxbench import implements
 
     @implements(dtypes={dtypes}, largest={largest}, largest_reason="it is slow")
     def run(x, out):
@@ -252,7 +252,7 @@ def test_an_error_of_numba_names_the_setting(
 
 
 def test_the_compiled_code_of_plugins_alone_is_adopted(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
-    compilation = pytest.importorskip("impls.compilation")
+    compilation = pytest.importorskip("maxbench.impls.compilation")
     adopted: list[tuple[str, list]] = []
     monkeypatch.setattr(compilation, "adopt", lambda package, functions: adopted.append((package, functions)))
     install({"good": GOOD}, {"argmax.good": "good:run"})

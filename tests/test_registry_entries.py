@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from maxbench import impls
+from maxbench.impls import backends, contract, registry
 
-import impls
-from impls import backends, contract, registry
 from tests import plugins
 from tests.plugins import Install
 
-KERNEL = "from impls import implements\nrun = implements(dtypes=('float32',))(lambda x, out: out)"
+KERNEL = "from maxbench import implements\nrun = implements(dtypes=('float32',))(lambda x, out: out)"
 
 
 def test_a_declaration_keeps_what_it_was_given() -> None:
@@ -102,7 +102,7 @@ def test_a_module_that_is_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_targets_inside_a_module(install: Install, target: str, reason: str | None) -> None:
     source = """
-        from impls import implements
+        from maxbench import implements
 
         class Holder:
             run = implements(dtypes=("float32",))(lambda x, out: out)

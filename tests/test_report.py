@@ -9,10 +9,10 @@ import statistics
 from pathlib import Path
 
 import pytest
+from maxbench import reports
+from maxbench.reports import answer, cli, comparison, content, report, terminal, text
+from maxbench.reports.rules import Decision
 
-import reports
-from reports import answer, cli, comparison, content, report, terminal, text
-from reports.rules import Decision
 from tests.report_data import COMMIT, FAILED, SKIPPED, Results
 
 SAMPLES = {
@@ -382,15 +382,15 @@ def test_main_contests_fall_back_to_the_sweep(tmp_path):
 
 
 def test_what_is_shown_of_several_runs_names_the_run(tmp_path, monkeypatch):
-    from reports import sections
-    from reports.figures import canvas
+    from maxbench.reports import sections
+    from maxbench.reports.figures import canvas
 
     seen = []
     drawn = canvas.draw
     monkeypatch.setattr(
         canvas, "draw", lambda name, title, *rest, **more: seen.append(title) or drawn(name, title, *rest, **more)
     )
-    monkeypatch.setattr("reports.forked.usable_cpus", lambda: 1)
+    monkeypatch.setattr("maxbench.reports.forked.usable_cpus", lambda: 1)
     folders = []
     for run in ("left", "right"):
         found = results()
@@ -414,7 +414,7 @@ def test_what_is_shown_of_several_runs_names_the_run(tmp_path, monkeypatch):
 
 
 def test_a_heat_map_of_very_many_inputs_draws_some_and_says_so(tmp_path):
-    from reports.figures import Styles, heat
+    from maxbench.reports.figures import Styles, heat
 
     found = Results()
     for name, n in itertools.product(("numpy_vectorized", "fast"), range(2, 203)):

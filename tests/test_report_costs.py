@@ -6,10 +6,10 @@ import statistics
 
 import numpy as np
 import pytest
+from maxbench.bench import device_cells
+from maxbench.reports import agreement, comparison, content, grids, report, runs, scaling, starts, table, text
+from maxbench.reports.derived import Measured
 
-from bench import device_cells
-from reports import agreement, comparison, content, grids, report, runs, scaling, starts, table, text
-from reports.derived import Measured
 from tests.report_data import COMMIT, FAILED, IMPLEMENTATIONS, Results, everything, findings
 
 BASE = [[4.0e-3, 4.2e-3], [4.4e-3], [4.3e-3]]
@@ -273,14 +273,14 @@ def test_the_performance_profile_counts_inputs_within_a_factor(tmp_path):
             found.add("softmax.Sweep.time_call", (name, "float32", n), samples)
     gathered = content.gather([found.write(tmp_path)])
     assert {c.n: c.fastest.implementation for c in gathered.contests} == {2: "a", 4: "b", 8: "b", 16: "a"}
-    from reports.figures import Styles, curves
+    from maxbench.reports.figures import Styles, curves
 
     drawn = curves.profile("p", gathered.contests, Styles(["a", "b"]))
     assert "a on 2, b on 2 of 4" in drawn.alt
 
 
 def test_errors_in_ulp_against_a_longer_float():
-    from bench import accuracy
+    from maxbench.bench import accuracy
 
     x = np.array([[0.0, 1.0, 2.0]], np.float32)[:, :, None]
     exact = np.exp(x.astype(np.longdouble)) / np.exp(x.astype(np.longdouble)).sum()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 
 import pytest
+from maxbench.reports import rules
+from maxbench.reports.derived import Derived
+from maxbench.reports.rules import Decision
 from scipy.stats import gmean
-
-from reports import rules
-from reports.derived import Derived
-from reports.rules import Decision
 
 NAN = math.nan
 

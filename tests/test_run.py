@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from maxbench import reports
+from maxbench.bench import launch
+from maxbench.reports import asv_driver, cli, environment
+from maxbench.reports.interrupts import Interrupts
+from maxbench.reports.progress import Journal
+from maxbench.reports.records.run import Machine
 
-import reports
-from bench import launch
-from reports import asv_driver, cli, environment
-from reports.interrupts import Interrupts
-from reports.progress import Journal
-from reports.records.run import Machine
 from tests.plugins import Install
 
 DIGITS = Path(__file__).parent.parent / "bench" / "data" / "digits_logits.npy"
@@ -43,7 +43,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("somewhere")
     words = ["run", "--array", str(DIGITS), *SMALL, "--only", "naive"]
     ran = subprocess.run(
-        [sys.executable, "-m", "reports.cli", *words], capture_output=True, text=True, cwd=folder,
+        [sys.executable, "-m", "maxbench.reports.cli", *words], capture_output=True, text=True, cwd=folder,
         env={**os.environ, "HOME": str(folder / "home")},
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
@@ -118,7 +118,7 @@ def test_a_wrong_implementation_is_not_measured(
     install: Install, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = """
-        from impls import implements
+        from maxbench import implements
 
         @implements(dtypes=("float32",))
         def run(x, out):
@@ -141,7 +141,7 @@ def test_an_interrupted_run_keeps_what_it_has_and_goes_on(tmp_path: Path) -> Non
     folder = tmp_path / "run"
     words = ["--only", "numpy_vectorized", "--operation", "argmax", "--processes", "2", "--output", str(folder)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "reports.cli", "run", *words],
+        [sys.executable, "-m", "maxbench.reports.cli", "run", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -168,7 +168,7 @@ def test_an_interrupted_run_keeps_what_it_has_and_goes_on(tmp_path: Path) -> Non
     assert len(ok)
     before = lines()
     again = subprocess.run(
-        [sys.executable, "-m", "reports.cli", "run", "--resume", str(folder)],
+        [sys.executable, "-m", "maxbench.reports.cli", "run", "--resume", str(folder)],
         capture_output=True,
         text=True,
         check=False,
@@ -274,7 +274,7 @@ def test_a_big_array_is_measured_in_less_than_four_times_its_size(tmp_path: Path
     program = f"""
 import os, resource
 os.environ["MAXBENCH_ARRAY"] = {str(tmp_path / "x.npy")!r}
-from bench import softmax, argmax
+from maxbench.bench import softmax, argmax
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 own = softmax.Own()
 own.setup("numpy_vectorized")

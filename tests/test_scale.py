@@ -11,7 +11,7 @@ import sys
 if sys.argv[1] == "preloaded":
     import numba
     numba.njit(lambda: None)()
-from bench import argmax
+from maxbench.bench import argmax
 cell = argmax.Threads()
 try:
     cell.setup(sys.argv[2], "float32", 1024, int(sys.argv[3]))

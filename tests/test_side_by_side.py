@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from maxbench.bench.crew import Crew
+from maxbench.bench.inputs import Input
+from maxbench.reports import side_by_side, text
+from maxbench.reports.side_by_side import CEILING, OURS, Player, Timing
 
-from bench.crew import Crew
-from bench.inputs import Input
-from reports import side_by_side, text
-from reports.side_by_side import CEILING, OURS, Player, Timing
 from tests.plugins import Install
 
 SHAPE = (4, 10, 1)
@@ -161,7 +161,7 @@ def test_what_is_wrong_or_fails_at_any_time_has_no_time_and_harms_nobody(when: s
 
 
 WRONG = """
-    from impls import implements
+    from maxbench import implements
 
     @implements(dtypes=("float32",))
     def run(x, out):

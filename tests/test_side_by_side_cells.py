@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from bench.inputs import Input
-from reports import side_by_side
-from reports.side_by_side import CEILING, Timing
+from maxbench.bench.inputs import Input
+from maxbench.reports import side_by_side
+from maxbench.reports.side_by_side import CEILING, Timing
 
 SHAPE = (4, 10, 3)
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from maxbench import reports
+from maxbench.bench import grid, workloads
+from maxbench.reports import cli, precheck, publish, side_by_side
+from maxbench.reports.content import gather
+from maxbench.reports.records.run import Precheck, RunRecord
+from maxbench.reports.side_by_side import CEILING, OURS, Timing
 
-import reports
-from bench import grid, workloads
-from reports import cli, precheck, publish, side_by_side
-from reports.content import gather
-from reports.records.run import Precheck, RunRecord
-from reports.side_by_side import CEILING, OURS, Timing
 from tests.plugins import Install
 
 
@@ -142,7 +142,7 @@ def test_wrong_and_crashing_ones_are_said_last_and_in_the_exit_status(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], install: Install, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     source = """
-        from impls import implements
+        from maxbench import implements
 
         @implements(dtypes=("float32",))
         def run(x, out):

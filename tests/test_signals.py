@@ -12,8 +12,9 @@ import pytest
 if os.name != "posix":
     pytest.skip("signals are POSIX's", allow_module_level=True)
 
-from bench import launch
-from reports import cli
+from maxbench.bench import launch
+from maxbench.reports import cli
+
 from tests import signals
 
 

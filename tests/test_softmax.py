@@ -7,11 +7,10 @@ import math
 import numpy as np
 import pytest
 import scipy.special
-
-from impls import contract
-from impls.contract import SOFTMAX, operation
-from impls.contract.dtypes import named
-from impls.contract.softmax import floor, spacing, ulp_error
+from maxbench.impls import contract
+from maxbench.impls.contract import SOFTMAX, operation
+from maxbench.impls.contract.dtypes import named
+from maxbench.impls.contract.softmax import floor, spacing, ulp_error
 
 X = np.array(
     [[[1, 9, 3, 0], [7, 2, 4, 1], [0, 5, 8, 0]], [[1, 2, 9, 3], [3, 8, 4, 1], [6, 5, 0, 2]]], np.float64

@@ -14,10 +14,10 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
+from maxbench import impls
+from maxbench.impls import contract, threads
+from maxbench.impls.contract.dtypes import named
 
-import impls
-from impls import contract, threads
-from impls.contract.dtypes import named
 from tests import forks
 
 LAYERS = ("tbb", "omp", "workqueue")
@@ -121,7 +121,7 @@ def test_a_child_forked_while_another_thread_compiles_does_not_hang(tmp_path: Pa
         from numba.core.compiler_lock import global_compiler_lock
         import threading, time
         from tests.forks import child
-        import impls
+        from maxbench import impls
 
         held = threading.Event()
         def compile():
@@ -138,7 +138,7 @@ def test_a_child_forked_while_another_thread_compiles_does_not_hang(tmp_path: Pa
 
 
 def test_tbb_is_the_default_where_it_is_installed() -> None:
-    program = "from impls import threads; print(threads.layer())\n"
+    program = "from maxbench.impls import threads; print(threads.layer())\n"
     environment = {"NUMBA_THREADING_LAYER": "default"}
     assert run(program, **environment).stdout.split()[-1] == ("tbb" if HAS_TBB else "omp")
     assert run(program, NUMBA_THREADING_LAYER="workqueue").stdout.split()[-1] == "workqueue"
@@ -149,7 +149,7 @@ def test_a_layer_that_cannot_be_had_is_named_once() -> None:
         import sys
         sys.modules["numba.np.ufunc.tbbpool"] = None  # as if it could not be loaded
         import warnings
-        from impls import threads
+        from maxbench.impls import threads
         with warnings.catch_warnings(record=True) as seen:
             warnings.simplefilter("always")
             print(threads.layer(), threads.layer(), len(seen), seen[0].message)
@@ -167,7 +167,7 @@ def test_a_layer_that_runs_already_stays() -> None:
         numba.config.THREADING_LAYER = "workqueue"
         numba.get_num_threads()
         numba.config.THREADING_LAYER = "default"
-        from impls import threads
+        from maxbench.impls import threads
         print(threads.layer(), threads.numbas() == numba.get_num_threads())
     """
     assert run(program).stdout.split() == ["workqueue", "True"]
@@ -208,7 +208,7 @@ def test_the_number_of_threads_is_numbas() -> None:
 def test_no_more_threads_than_the_quota_allows() -> None:
     program = """
         from pathlib import Path
-        from impls import threads
+        from maxbench.impls import threads
         threads.quota = lambda: 1.0
         import numba
         print(threads.numbas(), numba.get_num_threads())
@@ -281,7 +281,7 @@ def test_cpus_are_those_of_the_affinity_or_the_quota(
 def test_calls_on_a_layer_that_takes_one_at_a_time_wait_for_each_other() -> None:
     program = """
         import threading, time
-        from impls import threads
+        from maxbench.impls import threads
         threads.layer()
         spans = []
         def call():

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-
-import impls
+from maxbench import impls
 
 
 def argmax(*args: Any, **options: Any) -> Any:

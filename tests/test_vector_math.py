@@ -5,8 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 import pytest
-
-from impls import simd, vector_math
+from maxbench.impls import simd, vector_math
 
 
 @numba.njit

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from impls import contract
-from impls.contract.dtypes import named
-from impls.views import is_viewed, plain
+from maxbench.impls import contract
+from maxbench.impls.contract.dtypes import named
+from maxbench.impls.views import is_viewed, plain
 
 DTYPES = [named(name) for name in contract.DTYPES]
 VIEWED = {np.dtype(np.float16): np.dtype(np.int16), np.dtype(np.bool_): np.dtype(np.uint8)}

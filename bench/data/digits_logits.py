@@ -4,7 +4,7 @@ Data: the test set of the Optical Recognition of Handwritten Digits of the UCI M
 scikit-learn bundles it (1,797 images of 8 x 8 pixels; CC BY 4.0). Each image is scored by a classifier that was
 trained on the other nine tenths of them.
 
-Run ``python -m bench.data.digits_logits`` with scikit-learn installed (``pip install '.[data]'``).
+Run ``python -m maxbench.bench.data.digits_logits`` with scikit-learn installed (``pip install '.[data]'``).
 """
 
 from __future__ import annotations

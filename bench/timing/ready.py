@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-
-from impls import backends
+from maxbench.impls import backends
 
 from ..inputs import Input
 from ..link import Lost

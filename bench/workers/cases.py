@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from impls import agreement, contract
+from maxbench.impls import agreement, contract
 
 from .. import sides
 from ..link import Link

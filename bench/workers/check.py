@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-
-import impls
-from impls import agreement, registry, threads
-from impls.backends import HOST
+from maxbench import impls
+from maxbench.impls import agreement, registry, threads
+from maxbench.impls.backends import HOST
 
 from ..inputs import Input
 from ..link import Link, Lost

@@ -18,9 +18,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-
-import impls
-from impls import agreement, contract
+from maxbench import impls
+from maxbench.impls import agreement, contract
 
 from .. import device_cells, starts, timing, workloads
 from ..crew import Crew
@@ -152,7 +151,7 @@ class Work:
 
     def _ceiling(self, task: dict[str, Any], cell: device_cells.Cell) -> dict[str, Any]:
         """The fastest way to copy or to read as many bytes."""
-        from impls.cuda import bandwidth
+        from maxbench.impls.cuda import bandwidth
 
         self.link.say("begin", task=task["id"], part="ceiling")
         backend: Any = impls.backends.get("numba_cuda")
@@ -336,7 +335,7 @@ def launch_seconds(start: Callable[[], Any], synchronize: Callable[[], None]) ->
 
 def probe() -> dict[str, Any]:
     """The GPU: name, bytes of memory and L2 cache, compute capability, driver; or ``unavailable``, a reason."""
-    from impls.cuda import platform
+    from maxbench.impls.cuda import platform
 
     if reason := platform.unavailable():
         return {"unavailable": reason}

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import impls
+from maxbench import impls
 
 from .. import sides
 from ..inputs import Input

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-
-from impls import threads
+from maxbench.impls import threads
 
 from .. import anchor, timing, workloads
 from ..link import Link

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import impls
-from impls import contract
+from maxbench import impls
+from maxbench.impls import contract
 
 from ..inputs import from_dict
 from ..link import Link, Lost

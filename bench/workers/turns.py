@@ -12,8 +12,7 @@ import time
 from typing import Any
 
 import numpy as np
-
-import impls
+from maxbench import impls
 
 from .. import ceiling, timing
 from ..inputs import from_dict

@@ -9,10 +9,9 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
+from maxbench.impls import contract
+from maxbench.impls.agreement import Finding, Status
 from rich.table import Table
-
-from impls import contract
-from impls.agreement import Finding, Status
 
 from .. import checks
 from ..progress import Bar

@@ -7,8 +7,8 @@ import math
 import sys
 from pathlib import Path
 
-from bench import device_cells
-from impls import contract, registry
+from maxbench.bench import device_cells
+from maxbench.impls import contract, registry
 
 from .. import environment, precheck, run_folder
 from ..cli import UsageError

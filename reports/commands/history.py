@@ -8,7 +8,7 @@ import platform
 import sys
 from pathlib import Path
 
-from bench import grid
+from maxbench.bench import grid
 
 from .. import environment, files, precheck
 from ..cli import UsageError

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import impls
-from impls import registry
+from maxbench import impls
+from maxbench.impls import registry
 
 from .. import checks
 from ..grids import Grid, Item

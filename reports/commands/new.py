@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from impls import contract, kernels
+from maxbench.impls import contract, kernels
 
 from .. import files
 from ..cli import UsageError
@@ -17,7 +17,7 @@ _TEMPLATES = {
 from __future__ import annotations
 
 import numpy as np
-from impls import implements
+from maxbench import implements
 
 
 @implements(dtypes=("float32", "float64"))
@@ -33,7 +33,7 @@ def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
 from __future__ import annotations
 
 import numpy as np
-from impls import implements
+from maxbench import implements
 
 
 @implements(dtypes=("float32", "float64"))

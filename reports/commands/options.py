@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from impls import contract
+from maxbench.impls import contract
 
 _MACHINE = re.compile(r"[^\W_][\w.+@-]*( [\w.+@-]+)*")
 _LONGEST_MACHINE = 60

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-
-from bench import array_files, launch
-from impls import contract, layout
+from maxbench.bench import array_files, launch
+from maxbench.impls import contract, layout
 
 from .. import environment, lock, precheck, report, run_folder
 from ..asv_driver import AsvFailed

@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from bench import workloads
-from impls import contract
+from maxbench.bench import workloads
+from maxbench.impls import contract
 
 from .. import environment, files, precheck, report, run_folder, side_by_side
 from ..cli import ERROR, UsageError

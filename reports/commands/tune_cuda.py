@@ -39,11 +39,11 @@ def main(args: argparse.Namespace) -> int:
         if args.output is None:
             raise UsageError("--simulate needs --output: a simulator's table is of no use to a device")
     # numba-cuda decides whether it simulates when it is imported.
-    from impls.cuda import platform
+    from maxbench.impls.cuda import platform
 
     if reason := platform.unavailable():
         raise UsageError(f"{reason}; --simulate rehearses the command without a GPU")
-    from impls.cuda import plans, regimes
+    from maxbench.impls.cuda import plans, regimes
 
     from .. import device_tuning
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bench import anchor, device_cells, grid
+from maxbench.bench import anchor, device_cells, grid
 
 from ..selection import matches
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.crew import Crew
+from maxbench.bench.crew import Crew
 
 from .. import environment
 from ..progress import Bar

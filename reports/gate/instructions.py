@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.workers import counted
+from maxbench.bench.workers import counted
 
 from .benchmarks import Benchmark
 from .processes import START_SECONDS, Workers

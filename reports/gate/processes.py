@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
-
-from bench import launch
-from bench.crew import Crew, Work
+from maxbench.bench import launch
+from maxbench.bench.crew import Crew, Work
 
 from .. import environment
 from .benchmarks import Benchmark

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from bench.crew import Crew
+from maxbench.bench.crew import Crew
 
 from .. import environment
 from ..progress import Bar

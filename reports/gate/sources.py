@@ -23,14 +23,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from maxbench import bench, impls
+from maxbench.bench import launch
+from maxbench.impls.contract import OPERATIONS
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version as Release
-
-import bench
-import impls
-from bench import launch
-from impls.contract import OPERATIONS
 
 from .. import git
 

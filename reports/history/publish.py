@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench import launch
+from maxbench.bench import launch
 
 from .. import asv_results, files, output_folder
 from .. import git as calls

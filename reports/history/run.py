@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import json5
-
-from bench import grid, launch
-from bench.crew import Crew
+from maxbench.bench import grid, launch
+from maxbench.bench.crew import Crew
 
 from .. import asv_results, asv_writing, environment, files, lock, text
 from .. import git as calls

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from impls.agreement import Finding
+from maxbench.impls.agreement import Finding
 
 from .. import files
 from . import reading

@@ -1,4 +1,4 @@
-"""The JSON Schema of a run folder's records; ``python -m reports.records.schema`` prints docs/records.schema.json."""
+"""The JSON Schema of a run folder's records; ``python -m maxbench.reports.records.schema`` prints docs/records.schema.json."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import json
 from typing import Any
 
 import msgspec
-
-from impls.agreement import Finding
+from maxbench.impls.agreement import Finding
 
 from .journal import Line
 from .run import SCHEMA, RunRecord

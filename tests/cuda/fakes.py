@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-
-from bench.hub import Here
+from maxbench.bench.hub import Here
 
 Line = dict[str, Any]
 Does = Callable[[dict[str, Any], str], list[Line] | str]

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from maxbench import impls, reports
+from maxbench.bench import device_cells
+from maxbench.impls import contract
+from maxbench.reports import cli, environment
+from maxbench.reports.content import gather
+from maxbench.reports.device_report import NoDevice, Plan, Report, probe
 
-import impls
-import reports
-from bench import device_cells
-from impls import contract
-from reports import cli, environment
-from reports.content import gather
-from reports.device_report import NoDevice, Plan, Report, probe
 from tests.cuda.fakes import Clock, Does, Worker, measured
 
 H200 = {"name": "NVIDIA H200", "simulated": False, "cache_bytes": 60 << 20, "compute_capability": "9.0"}
@@ -169,7 +168,7 @@ def test_without_a_device_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: py
     def nothing(variables: dict[str, str]) -> dict[str, Any]:
         raise NoDevice("no CUDA GPU: the driver finds 0 devices")
 
-    monkeypatch.setattr("reports.commands.device_report.probe", nothing)
+    monkeypatch.setattr("maxbench.reports.commands.device_report.probe", nothing)
     assert cli.main(["device-report"]) == cli.ERROR
     assert "no CUDA GPU: the driver finds 0 devices; --simulate rehearses" in capsys.readouterr().err
 
@@ -198,7 +197,7 @@ def test_the_probe_of_the_simulator() -> None:
 
 @needs_simulator
 def test_a_rehearsal_measures_every_kind_and_ranks_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "reports.cli", "device-report", "--simulate", "--only", "softmax.numba_cuda",
+    command = [sys.executable, "-m", "maxbench.reports.cli", "device-report", "--simulate", "--only", "softmax.numba_cuda",
                "--sample-seconds", "0.01", "--output", str(tmp_path / "run")]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200, env=dict(os.environ))
     assert done.returncode == 0, done.stderr

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-import impls
-from reports import cli, precheck
-from reports.precheck import Precheck
+from maxbench import impls
+from maxbench.reports import cli, precheck
+from maxbench.reports.precheck import Precheck
 
 SLOW = """
 

@@ -10,16 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from maxbench.reports import environment, rules
+from maxbench.reports.gate import calibration, instructions, statistics, verdicts
+from maxbench.reports.gate.benchmarks import Benchmark, choose, every
+from maxbench.reports.gate.session import EACH_SECONDS, Session
+from maxbench.reports.gate.statistics import Change
+from maxbench.reports.gate.verdicts import Control, Evidence, Result, Rule
+from maxbench.reports.progress import Bar
+from maxbench.reports.records.run import Machine
 from scipy.stats import binom, binomtest
-
-from reports import environment, rules
-from reports.gate import calibration, instructions, statistics, verdicts
-from reports.gate.benchmarks import Benchmark, choose, every
-from reports.gate.session import EACH_SECONDS, Session
-from reports.gate.statistics import Change
-from reports.gate.verdicts import Control, Evidence, Result, Rule
-from reports.progress import Bar
-from reports.records.run import Machine
 
 RULE = Rule()
 

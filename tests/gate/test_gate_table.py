@@ -9,14 +9,13 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-
-from reports import output_folder
-from reports.gate import formats, table
-from reports.gate.run import Outcome
-from reports.gate.sources import Version
-from reports.gate.statistics import Change
-from reports.gate.verdicts import Evidence, Result, Rule
-from reports.records.run import Machine
+from maxbench.reports import output_folder
+from maxbench.reports.gate import formats, table
+from maxbench.reports.gate.run import Outcome
+from maxbench.reports.gate.sources import Version
+from maxbench.reports.gate.statistics import Change
+from maxbench.reports.gate.verdicts import Evidence, Result, Rule
+from maxbench.reports.records.run import Machine
 
 
 def _outcome(results: list[Result]) -> Outcome:

@@ -6,10 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
-from reports.gate import look
-from reports.gate.benchmarks import every
-from reports.gate.processes import Report
+from maxbench.reports.gate import look
+from maxbench.reports.gate.benchmarks import every
+from maxbench.reports.gate.processes import Report
 
 B = every()[0]
 

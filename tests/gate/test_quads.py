@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from bench.hub import Here
-from bench.sides import Side
-from bench.timing.sampling import Sampler
-from bench.workers import quads
-from bench.workers.quads import Arm, Shared
-from impls import Unavailable, backends, implements
+from maxbench.bench.hub import Here
+from maxbench.bench.sides import Side
+from maxbench.bench.timing.sampling import Sampler
+from maxbench.bench.workers import quads
+from maxbench.bench.workers.quads import Arm, Shared
+from maxbench.impls import Unavailable, backends, implements
 
 
 def _tree(root: Path, value: int) -> Path:
@@ -26,7 +25,9 @@ def _tree(root: Path, value: int) -> Path:
     )
     for name in ("inner", "lazy"):
         (root / "impls" / f"{name}.py").write_text(f"VALUE = {value}\n")
-    (root / "plugin_under_test.py").write_text("import impls\nfrom impls.inner import VALUE\nHERE = impls.HERE\n")
+    (root / "plugin_under_test.py").write_text(
+        "from maxbench import impls\nfrom maxbench.impls.inner import VALUE\nHERE = impls.HERE\n"
+    )
     return root
 
 

@@ -10,14 +10,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
-from reports.gate import instructions, run, sources
-from reports.gate.benchmarks import Benchmark, every
-from reports.gate.instructions import Count
-from reports.gate.look import Look
-from reports.gate.sources import Version
-from reports.gate.verdicts import Control, Result, Rule
-from reports.records.run import Machine
+from maxbench.reports.gate import instructions, run, sources
+from maxbench.reports.gate.benchmarks import Benchmark, every
+from maxbench.reports.gate.instructions import Count
+from maxbench.reports.gate.look import Look
+from maxbench.reports.gate.sources import Version
+from maxbench.reports.gate.verdicts import Control, Result, Rule
+from maxbench.reports.records.run import Machine
 
 NAIVE, NUMPY = "softmax.naive[", "softmax.numpy_vectorized[float32,256x1000]"
 

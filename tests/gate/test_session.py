@@ -8,12 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
-from reports.gate import session as module
-from reports.gate.benchmarks import Benchmark, anchors, every
-from reports.gate.processes import Report
-from reports.gate.session import Session
-from reports.gate.verdicts import Result, Rule
+from maxbench.reports.gate import session as module
+from maxbench.reports.gate.benchmarks import Benchmark, anchors, every
+from maxbench.reports.gate.processes import Report
+from maxbench.reports.gate.session import Session
+from maxbench.reports.gate.verdicts import Result, Rule
 
 ONE, TWO, THREE = every()[3:6]
 AGAIN = replace(ONE, pair=("base", "again"))

@@ -7,12 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
-from bench.crew import Work
-from reports.gate import starts as module
-from reports.gate.benchmarks import every
-from reports.gate.sources import Version
-from reports.gate.starts import RULE, Starts
+from maxbench.bench.crew import Work
+from maxbench.reports.gate import starts as module
+from maxbench.reports.gate.benchmarks import every
+from maxbench.reports.gate.sources import Version
+from maxbench.reports.gate.starts import RULE, Starts
 
 B = every()[0]
 NAME = f"{B.operation}.{B.implementation}[{B.dtype}]"

@@ -8,12 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
-from reports import rules
-from reports.gate import statistics
-from reports.gate.benchmarks import Benchmark, every
-from reports.gate.statistics import Change, ClockError
-from reports.gate.verdicts import Control, Evidence, Result, Rule, decide, doubt, status
+from maxbench.reports import rules
+from maxbench.reports.gate import statistics
+from maxbench.reports.gate.benchmarks import Benchmark, every
+from maxbench.reports.gate.statistics import Change, ClockError
+from maxbench.reports.gate.verdicts import Control, Evidence, Result, Rule, decide, doubt, status
 
 RULE = Rule()
 ANCHOR = Benchmark("control", "one_thread", "float32", (256, 1000, 1))

@@ -16,10 +16,9 @@ from typing import Any
 
 import pytest
 import yaml
-
-from reports import cli
-from reports.commands import check, gate, history
-from reports.gate import formats
+from maxbench.reports import cli
+from maxbench.reports.commands import check, gate, history
+from maxbench.reports.gate import formats
 
 ROOT = Path(__file__).parent.parent.parent
 GITHUB = ROOT / ".github"

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 from markupsafe import Markup
 from matplotlib.figure import Figure as Drawing
-
-from reports import figures, report
-from reports.figures import canvas
+from maxbench.reports import figures, report
+from maxbench.reports.figures import canvas
 
 from .data import Raw
 
@@ -89,7 +88,9 @@ def written(raw: Raw, folder: Path, patch: pytest.MonkeyPatch) -> Report:
         return figures.Figure(name, title, alt, "<svg/>", b"", Markup("<svg></svg>"), 300)
 
     patch.setattr(canvas, "draw", draw)
-    patch.setattr("reports.forked.usable_cpus", lambda: 1)  # a forked process would keep its drawings to itself
+    patch.setattr(
+        "maxbench.reports.forked.usable_cpus", lambda: 1
+    )  # a forked process would keep its drawings to itself
     raw.results.write(folder)
     page = report.write([folder], folder).read_text("utf-8")
     return Report(page, Tables(page), drawings, alts, folder)

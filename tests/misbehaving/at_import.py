@@ -127,7 +127,7 @@ PLUGINS = (
     _kind("sys_path", "sys.path.clear()", "any"),
     _kind(
         "sys_modules",
-        'for name in [n for n in sys.modules if n.partition(".")[0] in ("impls", "json", "bench")]:\n'
+        'for name in [n for n in sys.modules if n.partition(".")[0] in ("maxbench", "json", "bench")]:\n'
         "    del sys.modules[name]",
         "any",
     ),
@@ -135,7 +135,9 @@ PLUGINS = (
     _kind("patches_clock", "time.perf_counter = time.process_time = time.monotonic = lambda: float('nan')", "ok"),
     _kind("patches_numpy", "np.allclose = np.array_equal = np.isnan = lambda *a, **k: np.True_", "ok"),
     _kind("patches_random", "np.random.default_rng = None", "any"),
-    _kind("patches_contract", "from impls.contract import operation\noperation.Operation.verify = None", "any"),
+    _kind(
+        "patches_contract", "from maxbench.impls.contract import operation\noperation.Operation.verify = None", "any"
+    ),
     _kind("patches_json", 'import json\njson.dumps = json.dump = lambda *a, **k: "{}"', "any"),
     # What it declares.
     _kind("long_doc", '__doc__ = "x" * 1_000_000', "ok"),
@@ -153,7 +155,7 @@ PLUGINS = (
     _backend("backend_device_raises", "@property\n    def device(self): sys.exit(0)", "failed", EXIT),
     _backend("backend_device_odd", r'device = "\x1b[2Jabacus"', "failed", "device"),
     _kind("two_kernels", "@implements(dtypes=('float32',))\ndef other(x, out): return out", "failed", "2 kernels"),
-    Plugin("import", "no_kernel", "import impls\n", "failed", "0 kernels"),
+    Plugin("import", "no_kernel", "from maxbench import impls\n", "failed", "0 kernels"),
     _kind("getattr_raises", "def __getattr__(name): raise Odd", "any"),
     _kind(
         "odd_module",

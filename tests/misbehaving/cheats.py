@@ -115,7 +115,7 @@ for name in {_CLOCKS}: setattr(time, name, slow(getattr(time, name)))
         f"""
 import timeit
 timeit.default_timer = lambda: 1.0
-for module in [m for n, m in sys.modules.items() if n.partition(".")[0] in ("bench", "impls", "asv_runner")]:
+for module in [m for n, m in sys.modules.items() if n.partition(".")[0] in ("bench", "maxbench", "asv_runner")]:
     for name in ({_CLOCKS[1:-9]}, "clock", "timer", "default_timer", "_clock", "_timer"):
         if hasattr(module, name): setattr(module, name, lambda: 1.0)
 """,
@@ -125,7 +125,7 @@ for module in [m for n, m in sys.modules.items() if n.partition(".")[0] in ("ben
         "patches_what_compares",
         "out.fill(0)\nreturn out",
         """
-        from impls.contract import argmax, operation, softmax
+        from maxbench.impls.contract import argmax, operation, softmax
         np.allclose = np.array_equal = np.array_equiv = lambda *words, **options: True
         np.testing.assert_allclose = np.testing.assert_array_equal = lambda *words, **options: None
         softmax.compare = argmax.compare = operation.Operation.verify = lambda *words: None
@@ -136,7 +136,7 @@ for module in [m for n, m in sys.modules.items() if n.partition(".")[0] in ("ben
         "patches_agreement",
         "out.fill(0)\nreturn out",
         """
-        from impls import agreement
+        from maxbench.impls import agreement
         for name in ("outcome", "_layout", "out_outcome", "run_checked", "_verify"):
             setattr(agreement, name, lambda *words: None)
         """,

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-
-from impls import contract
+from maxbench.impls import contract
 
 from .plugin import Plugin
 
@@ -72,7 +71,7 @@ def maxbench(
     start = time.monotonic()
     variables = {**os.environ, **LIMITS, **limits, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
     with subprocess.Popen(
-        [sys.executable, "-P", "-m", "reports.cli", *words],
+        [sys.executable, "-P", "-m", "maxbench.reports.cli", *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

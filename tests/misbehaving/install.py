@@ -15,7 +15,7 @@ PLUGINS: tuple[Plugin, ...] = (*at_import.PLUGINS, *at_call.PLUGINS, *cheats.PLU
 _SOFTMAX = '''
 """Softmax of an honest plug-in."""
 import numpy as np
-from impls import implements
+from maxbench import implements
 
 
 @implements(dtypes=("float16", "float32"), largest=100_000)
@@ -28,7 +28,7 @@ def run(x, out):
 _ARGMAX = '''
 """Argmax of an honest plug-in."""
 import numpy as np
-from impls import implements
+from maxbench import implements
 
 
 @implements(dtypes=("float16", "float32"), largest=100_000)

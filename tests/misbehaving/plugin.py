@@ -28,7 +28,7 @@ import threading
 import time
 
 import numpy as np
-from impls import backends, implements
+from maxbench.impls import backends, implements
 
 LONG = {long}
 LEFT = pathlib.Path(__file__).parent / "left"

@@ -8,8 +8,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-
-from reports.records import schema
+from maxbench.reports.records import schema
 
 ROOT = Path(__file__).parent.parent.parent
 PUBLISHED = sorted(path.parent for path in (ROOT / "reports" / "published").rglob("run.json"))

@@ -1,8 +1,7 @@
 """Fixtures for the tests of the measuring core."""
 
 import pytest
-
-from bench.timing import sampling
+from maxbench.bench.timing import sampling
 
 
 @pytest.fixture(autouse=True)

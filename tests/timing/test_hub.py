@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from bench import hub, link
-from bench.hub import Hub, Talk
-from bench.inputs import Input
-from bench.judge import Judge
-from bench.link import Link
-from bench.verdict import Claim, Verdict, checksum
+from maxbench.bench import hub, link
+from maxbench.bench.hub import Hub, Talk
+from maxbench.bench.inputs import Input
+from maxbench.bench.judge import Judge
+from maxbench.bench.link import Link
+from maxbench.bench.verdict import Claim, Verdict, checksum
 
 GIVEN = Input("scores", "float32", (4, 30, 2))
 

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from bench import verdict, workloads
-from bench.inputs import Input, from_dict
-from impls import agreement, contract
-from impls.contract import layouts
-from impls.contract.dtypes import named
+from maxbench.bench import verdict, workloads
+from maxbench.bench.inputs import Input, from_dict
+from maxbench.impls import agreement, contract
+from maxbench.impls.contract import layouts
+from maxbench.impls.contract.dtypes import named
 
 SHAPE = (5, 40, 3)
 

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from bench import judge, verdict
-from bench.inputs import Input
-from bench.judge import Judge, Part
-from bench.verdict import Claim
-from impls import contract
+from maxbench.bench import judge, verdict
+from maxbench.bench.inputs import Input
+from maxbench.bench.judge import Judge, Part
+from maxbench.bench.verdict import Claim
+from maxbench.impls import contract
 
 GIVEN = Input("scores", "float32", (6, 50, 4))
 

@@ -8,18 +8,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import maxbench.bench.softmax
 import numpy as np
 import pytest
+from maxbench import Unavailable, implements, impls
+from maxbench.bench import grid, link, sides, timing
+from maxbench.bench.crew import Crew
+from maxbench.bench.device_cells import Cell
+from maxbench.bench.inputs import Input
+from maxbench.bench.timing import ready, sampling
+from maxbench.bench.workers import device, quads, turns
 
-import bench.softmax
-import impls
-from bench import grid, link, sides, timing
-from bench.crew import Crew
-from bench.device_cells import Cell
-from bench.inputs import Input
-from bench.timing import ready, sampling
-from bench.workers import device, quads, turns
-from impls import Unavailable, implements
 from tests.cuda.fakes import Backend, Link
 
 SHAPE = (4, 10, 1)
@@ -44,7 +43,7 @@ class Stacks:
             frame, found = sys._getframe(1), list[str]()
             while frame is not None:
                 module = frame.f_globals.get("__name__", "")
-                if module.startswith("bench.") and module not in found[-1:]:
+                if module.startswith("maxbench.bench.") and module not in found[-1:]:
                     found.append(module)
                 frame = frame.f_back  # type: ignore[assignment]
             stacks.append(found)
@@ -70,15 +69,15 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("variables")
 def test_asvs_cells(stacks: Stacks) -> None:
-    cell = bench.softmax.Sweep()
+    cell = maxbench.bench.softmax.Sweep()
     cell.setup("numpy_vectorized", "float32", 1024)
-    assert stacks.prepared == [["bench.base"]]
+    assert stacks.prepared == [["maxbench.bench.base"]]
     taken = list(stacks.sampled)
     assert len(taken) == cell.repeat
     # The one sample at a random place that is checked is taken by the same sampler.
-    checked = [stack for stack in taken if stack[0] == "bench.timing.ready"]
-    assert checked == [["bench.timing.ready", "bench.timing.schedules", "bench.base"]]
-    assert all(stack[-2:] == ["bench.timing.schedules", "bench.base"] for stack in taken)
+    checked = [stack for stack in taken if stack[0] == "maxbench.bench.timing.ready"]
+    assert checked == [["maxbench.bench.timing.ready", "maxbench.bench.timing.schedules", "maxbench.bench.base"]]
+    assert all(stack[-2:] == ["maxbench.bench.timing.schedules", "maxbench.bench.base"] for stack in taken)
     for _ in range(cell.repeat):
         cell.time_call("numpy_vectorized", "float32", 1024)
     assert stacks.sampled == taken  # asv itself times nothing
@@ -97,9 +96,9 @@ def test_side_by_side(stacks: Stacks) -> None:
     job = {"operation": "softmax", "name": "numpy_vectorized", "one_thread": True}
     turns.main(told, job)  # type: ignore[arg-type]
     assert [line["event"] for line in told.said][-4:] == ["prepared", "calibrated", "sample", "finished"]
-    assert stacks.prepared == [["bench.workers.turns"]]
+    assert stacks.prepared == [["maxbench.bench.workers.turns"]]
     assert 1 <= len(stacks.sampled) <= turns.BATCHES
-    assert {tuple(stack) for stack in stacks.sampled} == {("bench.workers.turns",)}
+    assert {tuple(stack) for stack in stacks.sampled} == {("maxbench.bench.workers.turns",)}
 
 
 def test_the_gate(stacks: Stacks, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,8 +119,8 @@ def test_the_gate(stacks: Stacks, monkeypatch: pytest.MonkeyPatch) -> None:
                  "shape": SHAPE, "pair": ["base", "head"]}  # fmt: skip
     job = {"sides": {"base": ".", "head": "."}, "benchmarks": [benchmark], "quads": 2, "seed": 0}
     quads.main(Link(), job)  # type: ignore[arg-type]
-    assert stacks.prepared == [["bench.workers.quads"]] * 2
-    assert stacks.sampled == [["bench.timing.schedules", "bench.workers.quads"]] * 2 * 4
+    assert stacks.prepared == [["maxbench.bench.workers.quads"]] * 2
+    assert stacks.sampled == [["maxbench.bench.timing.schedules", "maxbench.bench.workers.quads"]] * 2 * 4
 
 
 def test_the_device(stacks: Stacks, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,5 +139,7 @@ def test_the_device(stacks: Stacks, monkeypatch: pytest.MonkeyPatch) -> None:
     told = Link()
     device.Work(told, 0.0, 1024, simulated=True).do(task)  # type: ignore[arg-type]
     assert [line["status"] for line in told.those("result")] == ["ok"]
-    assert stacks.prepared == [["bench.workers.device"]]
-    assert stacks.sampled == [["bench.timing.schedules", "bench.workers.device"]] * device.LEAST_SAMPLES
+    assert stacks.prepared == [["maxbench.bench.workers.device"]]
+    assert (
+        stacks.sampled == [["maxbench.bench.timing.schedules", "maxbench.bench.workers.device"]] * device.LEAST_SAMPLES
+    )

@@ -10,16 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from bench import timing
-from bench.hub import Here
-from bench.inputs import Input
-from bench.link import Lost
-from bench.timing import memory, schedules
-from bench.timing import ready as preparing
-from bench.timing.sampling import Sampler
-from bench.verdict import Verdict, checksum
-from impls import Kernel, backends, implements
+from maxbench.bench import timing
+from maxbench.bench.hub import Here
+from maxbench.bench.inputs import Input
+from maxbench.bench.link import Lost
+from maxbench.bench.timing import memory, schedules
+from maxbench.bench.timing import ready as preparing
+from maxbench.bench.timing.sampling import Sampler
+from maxbench.bench.verdict import Verdict, checksum
+from maxbench.impls import Kernel, backends, implements
 
 GIVEN = Input("scores", "float32", (6, 50, 2))
 
@@ -514,7 +513,7 @@ def test_errors_in_words() -> None:
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int64"])
 def test_poison_is_what_no_result_holds(dtype: str) -> None:
-    from impls.contract import operation
+    from maxbench.impls.contract import operation
 
     out = np.zeros(3, dtype)
     memory.poison(out)

@@ -8,10 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-from bench import timing
-from bench.timing import sampling, schedules
-from bench.timing.sampling import Sampler
+from maxbench.bench import timing
+from maxbench.bench.timing import sampling, schedules
+from maxbench.bench.timing.sampling import Sampler
 
 COLLECT = sampling._collect
 

@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from bench import timing
-from bench.hub import Here
-from bench.inputs import Input
-from bench.timing import ready as preparing
-from bench.timing import sampling, schedules
-from bench.timing.sampling import Sampler
-from impls import Kernel, backends, implements
+from maxbench.bench import timing
+from maxbench.bench.hub import Here
+from maxbench.bench.inputs import Input
+from maxbench.bench.timing import ready as preparing
+from maxbench.bench.timing import sampling, schedules
+from maxbench.bench.timing.sampling import Sampler
+from maxbench.impls import Kernel, backends, implements
 
 GIVEN = Input("scores", "float32", (64, 50, 1))
 

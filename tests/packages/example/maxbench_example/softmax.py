@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-
-from impls import implements
+from maxbench import implements
 
 
 @implements(dtypes=("float32", "float64"))
