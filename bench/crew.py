@@ -15,7 +15,7 @@ from .hub import Talk
 from .judge import Judge
 from .link import TOKEN, Message, bounded
 
-WORKER = Path(__file__).with_name("worker.py")
+PROGRAM = Path(__file__).with_name("program.py")
 SECONDS = 240.0  # a worker may take, unless more is said; see `launch.LIMIT_SECONDS`
 _PARTING_SECONDS = 2.0  # for a worker to end after it is done
 
@@ -99,7 +99,7 @@ class Crew:
         kept = self._jobs[token] = _Job({"kind": kind, **job}, heard)
         try:
             child = launch.Child(
-                [*prefix, *launch.python(str(WORKER))],
+                [*prefix, *launch.python(str(PROGRAM), "worker")],
                 env=launch.environment({**(env or {}), **self.variables, TOKEN: token}),
                 seconds=launch.limit_seconds(seconds) if seconds < math.inf else None,
                 memory=launch.limit_bytes(),

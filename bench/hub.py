@@ -3,7 +3,7 @@
 A message is one line of JSON, bounded, and every one is answered. ``check`` announces a result; the answer is the parts
 that the judge wants, which follow as bytes, and then its verdict. What else a process says goes to whoever waits for
 it. The address is in the environment, so that processes which asv forks find it as well as those of the launcher. A
-process that finds none starts a server of its own, this file as a program, which is as free of foreign code.
+process that finds none starts a server of its own, by `bench.program`, which is as free of foreign code.
 """
 
 from __future__ import annotations
@@ -17,14 +17,9 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Client, Connection, Listener
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-if __name__ == "__main__":
-    # The judge is of the tree that this file is in, whatever commit is measured.
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from maxbench.impls.contract.dtypes import named
 
@@ -194,12 +189,8 @@ class Here:
         return self._judge.judge(claim, lambda parts: [array[a:b, ..., c:d] for a, b, c, d in parts], self._differs)
 
 
-def _serve() -> None:
+def main() -> None:
     """Be a server until the standard input ends, which it does with the process that started this one."""
     with Hub(lambda talk, message: None) as hub:
         print(hub.address, flush=True)
         sys.stdin.read()
-
-
-if __name__ == "__main__":
-    _serve()

@@ -2,7 +2,7 @@
 
 asv keeps results by commit and asks a repository for the commit's date. ``maxbench run`` measures what is
 installed, names the commit itself (``--set-commit-hash``) and has no repository to show: this class stands in for
-one, chosen in the configuration by ``"dvcs": "installed"`` and ``"plugins": [".bench.installed"]``.
+one, chosen in the configuration by ``"dvcs": "installed"`` and ``"plugins": [".maxbench.bench.installed"]``.
 """
 
 from __future__ import annotations

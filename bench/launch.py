@@ -32,7 +32,9 @@ from typing import Any, BinaryIO
 
 import psutil
 
-ROOT = Path(__file__).resolve().parent.parent
+import maxbench
+
+PLACE = Path(next(iter(maxbench.__path__))).absolute().parent  # where `maxbench` is imported from
 
 # Seconds that a process which runs foreign code may take, and bytes of memory, in place of the limits below.
 LIMIT_SECONDS, LIMIT_BYTES = "MAXBENCH_LIMIT_SECONDS", "MAXBENCH_LIMIT_BYTES"
@@ -303,14 +305,14 @@ def environment(variables: Mapping[str, str] | None = None, whole: Mapping[str, 
     Args:
         variables: beside those of this process, or of `whole` in their place.
 
-    The folder of the script that was started, or the current one, is a place only where `impls` is in it.
+    The folder of the script that was started, or the current one, is a place only where `maxbench` is in it.
     """
     places = list(sys.path)
-    if not sys.flags.safe_path and places and not Path(places[0], "impls").is_dir():
+    if not sys.flags.safe_path and places and not Path(places[0], "maxbench").is_dir():
         script = Path(sys.argv[0]).resolve().parent if sys.argv and sys.argv[0] else Path.cwd()
         if Path(places[0]).resolve() in (script, Path.cwd()):
             del places[0]
-    paths = [*(str(Path(place).absolute()) for place in places), str(ROOT)]
+    paths = [*(str(Path(place).absolute()) for place in places), str(PLACE)]
     base = os.environ if whole is None else whole
     return {**base, **(variables or {}), "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
 

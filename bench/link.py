@@ -151,7 +151,7 @@ def _address() -> str:
         return address
     if _own is None:
         process = subprocess.Popen(
-            [sys.executable, "-P", str(Path(__file__).with_name("hub.py"))], stdin=subprocess.PIPE,
+            [sys.executable, "-P", str(Path(__file__).with_name("program.py")), "hub"], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, text=True, start_new_session=os.name == "posix",
         )  # fmt: skip
         if process.stdout is None or not (line := process.stdout.readline().strip()):

@@ -1,8 +1,8 @@
 """Several copies of one package in one process: each `Side` is a tree's own `impls`, with the plug-ins beside it.
 
 A copy is imported under a name of its own, which works because imports inside `impls` are relative. A plug-in
-imports `impls` by that name, so while a side is entered, the name means that side's copy, and whatever was loaded
-from the side's folder leaves `sys.modules` afterwards. All that is to be measured must therefore be loaded, and
+imports `maxbench`, so while a side is entered, `maxbench.impls`, and what `maxbench` has from it, are that side's copy;
+afterwards they are what they were, and whatever was loaded from the side's folder leaves `sys.modules`. All that is to be measured must therefore be loaded, and
 called once, inside ``with side.entered()``.
 
 Of a copy this uses only what `bench` says it uses, because the copy may be an old commit.
@@ -19,7 +19,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-PACKAGE = "impls"
+import maxbench
+import maxbench.impls
+
+FOLDER, PACKAGE = "impls", "maxbench.impls"
 
 
 class Side:
@@ -36,33 +39,37 @@ class Side:
 
     def __init__(self, name: str, root: Path) -> None:
         self.name, self.root, self.alias = name, root.resolve(), f"maxbench_{name}"
-        source = self.root / PACKAGE / "__init__.py"
+        source = self.root / FOLDER / "__init__.py"
         spec = importlib.util.spec_from_file_location(
             self.alias, source, submodule_search_locations=[str(source.parent)]
         )
         if spec is None or spec.loader is None or not source.is_file():
-            raise ImportError(f"{name} has no package {PACKAGE!r}")
+            raise ImportError(f"{name} has no package {FOLDER!r}")
         self.package = importlib.util.module_from_spec(spec)
         sys.modules[self.alias] = self.package
         spec.loader.exec_module(self.package)
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
-        """While it lasts, ``from maxbench import impls`` and imports of the plug-ins in this folder find this side's copies."""
+        """While it lasts, ``import maxbench`` and imports of the plug-ins in this folder find this side's copies."""
         before = sys.path[:]
         sys.path.insert(0, str(self.root))
         importlib.invalidate_caches()
+        own = {name: sys.modules.pop(name) for name in list(sys.modules) if _below(PACKAGE, name)}
         for name, module in list(sys.modules.items()):
-            if name == self.alias or name.startswith(f"{self.alias}."):
+            if _below(self.alias, name):
                 sys.modules[PACKAGE + name[len(self.alias) :]] = module
+        usual, maxbench.impls = maxbench.impls, self.package
         try:
             yield
         finally:
             sys.path[:] = before
+            maxbench.impls = usual
             for name, module in list(sys.modules.items()):
-                own = name == self.alias or name.startswith((f"{self.alias}.", f"{self.alias}_"))
-                if name == PACKAGE or name.startswith(f"{PACKAGE}.") or (not own and self._holds(module)):
+                side = _below(self.alias, name) or name.startswith(f"{self.alias}_")
+                if _below(PACKAGE, name) or (not side and self._holds(module)):
                     del sys.modules[name]
+            sys.modules.update(own)
 
     def load(self, operation: str, name: str) -> Any:
         """The kernel of an implementation; to be called while entered.
@@ -93,3 +100,7 @@ class Side:
         # A namespace package has no file, only the folders it was found in.
         places = [file] if file else list(getattr(module, "__path__", []))
         return any(Path(place).is_relative_to(self.root) for place in places)
+
+
+def _below(package: str, name: str) -> bool:
+    return name == package or name.startswith(f"{package}.")

@@ -1,18 +1,12 @@
 """A worker process: connects to the process that started it, gets a job, and does it.
 
-Run as a file, so that no other package called `bench` can take its place. All that measures and checks is imported here
-before any foreign code is.
+`bench.program` runs it. All that measures and checks is imported here before any foreign code is.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
-import sys
-from pathlib import Path
-
-if __name__ == "__main__":
-    sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from . import link as conversation
 from .timing.ready import described
@@ -24,7 +18,7 @@ def main() -> None:
     """Do the job, and end at once: what was imported may have left threads, or something to be done at exit."""
     link = conversation.Link()
     job = link.answer["job"]
-    work = _import(f"maxbench.bench.workers.{job['kind']}").main
+    work = _import(f".workers.{job['kind']}", __package__).main
     try:
         work(link, job)
         link.say("done")
@@ -34,7 +28,3 @@ def main() -> None:
         link.say("failed", failure=_describe(error))
         _end(1)
     _end(0)
-
-
-if __name__ == "__main__":
-    main()

@@ -121,7 +121,7 @@ def test_texts_are_cut_and_cleaned() -> None:
 
 def test_results_are_judged_where_no_foreign_code_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without an address a link starts a server of its own, from its own tree, which ends with this process's pipe."""
-    for name in ("bench", "impls"):
+    for name in ("bench", "impls", "maxbench"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong one')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.delenv(link.ADDRESS, raising=False)
@@ -147,6 +147,6 @@ def test_a_worker_is_run_as_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "bench").mkdir()
     (tmp_path / "bench" / "__init__.py").write_text("raise SystemExit('the wrong one')")
     monkeypatch.chdir(tmp_path)
-    assert crew.WORKER.is_file()
+    assert crew.PROGRAM.is_file()
     with Crew() as one:
         assert one.run("results", job("numpy_vectorized")).failure is None

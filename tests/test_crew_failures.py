@@ -109,7 +109,7 @@ def test_how_a_worker_is_started(one: Crew, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("KEPT", "1")
     one.run("results", {"name": "a"}, env={"MORE": "2"}, seconds=7.0, cpu=3, prefix=("valgrind", "-q"))
     command, how = Process.started
-    assert command == ["valgrind", "-q", *launch.python(str(crew.WORKER))]
+    assert command == ["valgrind", "-q", *launch.python(str(crew.PROGRAM), "worker")]
     env = how.pop("env")
     assert (env["KEPT"], env["MORE"], env[ADDRESS]) == ("1", "2", one.variables[ADDRESS])
     token = env[TOKEN]

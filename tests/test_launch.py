@@ -174,13 +174,13 @@ def test_limits_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_modules_come_from_where_this_process_has_them_and_not_from_the_current_folder(tmp_path: Path) -> None:
-    for name in ("impls", "bench"):
+    for name in ("maxbench", "impls", "bench"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise SystemExit('the wrong one')")
     (tmp_path / "random.py").write_text("raise SystemExit('the wrong one')")
-    code = "import random; from maxbench import impls; from maxbench import bench; print(impls.__file__)"
+    code = "import random; from maxbench import impls; from maxbench from maxbench import bench; print(impls.__file__)"
     ending = Child(launch.python("-c", code), env=launch.environment(), cwd=tmp_path).wait()
-    assert ending.printed[-1] == str(launch.ROOT / "impls" / "__init__.py")
+    assert ending.printed[-1] == str(launch.PLACE / "maxbench" / "impls" / "__init__.py")
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Places:
 
 
 def test_children_import_from_the_same_places_in_the_same_order(places: Places) -> None:
-    root, here, scripts = str(launch.ROOT), str(places.folder), str(places.folder / "scripts")
+    root, here, scripts = str(launch.PLACE), str(places.folder), str(places.folder / "scripts")
     assert places(["/a", "/b", "/a"], ["/x/y"]) == ["/a", "/b", root]
     assert places([root, "/a"], ["/x/y"]) == [root, "/a"]
     assert places(["/a", "b"], ["/x/y"]) == ["/a", f"{here}/b", root]
@@ -76,10 +76,10 @@ def test_children_import_from_the_same_places_in_the_same_order(places: Places) 
     assert places(["", "/b"], []) == ["/b", root]
     assert places(["", "/b"], ["/x/y"]) == ["/b", root]
     assert places([here, "/b"], ["-c"]) == ["/b", root]
-    # ... where it stands first, was not given on purpose, and has no `impls`.
+    # ... where it stands first, was not given on purpose, and has no `maxbench`.
     assert places(["/b", scripts], [f"{scripts}/run.py"]) == ["/b", scripts, root]
     assert places([scripts, "/b"], [f"{scripts}/run.py"], safe=True) == [scripts, "/b", root]
-    (places.folder / "scripts" / "impls").mkdir()
+    (places.folder / "scripts" / "maxbench").mkdir()
     assert places([scripts, "/b"], [f"{scripts}/run.py"]) == [scripts, "/b", root]
 
 
