@@ -2,8 +2,8 @@
 
 A copy is imported under a name of its own, which works because imports inside `impls` are relative. A plug-in
 imports `maxbench`, so while a side is entered, `maxbench.impls`, and what `maxbench` has from it, are that side's copy;
-afterwards they are what they were, and whatever was loaded from the side's folder leaves `sys.modules`. All that is to be measured must therefore be loaded, and
-called once, inside ``with side.entered()``.
+afterwards they are what they were, and whatever was loaded from the side's folder leaves `sys.modules`. All that is to
+be measured must therefore be loaded, and called once, inside ``with side.entered()``.
 
 Of a copy this uses only what `bench` says it uses, because the copy may be an old commit.
 """

@@ -178,7 +178,7 @@ def test_modules_come_from_where_this_process_has_them_and_not_from_the_current_
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise SystemExit('the wrong one')")
     (tmp_path / "random.py").write_text("raise SystemExit('the wrong one')")
-    code = "import random; from maxbench import impls; from maxbench from maxbench import bench; print(impls.__file__)"
+    code = "import random; from maxbench import bench, impls; print(impls.__file__)"
     ending = Child(launch.python("-c", code), env=launch.environment(), cwd=tmp_path).wait()
     assert ending.printed[-1] == str(launch.PLACE / "maxbench" / "impls" / "__init__.py")
 

@@ -197,8 +197,8 @@ def test_the_probe_of_the_simulator() -> None:
 
 @needs_simulator
 def test_a_rehearsal_measures_every_kind_and_ranks_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "maxbench.reports.cli", "device-report", "--simulate", "--only", "softmax.numba_cuda",
-               "--sample-seconds", "0.01", "--output", str(tmp_path / "run")]  # fmt: skip
+    command = [sys.executable, "-m", "maxbench.reports.cli", "device-report", "--simulate", "--only",
+               "softmax.numba_cuda", "--sample-seconds", "0.01", "--output", str(tmp_path / "run")]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200, env=dict(os.environ))
     assert done.returncode == 0, done.stderr
     assert "say nothing about a device, and are not ranked" in " ".join(done.stdout.split())
