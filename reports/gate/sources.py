@@ -156,7 +156,10 @@ def _finished(
 
 def _brought(role: str, spec: str, commit: str | None, root: Path, built: str) -> Version:
     """A package in a folder as pip installs it: a plug-in, or a published maxbench."""
-    if (root / "impls").is_dir():
+    if (root / "maxbench" / "impls").is_dir():
+        (root / "maxbench" / "impls").rename(root / "impls")
+        shutil.rmtree(root / "maxbench")
+    if (root / "impls").is_dir():  # so in wheels from before the name `maxbench`
         return _finished(role, spec, commit, root, built)
     points = [
         point.name.partition(".")
@@ -269,7 +272,12 @@ def _copy_working_tree(repository: Path, tree: Path, missing: list[str], inside:
     count = len(files)
     # The index holds a submodule as a folder; a repository that is merely untracked ends with a slash.
     for name in names:
-        if (repository / name).is_dir() and not name.endswith("/"):
+        if (repository / name).is_symlink():  # to a folder
+            if (repository / name).is_dir():
+                (tree / name).parent.mkdir(parents=True, exist_ok=True)
+                (tree / name).symlink_to((repository / name).readlink())
+                count += 1
+        elif (repository / name).is_dir() and not name.endswith("/"):
             if (repository / name / ".git").exists():
                 count += _copy_working_tree(repository / name, tree / name, missing, f"{inside}{name}/")
             else:
