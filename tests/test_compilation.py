@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import maxbench
 from maxbench.impls import compilation
 from maxbench.impls.compilation import cached_njit
 from numba.core import config
@@ -325,12 +326,13 @@ def edit(path: Path, old: str, new: str) -> None:
 
 def test_an_edited_helper_is_compiled_anew(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
-    shutil.copytree(compilation.TREE, tree / "impls", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(compilation.TREE, tree / "maxbench" / "impls", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(maxbench.__file__, tree / "maxbench")
     case = (tree, tmp_path / "cache", "softmax", "numba_parallel", "float32")
     first = end(start(*case))
     assert not first["wrong"]
     assert first["compiled"] > 0
-    helper = tree / "impls" / "vector_math.py"
+    helper = tree / "maxbench" / "impls" / "vector_math.py"
     edit(helper, "0.4999888907", "0.4888888907")
     assert end(start(*case))["wrong"]
     edit(helper, "0.4888888907", "0.4999888907")
@@ -338,7 +340,7 @@ def test_an_edited_helper_is_compiled_anew(tmp_path: Path) -> None:
 
 
 def test_two_processes_at_once(tmp_path: Path) -> None:
-    case = (compilation.TREE.parent, tmp_path, "argmax", "numba_simple")
+    case = (compilation.TREE.parent.parent, tmp_path, "argmax", "numba_simple")
     both = [start(*case, "float32", "float64"), start(*case, "float64", "float32")]
     assert [end(process)["wrong"] for process in both] == [[], []]
     assert end(start(*case, "float32", "float64")) == {"wrong": [], "compiled": 0}
@@ -382,9 +384,10 @@ PLUGIN = {
 
 def test_a_plugin_is_keyed_by_its_whole_package(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
-    tree.mkdir()
+    (tree / "maxbench").mkdir(parents=True)
+    shutil.copy(maxbench.__file__, tree / "maxbench")
     plugins.write(tree, PLUGIN, {"argmax.keyed": "keyed.argmax"})
-    (tree / "impls").symlink_to(compilation.TREE)
+    (tree / "maxbench" / "impls").symlink_to(compilation.TREE)
     case = (tree, tmp_path / "cache", "argmax", "keyed", "float32")
     first = end(start(*case))
     assert not first["wrong"]

@@ -56,7 +56,8 @@ def test_a_worker_is_of_the_folder_it_is_run_from(monkeypatch: pytest.MonkeyPatc
     other = tmp_path / "maxbench"
     (other / "bench").mkdir(parents=True)
     (other / "bench" / "__init__.py").write_text("raise SystemExit('the wrong one')")
-    (other / "impls").symlink_to(ROOT / "impls")  # without an __init__.py, as commits before the name have it
+    (other / "__init__.py").write_text("")
+    (other / "impls").symlink_to(ROOT / "impls")
     monkeypatch.setattr(launch, "PLACE", tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     with Crew() as crew:
