@@ -31,6 +31,7 @@ def many_threads(x: np.ndarray, out: np.ndarray) -> np.ndarray:
 def _parallel() -> Callable[[np.ndarray, np.ndarray], None]:
     # Numba is imported late: asv imports this package's every module to find its benchmarks.
     import numba
+
     from maxbench.impls import threads
 
     threads.numbas()  # starts Numba's threads as the implementations do, on the same layer

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+
 from maxbench import impls
 from maxbench.impls import backends, contract
 

@@ -17,6 +17,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
+
 from maxbench.impls import contract
 from maxbench.impls.contract import Mismatch
 

@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from maxbench.bench.link import printable
 from msgspec import Meta
 from msgspec import field as default
+
+from maxbench.bench.link import printable
 
 from .records import reading
 from .records.reading import Amount, Problems, Record, Seconds, Unreadable

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
 from maxbench.bench.hub import Talk
 from maxbench.bench.link import Message
 

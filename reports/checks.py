@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+
 from maxbench.bench.crew import Crew, Work
 from maxbench.bench.link import Message
 from maxbench.impls import agreement, contract, registry

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
 from maxbench.impls import contract
 
 from . import rules, text

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import cpuinfo
 import psutil
+
 from maxbench import bench, impls
 from maxbench.bench import launch
 from maxbench.impls.threads import cpus, quota

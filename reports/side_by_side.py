@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+
 from maxbench import impls
 from maxbench.bench import grid, launch, workloads
 from maxbench.bench.crew import Crew

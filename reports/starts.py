@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+
 from maxbench.bench import device_cells
 
 from . import rules, text

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
 from maxbench.bench import workloads
 from maxbench.impls import contract
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+
 from maxbench.impls import agreement, contract
 from maxbench.impls.contract.layouts import OutLayout
 from maxbench.impls.registry import Implementation

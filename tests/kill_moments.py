@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from maxbench import reports
 from maxbench.reports import asv_results, runs
-
 from tests.signals import MOST_SECONDS, Started
 
 ROUNDS, KILLS = 2, 6

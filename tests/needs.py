@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+
 from maxbench.impls import contract
 
 bfloat16 = pytest.mark.skipif(not contract.OPTIONAL, reason="not installed: ml_dtypes; pip install 'maxbench[test]'")

@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+
 from maxbench import impls
 from maxbench.bench import grid
 from maxbench.impls import agreement, contract, registry
 from maxbench.impls.registry import Implementation, Kernel
-
 from tests import needs
 from tests.checked import check_pairs, wrong
 

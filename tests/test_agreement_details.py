@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from maxbench import impls
 from maxbench.impls import agreement, api, backends, contract
 from maxbench.impls.agreement import Finding
 from maxbench.impls.contract.layouts import LAYOUTS, OUT_LAYOUTS, OutLayout
 from maxbench.impls.registry import Implementation
-
 from tests.checked import check_pairs, wrong, wrong_out
 from tests.plugins import Install
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.special
+
 from maxbench import impls
 from maxbench.impls import contract
 from maxbench.impls.contract.dtypes import named
-
 from tests import needs
 
 RNG = np.random.default_rng(3)

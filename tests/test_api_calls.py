@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.special
+
 from maxbench import impls
 from maxbench.impls import api, contract, registry
 from maxbench.impls.contract.dtypes import named
-
 from tests import needs
 from tests.plugins import Install
 

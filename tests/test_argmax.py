@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from maxbench.impls.contract import ARGMAX, Mismatch, operation
 
 X = np.array(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from maxbench.impls import bandwidth
 from maxbench.impls.backends import aligned_empty
 

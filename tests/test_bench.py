@@ -14,16 +14,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import maxbench.bench.argmax
-import maxbench.bench.softmax
 import numpy as np
 import pytest
+
+import maxbench.bench.argmax
+import maxbench.bench.softmax
 from maxbench import impls
 from maxbench.bench import accuracy, array_files, base, grid, link, starts, workloads
 from maxbench.bench.crew import Crew
 from maxbench.impls import contract, registry
 from maxbench.reports.cells import ENDED, Cells
-
 from tests.plugins import Install
 
 WRONG = """

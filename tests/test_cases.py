@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+
 from maxbench.impls import contract
 from maxbench.impls.contract.dtypes import finfo, named
-
 from tests import needs
 
 CASES = {case.name: case for case in contract.KERNEL_CASES}

@@ -21,6 +21,7 @@ from typing import Any
 
 import psutil
 import pytest
+
 from maxbench import impls, reports
 from maxbench.bench import launch
 from maxbench.bench.hub import Talk

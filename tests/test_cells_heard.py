@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from maxbench.bench.hub import Talk
 from maxbench.reports import cells
 from maxbench.reports.cells import Cells

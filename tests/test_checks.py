@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 import pytest
+
 from maxbench.impls import registry
 from maxbench.impls.agreement import Finding
 from maxbench.reports import checks
-
 from tests.plugins import Install
 
 HEAD = """

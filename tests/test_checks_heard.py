@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from maxbench.bench.crew import Work
 from maxbench.bench.inputs import Input
 from maxbench.bench.verdict import Claim, Verdict

@@ -12,11 +12,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 from maxbench.impls import compilation
 from maxbench.impls.cuda import regimes
 from maxbench.reports import cli, output_folder, run_folder
 from maxbench.reports.commands import options
-
 from tests.report_data import Results
 
 pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="a system without /dev/full")

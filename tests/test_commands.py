@@ -18,7 +18,6 @@ from maxbench.reports import cli, measure, precheck, terminal
 from maxbench.reports.commands import run as run_command
 from maxbench.reports.records import reading
 from maxbench.reports.records.run import Implementation
-
 from tests.plugins import Install
 
 WRONG = """

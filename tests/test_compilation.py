@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import maxbench
-from maxbench.impls import compilation
-from maxbench.impls.compilation import cached_njit
 from numba.core import config
 from numba.core.registry import cpu_target
 
+import maxbench
+from maxbench.impls import compilation
+from maxbench.impls.compilation import cached_njit
 from tests import plugins
 
 SCALE = 3

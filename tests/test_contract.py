@@ -10,11 +10,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import scipy.special
+
 from maxbench.impls import contract
 from maxbench.impls.contract import operation as statement
 from maxbench.impls.contract import softmax as softmax_statement
 from maxbench.impls.contract.dtypes import named
-
 from tests import needs
 
 

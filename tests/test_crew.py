@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from maxbench.bench import crew, hub, link
 from maxbench.bench.crew import Crew
 from maxbench.bench.inputs import Input
 from maxbench.impls import contract
-
 from tests.plugins import Install
 
 GIVEN = Input("scores", "float32", (4, 30, 1))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from maxbench.bench import crew, launch
 from maxbench.bench.crew import Crew, Work
 from maxbench.bench.hub import Talk

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from maxbench.reports import asv_writing, files
 from maxbench.reports.records.run import Machine
 

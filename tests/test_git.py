@@ -7,11 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from maxbench.reports import environment, git
 from maxbench.reports.gate import sources
 from maxbench.reports.history.run import HistoryError
 from maxbench.reports.history.run import git as history
-
 from tests.gate.conftest import Repository
 
 

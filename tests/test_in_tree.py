@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from maxbench import impls
 from maxbench.bench import grid
 from maxbench.impls import agreement, contract

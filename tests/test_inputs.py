@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from maxbench import impls
 from maxbench.impls import contract, devices
 from maxbench.impls.contract.dtypes import named
-
 from tests import needs
 
 VALUES = [1.0, 5.0, 3.0]

@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+
 from maxbench.bench import launch
 from maxbench.bench.launch import Child, Ending
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from maxbench.impls import backends
 from maxbench.impls.layout import Fold, fold, fold_shape, overlaps_itself
 

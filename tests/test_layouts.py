@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from maxbench import impls
 from maxbench.impls import contract
 from maxbench.impls.backends import ALIGNMENT
 from maxbench.impls.contract.layouts import LAYOUTS, OUT_LAYOUTS, Layout, OutLayout, Placed
-
 from tests.checked import wrong_out
 
 

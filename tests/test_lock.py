@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from maxbench.reports import cli, lock, run_folder
 from maxbench.reports.cli import UsageError
 

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+
 from maxbench import impls
 from maxbench.impls import contract, threads
-
 from tests.checked import wrong
 from tests.needs import ALL
 

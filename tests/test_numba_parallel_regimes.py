@@ -6,12 +6,12 @@ from importlib import import_module
 
 import numpy as np
 import pytest
+
 from maxbench import impls
 from maxbench.impls import contract, simd
 from maxbench.impls.cpu.softmax_few import MOST
 from maxbench.impls.cpu.softmax_tiles import tiles_of
 from maxbench.impls.views import plain
-
 from tests.checked import wrong
 
 softmax = import_module("maxbench.impls.kernels.softmax.numba_parallel")

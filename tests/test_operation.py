@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+
 from maxbench.impls import contract
 from maxbench.impls.contract import Mismatch, operation
 

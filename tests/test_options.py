@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 import pytest
+
 from maxbench.reports import cli, environment
 from maxbench.reports.commands import options
 from maxbench.reports.selection import matches

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from maxbench import impls
 from maxbench.bench import grid
 from maxbench.impls import agreement, contract, registry
 from maxbench.impls.contract.dtypes import named
 from maxbench.impls.contract.layouts import OUT_LAYOUTS, OutLayout
-
 from tests import needs
 from tests.checked import wrong_out
 

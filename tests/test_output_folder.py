@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from maxbench.reports import files, output_folder, report
 from maxbench.reports.output_folder import InTheWay, check, fill
-
 from tests.report_data import Results
 
 BOTH = {"figures/a.svg": b"a", "page.html": b"page"}

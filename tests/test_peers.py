@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from maxbench import impls
 from maxbench.bench import grid, inputs
 from maxbench.bench.hub import Here
 from maxbench.impls import agreement, contract, peers, registry
-
 from tests.checked import wrong
 
 PEERS = [(operation, name) for operation in contract.OPERATIONS for name in grid.PEERS[operation]]

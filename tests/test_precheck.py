@@ -10,6 +10,7 @@ import threading
 from typing import Any
 
 import pytest
+
 from maxbench.bench import anchor
 from maxbench.bench.crew import Work
 from maxbench.bench.workers import noise
@@ -18,7 +19,6 @@ from maxbench.reports.gate.statistics import change, log_ratio
 from maxbench.reports.precheck import QUADS
 from maxbench.reports.records import reading
 from maxbench.reports.records.run import Machine, Noise, Precheck
-
 from tests.report_data import Results
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+
 from maxbench.reports import report
 
 PUBLISHED = Path(__file__).parent.parent / "reports" / "published"

@@ -8,9 +8,9 @@ import warnings
 
 import numpy as np
 import pytest
+
 from maxbench import impls
 from maxbench.impls import contract, registry
-
 from tests.plugins import Install
 
 IN_TREE = ("naive", "numba_cuda", "numba_parallel", "numba_simple", "numpy_vectorized")

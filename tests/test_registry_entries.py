@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from maxbench import impls
 from maxbench.impls import backends, contract, registry
-
 from tests import plugins
 from tests.plugins import Install
 

@@ -9,10 +9,10 @@ import statistics
 from pathlib import Path
 
 import pytest
+
 from maxbench import reports
 from maxbench.reports import answer, cli, comparison, content, report, terminal, text
 from maxbench.reports.rules import Decision
-
 from tests.report_data import COMMIT, FAILED, SKIPPED, Results
 
 SAMPLES = {

@@ -6,9 +6,9 @@ import base64
 import itertools
 
 import pytest
+
 from maxbench.reports import report
 from maxbench.reports.figures.style import PAPER
-
 from tests.report_data import IMPLEMENTATIONS, Results, everything, findings
 
 HOSTILE = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script>\"'`" + "endless" * 20

@@ -5,8 +5,8 @@ import io
 import json
 
 import pytest
-from maxbench.reports import cli, compare, content, report, text
 
+from maxbench.reports import cli, compare, content, report, text
 from tests.report_data import Results
 
 FIRST = [[1.00e-3, 1.02e-3], [1.04e-3], [1.02e-3]]

@@ -6,10 +6,10 @@ import statistics
 
 import numpy as np
 import pytest
+
 from maxbench.bench import device_cells
 from maxbench.reports import agreement, comparison, content, grids, report, runs, scaling, starts, table, text
 from maxbench.reports.derived import Measured
-
 from tests.report_data import COMMIT, FAILED, IMPLEMENTATIONS, Results, everything, findings
 
 BASE = [[4.0e-3, 4.2e-3], [4.4e-3], [4.3e-3]]

@@ -6,10 +6,10 @@ import math
 from pathlib import Path
 
 import pytest
+
 from maxbench.reports import compare, content, derived, grids, report, starts, text
 from maxbench.reports.derived import Derived, Measured
 from maxbench.reports.figures import heat
-
 from tests.report_data import Results
 
 A, B = Measured(4.0, 3.0, 5.0, 3), Measured(2.0, 1.0, 2.5, 4)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from maxbench.reports import content, disturbance
 from maxbench.reports.records.run import Disturbance
-
 from tests.report_data import Results
 
 BURN = "import time; end = time.process_time() + 0.6\nwhile time.process_time() < end: pass"

@@ -6,8 +6,8 @@ import shutil
 import urllib.parse
 
 import pytest
-from maxbench.reports import cli, publish, runs
 
+from maxbench.reports import cli, publish, runs
 from tests.report_data import COMMIT, Results
 
 PARAMS = [["'fast'", "'slow'"], ["'float32'"], ["2", "1024", "1048576"]]

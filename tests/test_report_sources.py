@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from maxbench import impls
 from maxbench.reports import checks, environment, implementations, links, report, runs, sources
 from maxbench.reports.checks import Checked
 from maxbench.reports.records.run import Implementation, Source
-
 from tests.report_data import COMMIT, IMPLEMENTATIONS, Results, everything
 
 FILE = "impls/kernels/softmax/naive.py"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import pytest
+from scipy.stats import gmean
+
 from maxbench.reports import rules
 from maxbench.reports.derived import Derived
 from maxbench.reports.rules import Decision
-from scipy.stats import gmean
 
 NAN = math.nan
 

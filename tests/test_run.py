@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from maxbench import reports
 from maxbench.bench import launch
 from maxbench.reports import asv_driver, cli, environment
 from maxbench.reports.interrupts import Interrupts
 from maxbench.reports.progress import Journal
 from maxbench.reports.records.run import Machine
-
 from tests.plugins import Install
 
 DIGITS = Path(__file__).parent.parent / "bench" / "data" / "digits_logits.npy"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from maxbench.bench.inputs import Input
 from maxbench.reports import side_by_side
 from maxbench.reports.side_by_side import CEILING, Timing

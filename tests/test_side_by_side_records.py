@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from maxbench import reports
 from maxbench.bench import grid, workloads
 from maxbench.reports import cli, precheck, publish, side_by_side
 from maxbench.reports.content import gather
 from maxbench.reports.records.run import Precheck, RunRecord
 from maxbench.reports.side_by_side import CEILING, OURS, Timing
-
 from tests.plugins import Install
 
 

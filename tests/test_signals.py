@@ -14,7 +14,6 @@ if os.name != "posix":
 
 from maxbench.bench import launch
 from maxbench.reports import cli
-
 from tests import signals
 
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import scipy.special
+
 from maxbench.impls import contract
 from maxbench.impls.contract import SOFTMAX, operation
 from maxbench.impls.contract.dtypes import named

@@ -14,10 +14,10 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
+
 from maxbench import impls
 from maxbench.impls import contract, threads
 from maxbench.impls.contract.dtypes import named
-
 from tests import forks
 
 LAYERS = ("tbb", "omp", "workqueue")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from maxbench.impls import contract
 from maxbench.impls.contract.dtypes import named
 from maxbench.impls.views import is_viewed, plain

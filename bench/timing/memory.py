@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+
 from maxbench.impls.backends import aligned_empty
 
 # The bits of a quiet NaN that no arithmetic makes, by itemsize. They are those of `impls.contract.operation`, by which

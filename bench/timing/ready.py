@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+
 from maxbench.impls import backends
 
 from ..inputs import Input

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+
 from maxbench import impls
 from maxbench.impls import agreement, registry, threads
 from maxbench.impls.backends import HOST

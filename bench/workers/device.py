@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+
 from maxbench import impls
 from maxbench.impls import agreement, contract
 

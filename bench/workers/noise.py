@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from maxbench.impls import threads
 
 from .. import anchor, timing, workloads

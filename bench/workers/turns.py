@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 import numpy as np
+
 from maxbench import impls
 
 from .. import ceiling, timing

@@ -9,9 +9,10 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
+from rich.table import Table
+
 from maxbench.impls import contract
 from maxbench.impls.agreement import Finding, Status
-from rich.table import Table
 
 from .. import checks
 from ..progress import Bar

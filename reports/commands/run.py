@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
 from maxbench.bench import array_files, launch
 from maxbench.impls import contract, layout
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
+
 from maxbench.bench import launch
 from maxbench.bench.crew import Crew, Work
 

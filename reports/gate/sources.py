@@ -23,12 +23,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from maxbench import bench, impls
-from maxbench.bench import launch
-from maxbench.impls.contract import OPERATIONS
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version as Release
+
+from maxbench import bench, impls
+from maxbench.bench import launch
+from maxbench.impls.contract import OPERATIONS
 
 from .. import git
 

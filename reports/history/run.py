@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import json5
+
 from maxbench.bench import grid, launch
 from maxbench.bench.crew import Crew
 

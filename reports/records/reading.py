@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
-from maxbench.bench.link import printable
 from msgspec import Meta
+
+from maxbench.bench.link import printable
 
 MOST_BYTES = 256 << 20  # of a file that is read
 MOST_SHOWN = 5  # problems of one file that are named; the others are counted

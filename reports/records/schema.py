@@ -1,4 +1,4 @@
-"""The JSON Schema of a run folder's records; ``python -m maxbench.reports.records.schema`` prints docs/records.schema.json."""
+"""The JSON Schema of a run folder's records, printed for docs/records.schema.json by running this module."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import msgspec
+
 from maxbench.impls.agreement import Finding
 
 from .journal import Line

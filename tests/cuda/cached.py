@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from maxbench.impls.cuda import compile_cache
 from numba.cuda import codegen, dispatcher
 
+from maxbench.impls.cuda import compile_cache
 from tests.cuda import machine_code, specialisations
 
 CAPABILITY = machine_code.CAPABILITIES["sm_90"]

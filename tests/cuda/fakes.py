@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from maxbench.bench.hub import Here
 
 Line = dict[str, Any]

@@ -22,11 +22,12 @@ from typing import Any
 
 import greenlet
 import numpy as np
-from maxbench.impls.cuda import simulated
 from numba.cuda import types
 from numba.cuda.np import numpy_support
 from numba.cuda.simulator import kernel as stock_kernel
 from numba.cuda.simulator import kernelapi as stock_api
+
+from maxbench.impls.cuda import simulated
 
 WARP = 32
 PATIENCE = 50  # rounds in which threads only wait

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numba.cuda import types
+from numba.cuda.np import numpy_support
+
 from maxbench.impls.cuda import argmax_columns, argmax_rows, plans, regimes, short_rows, softmax_columns, softmax_rows
 from maxbench.impls.cuda import softmax_split as split_rows
 from maxbench.impls.cuda.elements import ELEMENTS, Element
 from maxbench.impls.cuda.regimes import Regime
-from numba.cuda import types
-from numba.cuda.np import numpy_support
-
 from tests.cuda import machine_code
 
 SOFTMAX = ("float16", "bfloat16", "float32", "float64")

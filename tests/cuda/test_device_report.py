@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from maxbench import impls, reports
 from maxbench.bench import device_cells
 from maxbench.impls import contract
 from maxbench.reports import cli, environment
 from maxbench.reports.content import gather
 from maxbench.reports.device_report import NoDevice, Plan, Report, probe
-
 from tests.cuda.fakes import Clock, Does, Worker, measured
 
 H200 = {"name": "NVIDIA H200", "simulated": False, "cache_bytes": 60 << 20, "compute_capability": "9.0"}

@@ -7,10 +7,10 @@ import time
 from typing import Any
 
 import pytest
+
 from maxbench.bench.crew import Crew, Work
 from maxbench.bench.verdict import Verdict
 from maxbench.reports.device_session import STALL_SECONDS, Process, Session
-
 from tests.cuda.fakes import Clock, Does, Worker
 
 TASKS = [{"id": i, "kind": "cell", "operation": "softmax", "names": ["a", "b", "c"]} for i in range(4)]

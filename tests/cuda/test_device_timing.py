@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from maxbench import Kernel, UnknownImplementation, implements
 from maxbench.bench import device_cells
 from maxbench.bench.device_cells import Cell
 from maxbench.bench.workers import device
-
 from tests.cuda.fakes import Backend, Link
 
 L2 = 60 << 20

@@ -30,11 +30,11 @@ if machine_code.missing():
         pytest.fail(REASON, pytrace=False)
     pytest.skip(REASON, allow_module_level=True)
 
-from maxbench.impls.cuda import compile_cache, regimes, short_rows  # noqa: E402
-from maxbench.impls.cuda.elements import ELEMENTS  # noqa: E402
 from numba import cuda  # noqa: E402
 from numba.cuda import types  # noqa: E402
 
+from maxbench.impls.cuda import compile_cache, regimes, short_rows  # noqa: E402
+from maxbench.impls.cuda.elements import ELEMENTS  # noqa: E402
 from tests.cuda import specialisations  # noqa: E402
 from tests.cuda.specialisations import Specialisation  # noqa: E402
 

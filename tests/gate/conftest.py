@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from maxbench import impls
 from maxbench.reports import cli, precheck
 from maxbench.reports.precheck import Precheck

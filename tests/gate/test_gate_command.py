@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from maxbench.reports import cli
 
+from maxbench.reports import cli
 from tests.gate.conftest import SLOW, Gate, Repository
 
 NUMPY = "softmax.numpy_vectorized[float32,256x1000]"

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import binom, binomtest
+
 from maxbench.reports import environment, rules
 from maxbench.reports.gate import calibration, instructions, statistics, verdicts
 from maxbench.reports.gate.benchmarks import Benchmark, choose, every
@@ -18,7 +20,6 @@ from maxbench.reports.gate.statistics import Change
 from maxbench.reports.gate.verdicts import Control, Evidence, Result, Rule
 from maxbench.reports.progress import Bar
 from maxbench.reports.records.run import Machine
-from scipy.stats import binom, binomtest
 
 RULE = Rule()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+
 from maxbench.reports import output_folder
 from maxbench.reports.gate import formats, table
 from maxbench.reports.gate.run import Outcome

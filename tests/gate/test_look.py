@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 from maxbench.reports.gate import look
 from maxbench.reports.gate.benchmarks import every
 from maxbench.reports.gate.processes import Report

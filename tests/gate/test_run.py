@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 from maxbench.reports.gate import instructions, run, sources
 from maxbench.reports.gate.benchmarks import Benchmark, every
 from maxbench.reports.gate.instructions import Count

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 from maxbench.reports.gate import session as module
 from maxbench.reports.gate.benchmarks import Benchmark, anchors, every
 from maxbench.reports.gate.processes import Report

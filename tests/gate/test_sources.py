@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from maxbench import impls
 from maxbench.reports.gate import run, sources
-
 from tests.gate.conftest import Repository
 
 NAME = "some-kernels"

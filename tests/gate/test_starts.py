@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 from maxbench.bench.crew import Work
 from maxbench.reports.gate import starts as module
 from maxbench.reports.gate.benchmarks import every

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from maxbench.reports import cli
 from maxbench.reports.commands import check, gate, history
 from maxbench.reports.gate import formats

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from markupsafe import Markup
 from matplotlib.figure import Figure as Drawing
+
 from maxbench.reports import figures, report
 from maxbench.reports.figures import canvas
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import json5
 import pytest
+
 from maxbench.impls import threads
 from maxbench.reports import asv_results, cli, environment, precheck
 from maxbench.reports.history import run, series, steps
 from maxbench.reports.history.series import ANCHOR, Point
-
 from tests.history.conftest import BENCHMARK, NAMES, SIZE, SIZES, STEP, Folder, anchor, result_file, row
 
 

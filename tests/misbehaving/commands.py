@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
 from maxbench.impls import contract
 
 from .plugin import Plugin

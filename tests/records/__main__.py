@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 import pandas as pd
-from maxbench.reports import cli, runs, table
 
+from maxbench.reports import cli, runs, table
 from tests.records.damage import SECONDS, folders
 
 SECONDS_EACH, MEBIBYTES = 20.0, 300

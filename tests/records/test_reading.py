@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+
 from maxbench.bench.link import printable
 from maxbench.reports import asv_results, content, runs, terminal
 from maxbench.reports.records import findings, journal, reading, run
 from maxbench.reports.records.journal import Line
 from maxbench.reports.records.reading import Problems, Seconds, Unreadable
 from maxbench.reports.records.run import Disturbance, Machine, RunRecord
-
 from tests.report_data import COLUMNS, Results, side_car
 
 JSON = some.recursive(

@@ -8,6 +8,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+
 from maxbench.reports.records import schema
 
 ROOT = Path(__file__).parent.parent.parent

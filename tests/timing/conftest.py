@@ -1,6 +1,7 @@
 """Fixtures for the tests of the measuring core."""
 
 import pytest
+
 from maxbench.bench.timing import sampling
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from maxbench.bench import hub, link
 from maxbench.bench.hub import Hub, Talk
 from maxbench.bench.inputs import Input

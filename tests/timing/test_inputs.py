@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from maxbench.bench import verdict, workloads
 from maxbench.bench.inputs import Input, from_dict
 from maxbench.impls import agreement, contract

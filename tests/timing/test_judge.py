@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from maxbench.bench import judge, verdict
 from maxbench.bench.inputs import Input
 from maxbench.bench.judge import Judge, Part

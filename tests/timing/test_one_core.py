@@ -8,9 +8,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import maxbench.bench.softmax
 import numpy as np
 import pytest
+
+import maxbench.bench.softmax
 from maxbench import Unavailable, implements, impls
 from maxbench.bench import grid, link, sides, timing
 from maxbench.bench.crew import Crew
@@ -18,7 +19,6 @@ from maxbench.bench.device_cells import Cell
 from maxbench.bench.inputs import Input
 from maxbench.bench.timing import ready, sampling
 from maxbench.bench.workers import device, quads, turns
-
 from tests.cuda.fakes import Backend, Link
 
 SHAPE = (4, 10, 1)

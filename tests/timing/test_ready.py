@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from maxbench.bench import timing
 from maxbench.bench.hub import Here
 from maxbench.bench.inputs import Input

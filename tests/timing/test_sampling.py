@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from maxbench.bench import timing
 from maxbench.bench.timing import sampling, schedules
 from maxbench.bench.timing.sampling import Sampler

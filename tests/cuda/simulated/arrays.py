@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
+
 from maxbench.impls import contract
 from maxbench.impls.cuda import plans, regimes
 from maxbench.impls.cuda.elements import ELEMENTS
 from maxbench.impls.cuda.regimes import Regime
-from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
-
 from tests.cuda import simulator
 
 LARGEST = 4000  # elements of the cases that go through every regime

@@ -6,11 +6,11 @@ A regime takes every case that it can hold, also those that a device's table wou
 from __future__ import annotations
 
 import numpy as np
+
 from maxbench.impls import contract
 from maxbench.impls.cuda import plans, regimes, short_rows
 from maxbench.impls.cuda.elements import ELEMENTS
 from maxbench.impls.cuda.regimes import Regime
-
 from tests.cuda.simulated.arrays import small_cases, wrong
 from tests.needs import ALL
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from maxbench.impls.cuda import regimes, short_rows
 from maxbench.impls.cuda.elements import ELEMENTS
 from maxbench.impls.cuda.regimes import Regime
-
 from tests.cuda.simulated.arrays import wrong
 from tests.cuda.simulated.sweeps import ARGMAX_DTYPES, COLUMNS, ROWS, device_table, sweep
 

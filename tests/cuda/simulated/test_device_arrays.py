@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numba import cuda
+from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
+
 from maxbench import impls
 from maxbench.impls import contract
 from maxbench.impls.backends import aligned_empty
 from maxbench.impls.contract.dtypes import named
 from maxbench.impls.cuda import device_arrays, plans
-from numba import cuda
-from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
-
 from tests import needs
 
 

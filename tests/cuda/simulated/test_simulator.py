@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numba import cuda
+
 from maxbench.impls.cuda import plans, regimes, simulated
 from maxbench.impls.cuda.elements import ELEMENTS
 from maxbench.impls.cuda.intrinsics import pause, shuffle_xor, warp_max, warp_min
 from maxbench.impls.cuda.regimes import Regime
-from numba import cuda
-
 from tests.cuda import simulator
 
 

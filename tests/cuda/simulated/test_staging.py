@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
+
 from maxbench.impls import contract, cuda_backend, registry
 from maxbench.impls.contract.dtypes import named
 from maxbench.impls.cuda import staging
-from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
-
 from tests import needs
 
 KERNEL = {name: registry.load(name, "numba_cuda").kernel.run for name in ("softmax", "argmax")}

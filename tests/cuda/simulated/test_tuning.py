@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from maxbench.impls.cuda import plans, platform, regimes
 from maxbench.impls.cuda.regimes import Regime
 from maxbench.reports import cli, device_tuning
-
 from tests.cuda import simulator
 
 
