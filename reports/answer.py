@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from . import disturbance, precheck, text
+from . import doubts, text
 from .comparison import Contest, main_contests
 from .derived import Derived
 from .rules import LEAST_PROCESSES, Outcome
@@ -208,7 +208,7 @@ def warnings(table: pd.DataFrame, stored: Sequence[Run], absents: Sequence[Absen
     for run in stored:
         name = f"run {run.label}" if run.about.id else run.label
         checked = run.about.precheck
-        found = [*(precheck.warnings(checked) if checked else []), *disturbance.warnings(run)]
+        found = [*(doubts.before(checked) if checked else []), *doubts.during(run)]
         said += [f"{name}: {warning}" if len(stored) > 1 else warning for warning in found]
         if run.state != "finished":
             said.append(

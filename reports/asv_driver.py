@@ -73,7 +73,8 @@ class Driver:
         scratch = Path(self._scratch.name)
         files.write_json(scratch / CONFIGURATION, {
             "version": 1, "project": "maxbench", "repo": ".", "dvcs": "installed",
-            "plugins": [".maxbench.bench.installed"], "environment_type": "existing", "benchmark_dir": str(Path(bench.__file__).resolve().parent),
+            "plugins": [".maxbench.bench.installed"], "environment_type": "existing",
+            "benchmark_dir": str(Path(bench.__file__).resolve().parent),
             "results_dir": "results", "html_dir": "html", "env_dir": "env",
         })  # fmt: skip
         about = asv_writing.asv_machine(self.machine, machine)

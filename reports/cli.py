@@ -18,6 +18,8 @@ from typing import Any, TextIO
 
 from maxbench.bench import launch
 
+from .usage import ERROR, INTERRUPTED, NO_HOME, UsageError
+
 # A subcommand's module has ``add_arguments(parser)`` and ``main(args) -> exit status``.
 COMMANDS = {
     "run": "check, measure with asv, and report: the main job",
@@ -33,13 +35,6 @@ COMMANDS = {
     "publish": "write asv's own pages, with links that compare implementations",
     "new": "write the file of a new implementation",
 }
-
-ERROR, INTERRUPTED = 2, 130
-NO_HOME = "MAXBENCH_NO_HOME"  # set where HOME is a folder that ends with the command
-
-
-class UsageError(Exception):
-    """Input that the command cannot use; the message says what was wrong and what is accepted."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,13 +8,8 @@ from pathlib import Path
 
 import psutil
 
-from . import text
 from .records.run import Disturbance
-from .runs import Run
 
-# Below these shares nothing is said: medians over processes shrug off what is rare, and clocks are never quite steady.
-OTHERS, SLOWER = 0.10, 0.10
-LOADED = 0.5  # load average over CPUs, of runs that did not note more
 _THROTTLED = Path("/sys/devices/system/cpu")
 _IDLE = ("idle", "iowait")
 _TWICE = ("guest", "guest_nice")  # what Linux counts as user and nice too
@@ -83,31 +78,3 @@ def loop_seconds() -> float:
             pass
         shortest = min(shortest, time.perf_counter() - start)
     return shortest
-
-
-def warnings(run: Run) -> list[str]:
-    """What of it makes a run's figures doubtful, as sentences."""
-    parts = run.about.disturbance
-    if parts is None:
-        return _by_load(run)
-    others = max((part.others or 0.0 for part in parts), default=0.0)
-    slower = max((part.slower or 0.0 for part in parts), default=0.0)
-    throttled = max((part.throttled or 0 for part in parts), default=0)
-    said = []
-    if others > OTHERS:
-        said.append(f"Other programs took {text.percent(others)} of the CPU time during the run.")
-    if throttled > 0:
-        said.append(f"The clock was throttled {text.plural(throttled, 'time')} during the run, because of heat.")
-    if slower > 1 + SLOWER:
-        said.append(
-            f"At the end of the run a fixed loop took {text.factor(slower)} as long as at its start: "
-            "the clock fell, or the CPU was shared."
-        )
-    return said
-
-
-def _by_load(run: Run) -> list[str]:
-    load, cpus = run.about.load_average.start, run.about.machine.cores_logical
-    if not load or cpus is None or load[0] <= LOADED * cpus:
-        return []
-    return [f"The load average was {load[0]:.2f} on {text.plural(cpus, 'CPU')} when the run began: others used them."]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from . import precheck, text
+from . import doubts, text
 from .records.run import Array, Gpu
 from .runs import Run
 
@@ -57,7 +57,7 @@ def of(run: Run, rows: pd.DataFrame) -> list[tuple[str, str]]:
         ("threads", f"{threads.numba}{f' ({threads.layer})' if threads.layer else ''}" if threads.numba else ""),
         ("waiting threads", threads.waiting),
         ("CPU quota", f"{threads.quota:g} CPUs" if threads.quota is not None else ""),
-        ("precheck", precheck.sentence(about.precheck).removesuffix(" today") if about.precheck else ""),
+        ("precheck", doubts.sentence(about.precheck).removesuffix(" today") if about.precheck else ""),
         ("load average at the start", ", ".join(f"{x:.2f}" for x in load or ())),
         ("versions", ", ".join(f"{name} {version}" for name, version in about.versions.items())),
         ("measured", f"{dates.min():%Y-%m-%d %H:%M} UTC" if len(dates) else ""),

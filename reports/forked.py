@@ -13,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
-from .environment import usable_cpus
+from maxbench.impls.threads import cpus
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ def each(task: Callable[[int], T], count: int) -> list[T]:
     made one after another.
     """
     global _task
-    workers = min(count, usable_cpus())
+    workers = min(count, cpus())
     safe = sys.platform.startswith("linux") and not any(name in sys.modules for name in _THREADED)
     if workers < 2 or not safe or threading.active_count() > 1 or _task is not None:
         return [task(index) for index in range(count)]

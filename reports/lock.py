@@ -16,8 +16,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .cli import UsageError
 from .records.run import now
+from .usage import UsageError
 
 if os.name == "posix":
     import fcntl

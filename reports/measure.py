@@ -300,14 +300,13 @@ class _Ticker:
 def doubted_ceilings(folder: Path) -> set[tuple[str, str]]:
     """The implementations that were faster than the ceiling that was measured allows, and that ceiling: (operation,
     name as a parameter)."""
-    from .comparison import impossible  # pandas, which takes a second to import
-    from .content import gather
+    from . import comparison, runs, table  # pandas, which takes a second to import
 
     doubted = {
         (contest.operation, repr(cell.implementation))
-        for contest in gather([folder]).contests
+        for contest in comparison.contests(table.frame([runs.read(folder)]))
         for cell in contest.ranked
-        if impossible(contest.share(cell))
+        if comparison.impossible(contest.share(cell))
     }
     return doubted | {(operation, repr("ceiling")) for operation, _ in doubted}
 

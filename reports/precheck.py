@@ -14,64 +14,24 @@ from maxbench.bench.crew import Crew, Work
 from maxbench.bench.link import Message
 from maxbench.impls.threads import quota
 
-from . import environment, text
-from .disturbance import OTHERS, SLOWER, Watch
+from . import doubts, environment
+from .disturbance import Watch
+from .doubts import BUDGET_SECONDS
 from .gate.statistics import log_ratio
 from .records.run import Noise, Precheck
 from .rules import median_interval
 
 PROCESSES = 3  # fresh ones: two arms of one process share its memory layout, and three tell layouts apart
 LIMIT_SECONDS = 5.0
-BUDGET_SECONDS = 60.0  # of the comparison that the sentence is about
 QUADS = 8  # of one process of it, as in the gate
 POWER = 0.8  # how often it shows an effect of the size stated
 MOST_PROCESSES = 50
 
 
-def visible(found: Precheck) -> float:
-    """The smallest effect that is shown whatever the kernel, as a fraction; NaN where it is not known."""
-    return max((noise.visible for noise in found.noise.values()), default=math.nan)
-
-
-def sentence(found: Precheck) -> str:
-    """What the machine can see."""
-    if not found.noise:
-        return f"what this machine can see today is not known: {found.problem}"
-    return f"this machine can see {text.percent(visible(found))} in {BUDGET_SECONDS:.0f} s today"
-
-
-def line(found: Precheck) -> str:
-    """The sentence with what disturbs the machine, for the start of a command."""
-    facts = [
-        f"{text.plural(found.threads, 'thread')}{f' ({found.layer})' if found.layer else ''}",
-        f"quota {found.quota:g} CPUs" if found.quota is not None else "",
-        f"other programs take {text.percent(found.others)} of the CPUs" if found.others is not None else "",
-        f"throttled {text.plural(found.throttled, 'time')}" if found.throttled else "",
-    ]
-    return f"{sentence(found)}; {', '.join(filter(None, facts))}"
-
-
-def warnings(found: Precheck) -> list[str]:
-    """What of it makes the figures that follow doubtful, as sentences."""
-    unknown = sentence(found)
-    said = [] if found.noise else [f"{unknown[:1].upper()}{unknown[1:]}."]
-    if found.others is not None and found.others > OTHERS:
-        said.append(f"Before the run other programs took {text.percent(found.others)} of the CPU time.")
-    if found.throttled:
-        said.append("The clock was throttled before the run, because of heat.")
-    if found.slower is not None and found.slower > 1 + SLOWER:
-        said.append(
-            f"Within {found.seconds:.0f} s before the run a fixed loop became {text.factor(found.slower)} as slow."
-        )
-    if found.quota is not None and found.quota < found.threads:
-        said.append(f"{text.plural(found.threads, 'thread')} have a quota of {found.quota:g} CPUs: they are paused.")
-    return said
-
-
 def announce(threads: int) -> Precheck:
     """Take it, and say what was found in one line on standard error, as every command that measures begins."""
     found = take(threads)
-    print(line(found), file=sys.stderr, flush=True)
+    print(doubts.line(found), file=sys.stderr, flush=True)
     return found
 
 

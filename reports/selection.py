@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from maxbench import impls
 from maxbench.impls import registry
 
-from .cli import UsageError
+from .usage import UsageError
 
 
 def select(patterns: Iterable[str] | None, operation: str | None = None) -> tuple[registry.Entry, ...]:

@@ -15,7 +15,7 @@ import pytest
 
 from maxbench.impls import compilation
 from maxbench.impls.cuda import regimes
-from maxbench.reports import cli, output_folder, run_folder
+from maxbench.reports import cli, conclude, output_folder, usage
 from maxbench.reports.commands import options
 from tests.report_data import Results
 
@@ -53,7 +53,7 @@ def test_a_report_is_complete_where_its_answer_cannot_be_shown(folder: Path, tmp
         done = maxbench("report", folder, "--output", output, stdout=writer)
         os.close(writer)
     why = {"full": "No space left", "closed": "it is closed", "no reader": "Broken pipe"}[kind]
-    assert done.returncode == cli.ERROR
+    assert done.returncode == usage.ERROR
     assert done.stderr.startswith("maxbench report: cannot write to standard output: ")
     assert why in done.stderr
     assert done.stderr.count("\n") == 1
@@ -64,11 +64,11 @@ def test_a_report_is_complete_where_its_answer_cannot_be_shown(folder: Path, tmp
 def test_all_streams_may_be_closed(folder: Path, tmp_path: Path) -> None:
     words = [*COMMAND, "report", str(folder), "--output", str(tmp_path / "out")]
     done = subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *words], timeout=120, check=False)
-    assert done.returncode == cli.ERROR
+    assert done.returncode == usage.ERROR
     assert "</html>" in (tmp_path / "out" / "index.html").read_text("utf-8")
     with open("/dev/full", "w") as full:
-        assert maxbench("--help", stdout=full).returncode == cli.ERROR
-        assert maxbench("report", tmp_path / "none", stdout=full, stderr=full).returncode == cli.ERROR
+        assert maxbench("--help", stdout=full).returncode == usage.ERROR
+        assert maxbench("report", tmp_path / "none", stdout=full, stderr=full).returncode == usage.ERROR
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
@@ -146,7 +146,7 @@ def test_a_machines_name_is_checked(name: str) -> None:
 def test_every_command_checks_the_machines_name(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main([*command, "--machine=..", "--nonsense"])
-    assert ended.value.code == cli.ERROR
+    assert ended.value.code == usage.ERROR
     assert "argument --machine: '..': accepted are" in capsys.readouterr().err
 
 
@@ -178,7 +178,7 @@ def test_a_revision_is_no_option(
     (repository / "asv.conf.json").write_text("{}")
     monkeypatch.chdir(repository)
     monkeypatch.setattr("maxbench.reports.precheck.announce", lambda threads: SimpleNamespace(line="", layer=None))
-    assert cli.main(words) == cli.ERROR
+    assert cli.main(words) == usage.ERROR
     assert said in capsys.readouterr().err
     assert not (repository / "written").exists()
 
@@ -198,7 +198,7 @@ def test_the_gate_measures_nothing_where_its_files_cannot_be_written(
     monkeypatch.setattr("maxbench.reports.precheck.announce", lambda threads: pytest.fail("it measures"))
     monkeypatch.setattr("maxbench.reports.gate.sources.build", lambda *words: pytest.fail("it builds"))
     (tmp_path / name).write_text("mine")
-    assert cli.main([*words, str(tmp_path)]) == cli.ERROR
+    assert cli.main([*words, str(tmp_path)]) == usage.ERROR
     error = capsys.readouterr().err
     assert said in error
     assert "Traceback" not in error
@@ -212,10 +212,10 @@ def test_a_run_shows_its_answer_where_the_report_cannot_be_written(
 
     (folder / "report.md").write_text("mine")
     content = gather([folder])
-    unwritten = run_folder.write_report(content, folder)
+    unwritten = conclude.write_report(content, folder)
     assert "report.md was not written by `maxbench report`" in unwritten
     assert f"maxbench report {folder} --output DIR" in unwritten
-    assert run_folder.conclude(content, folder, [], "csv", unwritten=unwritten) == cli.ERROR
+    assert conclude.conclude(content, folder, [], "csv", unwritten=unwritten) == usage.ERROR
     shown = capsys.readouterr()
     assert "softmax,fast" in shown.out
     assert unwritten in shown.err
@@ -232,7 +232,7 @@ def test_an_error_of_the_disk_is_a_message(
     monkeypatch.setattr("maxbench.reports.runs.read", full)
     monkeypatch.setattr("maxbench.reports.publish.runs.read", full)
     monkeypatch.setattr("maxbench.reports.content.read", full)
-    assert cli.main(["compare", str(folder), str(folder)]) == cli.ERROR
+    assert cli.main(["compare", str(folder), str(folder)]) == usage.ERROR
     assert capsys.readouterr().err == "maxbench compare: [Errno 28] No space left on device: 'file'\n"
 
 
@@ -243,12 +243,12 @@ def test_new_and_tune_cuda_replace_no_file_of_the_users(tmp_path: Path, capsys: 
     (tmp_path / "fast.py").symlink_to("thesis.txt")
     (tmp_path / "slow.py").symlink_to("nowhere")
     for name in ("fast", "slow"):
-        assert cli.main(["new", "softmax", name, "--folder", str(tmp_path)]) == cli.ERROR
+        assert cli.main(["new", "softmax", name, "--folder", str(tmp_path)]) == usage.ERROR
         assert f"{name}.py exists" in capsys.readouterr().err
     (tmp_path / "table.json").write_text(regimes.as_json(regimes.DEVICE, "gpu"))
     assert tune_cuda._checked(tmp_path / "table.json") == tmp_path / "table.json"
     (tmp_path / "link.json").symlink_to("table.json")
     for name in ("thesis.txt", "fast.py", "slow.py", "link.json"):
-        with pytest.raises(cli.UsageError, match="is no table of CUDA regimes"):
+        with pytest.raises(usage.UsageError, match="is no table of CUDA regimes"):
             tune_cuda._checked(tmp_path / name)
     assert (tmp_path / "thesis.txt").read_text() == "mine"

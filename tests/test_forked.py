@@ -13,7 +13,7 @@ import pytest
 PROGRAM = r"""
 import os
 from maxbench.reports import forked
-forked.usable_cpus = lambda: 2
+forked.cpus = lambda: 2
 
 def task(index):
     os.write(1, f"{os.getpid()}\n".encode())

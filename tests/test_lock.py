@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from maxbench.reports import cli, lock, run_folder
-from maxbench.reports.cli import UsageError
+from maxbench.reports.usage import UsageError
 
 HOLD = r"""
 import subprocess, sys, os

@@ -14,7 +14,7 @@ import pytest
 from maxbench.bench import anchor
 from maxbench.bench.crew import Work
 from maxbench.bench.workers import noise
-from maxbench.reports import content, environment, precheck, side_car
+from maxbench.reports import content, doubts, environment, precheck, side_car
 from maxbench.reports.gate.statistics import change, log_ratio
 from maxbench.reports.precheck import QUADS
 from maxbench.reports.records import reading
@@ -148,7 +148,7 @@ def test_a_report_says_what_the_machine_could_see(tmp_path) -> None:  # type: ig
         seconds=3.0, threads=4, layer="tbb", quota=2.0, others=0.4, throttled=1, slower=1.2,
         noise={"one_thread": less, "many_threads": seen},
     )  # fmt: skip
-    assert precheck.sentence(checked) == "this machine can see 2.1% in 60 s today"
+    assert doubts.sentence(checked) == "this machine can see 2.1% in 60 s today"
     found = Results().add("softmax.Sweep.time_call", ("a", "float32", 2), [[1.0]] * 5)
     gathered = content.gather([found.write(tmp_path, side={"precheck": checked.as_json()})])
     assert dict(gathered.facts[0][1])["precheck"] == "this machine can see 2.1% in 60 s"
@@ -163,4 +163,4 @@ def test_a_report_says_what_the_machine_could_see(tmp_path) -> None:  # type: ig
     quiet = Precheck(
         seconds=3.0, threads=2, layer="tbb", quota=2.0, others=0.1, throttled=0, slower=1.1, noise={"one_thread": seen}
     )
-    assert precheck.warnings(quiet) == []
+    assert doubts.before(quiet) == []

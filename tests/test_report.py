@@ -390,7 +390,7 @@ def test_what_is_shown_of_several_runs_names_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(
         canvas, "draw", lambda name, title, *rest, **more: seen.append(title) or drawn(name, title, *rest, **more)
     )
-    monkeypatch.setattr("maxbench.reports.forked.usable_cpus", lambda: 1)
+    monkeypatch.setattr("maxbench.reports.forked.cpus", lambda: 1)
     folders = []
     for run in ("left", "right"):
         found = results()

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..cli import UsageError
+from ..usage import UsageError
 from . import options
 
 if TYPE_CHECKING:

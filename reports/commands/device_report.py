@@ -10,13 +10,13 @@ from pathlib import Path
 from maxbench.bench import device_cells
 from maxbench.impls import contract, registry
 
-from .. import environment, precheck, run_folder
-from ..cli import UsageError
+from .. import conclude, environment, precheck, run_folder
 from ..content import gather
 from ..device_report import NoDevice, Plan, Report, probe
 from ..device_session import Line
 from ..progress import Bar
 from ..selection import select
+from ..usage import UsageError
 from . import options
 
 SECONDS, LEAST_SECONDS = 480.0, 60.0
@@ -63,8 +63,8 @@ def main(args: argparse.Namespace) -> int:
         found.run(seen)
         bar.show("writing the report", 1, 1, None)
         content = gather([plan.folder], args.baseline)
-        unwritten = run_folder.write_report(content, plan.folder)
-    return run_folder.conclude(
+        unwritten = conclude.write_report(content, plan.folder)
+    return conclude.conclude(
         content, plan.folder, found.record.implementations, args.format, found.results.failures, unwritten=unwritten
     )
 

@@ -8,11 +8,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from .. import environment, precheck
-from ..cli import ERROR, UsageError
+from .. import doubts, environment, precheck
 from ..gate import calibration, formats, run, sources, table
 from ..gate.verdicts import INCONCLUSIVE, Rule
 from ..progress import Bar
+from ..usage import ERROR, UsageError
 from . import options
 
 OUTPUT = Path("maxbench-results/gate")
@@ -81,7 +81,7 @@ def main(args: argparse.Namespace) -> int:
         with tempfile.TemporaryDirectory(prefix="maxbench-gate-") as folder, Bar() as bar:
             noise = precheck.announce(environment.usable_cpus())
             outcome = run.compare(chosen, Path(folder), bar)
-            outcome.notes.insert(0, precheck.line(noise))
+            outcome.notes.insert(0, doubts.line(noise))
     except (sources.SourceError, ValueError) as error:
         formats.write_error(str(error), chosen.base, chosen.head, args.output)
         raise UsageError(str(error)) from None

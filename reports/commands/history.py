@@ -11,10 +11,10 @@ from pathlib import Path
 from maxbench.bench import grid
 
 from .. import environment, files, precheck
-from ..cli import UsageError
 from ..gate import sources
 from ..history import publish, run, steps
 from ..progress import Bar
+from ..usage import UsageError
 from . import options
 
 

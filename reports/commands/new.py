@@ -8,7 +8,7 @@ from pathlib import Path
 from maxbench.impls import contract, kernels
 
 from .. import files
-from ..cli import UsageError
+from ..usage import UsageError
 
 _TEMPLATES = {
     "softmax": '''\

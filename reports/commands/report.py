@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..cli import UsageError
+from ..usage import UsageError
 from . import options
 
 DEFAULT = Path("maxbench-results")

@@ -15,9 +15,8 @@ import numpy as np
 from maxbench.bench import array_files, launch
 from maxbench.impls import contract, layout
 
-from .. import environment, lock, precheck, report, run_folder
+from .. import conclude, environment, lock, precheck, report, run_folder
 from ..asv_driver import AsvFailed
-from ..cli import INTERRUPTED, UsageError
 from ..content import gather
 from ..measure import Measurement, Plan
 from ..progress import Bar
@@ -27,6 +26,7 @@ from ..records.reading import Problems
 from ..records.run import FILE as SIDE_CAR
 from ..records.run import Array, Implementation, RunRecord
 from ..selection import select
+from ..usage import INTERRUPTED, UsageError
 from . import options
 
 
@@ -89,8 +89,8 @@ def _measure(plan: Plan, args: argparse.Namespace, resumed: RunRecord | None) ->
             return _interrupted(plan, args, stop.status if isinstance(stop, launch.Stopped) else INTERRUPTED)
         bar.show("writing the report", 0, 1, None)
         content = gather([plan.folder], args.baseline)
-        unwritten = run_folder.write_report(content, plan.folder)
-    return run_folder.conclude(
+        unwritten = conclude.write_report(content, plan.folder)
+    return conclude.conclude(
         content, plan.folder, measurement.record.implementations, args.format, measurement.failures,
         not_measured=True, unwritten=unwritten,
     )  # fmt: skip
@@ -118,7 +118,7 @@ def _interrupted(plan: Plan, args: argparse.Namespace, status: int) -> int:
         record.save(plan.folder)
     print(f"Interrupted. What was measured is kept in {plan.folder}", file=sys.stderr)
     if (plan.folder / journal.FILE).exists():
-        unwritten = run_folder.write_report(gather([plan.folder], args.baseline), plan.folder)
+        unwritten = conclude.write_report(gather([plan.folder], args.baseline), plan.folder)
         print(unwritten or f"Report so far: {plan.folder / report.PAGE}", file=sys.stderr)
     print(f"Go on with: {_again(plan)}", file=sys.stderr)
     return status

@@ -10,11 +10,11 @@ from pathlib import Path
 from maxbench.bench import workloads
 from maxbench.impls import contract
 
-from .. import environment, files, precheck, report, run_folder, side_by_side
-from ..cli import ERROR, UsageError
+from .. import conclude, environment, files, precheck, report, run_folder, side_by_side
 from ..content import gather
 from ..progress import Bar
 from ..selection import matches
+from ..usage import ERROR, UsageError
 from . import options
 
 TABLE = "side-by-side.md"
@@ -65,7 +65,7 @@ def main(args: argparse.Namespace) -> int:
         bar.show("writing the report", 1, 1, None)
         lines = side_by_side.table(found)
         files.write_bytes(plan.folder / TABLE, ("\n".join(lines).strip() + "\n").encode())
-        unwritten = run_folder.write_report(gather(folders), plan.folder)
+        unwritten = conclude.write_report(gather(folders), plan.folder)
     print("\n".join(lines))
     print(unwritten or f"\nReport: {plan.folder / report.PAGE}", file=sys.stderr)
     wrong = {(t.operation, t.implementation, t.remark): t for t in found if t.status != "ok"}

@@ -11,9 +11,9 @@ from typing import Any
 from rich.table import Table as RichTable
 
 from .. import files, text
-from ..cli import NO_HOME, UsageError
 from ..progress import Bar
 from ..terminal import console
+from ..usage import NO_HOME, UsageError
 from . import options
 
 SIMULATED_CACHE = 1024

@@ -17,7 +17,7 @@ import pytest
 from maxbench import impls, reports
 from maxbench.bench import device_cells
 from maxbench.impls import contract
-from maxbench.reports import cli, environment
+from maxbench.reports import cli, environment, usage
 from maxbench.reports.content import gather
 from maxbench.reports.device_report import NoDevice, Plan, Report, probe
 from tests.cuda.fakes import Clock, Does, Worker, measured
@@ -169,7 +169,7 @@ def test_without_a_device_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: py
         raise NoDevice("no CUDA GPU: the driver finds 0 devices")
 
     monkeypatch.setattr("maxbench.reports.commands.device_report.probe", nothing)
-    assert cli.main(["device-report"]) == cli.ERROR
+    assert cli.main(["device-report"]) == usage.ERROR
     assert "no CUDA GPU: the driver finds 0 devices; --simulate rehearses" in capsys.readouterr().err
 
 
@@ -181,7 +181,7 @@ def test_without_a_device_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: py
     ],
 )
 def test_bad_options(words: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["device-report", *words]) == cli.ERROR
+    assert cli.main(["device-report", *words]) == usage.ERROR
     assert text in capsys.readouterr().err
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from maxbench.impls.cuda import plans, platform, regimes
 from maxbench.impls.cuda.regimes import Regime
-from maxbench.reports import cli, device_tuning
+from maxbench.reports import cli, device_tuning, usage
 from tests.cuda import simulator
 
 
@@ -24,7 +24,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
 
 
 def test_it_needs_a_place_for_a_simulators_table(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["tune-cuda", "--simulate"]) == cli.ERROR
+    assert cli.main(["tune-cuda", "--simulate"]) == usage.ERROR
     assert "--simulate needs --output" in capsys.readouterr().err
 
 
