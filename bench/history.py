@@ -6,7 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from . import anchor, base, grid, timing, workloads
+from . import timing
+from .inputs import grid, workloads
+from .suite import anchor, base
 
 
 class Anchor(base.Replayed):

@@ -1,11 +1,12 @@
-"""Softmax benchmarks: the parameters; `bench.base` has the logic."""
+"""Softmax benchmarks: the parameters; `bench.suite.base` has the logic."""
 
 from __future__ import annotations
 
 import os
 from typing import ClassVar
 
-from . import accuracy, base, ceiling, grid, scale, starts
+from .inputs import grid
+from .suite import accuracy, base, ceiling, scaling, startup
 
 _NAMES = grid.implementations("softmax")
 _DTYPES = grid.dtypes("softmax")
@@ -32,13 +33,13 @@ class Api(base.Api):
     params: ClassVar = [_NAMES, _DTYPES[:1], [1024]]
 
 
-class Start(starts.Start):
+class Start(startup.Start):
     """Loading, and the first call: compiling, and with the compiled code on disk."""
 
     operation = "softmax"
     params: ClassVar = [_NAMES, _DTYPES[:1]]
 
-    def setup_cache(self) -> starts.Found:
+    def setup_cache(self) -> startup.Found:
         """Every start of this operation's implementations, measured once."""
         return self.start_all()
 
@@ -67,17 +68,17 @@ class Ceiling(ceiling.Ceiling):
 
 if grid.name() == "full":
 
-    class Shapes(scale.Shapes):
+    class Shapes(scaling.Shapes):
         """The kernel on small arrays."""
 
         operation = "softmax"
-        params: ClassVar = [_NAMES, _DTYPES[:1], list(scale.ROWS), list(scale.SIZES)]
+        params: ClassVar = [_NAMES, _DTYPES[:1], list(scaling.ROWS), list(scaling.SIZES)]
 
-    class Threads(scale.Threads):
+    class Threads(scaling.Threads):
         """The kernel with fewer threads."""
 
         operation = "softmax"
-        params: ClassVar = [_NAMES, _DTYPES[:1], [1024], list(scale.THREADS)]
+        params: ClassVar = [_NAMES, _DTYPES[:1], [1024], list(scaling.THREADS)]
 
 
 if grid.ARRAY in os.environ:

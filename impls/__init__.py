@@ -10,16 +10,7 @@ array([[0.09 , 0.245, 0.665]])
 from __future__ import annotations
 
 from .api import argmax, softmax
-from .registry import (
-    Entry,
-    Implementation,
-    Kernel,
-    Unavailable,
-    UnknownImplementation,
-    catalogue,
-    implements,
-    load,
-)
+from .registry import Entry, Implementation, Kernel, Unavailable, UnknownImplementation, catalogue, implements, load
 from .version import __version__
 
 __all__ = [

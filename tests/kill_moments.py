@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from maxbench import reports
-from maxbench.reports import asv_results, runs
+from maxbench.reports.records import asv_results, runs
 from tests.signals import MOST_SECONDS, Started
 
 ROUNDS, KILLS = 2, 6

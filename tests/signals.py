@@ -71,7 +71,7 @@ class Started:
         self.temporary.mkdir()
         ours, theirs = pty.openpty()
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "maxbench.reports.cli", *map(str, words)],
+            [sys.executable, "-P", "-m", "maxbench.reports.commands.main", *map(str, words)],
             env={
                 **os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(self.temporary), "MAXBENCH_SECONDS": "0.05",
                 "COLUMNS": "200", "TERM": "xterm", self._mark: "1",

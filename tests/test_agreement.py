@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from maxbench import impls
-from maxbench.bench import grid
+from maxbench.bench.inputs import grid
 from maxbench.impls import agreement, contract, registry
 from maxbench.impls.registry import Implementation, Kernel
 from tests import needs

@@ -20,10 +20,12 @@ import pytest
 import maxbench.bench.argmax
 import maxbench.bench.softmax
 from maxbench import impls
-from maxbench.bench import accuracy, array_files, base, grid, link, starts, workloads
-from maxbench.bench.crew import Crew
+from maxbench.bench.inputs import array_files, grid, workloads
+from maxbench.bench.processes import link
+from maxbench.bench.processes.crew import Crew
+from maxbench.bench.suite import accuracy, base, startup
 from maxbench.impls import contract, registry
-from maxbench.reports.cells import ENDED, Cells
+from maxbench.reports.measure.cells import ENDED, Cells
 from tests.plugins import Install
 
 WRONG = """
@@ -334,7 +336,7 @@ def test_starts(notes: Notes, install: Install) -> None:
         {"softmax.gone": "gone", "softmax.dies": "dies", "softmax.wrong": "wrong"},
     )  # fmt: skip
     names = ["numpy_vectorized", "gone", "dies", "wrong"]
-    cell = type("Start", (starts.Start,), {"operation": "softmax", "params": [names, ["float32"]]})()
+    cell = type("Start", (startup.Start,), {"operation": "softmax", "params": [names, ["float32"]]})()
     found = cell.start_all()
     cell.setup(found, "numpy_vectorized", "float32")
     tracks = (cell.track_first_call_cold, cell.track_first_call_warm, cell.track_load)

@@ -23,17 +23,17 @@ import psutil
 import pytest
 
 from maxbench import impls, reports
-from maxbench.bench import launch
-from maxbench.bench.hub import Talk
-from maxbench.reports import measure
-from maxbench.reports.asv_driver import Driver
-from maxbench.reports.cells import ENDED, Cells
-from maxbench.reports.measure import Measurement, Plan
-from maxbench.reports.progress import Bar
+from maxbench.bench.processes import launch
+from maxbench.bench.processes.hub import Talk
+from maxbench.reports.measure import run
+from maxbench.reports.measure.asv_driver import Driver
+from maxbench.reports.measure.cells import ENDED, Cells
+from maxbench.reports.measure.run import Measurement, Plan
 from maxbench.reports.records import journal as journal_record
 from maxbench.reports.records import run as run_record
 from maxbench.reports.records.reading import Problems
 from maxbench.reports.records.run import Implementation, Machine, RunRecord, Source
+from maxbench.reports.system.progress import Bar
 
 PACKAGE = Path(impls.__file__).resolve().parent
 NAMES, SIZES = ["'a'", "'b'"], ["2", "4"]
@@ -198,7 +198,7 @@ class Asv:
 def asv(monkeypatch: pytest.MonkeyPatch) -> Asv:
     found = Asv()
     monkeypatch.setattr(Driver, "_asv", lambda driver, words, tick: found(driver, words, tick))
-    monkeypatch.setattr(measure, "doubted_ceilings", lambda folder: set())
+    monkeypatch.setattr(run, "doubted_ceilings", lambda folder: set())
     return found
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from maxbench.bench.hub import Talk
-from maxbench.reports import cells
-from maxbench.reports.cells import Cells
+from maxbench.bench.processes.hub import Talk
+from maxbench.reports.measure import cells
+from maxbench.reports.measure.cells import Cells
 
 
 class Run:

@@ -9,7 +9,7 @@ import pytest
 
 from maxbench.impls import registry
 from maxbench.impls.agreement import Finding
-from maxbench.reports import checks
+from maxbench.reports.measure import checks
 from tests.plugins import Install
 
 HEAD = """

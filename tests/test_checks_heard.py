@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from maxbench.bench.crew import Work
-from maxbench.bench.inputs import Input
-from maxbench.bench.verdict import Claim, Verdict
+from maxbench.bench.inputs.recipe import Input
+from maxbench.bench.processes.crew import Work
+from maxbench.bench.processes.verdict import Claim, Verdict
 from maxbench.impls import agreement, contract
 from maxbench.impls.contract.layouts import LAYOUTS, OUT_LAYOUTS
 from maxbench.impls.registry import Entry
-from maxbench.reports import checks
+from maxbench.reports.measure import checks
 
 OWN = [Entry("softmax", name, "maxbench", f"maxbench.impls.softmax_{name}") for name in "ab"]
 OWN_ARGMAX = Entry("argmax", "c", "maxbench", "maxbench.impls.argmax_c")

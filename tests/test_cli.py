@@ -15,12 +15,12 @@ import pytest
 
 from maxbench.impls import compilation
 from maxbench.impls.cuda import regimes
-from maxbench.reports import cli, conclude, output_folder, usage
-from maxbench.reports.commands import options
+from maxbench.reports.commands import conclude, main, options
+from maxbench.reports.system import output_folder, usage
 from tests.report_data import Results
 
 pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="a system without /dev/full")
-COMMAND = [sys.executable, "-P", "-m", "maxbench.reports.cli"]
+COMMAND = [sys.executable, "-P", "-m", "maxbench.reports.commands.main"]
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_any_encoding_shows_the_answer(folder: Path, tmp_path: Path, encoding: s
 
 
 def test_what_has_no_likeness_in_an_encoding_is_shown_by_its_code() -> None:
-    cli._safe_streams()  # registers it; pytest's streams stay
+    main._safe_streams()  # registers it; pytest's streams stay
     assert "µ × \u202e\udcff".encode("ascii", "maxbench") == rb"u x \u202e\udcff"
 
 
@@ -145,7 +145,7 @@ def test_a_machines_name_is_checked(name: str) -> None:
 @pytest.mark.parametrize("command", [["run"], ["side-by-side"], ["device-report"], ["history", "run", "HEAD"]])
 def test_every_command_checks_the_machines_name(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        cli.main([*command, "--machine=..", "--nonsense"])
+        main.main([*command, "--machine=..", "--nonsense"])
     assert ended.value.code == usage.ERROR
     assert "argument --machine: '..': accepted are" in capsys.readouterr().err
 
@@ -177,8 +177,10 @@ def test_a_revision_is_no_option(
         subprocess.run(["git", "-C", str(repository), *identity, *command], check=True)
     (repository / "asv.conf.json").write_text("{}")
     monkeypatch.chdir(repository)
-    monkeypatch.setattr("maxbench.reports.precheck.announce", lambda threads: SimpleNamespace(line="", layer=None))
-    assert cli.main(words) == usage.ERROR
+    monkeypatch.setattr(
+        "maxbench.reports.measure.precheck.announce", lambda threads: SimpleNamespace(line="", layer=None)
+    )
+    assert main.main(words) == usage.ERROR
     assert said in capsys.readouterr().err
     assert not (repository / "written").exists()
 
@@ -195,10 +197,10 @@ def test_the_gate_measures_nothing_where_its_files_cannot_be_written(
     tmp_path: Path, words: list[str], name: str, said: str, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("maxbench.reports.precheck.announce", lambda threads: pytest.fail("it measures"))
+    monkeypatch.setattr("maxbench.reports.measure.precheck.announce", lambda threads: pytest.fail("it measures"))
     monkeypatch.setattr("maxbench.reports.gate.sources.build", lambda *words: pytest.fail("it builds"))
     (tmp_path / name).write_text("mine")
-    assert cli.main([*words, str(tmp_path)]) == usage.ERROR
+    assert main.main([*words, str(tmp_path)]) == usage.ERROR
     error = capsys.readouterr().err
     assert said in error
     assert "Traceback" not in error
@@ -208,7 +210,7 @@ def test_the_gate_measures_nothing_where_its_files_cannot_be_written(
 def test_a_run_shows_its_answer_where_the_report_cannot_be_written(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from maxbench.reports.content import gather
+    from maxbench.reports.show.content import gather
 
     (folder / "report.md").write_text("mine")
     content = gather([folder])
@@ -229,10 +231,10 @@ def test_an_error_of_the_disk_is_a_message(
     def full(*words: object) -> None:
         raise OSError(28, "No space left on device", "file")
 
-    monkeypatch.setattr("maxbench.reports.runs.read", full)
-    monkeypatch.setattr("maxbench.reports.publish.runs.read", full)
-    monkeypatch.setattr("maxbench.reports.content.read", full)
-    assert cli.main(["compare", str(folder), str(folder)]) == usage.ERROR
+    monkeypatch.setattr("maxbench.reports.records.runs.read", full)
+    monkeypatch.setattr("maxbench.reports.show.asv_pages.runs.read", full)
+    monkeypatch.setattr("maxbench.reports.show.content.read", full)
+    assert main.main(["compare", str(folder), str(folder)]) == usage.ERROR
     assert capsys.readouterr().err == "maxbench compare: [Errno 28] No space left on device: 'file'\n"
 
 
@@ -243,7 +245,7 @@ def test_new_and_tune_cuda_replace_no_file_of_the_users(tmp_path: Path, capsys: 
     (tmp_path / "fast.py").symlink_to("thesis.txt")
     (tmp_path / "slow.py").symlink_to("nowhere")
     for name in ("fast", "slow"):
-        assert cli.main(["new", "softmax", name, "--folder", str(tmp_path)]) == usage.ERROR
+        assert main.main(["new", "softmax", name, "--folder", str(tmp_path)]) == usage.ERROR
         assert f"{name}.py exists" in capsys.readouterr().err
     (tmp_path / "table.json").write_text(regimes.as_json(regimes.DEVICE, "gpu"))
     assert tune_cuda._checked(tmp_path / "table.json") == tmp_path / "table.json"

@@ -14,10 +14,13 @@ import pytest
 
 import maxbench
 from maxbench import impls
-from maxbench.reports import cli, measure, precheck, terminal
+from maxbench.reports.commands import main
 from maxbench.reports.commands import run as run_command
+from maxbench.reports.measure import precheck
+from maxbench.reports.measure.run import Measurement
 from maxbench.reports.records import reading
 from maxbench.reports.records.run import Implementation
+from maxbench.reports.show import terminal
 from tests.plugins import Install
 
 WRONG = """
@@ -31,7 +34,7 @@ WRONG = """
 
 
 def run(*words: str) -> int:
-    return cli.main(words)
+    return main.main(words)
 
 
 def test_list(capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,7 +130,7 @@ def test_a_run_of_what_is_wrong_alone_ends_before_it_measures(
     install({"planted": WRONG}, {"argmax.planted": "planted"})
     np.save(tmp_path / "x.npy", np.eye(3, dtype=np.float32))
     monkeypatch.setattr(precheck, "announce", lambda threads: None)
-    monkeypatch.setattr(measure.Measurement, "measure", None)  # nor is it called
+    monkeypatch.setattr(Measurement, "measure", None)  # nor is it called
     words = ["--array", str(tmp_path / "x.npy"), "--threads", "1", "--output", str(tmp_path / "out")]
     assert run("run", "--only", "argmax.planted", "--only", "argmax.numpy*", *words) == 1
     said = capsys.readouterr()
@@ -239,14 +242,16 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path, capsys: pyt
 
 
 def test_help_imports_nothing_heavy() -> None:
-    program = "import sys; sys.argv = ['maxbench', '--help']\nfrom maxbench.reports.cli import main\ntry: main()\n"
+    program = (
+        "import sys; sys.argv = ['maxbench', '--help']\nfrom maxbench.reports.commands.main import main\ntry: main()\n"
+    )
     program += "except SystemExit: pass\nprint('numba' in sys.modules, 'pandas' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False False"
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:
-    command = f"{sys.executable} -m maxbench.reports.cli list naive | head -1"
+    command = f"{sys.executable} -m maxbench.reports.commands.main list naive | head -1"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
@@ -269,7 +274,7 @@ def test_want_of_memory_is_a_message(
         except ImportError as cause:  # as libraries do
             raise ImportError("no library") from cause
 
-    monkeypatch.setattr(cli, "_module", fails)
+    monkeypatch.setattr(main, "_module", fails)
     assert run("list") == 2
     expected = "not enough memory: no library" if isinstance(error, ImportError) else said
     assert capsys.readouterr().err.startswith(f"maxbench list: {expected}")
@@ -279,12 +284,12 @@ def test_want_of_memory_is_a_message(
 def test_a_run_that_nothing_more_can_be_kept_of_says_how_to_go_on(
     error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fails(measurement: measure.Measurement) -> None:
+    def fails(measurement: Measurement) -> None:
         raise error
 
     np.save(tmp_path / "x.npy", np.eye(3, dtype=np.float32))
     monkeypatch.setattr(precheck, "announce", lambda threads: None)
-    monkeypatch.setattr(measure.Measurement, "check", fails)
+    monkeypatch.setattr(Measurement, "check", fails)
     out = tmp_path / "out"
     words = ["run", "--array", str(tmp_path / "x.npy"), "--only", "numpy*"]
     assert run(*words, "--output", str(out)) == 2
@@ -292,8 +297,8 @@ def test_a_run_that_nothing_more_can_be_kept_of_says_how_to_go_on(
     kept = f"{out}: {what}. What was measured is kept; go on with: maxbench run --resume {out}"
     assert capsys.readouterr().err == f"maxbench run: {kept}\n"
     assert [path.name for path in out.iterdir()] == ["run.json"]  # nor the lock
-    checked: list[measure.Measurement] = []
-    monkeypatch.setattr(measure.Measurement, "check", lambda measurement: checked.append(measurement))
+    checked: list[Measurement] = []
+    monkeypatch.setattr(Measurement, "check", lambda measurement: checked.append(measurement))
     monkeypatch.setattr(run_command, "_nothing_to_compare", lambda implementations: "checked again")
     assert run("run", "--resume", str(out)) == 1
     assert capsys.readouterr().err == "checked again\n"

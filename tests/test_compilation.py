@@ -456,7 +456,7 @@ def test_a_broken_setting_is_named_once(setting: dict[str, str], message: str, s
 
 def test_a_broken_setting_is_no_wrong_result() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "maxbench.reports.cli", "check", "argmax.numba_*"],
+        [sys.executable, "-m", "maxbench.reports.commands.main", "check", "argmax.numba_*"],
         env={**os.environ, "NUMBA_DISABLE_JIT": "1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr  # none was named

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from maxbench.bench import crew, hub, link
-from maxbench.bench.crew import Crew
-from maxbench.bench.inputs import Input
+from maxbench.bench.inputs.recipe import Input
+from maxbench.bench.processes import crew, hub, link
+from maxbench.bench.processes.crew import Crew
 from maxbench.impls import contract
 from tests.plugins import Install
 

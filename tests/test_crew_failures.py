@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from maxbench.bench import crew, launch
-from maxbench.bench.crew import Crew, Work
-from maxbench.bench.hub import Talk
-from maxbench.bench.launch import Ending
-from maxbench.bench.link import ADDRESS, TOKEN
+from maxbench.bench.processes import crew, launch
+from maxbench.bench.processes.crew import Crew, Work
+from maxbench.bench.processes.hub import Talk
+from maxbench.bench.processes.launch import Ending
+from maxbench.bench.processes.link import ADDRESS, TOKEN
 
 
 class Process:

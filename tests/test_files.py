@@ -11,8 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from maxbench.reports import asv_writing, files
+from maxbench.reports.records import asv_writing
 from maxbench.reports.records.run import Machine
+from maxbench.reports.system import files
 
 NAMES = st.one_of(st.text(st.characters(), max_size=300), st.sampled_from(["..", ".", "", "/", "a/b", "\0", "-x"]))
 

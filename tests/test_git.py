@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from maxbench.reports import environment, git
 from maxbench.reports.gate import sources
 from maxbench.reports.history.run import HistoryError
 from maxbench.reports.history.run import git as history
+from maxbench.reports.measure import environment
+from maxbench.reports.system import git
 from tests.gate.conftest import Repository
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from maxbench import impls
-from maxbench.bench import grid
+from maxbench.bench.inputs import grid
 from maxbench.impls import agreement, contract
 from maxbench.impls.contract.layouts import LAYOUTS, OUT_LAYOUTS
 

@@ -16,8 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
-from maxbench.bench import launch
-from maxbench.bench.launch import Child, Ending
+from maxbench.bench.processes import launch
+from maxbench.bench.processes.launch import Child, Ending
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sessions and signals are POSIX's")
 

@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from maxbench.reports import cli, lock, run_folder
-from maxbench.reports.usage import UsageError
+from maxbench.reports.commands import main
+from maxbench.reports.measure import run_folder
+from maxbench.reports.system import lock
+from maxbench.reports.system.usage import UsageError
 
 HOLD = r"""
 import subprocess, sys, os
@@ -54,10 +56,10 @@ def test_a_second_process_is_told_who_has_it_until_the_first_is_killed(
 ) -> None:
     with holder(tmp_path) as process:
         (tmp_path / "run.json").write_text("{}")
-        assert cli.main(["run", "--resume", str(tmp_path)]) == 2
+        assert main.main(["run", "--resume", str(tmp_path)]) == 2
         assert f"{tmp_path} is in use by process {process.pid} on " in capsys.readouterr().err
         (tmp_path / "run.json").unlink()
-        assert cli.main(["run", "--output", str(tmp_path)]) == 2
+        assert main.main(["run", "--output", str(tmp_path)]) == 2
         assert f"is in use by process {process.pid} on " in capsys.readouterr().err
         process.kill()
         process.wait()
@@ -155,7 +157,7 @@ def test_a_run_is_not_gone_on_with_outside_of_its_folder(
         os.mkfifo(folder / name)
     else:
         (folder / name).symlink_to(outside)
-    assert cli.main(["run", "--resume", str(folder)]) == 2
+    assert main.main(["run", "--resume", str(folder)]) == 2
     said = capsys.readouterr().err
     assert f"{folder / name} " in said
     assert "leads out of the folder" in said or "neither a file nor a folder" in said

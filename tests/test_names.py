@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 FOLDERS = ("impls", "bench", "reports")
 PROGRAM = f"""
 import importlib.util, json
-import maxbench.impls, maxbench.bench.crew, maxbench.reports.cli
+import maxbench.impls, maxbench.bench.crew, maxbench.reports.commands.main
 def origin(name):
     found = importlib.util.find_spec(name)
     return None if found is None else str(found.origin or list(found.submodule_search_locations))
@@ -128,7 +128,7 @@ def test_the_wheel_stands_beside_packages_of_the_same_names(ours_first: bool, tm
     # What it needs is taken from where this process has it.
     (site / "others.pth").write_text(str(Path(numpy.__file__).parent.parent))
     program = (
-        "import bench, impls, reports, bench.cli, reports.cli, maxbench, maxbench.reports.cli\n"
+        "import bench, impls, reports, bench.cli, reports.cli, maxbench, maxbench.reports.commands.main\n"
         "assert (bench.NAME, impls.NAME, reports.NAME, reports.cli.NAME) == ('bench', 'impls', 'reports', 'reports')\n"
         "from maxbench import implements\n"
         "assert maxbench.argmax([1.0, 3.0, 2.0]) == 1\n"
@@ -137,7 +137,7 @@ def test_the_wheel_stands_beside_packages_of_the_same_names(ours_first: bool, tm
     done = subprocess.run([str(python), "-c", program], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.stderr == ""
     assert Path(done.stdout.strip()).parent == site / "maxbench"
-    command = [str(python), "-P", "-m", "maxbench.reports.cli", "check", "softmax.numpy_vectorized"]
+    command = [str(python), "-P", "-m", "maxbench.reports.commands.main", "check", "softmax.numpy_vectorized"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert maxbench.__version__ in built.name

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from maxbench.reports import cli, environment
-from maxbench.reports.commands import options
-from maxbench.reports.selection import matches
+from maxbench.reports.commands import main, options
+from maxbench.reports.measure import environment
+from maxbench.reports.measure.selection import matches
 
 
 def actions() -> Iterator[tuple[str, argparse.Action]]:
@@ -25,7 +25,7 @@ def actions() -> Iterator[tuple[str, argparse.Action]]:
             else:
                 yield action
 
-    for name in cli.COMMANDS:
+    for name in main.COMMANDS:
         parser = argparse.ArgumentParser()
         importlib.import_module(f"maxbench.reports.commands.{name.replace('-', '_')}").add_arguments(parser)
         yield from ((name, action) for action in of(parser) if action.option_strings not in ([], ["-h", "--help"]))
@@ -51,7 +51,7 @@ def test_an_option_that_several_commands_have_is_defined_once_and_means_the_same
 
 def ends_with(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        cli.main(words)
+        main.main(words)
     assert ended.value.code == 2
     assert message in " ".join(capsys.readouterr().err.split())
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from maxbench.reports import files, output_folder, report
-from maxbench.reports.output_folder import InTheWay, check, fill
+from maxbench.reports.show import report
+from maxbench.reports.system import files, output_folder
+from maxbench.reports.system.output_folder import InTheWay, check, fill
 from tests.report_data import Results
 
 BOTH = {"figures/a.svg": b"a", "page.html": b"page"}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from maxbench import impls
-from maxbench.bench import grid, inputs
-from maxbench.bench.hub import Here
+from maxbench.bench.inputs import grid, recipe
+from maxbench.bench.processes.hub import Here
 from maxbench.impls import agreement, contract, peers, registry
 from tests.checked import wrong
 
@@ -62,12 +62,12 @@ def test_a_difference_is_declared_by_name(operation, name, case, dtype, reason):
 
 SOFTMAXES = grid.PEERS["softmax"]
 LONG = [
-    inputs.Input("tiled", "float32", (1, 1 << 20, 1)),
-    inputs.Input("tiled", "float32", (1, 1 << 19, 2)),
-    inputs.Input("tiled", "float64", (1, 1 << 20, 1)),
-    inputs.Input("tiled", "float64", (1, 1 << 17, 2)),
-    inputs.Input("tiled", "float16", (4, 1 << 12, 1)),
-    inputs.Input("tiled", "float16", (4, 1 << 12, 2)),
+    recipe.Input("tiled", "float32", (1, 1 << 20, 1)),
+    recipe.Input("tiled", "float32", (1, 1 << 19, 2)),
+    recipe.Input("tiled", "float64", (1, 1 << 20, 1)),
+    recipe.Input("tiled", "float64", (1, 1 << 17, 2)),
+    recipe.Input("tiled", "float16", (4, 1 << 12, 1)),
+    recipe.Input("tiled", "float16", (4, 1 << 12, 2)),
 ]
 # Of those, whose results differ everywhere; JAX's do so on rows that would take too long here.
 DIFFER = {

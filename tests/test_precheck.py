@@ -11,14 +11,16 @@ from typing import Any
 
 import pytest
 
-from maxbench.bench import anchor
-from maxbench.bench.crew import Work
+from maxbench.bench.processes.crew import Work
+from maxbench.bench.suite import anchor
 from maxbench.bench.workers import noise
-from maxbench.reports import content, doubts, environment, precheck, side_car
+from maxbench.reports.analysis import doubts
 from maxbench.reports.gate.statistics import change, log_ratio
-from maxbench.reports.precheck import QUADS
+from maxbench.reports.measure import environment, precheck, recording
+from maxbench.reports.measure.precheck import QUADS
 from maxbench.reports.records import reading
 from maxbench.reports.records.run import Machine, Noise, Precheck
+from maxbench.reports.show import content
 from tests.report_data import Results
 
 
@@ -135,10 +137,10 @@ def test_the_side_car_has_it_and_its_layer(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(environment, "machine", lambda name: Machine(name=name))
     monkeypatch.setattr(environment, "_output", lambda command, env=None: None)  # no process is started for the layer
     checked = Precheck(seconds=3.0, threads=2, layer="tbb", problem="a test")
-    record = side_car.begin("run", [], "quick", 2, "box", precheck=checked)
+    record = recording.begin("run", [], "quick", 2, "box", precheck=checked)
     assert record.threads.layer == "tbb"
     assert record.precheck == checked
-    assert side_car.begin("run", [], "quick", 2, "box").precheck is None
+    assert recording.begin("run", [], "quick", 2, "box").precheck is None
 
 
 def test_a_report_says_what_the_machine_could_see(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from maxbench.reports import report
+from maxbench.reports.show import report
 
 PUBLISHED = Path(__file__).parent.parent / "reports" / "published"
 FOLDERS = sorted(path.parent for path in PUBLISHED.glob("*/report.md"))

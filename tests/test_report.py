@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from maxbench import reports
-from maxbench.reports import answer, cli, comparison, content, report, terminal, text
-from maxbench.reports.rules import Decision
+from maxbench.reports.analysis import answer, contests
+from maxbench.reports.analysis.rules import Decision
+from maxbench.reports.commands import main
+from maxbench.reports.show import content, report, terminal
+from maxbench.reports.system import text
 from tests.report_data import COMMIT, FAILED, SKIPPED, Results
 
 SAMPLES = {
@@ -340,7 +343,7 @@ def test_the_terminal_answer_fits_its_width(folder, width, monkeypatch):
 
 def test_csv_markdown_and_json_on_standard_output_are_nothing_else(folder, capsys, tmp_path):
     def printed(kind):
-        assert cli.main(["report", str(folder), "--format", kind, "--output", str(tmp_path / "out")]) == 0
+        assert main.main(["report", str(folder), "--format", kind, "--output", str(tmp_path / "out")]) == 0
         return capsys.readouterr().out
 
     rows = printed("csv").splitlines()
@@ -355,12 +358,12 @@ def test_csv_markdown_and_json_on_standard_output_are_nothing_else(folder, capsy
 
 
 def test_the_command_refuses_what_it_cannot_use(folder, tmp_path, capsys):
-    assert cli.main(["report", str(tmp_path / "absent")]) == 2
+    assert main.main(["report", str(tmp_path / "absent")]) == 2
     assert "no such folder" in capsys.readouterr().err
-    assert cli.main(["report", str(folder), "--baseline", "nobody"]) == 2
+    assert main.main(["report", str(folder), "--baseline", "nobody"]) == 2
     assert "was not measured" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
-    assert cli.main(["report", str(folder), "--output", str(tmp_path / "file")]) == 2
+    assert main.main(["report", str(folder), "--output", str(tmp_path / "file")]) == 2
     assert "cannot write the report" in capsys.readouterr().err
 
 
@@ -378,19 +381,19 @@ def test_times_have_three_digits_and_a_unit(value, words):
 def test_main_contests_fall_back_to_the_sweep(tmp_path):
     found = Results().add("softmax.Sweep.time_call", ("a", "float32", 2), [[1.0], [2.0]])
     gathered = content.gather([found.write(tmp_path)])
-    assert [c.title for c in comparison.main_contests(gathered.contests)] == ["n = 2"]
+    assert [c.title for c in contests.main_contests(gathered.contests)] == ["n = 2"]
 
 
 def test_what_is_shown_of_several_runs_names_the_run(tmp_path, monkeypatch):
-    from maxbench.reports import sections
-    from maxbench.reports.figures import canvas
+    from maxbench.reports.show import sections
+    from maxbench.reports.show.figures import canvas
 
     seen = []
     drawn = canvas.draw
     monkeypatch.setattr(
         canvas, "draw", lambda name, title, *rest, **more: seen.append(title) or drawn(name, title, *rest, **more)
     )
-    monkeypatch.setattr("maxbench.reports.forked.cpus", lambda: 1)
+    monkeypatch.setattr("maxbench.reports.system.forked.cpus", lambda: 1)
     folders = []
     for run in ("left", "right"):
         found = results()
@@ -414,7 +417,7 @@ def test_what_is_shown_of_several_runs_names_the_run(tmp_path, monkeypatch):
 
 
 def test_a_heat_map_of_very_many_inputs_draws_some_and_says_so(tmp_path):
-    from maxbench.reports.figures import Styles, heat
+    from maxbench.reports.show.figures import Styles, heat
 
     found = Results()
     for name, n in itertools.product(("numpy_vectorized", "fast"), range(2, 203)):

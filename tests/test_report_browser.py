@@ -7,8 +7,8 @@ import itertools
 
 import pytest
 
-from maxbench.reports import report
-from maxbench.reports.figures.style import PAPER
+from maxbench.reports.show import report
+from maxbench.reports.show.figures.style import PAPER
 from tests.report_data import IMPLEMENTATIONS, Results, everything, findings
 
 HOSTILE = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script>\"'`" + "endless" * 20

@@ -6,7 +6,9 @@ import json
 
 import pytest
 
-from maxbench.reports import cli, compare, content, report, text
+from maxbench.reports.commands import main
+from maxbench.reports.show import compare, content, report
+from maxbench.reports.system import text
 from tests.report_data import Results
 
 FIRST = [[1.00e-3, 1.02e-3], [1.04e-3], [1.02e-3]]
@@ -112,7 +114,7 @@ def test_what_else_differs_is_said(folders):
 
 def test_the_command_in_every_format(folders, capsys):
     def printed(*words):
-        assert cli.main(["compare", *map(str, folders), *words]) == 0
+        assert main.main(["compare", *map(str, folders), *words]) == 0
         return capsys.readouterr().out
 
     shown = printed()
@@ -132,11 +134,11 @@ def test_the_command_in_every_format(folders, capsys):
 
 
 def test_the_command_refuses_folders_without_one_run(folders, tmp_path, capsys):
-    assert cli.main(["compare", str(folders[0]), str(tmp_path / "absent")]) == 2
+    assert main.main(["compare", str(folders[0]), str(tmp_path / "absent")]) == 2
     assert "no such folder" in capsys.readouterr().err
     for machine in ("a", "b"):
         Results().add("softmax.Sweep.time_call", ("x", "float32", 2), FIRST).write(tmp_path, machine=machine, run=False)
-    assert cli.main(["compare", str(folders[0]), str(tmp_path)]) == 2
+    assert main.main(["compare", str(folders[0]), str(tmp_path)]) == 2
     assert "holds 2 runs (a/01234567, b/01234567)" in capsys.readouterr().err
 
 

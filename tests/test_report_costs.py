@@ -7,9 +7,12 @@ import statistics
 import numpy as np
 import pytest
 
-from maxbench.bench import device_cells
-from maxbench.reports import agreement, comparison, content, grids, report, runs, scaling, starts, table, text
-from maxbench.reports.derived import Measured
+from maxbench.bench.inputs import device_cells
+from maxbench.reports.analysis import contests, scaling, startup
+from maxbench.reports.analysis.derived import Measured
+from maxbench.reports.records import runs, table
+from maxbench.reports.show import agreement, content, report, tables
+from maxbench.reports.system import text
 from tests.report_data import COMMIT, FAILED, IMPLEMENTATIONS, Results, everything, findings
 
 BASE = [[4.0e-3, 4.2e-3], [4.4e-3], [4.3e-3]]
@@ -42,7 +45,7 @@ def ladders(folder):
 
 
 def test_the_ladder_has_each_rung_from_its_own_benchmark(tmp_path):
-    found = {one.implementation: one for one in starts.ladders(content.gather([ladders(tmp_path)]).table)}
+    found = {one.implementation: one for one in startup.ladders(content.gather([ladders(tmp_path)]).table)}
     rungs = {"load": 0.9, "cold": 2.0, "warm": 0.3, "call": 1.04e-3, "api": 2.08e-3}
     assert {key: one.value for key, one in found["fast"].rungs.items()} == pytest.approx(rungs)
     assert (found["fast"].rungs["cold"].low, found["fast"].rungs["cold"].high) == pytest.approx((1.8, 2.2))
@@ -74,18 +77,18 @@ def test_the_ladder_of_a_device_has_its_steps_also_where_no_start_was_measured(t
     # 1024 columns of another number of rows are no step of the ladder.
     found.add("softmax.Sweep.time_call", ("other", "float32", 1024), FAST, shape=(4096, 1024, 1))
     found.write(tmp_path)
-    (ladder,) = starts.ladders(content.gather([tmp_path]).table)
+    (ladder,) = startup.ladders(content.gather([tmp_path]).table)
     steps = {"launch": 5e-6, "transfer_in": 2e-3, "transfer_out": 3e-3, "device": 1e-4, "end_to_end": 6e-3}
     assert ladder.implementation == "numba_cuda"
     assert {key: one.value for key, one in ladder.rungs.items()} == pytest.approx(steps)
     page = report.write([tmp_path], tmp_path).read_text()
     assert NO_DEVICE not in page
-    for _, title, meaning in starts.RUNGS:
-        assert (title in page and meaning in page) == any(t == title and k in steps for k, t, _ in starts.RUNGS)
+    for _, title, meaning in startup.RUNGS:
+        assert (title in page and meaning in page) == any(t == title and k in steps for k, t, _ in startup.RUNGS)
 
 
 def test_the_sizes_that_the_ladder_names_are_those_measured_on_a_device():
-    words = {key: meaning for key, _, meaning in starts.RUNGS}
+    words = {key: meaning for key, _, meaning in startup.RUNGS}
     rows, n, _ = device_cells.API_SHAPE
     assert f"{rows:,} × {n} elements" in words["end_to_end"]
     assert words["transfer_in"].startswith(f"{rows * n * 4 >> 20} MiB")
@@ -94,7 +97,7 @@ def test_the_sizes_that_the_ladder_names_are_those_measured_on_a_device():
 
 
 def test_break_even_is_the_difference_of_starts_over_the_difference_of_calls(tmp_path):
-    found = {one.implementation: one for one in starts.ladders(content.gather([ladders(tmp_path)]).table)}
+    found = {one.implementation: one for one in startup.ladders(content.gather([ladders(tmp_path)]).table)}
     base, fast = found["numpy_vectorized"], found["fast"]
     medians = {"base": [statistics.median(p) for p in BASE], "fast": [statistics.median(p) for p in FAST]}
     gain = statistics.median(medians["base"]) - statistics.median(medians["fast"])
@@ -102,19 +105,19 @@ def test_break_even_is_the_difference_of_starts_over_the_difference_of_calls(tmp
     most = max(medians["base"]) - min(medians["fast"])
     cost = (0.9 + 2.0) - (0.1 + 0.01)
     cheapest, dearest = 0.9 * (0.9 + 2.0) - 1.1 * (0.1 + 0.01), 1.1 * (0.9 + 2.0) - 0.9 * (0.1 + 0.01)
-    even = starts.break_even(fast, base, compiling=True)
+    even = startup.break_even(fast, base, compiling=True)
     assert (even.calls, even.low, even.high) == pytest.approx((cost / gain, cheapest / most, dearest / least))
     assert even.shown
     warm = (0.9 + 0.3) - (0.1 + 0.01)
-    assert starts.break_even(fast, base, compiling=False).calls == pytest.approx(warm / gain)
+    assert startup.break_even(fast, base, compiling=False).calls == pytest.approx(warm / gain)
     # At that many calls the two have taken as long.
     assert fast.after(even.calls, compiling=True) == pytest.approx(base.after(even.calls, compiling=True))
-    words = starts.sentence(fast, base)
+    words = startup.sentence(fast, base)
     assert f"pays off after {math.ceil(cost / gain):,} calls" in words
     assert f"after {math.ceil(warm / gain):,} calls" in words
-    assert starts.break_even(found["slow"], base, compiling=True).calls == math.inf
-    assert "never pays off" in starts.sentence(found["slow"], base)
-    assert starts.break_even(found["broken"], base, compiling=True) is None
+    assert startup.break_even(found["slow"], base, compiling=True).calls == math.inf
+    assert "never pays off" in startup.sentence(found["slow"], base)
+    assert startup.break_even(found["broken"], base, compiling=True) is None
 
 
 def test_on_the_user_s_array_it_pays_off_after_its_own_number_of_calls(tmp_path):
@@ -131,18 +134,18 @@ def test_on_the_user_s_array_it_pays_off_after_its_own_number_of_calls(tmp_path)
 
 
 def test_a_cheaper_and_faster_one_pays_off_at_once(tmp_path):
-    found = {one.implementation: one for one in starts.ladders(content.gather([ladders(tmp_path)]).table)}
-    assert starts.break_even(found["numpy_vectorized"], found["fast"], compiling=True).calls == math.inf
-    even = starts.break_even(found["numpy_vectorized"], found["slow"], compiling=True)
+    found = {one.implementation: one for one in startup.ladders(content.gather([ladders(tmp_path)]).table)}
+    assert startup.break_even(found["numpy_vectorized"], found["fast"], compiling=True).calls == math.inf
+    even = startup.break_even(found["numpy_vectorized"], found["slow"], compiling=True)
     assert even.calls == pytest.approx(((0.10 + 0.010) - 0.051) / (9.0e-3 - 4.3e-3))
-    same = starts.break_even(found["slow"], found["slow"], compiling=True)
+    same = startup.break_even(found["slow"], found["slow"], compiling=True)
     assert same.calls == math.inf  # it gains nothing
     rungs = {"load": 0.0, "cold": 0.0, "call": 1e-3}
     rungs = {key: Measured(value, value, value, 3) for key, value in rungs.items()}
-    cheap = starts.Ladder("", "softmax", "x", "float32", rungs)
+    cheap = startup.Ladder("", "softmax", "x", "float32", rungs)
     slow = {key: Measured(value, value, value, 3) for key, value in {"load": 0.1, "cold": 0.0, "call": 9e-3}.items()}
-    slow = starts.Ladder("", "softmax", "slow", "float32", slow)
-    assert str(starts.break_even(cheap, slow, compiling=True)) == "at once"
+    slow = startup.Ladder("", "softmax", "slow", "float32", slow)
+    assert str(startup.break_even(cheap, slow, compiling=True)) == "at once"
 
 
 def test_threads_speed_up_and_efficiency(tmp_path):
@@ -170,7 +173,7 @@ def test_memory_is_over_the_arrays_alone(tmp_path):
     found = Results()
     for name, value in (("(arrays only)", 100 << 20), ("a", 164 << 20)):
         found.add("softmax.Memory.peakmem_call", (name, "float32"), value)
-    rows = grids.memory(content.gather([found.write(tmp_path)]).table)
+    rows = tables.memory(content.gather([found.write(tmp_path)]).table)
     assert list(rows["implementation"]) == ["a"]
     assert list(rows["over"]) == [64 << 20]
     assert "64.0 MiB (1 process)" in report.write([tmp_path], tmp_path).read_text()
@@ -273,14 +276,14 @@ def test_the_performance_profile_counts_inputs_within_a_factor(tmp_path):
             found.add("softmax.Sweep.time_call", (name, "float32", n), samples)
     gathered = content.gather([found.write(tmp_path)])
     assert {c.n: c.fastest.implementation for c in gathered.contests} == {2: "a", 4: "b", 8: "b", 16: "a"}
-    from maxbench.reports.figures import Styles, curves
+    from maxbench.reports.show.figures import Styles, curves
 
     drawn = curves.profile("p", gathered.contests, Styles(["a", "b"]))
     assert "a on 2, b on 2 of 4" in drawn.alt
 
 
 def test_errors_in_ulp_against_a_longer_float():
-    from maxbench.bench import accuracy
+    from maxbench.bench.suite import accuracy
 
     x = np.array([[0.0, 1.0, 2.0]], np.float32)[:, :, None]
     exact = np.exp(x.astype(np.longdouble)) / np.exp(x.astype(np.longdouble)).sum()
@@ -291,7 +294,7 @@ def test_errors_in_ulp_against_a_longer_float():
 
 
 def test_contests_without_times_have_no_winner():
-    empty = comparison.Contest("r", "softmax", "float32", "Sweep", "", 2, None, None, ())
+    empty = contests.Contest("r", "softmax", "float32", "Sweep", "", 2, None, None, ())
     assert empty.fastest is None
     assert math.isnan(empty.probability("x"))
     assert empty.over_baseline("x") is None

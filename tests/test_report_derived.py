@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from maxbench.reports import compare, content, derived, grids, report, starts, text
-from maxbench.reports.derived import Derived, Measured
-from maxbench.reports.figures import heat
+from maxbench.reports.analysis import derived, startup
+from maxbench.reports.analysis.derived import Derived, Measured
+from maxbench.reports.show import compare, content, report, tables
+from maxbench.reports.show.figures import heat
+from maxbench.reports.system import text
 from tests.report_data import Results
 
 A, B = Measured(4.0, 3.0, 5.0, 3), Measured(2.0, 1.0, 2.5, 4)
@@ -63,13 +65,13 @@ def test_what_is_not_stated_has_its_reason(figure: Derived, withheld: str, words
 
 
 def test_a_table_marks_what_is_not_stated() -> None:
-    item = grids.derived(Derived(1e-3, 1e-4, 2e-3, 3, 0.0), text.seconds)
+    item = tables.derived(Derived(1e-3, 1e-4, 2e-3, 3, 0.0), text.seconds)
     assert (item.words, item.key, item.mark, item.title) == ("1.00 ms", 1e-3, "", "")
-    item = grids.derived(Derived(1e-3, 1e-4, 2e-3, 2, 0.0), text.seconds)
+    item = tables.derived(Derived(1e-3, 1e-4, 2e-3, 2, 0.0), text.seconds)
     assert (item.words, item.key, item.mark) == ("1.00 ms (2 processes)", 1e-3, "missing")
-    item = grids.derived(Derived(1e-3, -1e-4, 2e-3, 3, 0.0), text.seconds)
+    item = tables.derived(Derived(1e-3, -1e-4, 2e-3, 3, 0.0), text.seconds)
     assert (item.words, item.title) == ("1.00 ms (not shown)", "not shown: the interval includes no effect")
-    item = grids.derived(Derived(3.27, 3.0, 3.5, 3, None, "too fast"), text.percent)
+    item = tables.derived(Derived(3.27, 3.0, 3.5, 3, None, "too fast"), text.percent)
     assert (item.words, item.title) == ("withheld", "too fast")
 
 
@@ -125,14 +127,14 @@ def of_processes(count: int, value: float) -> Measured:
 @pytest.mark.parametrize(("load", "cold", "call"), [(2, 3, 3), (3, 2, 3), (3, 3, 2)])
 def test_break_even_has_the_fewest_processes_of_any_of_its_times(load: int, cold: int, call: int) -> None:
     few, enough = (
-        starts.Ladder("run", "softmax", name, "float32", {
+        startup.Ladder("run", "softmax", name, "float32", {
             "load": of_processes(counts[0], 10 * cost), "cold": of_processes(counts[1], 10 * cost),
             "call": of_processes(counts[2], 1 / cost),
         })
         for name, counts, cost in (("few", (load, cold, call), 2.0), ("enough", (3, 3, 3), 1.0))
     )  # fmt: skip
     for one, other in ((few, enough), (enough, few)):
-        even = starts.break_even(one, other, compiling=True)
+        even = startup.break_even(one, other, compiling=True)
         assert even is not None
         assert even.processes == 2
         assert not even.shown
@@ -161,10 +163,10 @@ def test_a_share_has_the_fewest_processes_of_the_two(tmp_path: Path, mine: int, 
 
 
 def test_break_even_needs_processes_and_an_end() -> None:
-    assert starts.BreakEven("x", 5.0, 3.0, 9.0, 3).shown
-    assert str(starts.BreakEven("x", 5.0, 3.0, 9.0, 2)) == "not shown: 2 processes"
-    assert str(starts.BreakEven("x", 5.0, 3.0, math.inf, 3)) == "not shown: the calls are too close"
-    assert str(starts.BreakEven("x", math.inf, math.inf, math.inf, 3)) == "never"
+    assert startup.BreakEven("x", 5.0, 3.0, 9.0, 3).shown
+    assert str(startup.BreakEven("x", 5.0, 3.0, 9.0, 2)) == "not shown: 2 processes"
+    assert str(startup.BreakEven("x", 5.0, 3.0, math.inf, 3)) == "not shown: the calls are too close"
+    assert str(startup.BreakEven("x", math.inf, math.inf, math.inf, 3)) == "never"
 
 
 @pytest.mark.parametrize(("percent", "doubted"), [(104.9, False), (105.1, True)])

@@ -7,7 +7,9 @@ import urllib.parse
 
 import pytest
 
-from maxbench.reports import cli, publish, runs
+from maxbench.reports.commands import main
+from maxbench.reports.records import runs
+from maxbench.reports.show import asv_pages
 from tests.report_data import COMMIT, Results
 
 PARAMS = [["'fast'", "'slow'"], ["'float32'"], ["2", "1024", "1048576"]]
@@ -33,7 +35,7 @@ def run(folder, commit=COMMIT):
 def pages(tmp_path_factory):
     base = tmp_path_factory.mktemp("publish")
     folders = [run(base / "a"), run(base / "b", "f" * 40)]
-    return publish.publish(folders, base / "html")
+    return asv_pages.publish(folders, base / "html")
 
 
 def test_asv_draws_every_run_and_the_index_links_each_comparison(pages):
@@ -49,7 +51,7 @@ def test_the_graph_shows_one_line_per_implementation_from_disk(pages, browser, t
     if shutil.which("npm") is None:
         pytest.skip("no npm to fetch the libraries with")
     # The libraries as one publication of a user's has them; asv's data as above.
-    index = publish.publish([run(tmp_path / "run")], tmp_path / "html", offline=True)
+    index = asv_pages.publish([run(tmp_path / "run")], tmp_path / "html", offline=True)
     browser.open(index)
     link = browser.js("return document.querySelector('li a').href")
     browser.driver.get("about:blank")
@@ -76,7 +78,7 @@ def test_earlier_pages_are_replaced_and_what_is_not_ours_stays(pages, tmp_path, 
     html = tmp_path / "html"
     shutil.copytree(pages.parent, html)
     (html / "mine.txt").write_text("")
-    assert cli.main(["publish", str(folder), "--output", str(html)]) == 0
+    assert main.main(["publish", str(folder), "--output", str(html)]) == 0
     assert capsys.readouterr().out.strip().endswith("comparisons.html")
     assert (html / "mine.txt").exists()
     assert set(json.loads((html / "index.json").read_text())["revision_to_hash"].values()) == {COMMIT}
@@ -85,7 +87,7 @@ def test_earlier_pages_are_replaced_and_what_is_not_ours_stays(pages, tmp_path, 
     mine.mkdir()
     for name in ("thesis.txt", "asv.js"):
         (mine / name).write_text("mine")
-    assert cli.main(["publish", str(folder), "--output", str(mine)]) == 2
+    assert main.main(["publish", str(folder), "--output", str(mine)]) == 2
     assert "asv.js was not written by `maxbench publish`: nothing was written" in capsys.readouterr().err
     assert {path.name: path.read_text() for path in mine.iterdir()} == {"thesis.txt": "mine", "asv.js": "mine"}
 
@@ -98,16 +100,16 @@ def test_a_machine_in_the_results_names_no_folder_elsewhere(tmp_path, machine):
     content["params"]["machine"] = machine.format(tmp_path)
     path.write_text(json.dumps(content))
     before = sorted(tmp_path.rglob("*"))
-    cli.main(["publish", str(folder), "--output", str(tmp_path / "html")])
+    main.main(["publish", str(folder), "--output", str(tmp_path / "html")])
     assert [path for path in sorted(tmp_path.rglob("*")) if tmp_path / "html" not in (path, *path.parents)] == before
-    with pytest.raises(publish.PublishFailed, match="cannot name a file in"):
-        publish._inside(tmp_path, machine.format(tmp_path), "file.json")
+    with pytest.raises(asv_pages.PublishFailed, match="cannot name a file in"):
+        asv_pages._inside(tmp_path, machine.format(tmp_path), "file.json")
 
 
 def test_results_of_one_name_in_two_folders_are_both_published(tmp_path):
     folders = [run(tmp_path / name) for name in ("a", "b")]
     (tmp_path / "scratch").mkdir()
-    publish._asv_publish([runs.read(folder) for folder in folders], tmp_path / "scratch")
+    asv_pages._asv_publish([runs.read(folder) for folder in folders], tmp_path / "scratch")
     copied = [path for path in (tmp_path / "scratch" / "results").glob("*/*.json") if path.name != "machine.json"]
     assert len(copied) == 2
 
@@ -115,20 +117,20 @@ def test_results_of_one_name_in_two_folders_are_both_published(tmp_path):
 def test_what_cannot_be_published_is_said(tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     with pytest.raises(runs.NoResults):
-        publish.publish([tmp_path / "empty"], tmp_path / "html")
+        asv_pages.publish([tmp_path / "empty"], tmp_path / "html")
     folder = run(tmp_path / "run")
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.raises(publish.PublishFailed, match="npm, which is not installed"):
-        publish.publish([folder], tmp_path / "html", offline=True)
+    with pytest.raises(asv_pages.PublishFailed, match="npm, which is not installed"):
+        asv_pages.publish([folder], tmp_path / "html", offline=True)
     (folder / "asv" / "results" / "benchmarks.json").write_text(
         '{"version": 2, "softmax.Sweep.time_call": {"params": []}}'
     )
-    with pytest.raises(publish.PublishFailed, match="asv publish failed"):
-        publish.publish([folder], tmp_path / "html")
+    with pytest.raises(asv_pages.PublishFailed, match="asv publish failed"):
+        asv_pages.publish([folder], tmp_path / "html")
 
 
 def test_presets_take_the_numeric_axis_and_one_link_per_rest():
-    found = publish.presets(
+    found = asv_pages.presets(
         {
             "argmax.Orders.time_call": {
                 "param_names": ["implementation", "dtype", "order"],

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from maxbench import impls
-from maxbench.reports import checks, environment, implementations, links, report, runs, sources
-from maxbench.reports.checks import Checked
+from maxbench.reports.measure import checks, environment, implementations
+from maxbench.reports.measure.checks import Checked
+from maxbench.reports.records import runs
 from maxbench.reports.records.run import Implementation, Source
+from maxbench.reports.show import links, report, sources
 from tests.report_data import COMMIT, IMPLEMENTATIONS, Results, everything
 
 FILE = "impls/kernels/softmax/naive.py"

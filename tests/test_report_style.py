@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from maxbench.reports.figures.style import FAINT, INK, LINES, MARKERS, PALETTE, PAPER, Styles
+from maxbench.reports.show.figures.style import FAINT, INK, LINES, MARKERS, PALETTE, PAPER, Styles
 
 # How linear RGB is seen without one kind of cones. Source: G. M. Machado, M. M. Oliveira, L. A. F. Fernandes, "A
 # physiologically-based model for simulation of color vision deficiency", IEEE TVCG 15, 2009, severity 1.

@@ -7,9 +7,9 @@ import math
 import pytest
 from scipy.stats import gmean
 
-from maxbench.reports import rules
-from maxbench.reports.derived import Derived
-from maxbench.reports.rules import Decision
+from maxbench.reports.analysis import rules
+from maxbench.reports.analysis.derived import Derived
+from maxbench.reports.analysis.rules import Decision
 
 NAN = math.nan
 

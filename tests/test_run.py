@@ -18,11 +18,12 @@ import numpy as np
 import pytest
 
 from maxbench import reports
-from maxbench.bench import launch
-from maxbench.reports import asv_driver, cli, environment
-from maxbench.reports.interrupts import Interrupts
-from maxbench.reports.progress import Journal
+from maxbench.bench.processes import launch
+from maxbench.reports.commands import main
+from maxbench.reports.measure import asv_driver, environment
 from maxbench.reports.records.run import Machine
+from maxbench.reports.system.interrupts import Interrupts
+from maxbench.reports.system.progress import Journal
 from tests.plugins import Install
 
 DIGITS = Path(__file__).parent.parent / "bench" / "data" / "digits_logits.npy"
@@ -43,7 +44,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("somewhere")
     words = ["run", "--array", str(DIGITS), *SMALL, "--only", "naive"]
     ran = subprocess.run(
-        [sys.executable, "-m", "maxbench.reports.cli", *words], capture_output=True, text=True, cwd=folder,
+        [sys.executable, "-m", "maxbench.reports.commands.main", *words], capture_output=True, text=True, cwd=folder,
         env={**os.environ, "HOME": str(folder / "home")},
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
@@ -101,7 +102,7 @@ def test_asv_writes_nothing_in_the_run_folder_and_the_home_folder(done: Path) ->
 
 
 def test_a_finished_run_is_not_run_over(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["run", "--output", str(done)]) == 2
+    assert main.main(["run", "--output", str(done)]) == 2
     assert f"go on with it by --resume {done}" in capsys.readouterr().err
 
 
@@ -110,7 +111,7 @@ def test_code_that_has_changed_is_not_mixed_in(done: Path, tmp_path: Path, capsy
     found = side(done)
     found["source"].update(content="0" * 40)
     (tmp_path / "copy" / "run.json").write_text(json.dumps(found))
-    assert cli.main(["run", "--resume", str(tmp_path / "copy")]) == 2
+    assert main.main(["run", "--resume", str(tmp_path / "copy")]) == 2
     assert "was measured with other code" in capsys.readouterr().err
 
 
@@ -127,7 +128,7 @@ def test_a_wrong_implementation_is_not_measured(
     """
     install({"zeros": source}, {"argmax.zeros": "zeros"})
     words = ["--only", "zeros", "--only", "numpy", "--only", "naive", "--operation", "argmax", "--processes", "1"]
-    assert cli.main(["run", "--array", str(DIGITS), "--output", str(tmp_path / "run"), *words]) == 1
+    assert main.main(["run", "--array", str(DIGITS), "--output", str(tmp_path / "run"), *words]) == 1
     said = capsys.readouterr()
     assert "wrong, so not measured: argmax.zeros: n = 2 float32: at (0, 0): expected" in said.err
     assert "zeros" in said.out
@@ -141,7 +142,7 @@ def test_an_interrupted_run_keeps_what_it_has_and_goes_on(tmp_path: Path) -> Non
     folder = tmp_path / "run"
     words = ["--only", "numpy_vectorized", "--operation", "argmax", "--processes", "2", "--output", str(folder)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "maxbench.reports.cli", "run", *words],
+        [sys.executable, "-m", "maxbench.reports.commands.main", "run", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -168,7 +169,7 @@ def test_an_interrupted_run_keeps_what_it_has_and_goes_on(tmp_path: Path) -> Non
     assert len(ok)
     before = lines()
     again = subprocess.run(
-        [sys.executable, "-m", "maxbench.reports.cli", "run", "--resume", str(folder)],
+        [sys.executable, "-m", "maxbench.reports.commands.main", "run", "--resume", str(folder)],
         capture_output=True,
         text=True,
         check=False,

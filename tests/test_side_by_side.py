@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from maxbench.bench.crew import Crew
-from maxbench.bench.inputs import Input
-from maxbench.reports import side_by_side, text
-from maxbench.reports.side_by_side import CEILING, OURS, Player, Timing
+from maxbench.bench.inputs.recipe import Input
+from maxbench.bench.processes.crew import Crew
+from maxbench.reports.measure import side_by_side
+from maxbench.reports.measure.side_by_side import CEILING, OURS, Player, Timing
+from maxbench.reports.system import text
 from tests.plugins import Install
 
 SHAPE = (4, 10, 1)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from maxbench.bench.inputs import Input
-from maxbench.reports import side_by_side
-from maxbench.reports.side_by_side import CEILING, Timing
+from maxbench.bench.inputs.recipe import Input
+from maxbench.reports.measure import side_by_side
+from maxbench.reports.measure.side_by_side import CEILING, Timing
 
 SHAPE = (4, 10, 3)
 

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from maxbench import reports
-from maxbench.bench import grid, workloads
-from maxbench.reports import cli, precheck, publish, side_by_side
-from maxbench.reports.content import gather
+from maxbench.bench.inputs import grid, workloads
+from maxbench.reports.commands import main
+from maxbench.reports.measure import precheck, side_by_side
+from maxbench.reports.measure.side_by_side import CEILING, OURS, Timing
 from maxbench.reports.records.run import Precheck, RunRecord
-from maxbench.reports.side_by_side import CEILING, OURS, Timing
+from maxbench.reports.show import asv_pages
+from maxbench.reports.show.content import gather
 from tests.plugins import Install
 
 
@@ -68,7 +70,7 @@ def test_a_report_reads_what_was_measured(tmp_path: Path, side: RunRecord) -> No
 
 def test_asv_publishes_what_was_measured(tmp_path: Path, side: RunRecord) -> None:
     found = [timing(OURS, 1e-3), timing("numpy_vectorized", 2e-3), timing(CEILING, 5e-4)]
-    index = publish.publish([recorded(tmp_path / "run", side, found)], tmp_path / "html")
+    index = asv_pages.publish([recorded(tmp_path / "run", side, found)], tmp_path / "html")
     assert "softmax.Sweep.time_call" in index.read_text("utf-8")
 
 
@@ -113,7 +115,7 @@ def test_the_command_measures_and_reports(
     folder = tmp_path / "out"
     arguments = ["--operation", "argmax", "--dtype", "float32", "--input", "n = 2^4*", "--samples", "2"]
     arguments += ["--processes", "1", "--threads", "1", "--machine", "some machine", "--output", str(folder)]
-    assert cli.main(["side-by-side", *arguments]) == 0
+    assert main.main(["side-by-side", *arguments]) == 0
     said = capsys.readouterr()
     assert "### argmax, float32, 1 thread" in said.out
     assert said.out.count("| n = 2^4") == 2
@@ -155,7 +157,7 @@ def test_wrong_and_crashing_ones_are_said_last_and_in_the_exit_status(
     folder = tmp_path / "out"
     arguments = ["--operation", "argmax", "--dtype", "float32", "--input", "ImageNet", "--samples", "1"]
     arguments += ["--processes", "1", "--threads", "2", "--output", str(folder)]
-    assert cli.main(["side-by-side", *arguments]) == 1
+    assert main.main(["side-by-side", *arguments]) == 1
     last = capsys.readouterr().err.strip().splitlines()[-2:]
     wrong = next(line for line in last if line.startswith("wrong: argmax.zeros, float32 ImageNet: at ("))
     assert ", got 0 (x = " in wrong
@@ -176,7 +178,7 @@ def test_wrong_and_crashing_ones_are_said_last_and_in_the_exit_status(
 def test_inputs_that_are_not_there_are_named(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["side-by-side", *(word for name in arguments for word in ("--input", name))]) == 2
+    assert main.main(["side-by-side", *(word for name in arguments for word in ("--input", name))]) == 2
     assert message in capsys.readouterr().err
 
 

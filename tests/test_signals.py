@@ -12,8 +12,8 @@ import pytest
 if os.name != "posix":
     pytest.skip("signals are POSIX's", allow_module_level=True)
 
-from maxbench.bench import launch
-from maxbench.reports import cli
+from maxbench.bench.processes import launch
+from maxbench.reports.commands import main
 from tests import signals
 
 
@@ -30,9 +30,9 @@ def test_a_signal_is_the_exit_status_whatever_is_made_of_it(
             raise
         return 0
 
-    monkeypatch.setattr(cli, "_run", imports)
-    monkeypatch.setattr(cli.sys, "argv", ["maxbench", "gate", "--help"])
-    assert cli.main() == 128 + signal.SIGHUP
+    monkeypatch.setattr(main, "_run", imports)
+    monkeypatch.setattr(main.sys, "argv", ["maxbench", "gate", "--help"])
+    assert main.main() == 128 + signal.SIGHUP
     assert capsys.readouterr().err == "maxbench gate: stopped by SIGHUP\n"
     assert signal.getsignal(signal.SIGHUP) is not launch.handle
 

@@ -38,7 +38,11 @@ def maxbench(tmp_path_factory: pytest.TempPathFactory) -> Maxbench:
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [python, "-m", "maxbench.reports.cli", *words], capture_output=True, text=True, check=False, cwd=folder
+            [python, "-m", "maxbench.reports.commands.main", *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=folder,
         )
 
     return run

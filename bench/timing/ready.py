@@ -14,9 +14,9 @@ import numpy as np
 
 from maxbench.impls import backends
 
-from ..inputs import Input
-from ..link import Lost
-from ..verdict import TIMED, Verdict
+from ..inputs.recipe import Input
+from ..processes.link import Lost
+from ..processes.verdict import TIMED, Verdict
 from .memory import guarded, intact, poison
 from .sampling import Clock, Sampler, _wall
 
@@ -32,7 +32,7 @@ _PACKAGE = backends.__name__.rpartition(".")[0]
 
 
 class Checks(Protocol):
-    """Whoever judges a result: a `bench.hub.Link`."""
+    """Whoever judges a result: a `bench.processes.hub.Link`."""
 
     def check(
         self, operation: str, given: Input, result: Any, *, case: str, x: np.ndarray | None = None, problem: str = ""

@@ -7,8 +7,8 @@ from typing import Any
 
 from maxbench.impls import agreement, contract
 
-from .. import sides
-from ..link import Link
+from ..processes import sides
+from ..processes.link import Link
 from .check import allocate, run_trials
 
 

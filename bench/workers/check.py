@@ -11,8 +11,8 @@ from maxbench import impls
 from maxbench.impls import agreement, registry, threads
 from maxbench.impls.backends import HOST
 
-from ..inputs import Input
-from ..link import Link, Lost
+from ..inputs.recipe import Input
+from ..processes.link import Link, Lost
 from ..timing.memory import guarded, intact
 from ..timing.ready import described
 

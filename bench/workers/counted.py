@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .. import sides
-from ..link import Link
-from ..valgrind import Callgrind
+from ..processes import sides
+from ..processes.link import Link
+from ..processes.valgrind import Callgrind
 from . import quads
 
 FEW, MANY = 2, 6

@@ -22,10 +22,12 @@ import numpy as np
 from maxbench import impls
 from maxbench.impls import agreement, contract
 
-from .. import device_cells, starts, timing, workloads
-from ..crew import Crew
-from ..inputs import Input
-from ..link import Link
+from .. import timing
+from ..inputs import device_cells, workloads
+from ..inputs.recipe import Input
+from ..processes.crew import Crew
+from ..processes.link import Link
+from ..suite import startup
 from ..timing.ready import described
 from ..timing.sampling import Sampler
 from ..timing.schedules import Contestant
@@ -286,7 +288,7 @@ class Work:
             for name in task["names"]:
                 if name not in task.get("without", ()):
                     self.link.say("begin", task=task["id"], part=name)
-                    found = starts.measure(crew, task["operation"], name, "float32")
+                    found = startup.measure(crew, task["operation"], name, "float32")
                     self._result(task, name, **({"status": "ok"} | found))
 
     def _wall(self, call: Callable[[], Any]) -> list[float]:

@@ -12,10 +12,10 @@ from typing import Any
 
 from maxbench import impls
 
-from .. import sides
-from ..inputs import Input
-from ..link import Link
-from ..starts import START_SHAPE
+from ..inputs.recipe import Input
+from ..processes import sides
+from ..processes.link import Link
+from ..suite.startup import START_SHAPE
 from ..timing.ready import allocate
 
 _wall, _cpu = time.perf_counter, time.process_time

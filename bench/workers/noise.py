@@ -1,4 +1,4 @@
-"""The noise of this machine: two identical arms timed in quads, in each of the processes of `reports.precheck`."""
+"""The noise of this machine: two identical arms timed in quads, in each of the processes of a precheck."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import numpy as np
 
 from maxbench.impls import threads
 
-from .. import anchor, timing, workloads
-from ..link import Link
+from .. import timing
+from ..inputs import workloads
+from ..processes.link import Link
+from ..suite import anchor
 from ..timing.sampling import Sampler, collector_held
 
 KERNELS = ("one_thread", "many_threads")
@@ -34,7 +36,7 @@ def main(link: Link, job: dict[str, Any]) -> None:
 
 
 def prepare(kernel: str) -> tuple[Arm, Arm]:
-    """The two arms, compiled and called once: a kernel of `bench.anchor`, and that of a second copy of the module.
+    """The two arms, compiled and called once: a kernel of `bench.suite.anchor`, and that of a second copy of it.
 
     Code at another address is what two versions of an implementation have too.
     """

@@ -2,7 +2,7 @@
 
 A job holds:
 
-- ``sides``: version -> folder (see `bench.sides`);
+- ``sides``: version -> folder (see `bench.processes.sides`);
 - ``benchmarks``: id, operation, implementation, dtype, shape, pair (two versions), and optionally ``extra``:
   rows that the second version computes beyond the first, in percent, which injects a slowdown of that size;
 - ``quads``: how many, 0 for a dry run that only loads, compiles and checks;
@@ -18,13 +18,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .. import sides, timing
-from ..inputs import Input
-from ..link import Link, Lost
+from .. import timing
+from ..inputs.recipe import Input
+from ..processes import sides
+from ..processes.link import Link, Lost
 from ..timing.ready import allocate, clock_of, described
 from ..timing.sampling import Sampler, collector_held
 
-CONTROL = "control"  # the operation that stands for `bench.anchor`
+CONTROL = "control"  # the operation that stands for `bench.suite.anchor`
 
 
 def main(link: Link, job: dict[str, Any]) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 from maxbench import impls
 from maxbench.impls import contract
 
-from ..inputs import from_dict
-from ..link import Link, Lost
+from ..inputs.recipe import from_dict
+from ..processes.link import Link, Lost
 from ..timing.ready import described
 
 

@@ -15,9 +15,10 @@ import numpy as np
 
 from maxbench import impls
 
-from .. import ceiling, timing
-from ..inputs import from_dict
-from ..link import Link, Message
+from .. import timing
+from ..inputs.recipe import from_dict
+from ..processes.link import Link, Message
+from ..suite import ceiling
 from ..timing.sampling import Sampler, collector_held
 
 CEILING = "ceiling"

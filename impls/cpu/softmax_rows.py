@@ -9,7 +9,19 @@ from numba.extending import overload, register_jitable
 from .. import simd
 from ..compilation import cached_njit
 from ..vector_math import from_guess, is_near, is_sound, kept, origin_of_row, quotient, reciprocal, weights
-from .softmax_elements import ADDENDS, BLOCKS, add, ahead, fetch_pair, part, read, rest, scratch_like, write, zero_like
+from .softmax_elements import (
+    ADDENDS,
+    BLOCKS,
+    add,
+    ahead,
+    fetch_pair,
+    part,
+    read,
+    rest,
+    scratch_like,
+    write,
+    zero_like,
+)
 from .softmax_past import begin_past, end_past, fetch, put
 
 # Measured side by side with other values, on an AMD Zen 3.

@@ -14,11 +14,11 @@ from rich.table import Table
 from maxbench.impls import contract
 from maxbench.impls.agreement import Finding, Status
 
-from .. import checks
-from ..progress import Bar
-from ..selection import named, select
-from ..terminal import console
-from ..text import plural
+from ..measure import checks
+from ..measure.selection import named, select
+from ..show.terminal import console
+from ..system.progress import Bar
+from ..system.text import plural
 from . import options
 
 _COUNTED: tuple[Status, ...] = ("agrees", "differs", "wrong", "failed", "not supported")

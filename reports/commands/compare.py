@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..usage import UsageError
+from ..system.usage import UsageError
 from . import options
 
 if TYPE_CHECKING:
-    from ..compare import Change
-    from ..content import Content
+    from ..show.compare import Change
+    from ..show.content import Content
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,9 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Print the comparison; returns the exit status, which does not depend on what it says."""
-    from .. import compare, terminal
-    from ..content import gather
-    from ..runs import NoResults
+    from ..records.runs import NoResults
+    from ..show import compare, terminal
+    from ..show.content import gather
 
     try:
         contents = [gather([folder]) for folder in (args.first, args.second)]

@@ -7,17 +7,17 @@ import math
 import sys
 from pathlib import Path
 
-from maxbench.bench import device_cells
+from maxbench.bench.inputs import device_cells
 from maxbench.impls import contract, registry
 
-from .. import conclude, environment, precheck, run_folder
-from ..content import gather
-from ..device_report import NoDevice, Plan, Report, probe
-from ..device_session import Line
-from ..progress import Bar
-from ..selection import select
-from ..usage import UsageError
-from . import options
+from ..measure import environment, precheck, run_folder
+from ..measure.device.report import NoDevice, Plan, Report, probe
+from ..measure.device.session import Line
+from ..measure.selection import select
+from ..show.content import gather
+from ..system.progress import Bar
+from ..system.usage import UsageError
+from . import conclude, options
 
 SECONDS, LEAST_SECONDS = 480.0, 60.0
 

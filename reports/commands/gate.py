@@ -8,11 +8,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from .. import doubts, environment, precheck
+from ..analysis import doubts
 from ..gate import calibration, formats, run, sources, table
 from ..gate.verdicts import INCONCLUSIVE, Rule
-from ..progress import Bar
-from ..usage import ERROR, UsageError
+from ..measure import environment, precheck
+from ..system.progress import Bar
+from ..system.usage import ERROR, UsageError
 from . import options
 
 OUTPUT = Path("maxbench-results/gate")

@@ -8,13 +8,14 @@ import platform
 import sys
 from pathlib import Path
 
-from maxbench.bench import grid
+from maxbench.bench.inputs import grid
 
-from .. import environment, files, precheck
 from ..gate import sources
 from ..history import publish, run, steps
-from ..progress import Bar
-from ..usage import UsageError
+from ..measure import environment, precheck
+from ..system import files
+from ..system.progress import Bar
+from ..system.usage import UsageError
 from . import options
 
 

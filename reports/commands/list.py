@@ -12,10 +12,10 @@ from typing import Any
 from maxbench import impls
 from maxbench.impls import registry
 
-from .. import checks
-from ..grids import Grid, Item
-from ..selection import select
-from ..terminal import show_grid
+from ..measure import checks
+from ..measure.selection import select
+from ..show.tables import Grid, Item
+from ..show.terminal import show_grid
 from . import options
 
 _COLUMNS = ("operation", "implementation", "device", "threads", "dtypes", "origin", "status")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from maxbench.impls import contract, kernels
 
-from .. import files
-from ..usage import UsageError
+from ..system import files
+from ..system.usage import UsageError
 
 _TEMPLATES = {
     "softmax": '''\

@@ -33,7 +33,7 @@ def count(given: str) -> int:
 
 def threads(given: str) -> int:
     """A number of threads, no more than there are CPUs: more would wait for each other."""
-    from .. import environment  # for this option alone: it imports more than help needs
+    from ..measure import environment  # for this option alone: it imports more than help needs
 
     value, cpus = count(given), environment.usable_cpus()
     if value > cpus:
@@ -72,7 +72,7 @@ def number(accepted: str, good: Callable[[float], bool]) -> Callable[[str], floa
 
 positive = number("finite numbers above 0", lambda value: 0 < value < math.inf)
 
-PATTERNS = "a word that occurs in it, or its whole with * and ?"  # see `reports.selection.matches`
+PATTERNS = "a word that occurs in it, or its whole with * and ?"  # see `reports.measure.selection.matches`
 
 # Option -> how argparse takes it. A command's help goes on after this one.
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..usage import UsageError
+from ..system.usage import UsageError
 from . import options
 
 
@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Write the pages and say where they are."""
-    from ..publish import PublishFailed, publish
-    from ..runs import NoResults
+    from ..records.runs import NoResults
+    from ..show.asv_pages import PublishFailed, publish
 
     try:
         index = publish(args.folders, args.output, offline=args.offline)

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..usage import UsageError
+from ..system.usage import UsageError
 from . import options
 
 DEFAULT = Path("maxbench-results")
@@ -29,11 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Write the report; returns the exit status."""
-    from .. import report, terminal  # pandas and Matplotlib, which --help does without
-    from ..content import gather
-    from ..output_folder import InTheWay
     from ..records.run import FILE as SIDE_CAR
-    from ..runs import NoResults
+    from ..records.runs import NoResults
+    from ..show import report, terminal  # pandas and Matplotlib, which --help does without
+    from ..show.content import gather
+    from ..system.output_folder import InTheWay
 
     folders: list[Path] = args.folders or [DEFAULT]
     try:

@@ -12,22 +12,25 @@ from pathlib import Path
 
 import numpy as np
 
-from maxbench.bench import array_files, launch
+from maxbench.bench.inputs import array_files
+from maxbench.bench.processes import launch
 from maxbench.impls import contract, layout
 
-from .. import conclude, environment, lock, precheck, report, run_folder
-from ..asv_driver import AsvFailed
-from ..content import gather
-from ..measure import Measurement, Plan
-from ..progress import Bar
+from ..measure import environment, precheck, run_folder
+from ..measure.asv_driver import AsvFailed
+from ..measure.run import Measurement, Plan
+from ..measure.selection import select
 from ..records import journal
 from ..records import run as run_record
 from ..records.reading import Problems
 from ..records.run import FILE as SIDE_CAR
 from ..records.run import Array, Implementation, RunRecord
-from ..selection import select
-from ..usage import INTERRUPTED, UsageError
-from . import options
+from ..show import report
+from ..show.content import gather
+from ..system import lock
+from ..system.progress import Bar
+from ..system.usage import INTERRUPTED, UsageError
+from . import conclude, options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,15 +7,17 @@ import sys
 import time
 from pathlib import Path
 
-from maxbench.bench import workloads
+from maxbench.bench.inputs import workloads
 from maxbench.impls import contract
 
-from .. import conclude, environment, files, precheck, report, run_folder, side_by_side
-from ..content import gather
-from ..progress import Bar
-from ..selection import matches
-from ..usage import ERROR, UsageError
-from . import options
+from ..measure import environment, precheck, run_folder, side_by_side
+from ..measure.selection import matches
+from ..show import report
+from ..show.content import gather
+from ..system import files
+from ..system.progress import Bar
+from ..system.usage import ERROR, UsageError
+from . import conclude, options
 
 TABLE = "side-by-side.md"
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from rich.table import Table as RichTable
 
-from .. import files, text
-from ..progress import Bar
-from ..terminal import console
-from ..usage import NO_HOME, UsageError
+from ..show.terminal import console
+from ..system import files, text
+from ..system.progress import Bar
+from ..system.usage import NO_HOME, UsageError
 from . import options
 
 SIMULATED_CACHE = 1024
@@ -45,7 +45,7 @@ def main(args: argparse.Namespace) -> int:
         raise UsageError(f"{reason}; --simulate rehearses the command without a GPU")
     from maxbench.impls.cuda import plans, regimes
 
-    from .. import device_tuning
+    from ..measure.device import tuning
 
     if args.output is None and NO_HOME in os.environ and not os.environ.get("XDG_CACHE_HOME"):
         raise UsageError("this user has no home folder to keep the table in: name a file by --output")
@@ -56,13 +56,13 @@ def main(args: argparse.Namespace) -> int:
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from None
     device = plans.Device(plans.current_device().multiprocessors, regimes.built_in())
-    measure = device_tuning.OnDevice(device, args.sample_seconds, _cache_bytes(platform.SIMULATED))
+    measure = tuning.OnDevice(device, args.sample_seconds, _cache_bytes(platform.SIMULATED))
     with Bar() as bar:
 
         def seen(table: str, n: int, done: int, total: int) -> None:
             bar.show(f"{table} of {n:,}", done, total, None)
 
-        tuned = device_tuning.tune(device, measure, args.budget, simulated=args.simulate, seen=seen)
+        tuned = tuning.tune(device, measure, args.budget, simulated=args.simulate, seen=seen)
     try:
         files.write_text(path, regimes.as_json(tuned.table, name))
     except OSError as error:

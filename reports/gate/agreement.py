@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .. import environment
+from ..measure import environment
 from .benchmarks import Benchmark
 from .processes import START_SECONDS, Workers
 from .sources import SourceError, Version

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from maxbench.bench import anchor, device_cells, grid
+from maxbench.bench.inputs import device_cells, grid
+from maxbench.bench.suite import anchor
 
-from ..selection import matches
+from ..measure.selection import matches
 
 Shape = tuple[int, int, int]
 

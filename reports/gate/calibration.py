@@ -20,11 +20,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from maxbench.bench.crew import Crew
+from maxbench.bench.processes.crew import Crew
 
-from .. import environment
-from ..progress import Bar
-from ..rules import CONFIDENCE
+from ..analysis.rules import CONFIDENCE
+from ..measure import environment
+from ..system.progress import Bar
 from . import sources, statistics
 from .benchmarks import Benchmark, choose, every
 from .look import look

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import files, output_folder, text
-from ..markdown import escaped
-from ..rules import median_interval
+from ..analysis.rules import median_interval
+from ..show.markdown import escaped
+from ..system import files, output_folder, text
 from .instructions import BLIND_SPOTS
 from .run import Outcome
 from .statistics import Change
@@ -34,7 +34,7 @@ def check(folder: Path) -> None:
     """Make sure that the files can be written, before anything is measured.
 
     Raises:
-        reports.output_folder.InTheWay: a file of another program has the name of one of them.
+        reports.system.output_folder.InTheWay: a file of another program has the name of one of them.
     """
     output_folder.check(folder, WRITER, (JSON, MARKDOWN, ACTION, BENCHER), _recognised)
 

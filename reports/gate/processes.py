@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 import psutil
 
-from maxbench.bench import launch
-from maxbench.bench.crew import Crew, Work
+from maxbench.bench.processes import launch
+from maxbench.bench.processes.crew import Crew, Work
 
-from .. import environment
+from ..measure import environment
 from .benchmarks import Benchmark
 from .sources import SourceError, Version
 
@@ -94,7 +94,7 @@ class Workers:
         self, kind: str, job: Mapping[str, Any], env: Mapping[str, str], limit: float, prefix: Sequence[str] = (),
         cpu: int | None = None,
     ) -> Work:  # fmt: skip
-        """Run a job of a kind; see `bench.crew.Crew.run`."""
+        """Run a job of a kind; see `bench.processes.crew.Crew.run`."""
         return self._crew.run(kind, job, env=env, seconds=limit, prefix=prefix, cpu=cpu)
 
     def _report(self, work: Work) -> Report:

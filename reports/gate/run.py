@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from maxbench.bench.crew import Crew
+from maxbench.bench.processes.crew import Crew
 
-from .. import environment
-from ..progress import Bar
+from ..measure import environment
 from ..records.run import Machine
+from ..system.progress import Bar
 from . import agreement, benchmarks, instructions, look, sources
 from . import starts as first_calls
 from .benchmarks import Benchmark

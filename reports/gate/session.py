@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from ..progress import Bar
+from ..system.progress import Bar
 from . import statistics
 from .benchmarks import Benchmark
 from .look import ended

@@ -13,7 +13,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..rules import CONFIDENCE, median_interval
+from ..analysis.rules import CONFIDENCE, median_interval
 
 _LARGEST = math.log(1e6)  # a larger ratio is stated as this: a coarse clock reads 0 for the faster version
 

@@ -9,8 +9,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from .. import files, output_folder
-from ..terminal import console
+from ..show.terminal import console
+from ..system import files, output_folder
 from . import calibration, formats
 from .run import Outcome
 from .verdicts import Verdict
@@ -51,7 +51,7 @@ def check_proof(folder: Path) -> None:
     """Make sure that `show_proof` can write its file.
 
     Raises:
-        reports.output_folder.InTheWay: a file of another program has its name.
+        reports.system.output_folder.InTheWay: a file of another program has its name.
     """
     output_folder.check(folder, _WRITER, [_PROOF], _recognised)
 

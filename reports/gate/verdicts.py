@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .. import rules
+from ..analysis import rules
 from . import statistics
 from .benchmarks import Benchmark
 from .statistics import Change
@@ -24,7 +24,7 @@ FINE, REGRESSION, ERROR, INCONCLUSIVE = 0, 1, 2, 3
 
 @dataclass(frozen=True)
 class Rule:
-    """When a change counts: see `reports.rules` for why this differs from a comparison of implementations.
+    """When a change counts: see `reports.analysis.rules` for why this differs from a comparison of implementations.
 
     Attributes:
         threshold: the smallest change that counts, as a fraction.

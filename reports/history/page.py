@@ -10,10 +10,10 @@ from typing import Any
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from ..asv_results import literal
-from ..figures import canvas, style
-from ..page import environment, style_sheet
-from ..publish import Preset
+from ..records.asv_results import literal
+from ..show.asv_pages import Preset
+from ..show.figures import canvas, style
+from ..show.page import environment, style_sheet
 from .series import History, Series
 from .steps import Found
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from maxbench.bench import launch
+from maxbench.bench.processes import launch
 
-from .. import asv_results, files, output_folder
-from .. import git as calls
-from ..publish import Preset, PublishFailed, local_data, pages, presets
+from ..records import asv_results
+from ..show.asv_pages import Preset, PublishFailed, local_data, pages, presets
+from ..system import files, output_folder
+from ..system import git as calls
 from . import page, steps
 from .run import CONFIGURATION, HistoryError, configuration, git
 from .series import History, read
@@ -40,7 +41,7 @@ def publish(repository: Path, results: Path, output: Path) -> Published:
     Raises:
         HistoryError: the folder holds no result.
         NoRuptures: ruptures is not installed.
-        reports.output_folder.InTheWay: the folder holds what is not ours in place of a page; nothing was written.
+        InTheWay: the folder holds what is not ours in place of a page; nothing was written.
     """
     order = git(repository, "rev-list", "--reverse", "--topo-order", "--all").split()
     history = read(results, order)

@@ -18,12 +18,15 @@ from typing import Any
 
 import json5
 
-from maxbench.bench import grid, launch
-from maxbench.bench.crew import Crew
+from maxbench.bench.inputs import grid
+from maxbench.bench.processes import launch
+from maxbench.bench.processes.crew import Crew
 
-from .. import asv_results, asv_writing, environment, files, lock, text
-from .. import git as calls
-from ..asv_results import Measurement, ResultFile
+from ..measure import environment
+from ..records import asv_results, asv_writing
+from ..records.asv_results import Measurement, ResultFile
+from ..system import files, lock, text
+from ..system import git as calls
 from .series import ANCHOR
 
 CONFIGURATION = "asv.conf.json"

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .. import asv_results, text
-from ..asv_results import Measurement, ResultFile, Results
+from ..records import asv_results
+from ..records.asv_results import Measurement, ResultFile, Results
+from ..system import text
 
 ANCHOR = "history.Anchor.time_anchor"
 # Machine, environment, benchmark, params, and what else tells values of another quantity apart.

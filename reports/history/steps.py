@@ -16,7 +16,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .. import rules
+from ..analysis import rules
 from .series import Point, Series
 
 SHORTEST = 3  # points of a segment: less cannot be told from outliers

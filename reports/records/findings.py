@@ -7,7 +7,7 @@ from pathlib import Path
 
 from maxbench.impls.agreement import Finding
 
-from .. import files
+from ..system import files
 from . import reading
 from .reading import Problems, Unreadable
 

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
-from maxbench.bench.link import printable
+from maxbench.bench.processes.link import printable
 
 MOST_BYTES = 256 << 20  # of a file that is read
 MOST_SHOWN = 5  # problems of one file that are named; the others are counted

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
-from .. import files
+from ..system import files
 from . import reading
 from .reading import Amount, Count, Positive, Problems, Record
 
@@ -88,7 +88,7 @@ class Precheck(Record):
         threads, layer: CPU threads of a process, and Numba's threading layer for them (None where it is not known).
         quota: CPUs that the cgroups allow, None without a limit.
         others, throttled, slower: as of `Disturbance`.
-        noise: of each kernel of `bench.anchor`; empty where it was not measured.
+        noise: of each kernel of `bench.suite.anchor`; empty where it was not measured.
         problem: why it was not.
     """
 

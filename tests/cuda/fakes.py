@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from maxbench.bench.hub import Here
+from maxbench.bench.processes.hub import Here
 
 Line = dict[str, Any]
 Does = Callable[[dict[str, Any], str], list[Line] | str]

@@ -15,11 +15,13 @@ from typing import Any
 import pytest
 
 from maxbench import impls, reports
-from maxbench.bench import device_cells
+from maxbench.bench.inputs import device_cells
 from maxbench.impls import contract
-from maxbench.reports import cli, environment, usage
-from maxbench.reports.content import gather
-from maxbench.reports.device_report import NoDevice, Plan, Report, probe
+from maxbench.reports.commands import main
+from maxbench.reports.measure import environment
+from maxbench.reports.measure.device.report import NoDevice, Plan, Report, probe
+from maxbench.reports.show.content import gather
+from maxbench.reports.system import usage
 from tests.cuda.fakes import Clock, Does, Worker, measured
 
 H200 = {"name": "NVIDIA H200", "simulated": False, "cache_bytes": 60 << 20, "compute_capability": "9.0"}
@@ -169,7 +171,7 @@ def test_without_a_device_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: py
         raise NoDevice("no CUDA GPU: the driver finds 0 devices")
 
     monkeypatch.setattr("maxbench.reports.commands.device_report.probe", nothing)
-    assert cli.main(["device-report"]) == usage.ERROR
+    assert main.main(["device-report"]) == usage.ERROR
     assert "no CUDA GPU: the driver finds 0 devices; --simulate rehearses" in capsys.readouterr().err
 
 
@@ -181,7 +183,7 @@ def test_without_a_device_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: py
     ],
 )
 def test_bad_options(words: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["device-report", *words]) == usage.ERROR
+    assert main.main(["device-report", *words]) == usage.ERROR
     assert text in capsys.readouterr().err
 
 
@@ -197,7 +199,7 @@ def test_the_probe_of_the_simulator() -> None:
 
 @needs_simulator
 def test_a_rehearsal_measures_every_kind_and_ranks_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "maxbench.reports.cli", "device-report", "--simulate", "--only",
+    command = [sys.executable, "-m", "maxbench.reports.commands.main", "device-report", "--simulate", "--only",
                "softmax.numba_cuda", "--sample-seconds", "0.01", "--output", str(tmp_path / "run")]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200, env=dict(os.environ))
     assert done.returncode == 0, done.stderr

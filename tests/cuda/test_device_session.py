@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from maxbench.bench.crew import Crew, Work
-from maxbench.bench.verdict import Verdict
-from maxbench.reports.device_session import STALL_SECONDS, Process, Session
+from maxbench.bench.processes.crew import Crew, Work
+from maxbench.bench.processes.verdict import Verdict
+from maxbench.reports.measure.device.session import STALL_SECONDS, Process, Session
 from tests.cuda.fakes import Clock, Does, Worker
 
 TASKS = [{"id": i, "kind": "cell", "operation": "softmax", "names": ["a", "b", "c"]} for i in range(4)]
@@ -129,7 +129,7 @@ def test_an_interruption_is_recorded_and_passed_on() -> None:
 
 
 class Hired:
-    """A crew whose worker says what it is told to; see `bench.crew.Crew.run`."""
+    """A crew whose worker says what it is told to; see `bench.processes.crew.Crew.run`."""
 
     def __init__(self, *messages: dict[str, Any], failure: str | None = None, hangs: bool = False) -> None:
         self.messages, self.failure, self.hangs = messages, failure, hangs

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from maxbench import Kernel, UnknownImplementation, implements
-from maxbench.bench import device_cells
-from maxbench.bench.device_cells import Cell
+from maxbench.bench.inputs import device_cells
+from maxbench.bench.inputs.device_cells import Cell
 from maxbench.bench.workers import device
 from tests.cuda.fakes import Backend, Link
 

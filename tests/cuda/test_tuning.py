@@ -12,7 +12,7 @@ pytest.importorskip("numba_cuda", reason="not installed: numba-cuda; pip install
 
 from maxbench.impls.cuda import plans, regimes, tuning
 from maxbench.impls.cuda.regimes import Regime
-from maxbench.reports import device_tuning
+from maxbench.reports.measure.device import tuning as device_tuning
 from tests.cuda.fakes import Clock
 
 H200 = plans.Device(132, regimes.DEVICE)

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from maxbench import impls
-from maxbench.reports import cli, precheck
-from maxbench.reports.precheck import Precheck
+from maxbench.reports.commands import main
+from maxbench.reports.measure import precheck
+from maxbench.reports.measure.precheck import Precheck
 
 SLOW = """
 
@@ -98,7 +99,7 @@ class Gate:
 
     def __call__(self, *words: str, folder: Path | None = None) -> int:
         common = ["--repository", str(folder or self._folder), "--output", str(self._output)]
-        status = cli.main(["gate", *words, *common])
+        status = main.main(["gate", *words, *common])
         self.printed, self.errors = self._capsys.readouterr()
         return status
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from maxbench.reports import cli
+from maxbench.reports.commands import main
 from tests.gate.conftest import SLOW, Gate, Repository
 
 NUMPY = "softmax.numpy_vectorized[float32,256x1000]"
@@ -106,7 +106,7 @@ def test_numbers_that_decide_nothing_are_refused(
 ) -> None:
     for given in ("nan", "inf", "-inf", "0", "-1", "1e400", "x"):
         with pytest.raises(SystemExit) as ended:
-            cli.main(["gate", *words, f"{option}={given}"])
+            main.main(["gate", *words, f"{option}={given}"])
         assert ended.value.code == 2
         assert f"argument {option}: {given!r}: accepted are" in capsys.readouterr().err
 
@@ -114,7 +114,7 @@ def test_numbers_that_decide_nothing_are_refused(
 @pytest.mark.parametrize("given", ["50", "100"])
 def test_a_confidence_that_no_interval_has_is_refused(given: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        cli.main(["gate", "base", "--confidence", given])
+        main.main(["gate", "base", "--confidence", given])
     assert f"argument --confidence: {given!r}: accepted are numbers between 50 and 100" in capsys.readouterr().err
 
 

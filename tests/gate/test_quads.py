@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from maxbench.bench.hub import Here
-from maxbench.bench.sides import Side
+from maxbench.bench.processes.hub import Here
+from maxbench.bench.processes.sides import Side
 from maxbench.bench.timing.sampling import Sampler
 from maxbench.bench.workers import quads
 from maxbench.bench.workers.quads import Arm, Shared

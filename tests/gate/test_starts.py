@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from maxbench.bench.crew import Work
+from maxbench.bench.processes.crew import Work
 from maxbench.reports.gate import starts as module
 from maxbench.reports.gate.benchmarks import every
 from maxbench.reports.gate.sources import Version

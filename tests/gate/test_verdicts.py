@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from maxbench.reports import rules
+from maxbench.reports.analysis import rules
 from maxbench.reports.gate import statistics
 from maxbench.reports.gate.benchmarks import Benchmark, every
 from maxbench.reports.gate.statistics import Change, ClockError

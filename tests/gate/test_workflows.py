@@ -17,8 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from maxbench.reports import cli
-from maxbench.reports.commands import check, gate, history
+from maxbench.reports.commands import check, gate, history, main
 from maxbench.reports.gate import formats
 
 ROOT = Path(__file__).parent.parent.parent
@@ -123,7 +122,7 @@ def _commands() -> list[str]:
 @pytest.mark.parametrize("command", _commands())
 def test_every_command_is_one_that_exists(command: str) -> None:
     name, *words = shlex.split(command)[1:]
-    assert name in cli.COMMANDS
+    assert name in main.COMMANDS
     parser = argparse.ArgumentParser(exit_on_error=False)
     COMMANDS[name].add_arguments(parser)
     parser.parse_args([word for word in words if word != "${options[@]}"])

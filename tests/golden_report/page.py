@@ -12,8 +12,8 @@ import pytest
 from markupsafe import Markup
 from matplotlib.figure import Figure as Drawing
 
-from maxbench.reports import figures, report
-from maxbench.reports.figures import canvas
+from maxbench.reports.show import figures, report
+from maxbench.reports.show.figures import canvas
 
 from .data import Raw
 
@@ -89,7 +89,9 @@ def written(raw: Raw, folder: Path, patch: pytest.MonkeyPatch) -> Report:
         return figures.Figure(name, title, alt, "<svg/>", b"", Markup("<svg></svg>"), 300)
 
     patch.setattr(canvas, "draw", draw)
-    patch.setattr("maxbench.reports.forked.cpus", lambda: 1)  # a forked process would keep its drawings to itself
+    patch.setattr(
+        "maxbench.reports.system.forked.cpus", lambda: 1
+    )  # a forked process would keep its drawings to itself
     raw.results.write(folder)
     page = report.write([folder], folder).read_text("utf-8")
     return Report(page, Tables(page), drawings, alts, folder)

@@ -14,9 +14,11 @@ import json5
 import pytest
 
 from maxbench.impls import threads
-from maxbench.reports import asv_results, cli, environment, precheck
+from maxbench.reports.commands import main
 from maxbench.reports.history import run, series, steps
 from maxbench.reports.history.series import ANCHOR, Point
+from maxbench.reports.measure import environment, precheck
+from maxbench.reports.records import asv_results
 from tests.history.conftest import BENCHMARK, NAMES, SIZE, SIZES, STEP, Folder, anchor, result_file, row
 
 
@@ -80,7 +82,7 @@ def test_publish_names_the_commit_of_the_step_on_both_machines(
     before = folder.content()
     output = tmp_path / "pages"
     common = ["--repository", str(folder.repository), "--results", str(folder.results), "--output", str(output)]
-    assert cli.main(["history", "publish", *common]) == 0
+    assert main.main(["history", "publish", *common]) == 0
     assert folder.content() == before
     found = json.loads((output / "steps.json").read_text())
     assert found["oddities"] == []
@@ -104,10 +106,10 @@ def test_publish_names_the_commit_of_the_step_on_both_machines(
     assert "4 steps" in capsys.readouterr().out
     # Published again, with a file of the user's beside asv's pages, and then with one in the way.
     (output / "asv" / "mine.txt").write_text("mine")
-    assert cli.main(["history", "publish", *common]) == 0
+    assert main.main(["history", "publish", *common]) == 0
     assert (output / "asv" / "mine.txt").read_text() == "mine"
     (output / "steps.json").write_text("mine")
-    assert cli.main(["history", "publish", *common]) == 2
+    assert main.main(["history", "publish", *common]) == 2
     assert "steps.json was changed since maxbench wrote it" in capsys.readouterr().err
     assert (output / "steps.json").read_text() == "mine"
 
@@ -161,7 +163,7 @@ def test_a_commit_measured_in_two_files_keeps_both_and_uses_the_newer(folder: Fo
 
 def test_publish_refuses_a_folder_without_results(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["history", "publish", "--repository", str(folder.repository), "--results", str(folder.results)]
-    assert cli.main(words) == 2
+    assert main.main(words) == 2
     assert "holds no results" in capsys.readouterr().err
 
 
@@ -197,7 +199,7 @@ def test_a_run_goes_on_where_it_stopped_and_shares_its_folder(
     others = folder.content()
     words = ["--repository", str(folder.repository), "--results", str(folder.results), "--machine", "box"]
     chosen = f"{folder.commits[18]}..main"
-    assert cli.main(["history", "run", chosen, *words]) == 1
+    assert main.main(["history", "run", chosen, *words]) == 1
     assert "what this machine can see today is not known: a test" in capsys.readouterr().err
     assert asv == folder.commits[19:]
     now = folder.content()
@@ -206,17 +208,17 @@ def test_a_run_goes_on_where_it_stopped_and_shares_its_folder(
     asv.clear()
     # Only the commit that failed is tried again; a damaged file does not count as measured.
     (folder.results / "box" / f"{folder.commits[20][:8]}-v.json").write_text("{")
-    assert cli.main(["history", "run", chosen, *words]) == 1
+    assert main.main(["history", "run", chosen, *words]) == 1
     assert asv == folder.commits[20:22]
     asv.clear()
-    assert cli.main(["history", "run", "main", *words]) == 0
+    assert main.main(["history", "run", "main", *words]) == 0
     assert asv == []
-    assert cli.main(["history", "run", chosen, *words, "--again", "--every", "2"]) == 1
+    assert main.main(["history", "run", chosen, *words, "--again", "--every", "2"]) == 1
     assert asv == [folder.commits[i] for i in (19, 21, 23)]
     asv.clear()
     # What was measured in other benchmarks, or in the small grid, is not all that is asked for.
     for more in (["--bench", "Other", "--bench", "Sweep"], ["--full"]):
-        assert cli.main(["history", "run", "main", *words, *more]) == 0
+        assert main.main(["history", "run", "main", *words, *more]) == 0
     assert asv == folder.commits[23:] * 2
 
 
@@ -367,12 +369,12 @@ def test_plain_asv_has_the_same_waiting_policy() -> None:
 
 def test_unusable_ranges_and_repositories_are_named(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--repository", str(folder.repository), "--results", str(folder.results)]
-    assert cli.main(["history", "run", "nonsense", *words]) == 2
+    assert main.main(["history", "run", "nonsense", *words]) == 2
     assert "nonsense" in capsys.readouterr().err
-    assert cli.main(["history", "run", "main", "--bench", "(", *words]) == 2
+    assert main.main(["history", "run", "main", "--bench", "(", *words]) == 2
     assert "'(' is no regular expression" in capsys.readouterr().err
-    assert cli.main(["history", "run", "main..main", *words]) == 2
+    assert main.main(["history", "run", "main..main", *words]) == 2
     assert "has no commits" in capsys.readouterr().err
     (folder.repository / "asv.conf.json").unlink()
-    assert cli.main(["history", "run", "main", *words]) == 2
+    assert main.main(["history", "run", "main", *words]) == 2
     assert "asv.conf.json" in capsys.readouterr().err

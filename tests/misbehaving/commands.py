@@ -72,7 +72,7 @@ def maxbench(
     start = time.monotonic()
     variables = {**os.environ, **LIMITS, **limits, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
     with subprocess.Popen(
-        [sys.executable, "-P", "-m", "maxbench.reports.cli", *words],
+        [sys.executable, "-P", "-m", "maxbench.reports.commands.main", *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

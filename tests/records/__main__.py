@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from maxbench.reports import cli, runs, table
+from maxbench.reports.commands import main as command
+from maxbench.reports.records import runs, table
 from tests.records.damage import SECONDS, folders
 
 SECONDS_EACH, MEBIBYTES = 20.0, 300
@@ -51,7 +52,7 @@ def faults(folder: Path, output: Path, whole: bool = True) -> list[str]:
     try:
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
             for format in ("table", "csv", "json", "markdown") if whole else ("table", "csv"):
-                status = cli.main(["report", str(folder), "--output", str(output), "--format", format])
+                status = command.main(["report", str(folder), "--output", str(output), "--format", format])
                 if not whole or status:
                     break
         if status == 0:

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from maxbench.bench.link import printable
-from maxbench.reports import asv_results, content, runs, terminal
-from maxbench.reports.records import findings, journal, reading, run
+from maxbench.bench.processes.link import printable
+from maxbench.reports.records import asv_results, findings, journal, reading, run, runs
 from maxbench.reports.records.journal import Line
 from maxbench.reports.records.reading import Problems, Seconds, Unreadable
 from maxbench.reports.records.run import Disturbance, Machine, RunRecord
+from maxbench.reports.show import content, terminal
 from tests.report_data import COLUMNS, Results, side_car
 
 JSON = some.recursive(
@@ -275,7 +275,7 @@ def test_two_environments_of_a_commit_are_two_runs(tmp_path: Path) -> None:
 
 
 def runs_table(folder: Path) -> Any:
-    from maxbench.reports import table
+    from maxbench.reports.records import table
 
     return table.frame([runs.read(folder)])
 

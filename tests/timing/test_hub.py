@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from maxbench.bench import hub, link
-from maxbench.bench.hub import Hub, Talk
-from maxbench.bench.inputs import Input
-from maxbench.bench.judge import Judge
-from maxbench.bench.link import Link
-from maxbench.bench.verdict import Claim, Verdict, checksum
+from maxbench.bench.inputs.recipe import Input
+from maxbench.bench.processes import hub, link
+from maxbench.bench.processes.hub import Hub, Talk
+from maxbench.bench.processes.judge import Judge
+from maxbench.bench.processes.link import Link
+from maxbench.bench.processes.verdict import Claim, Verdict, checksum
 
 GIVEN = Input("scores", "float32", (4, 30, 2))
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maxbench.bench import verdict, workloads
-from maxbench.bench.inputs import Input, from_dict
+from maxbench.bench.inputs import workloads
+from maxbench.bench.inputs.recipe import Input, from_dict
+from maxbench.bench.processes import verdict
 from maxbench.impls import agreement, contract
 from maxbench.impls.contract import layouts
 from maxbench.impls.contract.dtypes import named

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from maxbench.bench import judge, verdict
-from maxbench.bench.inputs import Input
-from maxbench.bench.judge import Judge, Part
-from maxbench.bench.verdict import Claim
+from maxbench.bench.inputs.recipe import Input
+from maxbench.bench.processes import judge, verdict
+from maxbench.bench.processes.judge import Judge, Part
+from maxbench.bench.processes.verdict import Claim
 from maxbench.impls import contract
 
 GIVEN = Input("scores", "float32", (6, 50, 4))

@@ -13,10 +13,12 @@ import pytest
 
 import maxbench.bench.softmax
 from maxbench import Unavailable, implements, impls
-from maxbench.bench import grid, link, sides, timing
-from maxbench.bench.crew import Crew
-from maxbench.bench.device_cells import Cell
-from maxbench.bench.inputs import Input
+from maxbench.bench import timing
+from maxbench.bench.inputs import grid
+from maxbench.bench.inputs.device_cells import Cell
+from maxbench.bench.inputs.recipe import Input
+from maxbench.bench.processes import link, sides
+from maxbench.bench.processes.crew import Crew
 from maxbench.bench.timing import ready, sampling
 from maxbench.bench.workers import device, quads, turns
 from tests.cuda.fakes import Backend, Link
@@ -71,13 +73,13 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_asvs_cells(stacks: Stacks) -> None:
     cell = maxbench.bench.softmax.Sweep()
     cell.setup("numpy_vectorized", "float32", 1024)
-    assert stacks.prepared == [["maxbench.bench.base"]]
+    assert stacks.prepared == [["maxbench.bench.suite.base"]]
     taken = list(stacks.sampled)
     assert len(taken) == cell.repeat
     # The one sample at a random place that is checked is taken by the same sampler.
     checked = [stack for stack in taken if stack[0] == "maxbench.bench.timing.ready"]
-    assert checked == [["maxbench.bench.timing.ready", "maxbench.bench.timing.schedules", "maxbench.bench.base"]]
-    assert all(stack[-2:] == ["maxbench.bench.timing.schedules", "maxbench.bench.base"] for stack in taken)
+    assert checked == [["maxbench.bench.timing.ready", "maxbench.bench.timing.schedules", "maxbench.bench.suite.base"]]
+    assert all(stack[-2:] == ["maxbench.bench.timing.schedules", "maxbench.bench.suite.base"] for stack in taken)
     for _ in range(cell.repeat):
         cell.time_call("numpy_vectorized", "float32", 1024)
     assert stacks.sampled == taken  # asv itself times nothing

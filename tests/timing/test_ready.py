@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from maxbench.bench import timing
-from maxbench.bench.hub import Here
-from maxbench.bench.inputs import Input
-from maxbench.bench.link import Lost
+from maxbench.bench.inputs.recipe import Input
+from maxbench.bench.processes.hub import Here
+from maxbench.bench.processes.link import Lost
+from maxbench.bench.processes.verdict import Verdict, checksum
 from maxbench.bench.timing import memory, schedules
 from maxbench.bench.timing import ready as preparing
 from maxbench.bench.timing.sampling import Sampler
-from maxbench.bench.verdict import Verdict, checksum
 from maxbench.impls import Kernel, backends, implements
 
 GIVEN = Input("scores", "float32", (6, 50, 2))

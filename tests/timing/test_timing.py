@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from maxbench.bench import timing
-from maxbench.bench.hub import Here
-from maxbench.bench.inputs import Input
+from maxbench.bench.inputs.recipe import Input
+from maxbench.bench.processes.hub import Here
 from maxbench.bench.timing import ready as preparing
 from maxbench.bench.timing import sampling, schedules
 from maxbench.bench.timing.sampling import Sampler

@@ -8,14 +8,16 @@ import pytest
 
 from maxbench.impls.cuda import plans, platform, regimes
 from maxbench.impls.cuda.regimes import Regime
-from maxbench.reports import cli, device_tuning, usage
+from maxbench.reports.commands import main
+from maxbench.reports.measure.device import tuning
+from maxbench.reports.system import usage
 from tests.cuda import simulator
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "new" / "table.json"
     with simulator.installed():
-        assert cli.main(["tune-cuda", "--simulate", "--sample-seconds", "0.001", "--output", str(path)]) == 0
+        assert main.main(["tune-cuda", "--simulate", "--sample-seconds", "0.001", "--output", str(path)]) == 0
     assert f"table of {platform.SIMULATOR_NAME}: {path}" in capsys.readouterr().out
     monkeypatch.setenv(regimes.TABLE_FILE, str(path))
     table, where = regimes.load(platform.SIMULATOR_NAME)
@@ -24,13 +26,13 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
 
 
 def test_it_needs_a_place_for_a_simulators_table(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["tune-cuda", "--simulate"]) == usage.ERROR
+    assert main.main(["tune-cuda", "--simulate"]) == usage.ERROR
     assert "--simulate needs --output" in capsys.readouterr().err
 
 
 def test_a_candidate_that_cannot_run_is_left_out() -> None:
     device = plans.Device(2, regimes.SIMULATOR)
-    measure = device_tuning.OnDevice(device, 0.001, 1024)
+    measure = tuning.OnDevice(device, 0.001, 1024)
     good, bad = Regime("rows", 32, 32, 8), Regime("rows", 32, 1, 8)
     with simulator.installed():
         found = measure("argmax rows", 40, [good, bad])

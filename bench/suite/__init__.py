@@ -1,0 +1,1 @@
+"""Abstract benchmark classes; `bench.softmax` and `bench.argmax` make asv's of them."""

@@ -1,0 +1,1 @@
+"""Starts and steers measuring processes, and writes down what they measured."""

@@ -1,0 +1,202 @@
+"""A device report: what a GPU is, agreement of everything on it, and the timing of everything, within a given time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from maxbench.bench.processes.crew import Crew
+from maxbench.impls import registry
+from maxbench.impls.agreement import Finding
+
+from ...records import findings
+from ...records.reading import convert
+from ...records.run import Implementation, Precheck, RunRecord, State
+from .. import checks, environment, implementations, recording
+from ..disturbance import Watch
+from . import tasks
+from .results import Results
+from .session import Line, Process, Session, Worker
+
+REPORT_SECONDS = 30.0  # kept for writing the report
+PROBE_SECONDS = 60.0
+UNSEEN = "not looked at yet"
+SIMULATED = (
+    "These are figures of Numba's CUDA simulator, which runs kernels in Python on the host: a rehearsal of the "
+    "command. They say nothing about a device, and are not ranked."
+)
+
+
+class NoDevice(RuntimeError):
+    """There is no GPU to report on; the message says why."""
+
+
+@dataclass
+class Plan:
+    """What is to be reported, and where it goes.
+
+    Attributes:
+        folder: the run folder.
+        entries: the implementations.
+        dtypes: narrows those of the grid; None for all.
+        seconds: of everything, the report's writing included.
+        sample_seconds: of sampling one implementation on one input.
+        simulated: a rehearsal in Numba's simulator.
+        machine: a name for the machine, None for its host name.
+        command: the words of the command line.
+    """
+
+    folder: Path
+    entries: Sequence[registry.Entry]
+    dtypes: Sequence[str] | None
+    seconds: float
+    sample_seconds: float
+    simulated: bool = False
+    machine: str | None = None
+    command: list[str] = field(default_factory=list)
+
+    @property
+    def names(self) -> dict[str, list[str]]:
+        """The implementations of each operation."""
+        found: dict[str, list[str]] = {}
+        for entry in self.entries:
+            found.setdefault(entry.operation, []).append(entry.name)
+        return found
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of every process that touches the device."""
+        simulated = {"NUMBA_ENABLE_CUDASIM": "1"} if self.simulated else {}
+        return {**environment.measuring(environment.usable_cpus()), **simulated}
+
+
+def probe(variables: dict[str, str]) -> dict[str, Any]:
+    """What the GPU is, asked in a process of its own: a context would take memory from what is measured.
+
+    Raises:
+        NoDevice: there is none, or it cannot be used; says why.
+    """
+    with Crew() as crew:
+        work = crew.run("device", {"probe": True}, env=variables, seconds=PROBE_SECONDS)
+    found = (work.those("device") or [{"unavailable": f"asking for the GPU failed: {work.failure}"}])[0]
+    if "unavailable" in found:
+        raise NoDevice(str(found["unavailable"]))
+    return {key: value for key, value in found.items() if key != "event"}
+
+
+class Report:
+    """One device report; `record` is saved at every step."""
+
+    def __init__(
+        self, plan: Plan, device: dict[str, Any], *, precheck: Precheck | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self.plan, self.device, self._precheck, self._clock = plan, device, precheck, clock
+        self._begun = clock()
+        self._watch = Watch()
+        self.findings: list[Finding] = []
+        self._entries = {(entry.operation, entry.name): implementations.outline(entry) for entry in plan.entries}
+        for entry in self._entries.values():
+            entry.status, entry.reason = "unavailable", UNSEEN
+        self.tasks = tasks.tasks(plan.names, plan.dtypes, simulated=plan.simulated)
+        self.record = self._begin()
+        self.results = Results(plan.folder, self.tasks, self.record, plan.simulated)
+        self.save()
+
+    def _begin(self) -> RunRecord:
+        plan = self.plan
+        threads = environment.usable_cpus()
+        begun = recording.begin(
+            plan.folder.name, plan.command, "device", threads, plan.machine, precheck=self._precheck
+        )  # fmt: skip
+        begun.simulated, begun.device = plan.simulated, self.device
+        begun.implementations = list(self._entries.values())
+        begun.warnings = [SIMULATED] if plan.simulated else []
+        return begun
+
+    def save(self) -> None:
+        """Write the record."""
+        self.record.save(self.plan.folder)
+
+    def run(
+        self, seen: Callable[[Line, int, int], None],
+        start: Callable[[list[dict[str, Any]]], Worker] | None = None, **how: Any,
+    ) -> None:  # fmt: skip
+        """Do all tasks, or as many as the time allows.
+
+        Args:
+            seen: as of `Session`.
+            start: makes a worker for tasks; None for processes.
+            how: `clock` and `sleep` of the session.
+
+        Raises:
+            KeyboardInterrupt: stopped by the user; what was measured is kept, and is marked as interrupted.
+        """
+
+        def watch(line: Line, done: int, total: int) -> None:
+            if line["event"] == "finding":
+                self.findings.append(convert(Finding, line))
+            seen(line, done, total)
+
+        left = self.plan.seconds - REPORT_SECONDS - (self._clock() - self._begun)
+        state: State = "interrupted"
+        with Crew() as crew:
+            session = Session(self.tasks, start or self._starter(crew), self._keep, max(left, 0.0), seen=watch, **how)
+            try:
+                session.run()
+                state = "finished"
+            finally:
+                self._finish(state)
+
+    def _starter(self, crew: Crew) -> Callable[[list[dict[str, Any]]], Worker]:
+        def start(tasks: list[dict[str, Any]]) -> Worker:
+            job = {
+                "tasks": tasks, "seconds": self.plan.sample_seconds, "simulated": self.plan.simulated,
+                "cache_bytes": self.device["cache_bytes"],
+            }  # fmt: skip
+            return Process(job, crew, self.plan.variables)
+
+        return start
+
+    def _keep(self, task: dict[str, Any], name: str, found: dict[str, Any]) -> None:
+        self.results.record(task, name, found)
+        entry = self._entries.get((task["operation"], name))
+        if task["kind"] == "describe" and entry is not None:
+            self._describe(entry, found)
+        elif task["kind"] == "check":
+            self._checked(task, name, found)
+
+    def _describe(self, entry: Implementation, found: dict[str, Any]) -> None:
+        if found["status"] == "ok":
+            for key in ("device", "threads", "dtypes", "doc", "source"):
+                setattr(entry, key, found[key])
+            entry.status, entry.reason = "available", ""
+        else:
+            entry.reason = str(found.get("detail", ""))
+        self.save()
+
+    def _checked(self, task: dict[str, Any], name: str, found: dict[str, Any]) -> None:
+        entry = self._entries[task["operation"], name]
+        key = (task["operation"], name, task["dtype"])
+        mine = [f for f in self.findings if (f.operation, f.implementation, f.dtype) == key]
+        wrong = checks.worst_of(mine)
+        if wrong is not None and entry.status not in ("wrong", "failed"):
+            entry.status = "failed" if wrong.status == "failed" else "wrong"
+            entry.reason = f"{wrong.case} {wrong.dtype}: {wrong.detail}"
+        elif found["status"] != "ok" and entry.status == "available":
+            agreed = sum(f.status == "agrees" for f in mine)
+            self.record.warnings.append(
+                f"{task['operation']}.{name} was not checked to the end in {task['dtype']}, after {agreed} cases that "
+                f"agree: {found.get('detail', '')}"
+            )
+        findings.save(self.plan.folder, self.findings)
+        self.save()
+
+    def _finish(self, state: State) -> None:
+        recording.end(self.record, state)
+        self.record.disturbance = [self._watch.found()]
+        findings.save(self.plan.folder, self.findings)
+        self.save()

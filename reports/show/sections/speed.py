@@ -1,0 +1,180 @@
+"""Which is fastest: the answer, the map, times against n, speed-ups, profiles, bandwidth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from ...analysis.contests import Contest
+from ...analysis.derived import of, ratio
+from ...analysis.rules import LEAST_PROCESSES
+from ...system import text
+from .. import tables
+from ..content import Content
+from ..figures import Styles, curves, heat, winners
+from ..tables import Grid, Item
+from .section import Section, grouped, panels
+
+ANSWER = (
+    "Time of one steady call of the kernel on a preallocated output, compilation not counted. The value is the median "
+    "over processes of each process's median; the interval in brackets is the range of these process medians. Where "
+    f"intervals overlap it is a tie. It cannot be told where one has fewer than {LEAST_PROCESSES} processes, or an "
+    "interval so wide that it says nothing. Every array timed was first checked against the oracle; an implementation "
+    "with a wrong result is not ranked."
+)
+WINNERS = (
+    "The fastest implementation on every input measured, by its length n and its number of rows. A hollow mark is a "
+    "tie, or cannot be told. The percentage is the probability that it is the fastest when every implementation runs "
+    "in one new process: the share, among all ways to draw one measured process of each, in which it wins; none is "
+    "printed where it always does, nor of fewer than three processes."
+)
+SWEEP = (
+    "The total number of elements is constant, so a flat line means that the length of a row does not matter. The bars "
+    "are the intervals over processes; the dotted lines mark where one row fills a cache; the dashed line, where there "
+    "is one, is the time at the bandwidth that the machine was measured to reach. Both axes are logarithmic."
+)
+SPEEDUP = (
+    "How many times faster than {baseline}, whose own column holds its times. Blue is faster, orange is slower, by the "
+    "same factor for the same strength. Grey cells cannot be told apart from {baseline}, or have fewer than {least} "
+    "processes; hatched: not measured."
+)
+PROFILE = (
+    "On which share of all inputs and dtypes an implementation is within a factor of the fastest there: at 1 the share "
+    "on which it is the fastest, far right the share that it can run at all. It is no ranking of two implementations "
+    "when others are left out, and it has no interval: a difference is one where the tables above show it."
+)
+BANDWIDTH = (
+    "The fewest bytes of main-memory traffic that the operation needs (softmax: x read once and the result written "
+    "once; argmax: x read once), over the time. Higher is better; 1 GB is 10^9 bytes."
+)
+SHARE = (
+    "Bandwidth over the bandwidth measured in the same run on as many bytes with as many threads: of copying for "
+    "softmax, of reading for argmax. 100% means that no implementation can be faster on this machine; more than that "
+    "is an error of measurement. Where an implementation reaches more than 105%, no share of that ceiling is stated."
+)
+ORDERS = (
+    "Time of argmax on 1024 × 1024 elements by the order of the values, and how many times that on random order where "
+    f"{LEAST_PROCESSES} processes or more show a difference; "
+    "code that branches on every new maximum is slow where maxima keep coming."
+)
+
+
+def sections(content: Content, styles: Styles) -> Iterator[Section]:
+    """The sections about speed."""
+    yield Section("answer", "Fastest on each input", ANSWER, grids=[content.answers, *content.times])
+    yield _winners(content, styles)
+    sweeps = _sweeps(content)
+    yield panels(
+        Section("time", "Time against n", SWEEP),
+        sweeps,
+        lambda name, group: curves.time(name, group, styles, content.caches(group[0].run)),
+        content.most_panels,
+    )
+    yield _speedups(content, styles)
+    yield panels(
+        Section("profile", "Performance profile", PROFILE),
+        [g for g in grouped((c for c in content.contests if c.ranked), lambda c: (c.run, c.operation)) if len(g) > 2],
+        lambda name, group: curves.profile(name, group, styles),
+    )
+    yield panels(
+        Section("bandwidth", "Bandwidth", BANDWIDTH),
+        sweeps,
+        lambda name, group: curves.bandwidth(name, group, styles, content.caches(group[0].run)),
+        content.most_panels,
+    )
+    yield panels(
+        Section("share", "Share of the ceiling", SHARE, grids=_shares(content)),
+        [group for group in sweeps if sum(c.ceiling is not None and not c.ceiling.doubt for c in group) > 1],
+        lambda name, group: curves.share(name, group, styles, content.caches(group[0].run)),
+        content.most_panels,
+    )
+    yield Section("orders", "Order of the input", ORDERS, grids=_orders(content))
+
+
+def _sweeps(content: Content) -> list[list[Contest]]:
+    wanted = (c for c in content.contests if c.benchmark in ("Sweep", "Strided") and c.n and c.ranked)
+    return [g for g in grouped(wanted, lambda c: (c.run, c.operation, c.dtype, c.benchmark)) if len(g) > 1]
+
+
+def _winners(content: Content, styles: Styles) -> Section:
+    placed = [c for c in content.contests if c.n and c.outer and c.fastest]
+    rows = []
+    for contest in placed:
+        best = contest.ranked[0]
+        chance = contest.probability(best.implementation)
+        row = [Item(contest.run)] if content.several else []
+        row += [
+            Item(f"{contest.operation}: {contest.title}"),
+            Item(contest.dtype),
+            Item(f"{contest.n:,}", contest.n),
+            Item(f"{(contest.outer or 1) * (contest.inner or 1):,}", (contest.outer or 1) * (contest.inner or 1)),
+            Item(text.listed([c.implementation for c in contest.rivals]), mark=tables.MARKS[contest.decision.outcome]),
+            Item(text.percent(chance), chance),
+        ]
+        rows.append(row)
+    first = ["run"] if content.several else []
+    columns = [*first, "input", "dtype", "n", "rows", "fastest", "probability of the first"]
+    start = len(first)
+    grid = Grid("winners", "The fastest by n and rows", columns, rows, {start + 2, start + 3, start + 5}, folded=True)
+    groups = [g for g in grouped(placed, lambda c: (c.run, c.operation, c.dtype)) if len(g) > 1]
+    section = Section("winners", "Which should I use", WINNERS, grids=[grid])
+    return panels(section, groups, lambda name, group: winners.winners(name, group, styles), content.most_panels)
+
+
+def _speedups(content: Content, styles: Styles) -> Section:
+    baseline = content.baseline
+    if baseline is None:
+        return Section("speedup", "Speed-up")
+    groups = grouped(
+        (c for c in content.contests if c.ranked and c.benchmark != "Shapes"), lambda c: (c.run, c.operation, c.dtype)
+    )
+    section = Section("speedup", f"Speed-up over {baseline}", SPEEDUP.format(baseline=baseline, least=LEAST_PROCESSES))
+    return panels(section, groups, lambda name, group: heat.speedup(name, group, baseline, styles), content.most_panels)
+
+
+def _shares(content: Content) -> list[Grid]:
+    known = [c for c in content.contests if c.ceiling and c.ranked]
+    rows = []
+    for contest in known:
+        for cell in contest.ranked:
+            share = contest.share(cell)
+            if share is None or contest.ceiling is None:
+                continue
+            row = [Item(contest.run)] if content.several else []
+            row += [
+                Item(f"{contest.operation}: {contest.title}"),
+                Item(contest.dtype),
+                Item(cell.implementation),
+                Item(text.bandwidth(cell.bandwidth), cell.bandwidth),
+                Item(text.bandwidth(contest.ceiling.bandwidth), contest.ceiling.bandwidth),
+                tables.derived(share, text.percent),
+            ]
+            rows.append(row)
+    first = ["run"] if content.several else []
+    columns = [*first, "input", "dtype", "implementation", "bandwidth", "ceiling", "share"]
+    start = len(first)
+    return [Grid("shares", "Share of the ceiling", columns, rows, {start + 3, start + 4, start + 5}, folded=True)]
+
+
+def _orders(content: Content) -> list[Grid]:
+    rows = content.table[(content.table["benchmark"] == "Orders") & (content.table["status"] == "ok")]
+    found: list[Grid] = []
+    for (run, dtype), group in rows.groupby(["run", "dtype"], sort=False):
+        names = list(dict.fromkeys(group["implementation"]))
+        times = {(r["implementation"], r["order"]): r for r in group.to_dict("records")}
+        lines = []
+        for order in dict.fromkeys(group["order"]):
+            line = [Item(str(order))]
+            for name in names:
+                mine, random = times.get((name, order)), times.get((name, "random"))
+                if mine is None:
+                    line.append(Item(text.NOTHING, math.nan, "missing"))
+                    continue
+                slower = ratio(of(mine), of(random)) if random and order != "random" else None
+                words = f" ({text.factor(slower.value)})" if slower and slower.shown else ""
+                why = slower.withheld if slower else ""
+                line.append(Item(f"{text.seconds(mine['value'])}{words}", mine["value"], title=why))
+            lines.append(line)
+        caption = f"argmax, {dtype}: time by order" + (f", {run}" if content.several else "")
+        found.append(Grid(f"orders-{len(found) + 1}", caption, ["order", *names], lines, set(range(1, len(names) + 1))))
+    return found

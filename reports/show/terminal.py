@@ -1,0 +1,140 @@
+"""The answer in a terminal or a pipe: as a table, as Markdown, as CSV or as JSON."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import math
+import sys
+from collections.abc import Sequence
+from typing import IO, Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..system.text import no_formula
+from .content import Content
+from .markdown import escaped, grid_as_markdown
+from .tables import Grid, Item
+
+PIPE_WIDTH = 120
+STYLES = {"best": "bold green", "tie": "yellow", "missing": "dim", "worse": "red"}
+SIGNS = {"best": " *", "tie": " ="}
+
+
+def show(content: Content, format: str = "table", stream: IO[str] | None = None) -> None:
+    """Write the answer to a stream, standard output if none is given."""
+    stream = sys.stdout if stream is None else stream
+    if format == "csv":
+        stream.write(content.csv())
+    elif format == "json":
+        stream.write(json.dumps(as_json(content), indent=2, allow_nan=False) + "\n")
+    elif format == "markdown":
+        stream.write(
+            "\n\n".join([*(f"- {s}" for s in content.sentences), *map(grid_as_markdown, _grids(content))]) + "\n"
+        )
+    else:
+        _table(content, console(stream))
+
+
+def console(stream: IO[str]) -> Console:
+    """A console that draws for a terminal, and plain and wide enough for a pipe."""
+    return Console(file=stream, width=None if stream.isatty() else PIPE_WIDTH, highlight=False, soft_wrap=False)
+
+
+def as_json(content: Content) -> dict[str, Any]:
+    """The answers and the measurements; what is not a number is null."""
+    frame = content.table_as_text()
+    rows = json.loads(frame.to_json(orient="records", date_format="iso", double_precision=15))
+    return {
+        "baseline": content.baseline,
+        "answers": [dataclasses.asdict(line) for line in content.lines],
+        "not_measured": [dataclasses.asdict(a) for a in content.absent],
+        "warnings": content.warnings,
+        "measurements": rows,
+    }
+
+
+def show_grid(grid: Grid, format: str, sentences: Sequence[str], notes: Sequence[str], stream: IO[str]) -> None:
+    """Write one table with what is to be said of it: as a table, as Markdown or as CSV."""
+    if format == "csv":
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(grid.columns)
+        writer.writerows([_plain(item) for item in row] for row in grid.rows)
+    elif format == "markdown":
+        points = "\n".join(f"- {escaped(words)}" for words in (*sentences, *notes))
+        stream.write(f"{points}\n\n{grid_as_markdown(grid)}\n")
+    else:
+        out = console(stream)
+        for sentence in sentences:
+            out.print(Text(sentence, style="bold"))
+        if grid.rows:
+            _draw(grid, out)
+        for note in notes:
+            out.print(Text(f"note: {note}", style="dim"))
+
+
+def _plain(item: Item) -> str | float:
+    """A number in full where there is one, the words where there is none."""
+    if isinstance(item.key, int | float) and math.isfinite(item.key):
+        return item.key
+    return no_formula(item.words)
+
+
+def _grids(content: Content) -> Sequence[Grid]:
+    return [content.answers, *content.times, *([content.missing] if content.missing.rows else [])]
+
+
+def _table(content: Content, out: Console) -> None:
+    for warning in content.warnings:
+        out.print(Text(f"warning: {warning}", style="yellow"))
+    for sentence in content.sentences:
+        out.print(Text(sentence, style="bold"))
+    for grid in _grids(content):
+        out.print()
+        _draw(grid, out)
+    if any(item.mark in SIGNS for grid in content.times for row in grid.rows for item in row):
+        out.print(Text("* the fastest   = a tie: intervals overlap", style="dim"))
+
+
+def _draw(grid: Grid, out: Console) -> None:
+    """A grid; where it is too wide for the terminal, one block of lines per row."""
+    table = Table(title=grid.caption, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, name in enumerate(grid.columns):
+        table.add_column(Text(name), justify="right" if index in grid.numeric else "left", overflow="fold")
+    for row in grid.rows:
+        table.add_row(*(_text(item) for item in row))
+    # Columns folded into a few characters cannot be read.
+    if table.__rich_measure__(out, out.options.update(max_width=10_000)).maximum <= out.width or _wraps_well(
+        grid, out.width
+    ):
+        out.print(table)
+        return
+    out.print(Text(grid.caption, style="italic"))
+    for row in grid.rows:
+        for name, item in zip(grid.columns, row, strict=True):
+            if item.words:
+                out.print(Text.assemble(("  " if item is not row[0] else "") + f"{name}: ", _text(item)))
+
+
+def _wraps_well(grid: Grid, width: int) -> bool:
+    """Whether a few columns of prose can fold while every column keeps its longest word."""
+    longest = [
+        max(
+            (
+                len(word)
+                for cell in (name, *(row[i].words + SIGNS.get(row[i].mark, "") for row in grid.rows))
+                for word in cell.split()
+            ),
+            default=1,
+        )
+        for i, name in enumerate(grid.columns)
+    ]
+    return not grid.numeric and sum(longest) + 3 * len(longest) <= width
+
+
+def _text(item: Item) -> Text:
+    return Text(item.words + SIGNS.get(item.mark, ""), style=STYLES.get(item.mark, ""))

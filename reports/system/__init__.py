@@ -1,0 +1,1 @@
+"""Files, processes, text and exit statuses: what the rest of `reports` stands on."""
