@@ -18,7 +18,7 @@ def main() -> None:
     """Do the job, and end at once: what was imported may have left threads, or something to be done at exit."""
     link = conversation.Link()
     job = link.answer["job"]
-    work = _import(f".workers.{job['kind']}", __package__).main
+    work = _import(f"..workers.{job['kind']}", __package__).main
     try:
         work(link, job)
         link.say("done")
