@@ -16,12 +16,12 @@ def load(*folders: str | Path) -> pd.DataFrame:
     """The measurements of one or more results folders, one per row.
 
     Each folder is one that ``maxbench run`` wrote, or asv's own results folder. `COLUMNS` of
-    `reports.records.table` describes the columns; times are in seconds, memory in bytes, sizes in elements, bandwidth
+    `reports.analysis.table` describes the columns; times are in seconds, memory in bytes, sizes in elements, bandwidth
     in GB/s (10^9 bytes).
 
     Raises:
         reports.records.runs.NoResults: a folder is missing or holds no results.
     """
-    from .records import table  # pandas takes long to import, and `maxbench list` does without it
+    from .analysis import table  # pandas takes long to import, and `maxbench list` does without it
 
     return table.load(*folders)

@@ -15,7 +15,7 @@ from maxbench.bench.processes.crew import Work
 from maxbench.bench.suite import anchor
 from maxbench.bench.workers import noise
 from maxbench.reports.analysis import doubts
-from maxbench.reports.gate.statistics import change, log_ratio
+from maxbench.reports.analysis.changes import change, log_ratio
 from maxbench.reports.measure import environment, precheck, recording
 from maxbench.reports.measure.precheck import QUADS
 from maxbench.reports.records import reading

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from maxbench import reports
-from maxbench.reports.records import asv_writing, runs, table
-from maxbench.reports.records.table import by_process
+from maxbench.reports.analysis import table
+from maxbench.reports.analysis.table import by_process
+from maxbench.reports.records import asv_writing, runs
 from tests.report_data import FAILED, SKIPPED, Results
 
 PROCESSES = [[3.0e-3, 1.0e-3, 2.0e-3], [5.0e-3, 4.0e-3], [2.5e-3, 2.5e-3, 2.6e-3, 9.0e-3]]

@@ -10,12 +10,12 @@ from typing import Any
 import pandas as pd
 
 from ..records.runs import Run
-from ..records.table import ASV_99
 from ..system import text
 from . import doubts
 from .contests import Contest, main_contests
 from .derived import Derived
 from .rules import LEAST_PROCESSES, Outcome
+from .table import ASV_99
 
 NAMED = 4  # inputs that a sentence names; of more it gives the number
 FEW_PROCESSES = 5

@@ -22,10 +22,11 @@ from typing import Any
 
 from maxbench.bench.processes.crew import Crew
 
+from ..analysis import changes
 from ..analysis.rules import CONFIDENCE
 from ..measure import environment
 from ..system.progress import Bar
-from . import sources, statistics
+from . import sources
 from .benchmarks import Benchmark, choose, every
 from .look import look
 from .processes import Workers
@@ -71,7 +72,7 @@ def measure(
 
     Raises:
         SourceError: the version cannot be imported.
-        ValueError: a pattern chooses nothing, or a clock reads nonsense (`statistics.ClockError`).
+        ValueError: a pattern chooses nothing, or a clock reads nonsense (`changes.ClockError`).
     """
     chosen = set(choose(every(), only))
     with Crew() as crew:
@@ -132,9 +133,9 @@ def _slowed(benchmarks: Iterable[Benchmark]) -> list[Benchmark]:
 
 def _log_ratio(b: Benchmark, quads: Mapping[str, list[list[float]]]) -> float:
     try:
-        return statistics.log_ratio(quads[b.id])
-    except statistics.ClockError as error:
-        raise statistics.ClockError(f"{b.id}: {error}") from None
+        return changes.log_ratio(quads[b.id])
+    except changes.ClockError as error:
+        raise changes.ClockError(f"{b.id}: {error}") from None
 
 
 def _append(
@@ -186,8 +187,8 @@ class Rate:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Exact bounds: see `statistics.proportion_interval`."""
-        return statistics.proportion_interval(self.hits, self.trials, self.confidence)
+        """Exact bounds: see `changes.proportion_interval`."""
+        return changes.proportion_interval(self.hits, self.trials, self.confidence)
 
 
 @dataclass(frozen=True)

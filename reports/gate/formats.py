@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..analysis.changes import Change
 from ..analysis.rules import median_interval
-from ..show.markdown import escaped
 from ..system import files, output_folder, text
 from .instructions import BLIND_SPOTS
 from .run import Outcome
-from .statistics import Change
 from .verdicts import COMPARED, Control, Result, Rule, Verdict
 
 SCHEMA = 1
@@ -51,7 +50,7 @@ def write(outcome: Outcome, folder: Path) -> None:
 def write_error(message: str, base: str, head: str, folder: Path) -> None:
     """Write the same files for a run that came to nothing, so that a pull request is told so as well."""
     content = {"schema": SCHEMA, "status": 2, "error": message, "base": {"spec": base}, "head": {"spec": head}}
-    _write(folder, content, f"## maxbench gate: error\n\n🔴 {escaped(message)}\n", [], {})
+    _write(folder, content, f"## maxbench gate: error\n\n🔴 {text.markdown(message)}\n", [], {})
 
 
 def _write(folder: Path, content: Any, markdown: str, action: Any, bencher: Any) -> None:
@@ -186,7 +185,10 @@ def as_markdown(outcome: Outcome) -> str:
     """For a pull request: what needs a reader first, what needs none folded away."""
     results = ordered(outcome.results)
     shown = [r for r in results if r.verdict not in FOLDED]
-    parts = [f"## maxbench gate: {headline(outcome)}", "\n".join(f"- {escaped(line)}" for line in context(outcome))]
+    parts = [
+        f"## maxbench gate: {headline(outcome)}",
+        "\n".join(f"- {text.markdown(line)}" for line in context(outcome)),
+    ]
     if shown:
         parts.append(_table(shown, outcome.rule))
     folded = {verdict: [r for r in results if r.verdict == verdict] for verdict in FOLDED}
@@ -201,7 +203,7 @@ def as_markdown(outcome: Outcome) -> str:
 def _table(results: Sequence[Result], rule: Rule) -> str:
     lines = ["| " + " | ".join(columns(rule)) + " |", "|---|---:|---:|---:|---:|---:|---|"]
     for result in results:
-        cells = [escaped(cell) for cell in row(result, rule)]
+        cells = [text.markdown(cell) for cell in row(result, rule)]
         cells[-1] = _SIGNS.get(result.verdict, "") + cells[-1]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

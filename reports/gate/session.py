@@ -8,8 +8,8 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
+from ..analysis import changes
 from ..system.progress import Bar
-from . import statistics
 from .benchmarks import Benchmark
 from .look import ended
 from .processes import Report, Workers
@@ -117,8 +117,8 @@ class Session:
     def _take(self, b: Benchmark, quads: list[list[float]], confirm: bool) -> None:
         evidence = self._evidence[b]
         try:
-            log_ratio = statistics.log_ratio(quads)
-        except statistics.ClockError as error:
+            log_ratio = changes.log_ratio(quads)
+        except changes.ClockError as error:
             self._faults[b] = "failed", str(error)
             return
         (evidence.confirm if confirm else evidence.screen).append(log_ratio)

@@ -12,7 +12,7 @@ import shutil
 import statistics as medians
 import time
 
-from . import statistics
+from ..analysis import changes
 from .benchmarks import Benchmark
 from .processes import START_SECONDS, Workers
 from .sources import Version
@@ -64,8 +64,8 @@ class Starts:
             for kind, found in evidence.items():
                 quad = [base[kind], base[kind], head[kind], head[kind]]
                 try:
-                    (found.confirm if confirm else found.screen).append(statistics.log_ratio([quad]))
-                except statistics.ClockError as error:
+                    (found.confirm if confirm else found.screen).append(changes.log_ratio([quad]))
+                except changes.ClockError as error:
                     return [Result(_name(b, kind), "failed", str(error), kind=kind)]
                 found.base.append(base[kind])
                 found.head.append(head[kind])

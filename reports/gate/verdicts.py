@@ -8,10 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..analysis import rules
-from . import statistics
+from ..analysis import changes, rules
+from ..analysis.changes import Change
 from .benchmarks import Benchmark
-from .statistics import Change
 
 Verdict = Literal[
     "faster", "slower", "unchanged", "inconclusive", "failed", "wrong", "not measured", "new", "removed"
@@ -41,8 +40,8 @@ class Rule:
     confidence: float = rules.CONFIDENCE
 
     def change(self, log_ratios: Sequence[float]) -> Change:
-        """`statistics.change` with the rule's confidence."""
-        return statistics.change(log_ratios, self.confidence)
+        """`changes.change` with the rule's confidence."""
+        return changes.change(log_ratios, self.confidence)
 
     def beyond(self, change: Change) -> int:
         """1 where the change is a slowdown beyond the threshold, -1 where it is the same speed-up, else 0."""

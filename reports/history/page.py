@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from ..records.asv_results import literal
 from ..show.asv_pages import Preset
 from ..show.figures import canvas, style
-from ..show.page import environment, style_sheet
+from ..show.templating import environment, style_sheet
 from .series import History, Series
 from .steps import Found
 

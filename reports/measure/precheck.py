@@ -15,9 +15,9 @@ from maxbench.bench.processes.link import Message
 from maxbench.impls.threads import quota
 
 from ..analysis import doubts
+from ..analysis.changes import log_ratio
 from ..analysis.doubts import BUDGET_SECONDS
 from ..analysis.rules import median_interval
-from ..gate.statistics import log_ratio
 from ..records.run import Noise, Precheck
 from . import environment
 from .disturbance import Watch

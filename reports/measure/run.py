@@ -301,8 +301,8 @@ class _Ticker:
 def doubted_ceilings(folder: Path) -> set[tuple[str, str]]:
     """The implementations that were faster than the ceiling that was measured allows, and that ceiling: (operation,
     name as a parameter)."""
-    from ..analysis import contests
-    from ..records import runs, table  # pandas, which takes a second to import
+    from ..analysis import contests, table  # pandas, which takes a second to import
+    from ..records import runs
 
     doubted = {
         (contest.operation, repr(cell.implementation))

@@ -27,7 +27,7 @@ from ..records import runs
 from ..records.asv_results import joined, literal
 from ..system import files, git, output_folder
 from . import asv_repository
-from .page import environment
+from .templating import environment
 
 INDEX = "comparisons.html"
 WRITER = "publish"

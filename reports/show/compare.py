@@ -14,7 +14,6 @@ from ..analysis.rules import BETWEEN_RUNS, Outcome
 from ..records.reading import plain
 from ..records.runs import Run
 from ..system import text
-from .content import Content
 from .tables import Grid, Item
 
 Verdict = Outcome | Literal["only in the first", "only in the second", "in neither"]
@@ -151,10 +150,10 @@ def grid(found: Sequence[Change], names: tuple[str, str]) -> Grid:
     return Grid("changes", f"{names[1]} against {names[0]}", columns, rows, {3, 4, 5})
 
 
-def of(content: Content) -> tuple[list[Change], tuple[str, str]] | None:
-    """The changes between the two runs of a content that has two."""
-    if len(content.names) != 2:
+def of(contests: Sequence[Contest], names: Sequence[str]) -> tuple[list[Change], tuple[str, str]] | None:
+    """The changes between two runs, by their names; None where these are not two."""
+    if len(names) != 2:
         return None
-    first, second = content.names
-    before, after = ([c for c in content.contests if c.run == name] for name in (first, second))
+    first, second = names
+    before, after = ([c for c in contests if c.run == name] for name in (first, second))
     return changes(before, after), (first, second)

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..analysis import answer, contests, facts
+from ..analysis import answer, contests, facts, table
 from ..analysis.contests import Contest
-from ..records import table
 from ..records.runs import Run, read
 from ..system import text
 from . import tables

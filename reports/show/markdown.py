@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from ..system import text
 from .content import Content
-from .sections import Section
+from .sections.section import Section
 from .sources import Source
 from .tables import Grid, Item
 
@@ -13,23 +14,16 @@ _SIGNS = {"best": "**{}**", "tie": "*{}*"}
 _ROWS = 200
 
 
-def escaped(words: str) -> str:
-    """Words that Markdown and HTML leave as they are, on one line."""
-    words = " ".join(words.split())
-    words = words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_{}\[\]|~$#@!])", r"\\\1", words)
-
-
 def _cell(item: Item) -> str:
-    return _SIGNS.get(item.mark, "{}").format(escaped(item.words)) if item.words else ""
+    return _SIGNS.get(item.mark, "{}").format(text.markdown(item.words)) if item.words else ""
 
 
 def grid_as_markdown(grid: Grid) -> str:
     """A table; one that is too long is cut, and says so."""
     lines = [
-        f"**{escaped(grid.caption)}**",
+        f"**{text.markdown(grid.caption)}**",
         "",
-        "| " + " | ".join(map(escaped, grid.columns)) + " |",
+        "| " + " | ".join(map(text.markdown, grid.columns)) + " |",
         "|" + "|".join("---:" if i in grid.numeric else "---" for i in range(len(grid.columns))) + "|",
     ]
     lines += ["| " + " | ".join(_cell(item) for item in row) + " |" for row in grid.rows[:_ROWS]]
@@ -41,33 +35,33 @@ def grid_as_markdown(grid: Grid) -> str:
 
 def render(content: Content, sections: list[Section]) -> str:
     """The whole file."""
-    parts = [f"# {escaped(content.title)}", *(f"- **{escaped(s)}**" for s in content.sentences)]
+    parts = [f"# {text.markdown(content.title)}", *(f"- **{text.markdown(s)}**" for s in content.sentences)]
     parts = [parts[0], "\n".join(parts[1:])] if len(parts) > 1 else parts
-    parts += [escaped(content.gaps)] if content.gaps else []
-    parts += map(escaped, content.setups)
+    parts += [text.markdown(content.gaps)] if content.gaps else []
+    parts += map(text.markdown, content.setups)
     if content.warnings:
-        parts.append("\n".join(f"> - {escaped(warning)}" for warning in content.warnings))
+        parts.append("\n".join(f"> - {text.markdown(warning)}" for warning in content.warnings))
     for section in sections:
-        parts.append(f"## {escaped(section.title)}")
-        parts += [escaped(section.intro)] if section.intro else []
+        parts.append(f"## {text.markdown(section.title)}")
+        parts += [text.markdown(section.intro)] if section.intro else []
         for figure in section.figures:
-            parts.append(f"![{escaped(figure.alt)}](figures/{figure.name}.svg)")
+            parts.append(f"![{text.markdown(figure.alt)}](figures/{figure.name}.svg)")
         if section.points:
-            parts.append("\n".join(f"- {escaped(point)}" for point in section.points))
+            parts.append("\n".join(f"- {text.markdown(point)}" for point in section.points))
         parts += [grid_as_markdown(grid) for grid in section.grids if grid.rows and not grid.total]
         parts += [_source(source) for source in section.sources]
     parts.append("## How it was measured")
     for name, facts in content.facts:
-        parts += [f"### {escaped(name)}"] if content.several else []
-        parts.append("\n".join(f"- {escaped(term)}: {escaped(value)}" for term, value in facts))
+        parts += [f"### {text.markdown(name)}"] if content.several else []
+        parts.append("\n".join(f"- {text.markdown(term)}: {text.markdown(value)}" for term, value in facts))
     return "\n\n".join(parts) + "\n"
 
 
 def _source(source: Source) -> str:
     """A source file that unfolds, in a fence longer than any inside it."""
-    summary = f" – {escaped(source.summary)}" if source.summary else ""
-    facts = "\n".join(f"- {escaped(name)}: {escaped(value)}" for name, value in source.facts)
-    parts = [f"<details><summary>{escaped(source.name)}{summary}</summary>", facts]
+    summary = f" – {text.markdown(source.summary)}" if source.summary else ""
+    facts = "\n".join(f"- {text.markdown(name)}: {text.markdown(value)}" for name, value in source.facts)
+    parts = [f"<details><summary>{text.markdown(source.name)}{summary}</summary>", facts]
     parts += [f"<{source.link}>"] if source.link else []
     if source.code is not None:
         fence = "`" * max(3, 1 + max(map(len, re.findall("`+", source.code)), default=0))

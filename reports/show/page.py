@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-import json
-import math
-from pathlib import Path
-from typing import Any
-
-import jinja2
 from markupsafe import Markup
 
 from . import sources
 from .content import Content
 from .figures import style
-from .sections import Section
-from .tables import Grid
+from .sections.section import Section
+from .templating import environment, source, style_sheet
 
-TEMPLATES = Path(__file__).parent / "templates"
 FIRST_ROWS = 50  # rows of a paged table that are there without JavaScript, and in print
-PAGED = 300  # tables with more rows are shown page by page
 
 
 def render(content: Content, parts: list[Section]) -> str:
@@ -31,50 +22,10 @@ def render(content: Content, parts: list[Section]) -> str:
             content=content,
             sections=parts,
             style=style_sheet(),
-            script=Markup(_read("page.js")),  # noqa: S704 - our own file
+            script=Markup(source("page.js")),  # noqa: S704 - our own file
             variables=style.variables(),
             highlighting=sources.css(),
             highlighting_dark=sources.css(dark=True),
             first_rows=FIRST_ROWS,
         )
     )
-
-
-@functools.cache
-def environment() -> jinja2.Environment:
-    """Where the templates are loaded from; whatever they show is escaped."""
-    found = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    found.filters["paged"] = lambda grid: len(grid.rows) > PAGED
-    found.filters["data"] = _data
-    return found
-
-
-def style_sheet() -> Markup:
-    """The style of every page, to stand in a style element; `figures.style.variables` are its colours."""
-    return Markup(_read("style.css"))  # noqa: S704 - our own file
-
-
-def _read(name: str) -> str:
-    return (TEMPLATES / name).read_text(encoding="utf-8")
-
-
-def _data(grid: Grid) -> Markup:
-    """The rows as JSON that may stand in a script element: [words, key] pairs, or the words where they are the key."""
-    rows: list[list[Any]] = [
-        [item.words if item.sort == item.words else [item.words, _key(item.sort)] for item in row] for row in grid.rows
-    ]
-    text = json.dumps(rows, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    # No </script> and no <!-- can come of this; U+2028 and 2029 end lines in old JavaScript.
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)  # noqa: S704 - JSON without a character that HTML reads
-
-
-def _key(key: float | str) -> float | str:
-    return "" if isinstance(key, float) and not math.isfinite(key) else key

@@ -15,9 +15,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..system import text
 from ..system.text import no_formula
 from .content import Content
-from .markdown import escaped, grid_as_markdown
+from .markdown import grid_as_markdown
 from .tables import Grid, Item
 
 PIPE_WIDTH = 120
@@ -65,7 +66,7 @@ def show_grid(grid: Grid, format: str, sentences: Sequence[str], notes: Sequence
         writer.writerow(grid.columns)
         writer.writerows([_plain(item) for item in row] for row in grid.rows)
     elif format == "markdown":
-        points = "\n".join(f"- {escaped(words)}" for words in (*sentences, *notes))
+        points = "\n".join(f"- {text.markdown(words)}" for words in (*sentences, *notes))
         stream.write(f"{points}\n\n{grid_as_markdown(grid)}\n")
     else:
         out = console(stream)

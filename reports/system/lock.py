@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import datetime
 import errno
 import json
 import os
@@ -16,7 +17,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..records.run import now
 from .usage import UsageError
 
 if os.name == "posix":
@@ -96,7 +96,12 @@ def _lock(handle: int, folder: Path) -> None:
 
 
 def _describe(handle: int) -> None:
-    about = {"pid": os.getpid(), "host": platform.node(), "since": now().isoformat(), "command": sys.argv[1:]}
+    about = {
+        "pid": os.getpid(),
+        "host": platform.node(),
+        "since": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": sys.argv[1:],
+    }
     os.ftruncate(handle, 0)
     os.write(handle, json.dumps(about).encode()[:_HOLDER_BYTES])
 

@@ -99,3 +99,10 @@ def listed(names: list[str]) -> str:
 def no_formula(words: str) -> str:
     """Words for a cell of a spreadsheet: an apostrophe stands before what it would take for a formula."""
     return f"'{words}" if words[:1] in ("=", "+", "-", "@", "\t", "\r") else words
+
+
+def markdown(words: str) -> str:
+    """Words that Markdown and HTML leave as they are, on one line."""
+    words = " ".join(words.split())
+    words = words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_{}\[\]|~$#@!])", r"\\\1", words)

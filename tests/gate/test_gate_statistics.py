@@ -13,10 +13,10 @@ import pytest
 from scipy.stats import binom, binomtest
 
 from maxbench.reports.analysis import rules
+from maxbench.reports.analysis.changes import Change
 from maxbench.reports.gate import calibration, instructions, statistics, verdicts
 from maxbench.reports.gate.benchmarks import Benchmark, choose, every
 from maxbench.reports.gate.session import EACH_SECONDS, Session
-from maxbench.reports.gate.statistics import Change
 from maxbench.reports.gate.verdicts import Control, Evidence, Result, Rule
 from maxbench.reports.measure import environment
 from maxbench.reports.records.run import Machine

@@ -10,10 +10,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from maxbench.reports.analysis.changes import Change
 from maxbench.reports.gate import formats, table
 from maxbench.reports.gate.run import Outcome
 from maxbench.reports.gate.sources import Version
-from maxbench.reports.gate.statistics import Change
 from maxbench.reports.gate.verdicts import Evidence, Result, Rule
 from maxbench.reports.records.run import Machine
 from maxbench.reports.system import output_folder

@@ -9,10 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from maxbench.reports.analysis import rules
-from maxbench.reports.gate import statistics
+from maxbench.reports.analysis import changes, rules
+from maxbench.reports.analysis.changes import Change, ClockError
 from maxbench.reports.gate.benchmarks import Benchmark, every
-from maxbench.reports.gate.statistics import Change, ClockError
 from maxbench.reports.gate.verdicts import Control, Evidence, Result, Rule, decide, doubt, status
 
 RULE = Rule()
@@ -57,7 +56,7 @@ def test_a_first_look_flags_from_its_last_process_and_from_the_floor_on() -> Non
 
 def test_what_may_still_be_slower_by_twice_the_threshold_is_vague() -> None:
     wide = _evidence([0.0, 0.0, 0.0, 0.0, 0.06], seconds=0.5)
-    high = statistics.change(wide.screen).high
+    high = changes.change(wide.screen).high
     assert not wide.vague(Rule(threshold=high / 2))
     assert wide.vague(Rule(threshold=math.nextafter(high / 2, 0)))
     assert wide.vague(Rule(floor=0.5))
@@ -178,7 +177,7 @@ def test_records_hold_what_was_found() -> None:
 def test_the_change_of_few_processes(
     logs: list[float], value: float, low: float, high: float, confidence: float
 ) -> None:
-    found = statistics.change(logs)
+    found = changes.change(logs)
     assert np.log1p([found.value, found.low, found.high]) == pytest.approx([value, low, high])
     assert (found.confidence, found.processes) == (confidence, len(logs))
 
@@ -187,24 +186,24 @@ def test_the_confidence_decides_how_many_processes_an_interval_leaves_out() -> N
     assert [rules.median_interval(7, c)[0] for c in (0.6, 0.95, 0.999)] == [1, 0, 0]
     assert rules.median_interval(7, 0.875)[0] == 1  # exactly what is left: 1 - 16 / 128
     assert rules.median_interval(7, math.nextafter(0.875, 1))[0] == 0
-    assert statistics.change([0.0] * 6 + [9.0], 0.6).high == 0.0
-    assert statistics.proportion_interval(5, 10, 0.5)[0] > statistics.proportion_interval(5, 10)[0]
-    assert statistics.proportion_interval(0, 0) == (0.0, 1.0)
+    assert changes.change([0.0] * 6 + [9.0], 0.6).high == 0.0
+    assert changes.proportion_interval(5, 10, 0.5)[0] > changes.proportion_interval(5, 10)[0]
+    assert changes.proportion_interval(0, 0) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize("ratio", [1e-3, 1e-2, 0.5, 1.0, 2.0, 1e3])
 def test_a_ratio_of_any_size_is_read(ratio: float) -> None:
-    assert statistics.log_ratio([[1e6, 3e6, 1e6 * ratio, 3e6 * ratio]] * 8) == pytest.approx(math.log(ratio))
+    assert changes.log_ratio([[1e6, 3e6, 1e6 * ratio, 3e6 * ratio]] * 8) == pytest.approx(math.log(ratio))
 
 
 def test_a_version_that_is_too_fast_for_the_clock_is_faster() -> None:
-    faster = statistics.log_ratio([[1.5e7, 1.5e7, 0.0, 0.0]] * 8)
+    faster = changes.log_ratio([[1.5e7, 1.5e7, 0.0, 0.0]] * 8)
     assert math.exp(faster) == pytest.approx(1e-6)
-    assert statistics.log_ratio([[0.0, 0.0, 1.0, 0.0]]) == -faster
+    assert changes.log_ratio([[0.0, 0.0, 1.0, 0.0]]) == -faster
     assert decide(Evidence([faster] * 5, [faster] * 7, [1.0], [0.0]), RULE)[0] == "faster"
-    assert statistics.log_ratio([[1.0, 1.0, 1e-300, 1e-300]]) == faster
+    assert changes.log_ratio([[1.0, 1.0, 1e-300, 1e-300]]) == faster
     # One reading of a pair may be 0.
-    assert statistics.log_ratio([[0.0, 2.0, 1.0, 1.0]]) == 0
+    assert changes.log_ratio([[0.0, 2.0, 1.0, 1.0]]) == 0
 
 
 @pytest.mark.parametrize(
@@ -221,7 +220,7 @@ def test_a_version_that_is_too_fast_for_the_clock_is_faster() -> None:
 )
 def test_times_that_say_nothing_are_named(quads: list[list[float]], said: str) -> None:
     with pytest.raises(ClockError, match=said):
-        statistics.log_ratio(quads)
+        changes.log_ratio(quads)
 
 
 def _simulated(effect: float, spread: float) -> collections.Counter[str]:

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from maxbench.reports.analysis import table
 from maxbench.reports.commands import main as command
-from maxbench.reports.records import runs, table
+from maxbench.reports.records import runs
 from tests.records.damage import SECONDS, folders
 
 SECONDS_EACH, MEBIBYTES = 20.0, 300

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from maxbench.bench.inputs.array_files import read_array
-from maxbench.reports.records import runs, table
+from maxbench.reports.analysis import table
+from maxbench.reports.records import runs
 from tests.needs import ALL
 from tests.records.__main__ import faults, wrong_numbers
 from tests.records.damage import arrays, folders, healthy

@@ -275,7 +275,7 @@ def test_two_environments_of_a_commit_are_two_runs(tmp_path: Path) -> None:
 
 
 def runs_table(folder: Path) -> Any:
-    from maxbench.reports.records import table
+    from maxbench.reports.analysis import table
 
     return table.frame([runs.read(folder)])
 

@@ -24,7 +24,7 @@ SOURCES = "What was measured: each implementation's file as it was when the run 
 
 def sections(content: Content) -> Iterator[Section]:
     """The sections about trust."""
-    if (found := compare.of(content)) is not None:
+    if (found := compare.of(content.contests, content.names)) is not None:
         changes, names = found
         table = compare.grid(changes, names)
         yield Section(

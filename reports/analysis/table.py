@@ -15,10 +15,10 @@ import pandas as pd
 from maxbench.bench.inputs import workloads
 from maxbench.impls import contract
 
-from ..analysis import rules
-from . import runs
-from .asv_results import Measurement, ResultFile, literal
-from .journal import Line
+from ..records import runs
+from ..records.asv_results import Measurement, ResultFile, literal
+from ..records.journal import Line
+from . import rules
 
 # Every column, in order: (name, what it holds, unit).
 COLUMNS = (
