@@ -26,8 +26,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from tests.gate.conftest import Repository
 from tests.report_data import everything
+from tests.reports.gate.conftest import Repository
 
 ROOT = Path(__file__).parents[1]
 SIGNALS = ("INT", "TERM", "HUP", "KILL")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.gate.conftest import Repository
+from tests.reports.gate.conftest import Repository
 
 from . import cheats, commands
 from .commands import Done

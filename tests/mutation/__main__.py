@@ -40,7 +40,7 @@ from . import sitecustomize
 ROOT = Path(__file__).parents[2]
 # What is mutated, and the quickest test files that are about it. Before them come those named after the module. Of two
 # patterns for a module the later counts. They are in the folder of `tests` that is named, else in that which is named
-# after the module's folder, as `tests/gate`, or in `tests`.
+# after the module's folder, as `tests/reports/gate`, or in `tests`.
 MODULES = {
     "bench/crew": "",
     "bench/hub": "timing/hub crew",

@@ -1,1 +1,0 @@
-"""Tests that run inside Numba's CUDA simulator, in a process of their own: see tests/cuda/test_in_simulator.py."""

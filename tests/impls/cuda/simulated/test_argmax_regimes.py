@@ -1,0 +1,42 @@
+"""Argmax: every kernel, dtype and contract case in simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from maxbench.impls.cuda import regimes, short_rows
+from maxbench.impls.cuda.elements import ELEMENTS
+from maxbench.impls.cuda.regimes import Regime
+from tests.impls.cuda.simulated.arrays import wrong
+from tests.impls.cuda.simulated.sweeps import ARGMAX_DTYPES, COLUMNS, ROWS, device_table, sweep
+
+
+@pytest.mark.parametrize("dtype", ARGMAX_DTYPES)
+@pytest.mark.parametrize("name", ROWS["argmax"])
+def test_rows(name: str, dtype: str) -> None:
+    sweep("argmax", dtype, *ROWS["argmax"][name], columns=False)
+
+
+@pytest.mark.parametrize("dtype", ARGMAX_DTYPES)
+@pytest.mark.parametrize("name", COLUMNS["argmax"])
+def test_columns(name: str, dtype: str) -> None:
+    sweep("argmax", dtype, *COLUMNS["argmax"][name], columns=True)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "float64"])
+@pytest.mark.parametrize("name", [name for name in regimes.DEVICE if name.startswith("argmax")])
+def test_regimes_of_the_device_at_their_longest_row(name: str, dtype: str) -> None:
+    device_table(name, dtype)
+
+
+@pytest.mark.parametrize("threads", [4, 32])
+@pytest.mark.parametrize("dtype", ["int8", "float64"])
+def test_short_rows_in_several_batches(dtype: str, threads: int) -> None:
+    """Batches of few threads need not end at a 16-byte boundary."""
+    rng = np.random.default_rng(8)
+    for n in (1, 2, 3, 7, 8, 10, 31, 32):
+        if n > short_rows.longest(ELEMENTS[dtype]):
+            break
+        x = (rng.standard_normal((333, n, 1)) * 9).astype(dtype)
+        assert wrong("argmax", dtype, x, Regime("short", threads, 1, 16)) is None, n
