@@ -27,6 +27,7 @@ import numpy as np
 
 from maxbench import reports
 from maxbench.reports.records import asv_results, runs
+from maxbench.reports.system import output_folder
 from tests.signals import MOST_SECONDS, Started
 
 ROUNDS, KILLS = 2, 6
@@ -149,7 +150,7 @@ class Chain:
         samples = collections.Counter(s for m in stored.measurements for s in m.samples)
         if missing := {s for line in lines(self._before) for s in line.get("samples") or () if not samples[s]}:
             found.append(f"not in asv's file: {missing}")
-        if left := sorted(path.name for path in self.output.rglob(".*")):
+        if left := sorted({path.name for path in self.output.rglob(".*")} - {output_folder.MARKER}):
             found.append(f"left in the folder: {left}")
         return found
 

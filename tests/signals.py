@@ -132,7 +132,7 @@ def _says(pattern: str) -> Phase:
 
 def _works(started: Started) -> bool:
     """A worker has begun."""
-    return any("worker.py" in " ".join(_words(process)) for process in started.children)
+    return any(_words(process)[-1:] == ["worker"] for process in started.children)
 
 
 def _words(process: psutil.Process) -> list[str]:

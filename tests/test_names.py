@@ -17,15 +17,15 @@ import numpy
 import pytest
 
 import maxbench
-from maxbench.bench import launch
-from maxbench.bench.crew import Crew
 from maxbench.bench.inputs import Input
+from maxbench.bench.processes import launch
+from maxbench.bench.processes.crew import Crew
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("impls", "bench", "reports")
 PROGRAM = f"""
 import importlib.util, json
-import maxbench.impls, maxbench.bench.crew, maxbench.reports.commands.main
+import maxbench.impls, maxbench.bench.processes.crew, maxbench.reports.commands.main
 def origin(name):
     found = importlib.util.find_spec(name)
     return None if found is None else str(found.origin or list(found.submodule_search_locations))

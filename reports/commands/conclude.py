@@ -42,7 +42,7 @@ def conclude(
         The exit status: 1 if any is wrong or failed, 2 if there is no report.
     """
     terminal.show(content, format)
-    print(f"\nReport: {folder / report.PAGE}", file=sys.stderr)
+    print(unwritten or f"\nReport: {folder / report.PAGE}", file=sys.stderr)
     bad = [one for one in implementations if one.status in ("wrong", "failed")]
     for one in bad:
         but = ", so not measured" if not_measured else ""

@@ -180,8 +180,15 @@ def _safe_streams() -> _Output | None:
     return output
 
 
+def _is_of(stream: TextIO, number: int) -> bool:
+    try:
+        return isinstance(stream, io.TextIOWrapper) and stream.fileno() == number
+    except (OSError, ValueError):  # closed, or in memory
+        return False
+
+
 def _safe(stream: TextIO | None, number: int) -> tuple[_Output | None, TextIO]:
-    if stream is not None and not isinstance(stream, io.TextIOWrapper):
+    if stream is not None and not _is_of(stream, number):
         return None, stream  # of whoever calls us
     if stream is not None and os.name != "posix" and stream.isatty():
         stream.reconfigure(errors="maxbench")  # a console of Windows is no file

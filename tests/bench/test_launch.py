@@ -193,7 +193,7 @@ def short() -> Iterator[Path]:
 
 PARENT = """
 import sys, tempfile, time
-from maxbench.bench import launch
+from maxbench.bench.processes import launch
 code = "import tempfile; tempfile.mkdtemp(); " + open(sys.argv[1]).read()
 def main():
     tempfile.mkstemp()

@@ -7,6 +7,7 @@ import errno
 import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -449,7 +450,9 @@ def test_a_broken_setting_is_named_once(setting: dict[str, str], message: str, s
     assert works[2] == "numba_simple" if simple else message in works[2]
     assert message in works[3]
     (line,) = said
-    assert line.startswith("<string>:5: RuntimeWarning: numba_parallel, the default implementation, is not available: ")
+    assert re.sub(r":\d+:", ":", line, count=1).startswith(
+        "<string>: RuntimeWarning: numba_parallel, the default implementation, is not available: "
+    )
     assert message in line
     assert line.endswith("; numpy_vectorized is used instead")
 

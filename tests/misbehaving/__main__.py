@@ -184,7 +184,7 @@ def _of_gate(plugin: Plugin) -> str:
 
 def _names(chosen: Sequence[Plugin]) -> list[str]:
     """Patterns that match these alone: a bare word would match wherever it occurs."""
-    return [f"softmax.{plugin.name[:-1]}[{plugin.name[-1]}]" for plugin in chosen]
+    return [f"softmax.{plugin.name[:-1]}?" for plugin in chosen]
 
 
 if __name__ == "__main__":

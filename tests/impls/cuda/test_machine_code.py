@@ -135,7 +135,8 @@ def test_compiled_kernels_are_found_by_the_next_process(tmp_path: Path) -> None:
     for change in ("", "", "different sources"):
         done = subprocess.run(
             [sys.executable, "-m", "tests.impls.cuda.cached", change],
-            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}, cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False,
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}, cwd=Path(__file__).parents[3],
+            capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         outcomes.append(done.stdout.split())

@@ -102,8 +102,8 @@ import os, pwd, sys
 def unknown(uid):
     raise KeyError(uid)
 pwd.getpwuid = unknown
-from maxbench.reports import cli
-status = cli.main()
+from maxbench.reports.commands import main
+status = main.main()
 print(os.environ["HOME"], os.path.exists(os.environ["HOME"]))
 raise SystemExit(status)
 """

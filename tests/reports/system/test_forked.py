@@ -12,7 +12,7 @@ import pytest
 
 PROGRAM = r"""
 import os
-from maxbench.reports import forked
+from maxbench.reports.system import forked
 forked.cpus = lambda: 2
 
 def task(index):

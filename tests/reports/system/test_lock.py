@@ -23,7 +23,7 @@ from maxbench.reports.system.usage import UsageError
 HOLD = r"""
 import subprocess, sys, os
 from pathlib import Path
-from maxbench.reports import lock
+from maxbench.reports.system import lock
 lock.take(Path(sys.argv[1]))
 if os.fork() == 0:  # as a pool of processes that outlives the one that is killed
     os.write(1, f"{os.getpid()}\n".encode())
@@ -72,7 +72,7 @@ def test_a_second_process_is_told_who_has_it_until_the_first_is_killed(
 
 
 def test_a_command_that_ends_leaves_no_file_of_its_lock(tmp_path: Path) -> None:
-    program = f"from maxbench.reports import lock; from pathlib import Path; lock.take(Path({str(tmp_path)!r}))"
+    program = f"from maxbench.reports.system import lock; from pathlib import Path; lock.take(Path({str(tmp_path)!r}))"
     subprocess.run([sys.executable, "-c", program], check=True)
     assert list(tmp_path.iterdir()) == []
 
