@@ -17,7 +17,7 @@ import numpy
 import pytest
 
 import maxbench
-from maxbench.bench.inputs import Input
+from maxbench.bench.inputs.recipe import Input
 from maxbench.bench.processes import launch
 from maxbench.bench.processes.crew import Crew
 

@@ -182,13 +182,13 @@ def _safe_streams() -> _Output | None:
 
 def _is_of(stream: TextIO, number: int) -> bool:
     try:
-        return isinstance(stream, io.TextIOWrapper) and stream.fileno() == number
+        return stream.fileno() == number
     except (OSError, ValueError):  # closed, or in memory
         return False
 
 
 def _safe(stream: TextIO | None, number: int) -> tuple[_Output | None, TextIO]:
-    if stream is not None and not _is_of(stream, number):
+    if stream is not None and not (isinstance(stream, io.TextIOWrapper) and _is_of(stream, number)):
         return None, stream  # of whoever calls us
     if stream is not None and os.name != "posix" and stream.isatty():
         stream.reconfigure(errors="maxbench")  # a console of Windows is no file
