@@ -14,6 +14,7 @@ import pytest
 
 import maxbench
 from maxbench import impls
+from maxbench.impls import agreement
 from maxbench.reports.commands import main
 from maxbench.reports.commands import run as run_command
 from maxbench.reports.measure import precheck
@@ -177,7 +178,9 @@ def test_check_is_0_when_nothing_is(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("operation", ["softmax", "argmax"])
-def test_new_writes_a_file_that_works(operation: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_new_writes_a_file_that_works(
+    operation: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], install: Install
+) -> None:
     assert run("new", operation, "mine", "--folder", str(tmp_path)) == 0
     assert f'"{operation}.mine"' in capsys.readouterr().out
     source = (tmp_path / "mine.py").read_text()
@@ -188,6 +191,9 @@ def test_new_writes_a_file_that_works(operation: str, tmp_path: Path, capsys: py
     kernel = names["run"]
     out = np.empty(x.shape) if operation == "softmax" else np.empty((4, 2), np.int64)
     np.testing.assert_allclose(kernel(x, out), getattr(impls, operation)(x, 1, impl="numpy_vectorized"), rtol=1e-13)
+    install({"mine": source}, {f"{operation}.mine": "mine"})
+    findings = agreement.check(impls.load(operation, "mine"))
+    assert {finding.status for finding in findings} == {"agrees", "not supported"}
     assert run("new", operation, "mine", "--folder", str(tmp_path)) == 2
     assert "exists" in capsys.readouterr().err
 

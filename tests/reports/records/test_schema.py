@@ -12,7 +12,7 @@ import pytest
 from maxbench.reports.records import schema
 
 ROOT = Path(__file__).parents[3]
-PUBLISHED = sorted(path.parent for path in (ROOT / "reports" / "published").rglob("run.json"))
+PUBLISHED = sorted(path.parent for path in (ROOT / "docs" / "results").rglob("run.json"))
 
 
 def validator(kind: str) -> Any:

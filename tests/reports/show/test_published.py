@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from maxbench.reports.show import report
 
-PUBLISHED = Path(__file__).parents[3] / "reports" / "published"
+PUBLISHED = Path(__file__).parents[3] / "docs" / "results"
 FOLDERS = sorted(path.parent for path in PUBLISHED.glob("*/report.md"))
 
 
