@@ -38,36 +38,43 @@ from cosmic_ray.operators.operator import Operator
 from . import sitecustomize
 
 ROOT = Path(__file__).parents[2]
-# What is mutated, and the quickest test files that are about it. Before them come those named after the module. Of two
-# patterns for a module the later counts. They are in the folder of `tests` that is named, else in that which is named
-# after the module's folder, as `tests/reports/gate`, or in `tests`.
+# What is mutated, and further test files that are about it: those named after the module come first. All are in the folder
+# of `tests` that mirrors the module's, or in that which is named. Of two patterns for a module the later counts.
 MODULES = {
-    "bench/crew": "",
-    "bench/hub": "timing/hub crew",
-    "bench/inputs": "timing/inputs",
-    "bench/judge": "timing/judge",
-    "bench/launch": "",
-    "bench/link": "timing/hub crew",
-    "bench/verdict": "timing/hub timing/judge",
+    "bench/inputs/array_files": "reports/records/damage",
+    "bench/inputs/recipe": "bench/timing/inputs",
+    "bench/processes/crew": "bench/crew bench/crew_failures",
+    "bench/processes/hub": "bench/timing/hub bench/crew",
+    "bench/processes/judge": "bench/timing/judge",
+    "bench/processes/launch": "bench/launch bench/launch_parts",
+    "bench/processes/link": "bench/timing/hub bench/crew",
+    "bench/processes/verdict": "bench/timing/hub bench/timing/judge",
     "bench/timing/*": "ready sampling timing",
-    "impls/contract/*": "contract",
-    "impls/contract/cases": "",
-    "impls/contract/layouts": "",
+    "impls/contract/*": "impls/contract",
+    "impls/contract/cases": "impls/cases",
+    "impls/contract/layouts": "impls/layouts",
     "impls/api": "layouts",
     "impls/inputs": "",
     "impls/layout": "layouts api",
     "impls/registry": "",
     "impls/views": "",
     "impls/agreement": "layouts",
-    "reports/cells": "",
-    "reports/checks": "",
+    "reports/analysis/changes": "reports/gate/gate_statistics reports/gate/verdicts",
+    "reports/analysis/contests": "derived startup reports/show/report",
+    "reports/analysis/rules": "",
+    "reports/analysis/table": "",
     "reports/gate/run": "",
     "reports/gate/session": "gate_statistics",
     "reports/gate/sources": "",
     "reports/gate/starts": "",
-    "reports/gate/statistics": "verdicts gate_statistics",
     "reports/gate/verdicts": "gate_statistics",
-    "reports/git": "",
+    "reports/measure/cells": "",
+    "reports/measure/checks": "",
+    "reports/records/*": "reading damage schema",
+    "reports/records/asv_results": "reading reports/analysis/table",
+    "reports/records/runs": "reading reports/analysis/table",
+    "reports/records/journal_rows": "reading reports/measure/cells",
+    "reports/system/git": "",
 }
 
 # One replacement for an arithmetic operator, where cosmic-ray has eleven: the others fail at the first call. No
@@ -219,7 +226,7 @@ def mutants(module: Path, tests: tuple[str, ...], share: float) -> Iterator[Muta
 
 def tests_of(module: Path, names: str) -> tuple[str, ...]:
     """The test files of a module."""
-    own = module.parent.name if (ROOT / "tests" / module.parent.name).is_dir() else ""
+    own = module.parent.relative_to(ROOT)
     found = []
     for name in (f"{module.stem}_*", module.stem, *names.split()):
         folder, _, stem = name.rpartition("/")
