@@ -138,13 +138,14 @@ class Contest:
 
     @cached_property
     def decision(self) -> Decision:
-        """Whether the fastest is faster than all others, ties with one, or cannot be told from one, and why.
-
-        Faster where there are no others.
-        """
+        """Whether the fastest is faster than all others, ties with one, or cannot be told from one, and why."""
         found = [lead.decide() for _, lead in self._leads]
         order = ("cannot tell", "tie", "faster")
-        return min(found, key=lambda one: order.index(one.outcome), default=Decision("faster"))
+        return min(
+            found,
+            key=lambda one: order.index(one.outcome),
+            default=Decision("cannot tell", "nothing else was measured"),
+        )
 
     @property
     def clear(self) -> bool:

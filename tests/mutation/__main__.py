@@ -38,8 +38,8 @@ from cosmic_ray.operators.operator import Operator
 from . import sitecustomize
 
 ROOT = Path(__file__).parents[2]
-# What is mutated, and further test files that are about it: those named after the module come first. All are in the folder
-# of `tests` that mirrors the module's, or in that which is named. Of two patterns for a module the later counts.
+# What is mutated, and further test files that are about it: those named after the module come first. All are in the
+# folder of `tests` that mirrors the module's, or in that which is named. Of two patterns for a module the later counts.
 MODULES = {
     "bench/inputs/array_files": "reports/records/damage",
     "bench/inputs/recipe": "bench/timing/inputs",

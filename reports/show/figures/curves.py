@@ -152,8 +152,8 @@ def _slowdown(contest: Contest, implementation: str) -> float | None:
 
 def _alt(title: str, contests: Sequence[Contest], names: Sequence[str]) -> str:
     parts = [
-        f"at n = {contest.n:,} {contest.fastest.implementation} is fastest with {text.seconds(contest.fastest.value)}"
+        f"at n = {contest.n:,} {best.implementation} has the smallest time, {text.seconds(best.value)}"
         for contest in (contests[0], contests[-1])
-        if contest.fastest
+        if (best := contest.fastest)
     ]
     return f"{title}, for {text.listed(list(names))}; {'; '.join(parts)}."

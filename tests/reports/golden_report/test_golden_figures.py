@@ -59,7 +59,7 @@ def test_times_bandwidths_and_shares(raw, found, operation):
         assert line(drawn["bandwidth"][0], "ceiling")[n] == pytest.approx(top)
         if n in (SIZES[0], SIZES[-1]):
             first = next(iter(ran))
-            words = re.search(rf"at n = {n:,} (\w+) is fastest with ([^;.]+\.?\d* \S?s)", drawn["time"][1])
+            words = re.search(rf"at n = {n:,} (\w+) has the smallest time, ([^;.]+\.?\d* \S?s)", drawn["time"][1])
             assert words[1] == first
             near(said(words[2]), [ran[first][0]])
     # The ceiling is within what is shown.
