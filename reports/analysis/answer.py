@@ -154,7 +154,7 @@ class Absent:
 
 
 def absent(table: pd.DataFrame, stored: Sequence[Run]) -> list[Absent]:
-    """What was not measured and why: from the measurements, and what the side-cars list as unavailable."""
+    """What was not measured and why: from the measurements, and what the run records list as unavailable."""
     rows = table[table["status"] != "ok"]
     found: list[Absent] = []
     for key, group in rows.groupby(["operation", "implementation", "status", "reason"], sort=False):

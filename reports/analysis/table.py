@@ -225,7 +225,7 @@ def _status(measurement: Measurement, notes: Sequence[Line]) -> tuple[str, str]:
                 return "failed", note.detail
     if measurement.status == "ok":  # timed although it differs from the contract: as its author has declared
         return "ok", next((note.detail for note in notes if note.status == "ok" and note.detail), "")
-    # A run that is being stopped fails the cells still to come, so that asv measures them when it is gone on with.
+    # A run that is being stopped fails the cells still to come, so that asv measures them when it is resumed.
     if notes and notes[-1].status == "interrupted":
         return "interrupted", notes[-1].detail
     noted = [note.detail for note in notes if note.status == measurement.status]

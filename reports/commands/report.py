@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Write the report; returns the exit status."""
-    from ..records.run import FILE as SIDE_CAR
+    from ..records.run import FILE as RECORD
     from ..records.runs import NoResults
     from ..show import report, terminal  # pandas and Matplotlib, which --help does without
     from ..show.content import gather
@@ -42,7 +42,7 @@ def main(args: argparse.Namespace) -> int:
         raise UsageError(str(error)) from None
     if args.output is not None:
         output = args.output
-    elif len(folders) == 1 and (folders[0] / SIDE_CAR).exists():
+    elif len(folders) == 1 and (folders[0] / RECORD).exists():
         output = folders[0]
     else:
         output = Path("maxbench-report")

@@ -23,7 +23,7 @@ from ..measure.selection import select
 from ..records import journal
 from ..records import run as run_record
 from ..records.reading import Problems
-from ..records.run import FILE as SIDE_CAR
+from ..records.run import FILE as RECORD
 from ..records.run import Array, Implementation, RunRecord
 from ..show import report
 from ..show.content import gather
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add(what, "--dtype", choices=contract.DTYPES)
     how = parser.add_argument_group("how")
     options.add(how, "--threads", "(default: all CPUs)")
-    # What `--resume` finds in the side-cars of earlier versions.
+    # What `--resume` finds in the records of earlier versions.
     options.add(how, "--processes", "(default: 5, or what fits a quick run)", also=("--rounds",))
     options.add(how, "--machine")
     where = parser.add_argument_group("results")
@@ -65,7 +65,7 @@ def main(args: argparse.Namespace) -> int:
     try:
         return _measure(plan, args, resumed)
     except (OSError, MemoryError) as error:
-        how = f"What was measured is kept; go on with: {_again(plan)}" if (plan.folder / SIDE_CAR).exists() else ""
+        how = f"What was measured is kept; go on with: {_again(plan)}" if (plan.folder / RECORD).exists() else ""
         raise UsageError(f"{plan.folder}: {str(error) or 'not enough memory'}. {how}".rstrip()) from None
     finally:
         lock.drop(plan.folder)
@@ -110,7 +110,7 @@ def _nothing_to_compare(implementations: Sequence[Implementation]) -> str:
 
 
 def _interrupted(plan: Plan, args: argparse.Namespace, status: int) -> int:
-    if not (plan.folder / SIDE_CAR).exists():
+    if not (plan.folder / RECORD).exists():
         with contextlib.suppress(OSError):  # where nothing was written into it
             lock.drop(plan.folder)
             plan.folder.rmdir()

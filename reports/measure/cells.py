@@ -59,7 +59,7 @@ class Cells:
         self._stopping = False
 
     def _earlier(self) -> journal.Journal:
-        """The lines of a run that is gone on with; one that was cut off as it was written is dropped."""
+        """The lines of a run that is resumed; one that was cut off as it was written is dropped."""
         if not self._journal.exists():
             return {}
         content = self._journal.read_bytes()

@@ -8,7 +8,7 @@ import itertools
 import os
 from pathlib import Path
 
-from ..records.run import FILE as SIDE_CAR
+from ..records.run import FILE as RECORD
 from ..system import lock
 from ..system.usage import UsageError
 
@@ -48,7 +48,7 @@ def _named_after_time(prefix: str) -> Path:
 
 def _empty(output: Path, prefix: str) -> None:
     if not output.is_dir() or any(path.name != lock.NAME for path in output.iterdir()):
-        hint = f"; go on with it by --resume {output}" if not prefix and (output / SIDE_CAR).exists() else ""
+        hint = f"; go on with it by --resume {output}" if not prefix and (output / RECORD).exists() else ""
         raise UsageError(f"--output {output} exists and is not an empty folder{hint}")
 
 
@@ -59,12 +59,12 @@ def again(folder: Path) -> Path:
         UsageError: it holds no run, is another process's, or has something in it that leads out of it.
     """
     folder = folder.resolve()
-    if not (folder / SIDE_CAR).is_file():
-        raise UsageError(f"{folder}: no run to go on with: it has no file {SIDE_CAR}")
+    if not (folder / RECORD).is_file():
+        raise UsageError(f"{folder}: no run to go on with: it has no file {RECORD}")
     for place, folders, names in os.walk(folder):
         for path in (Path(place, name) for name in (*folders, *names)):
             if not path.resolve().is_relative_to(folder):
-                raise UsageError(f"{path} leads out of the folder: a run is gone on with only where it does not")
+                raise UsageError(f"{path} leads out of the folder: a run is resumed only where nothing does")
             if not (path.is_dir() or path.is_file() or path.is_symlink()):
                 raise UsageError(f"{path} is neither a file nor a folder")
     try:

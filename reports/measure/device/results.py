@@ -1,4 +1,4 @@
-"""The results of a device report in asv's format with the side-car and journal of a run, written as they come."""
+"""The results of a device report in asv's format with the record and journal of a run, written as they come."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BENCHMARKS = {
     "memory": ("DeviceMemory", _DTYPED, "Device memory of a call beyond x and its result.", "bytes"),
     "start": ("Start", _DTYPED, "Loading and the first call.", "seconds"),
 }
-NOT_STORED = ("check", "describe")  # kinds of tasks whose outcome is in the side-car and the agreement file
+NOT_STORED = ("check", "describe")  # kinds of tasks whose outcome is in the run record and the agreement file
 _METHODS = {
     "memory": {"track_peak_memory": "value"},
     "start": {"track_load": "load", "track_first_call_cold": "cold", "track_first_call_warm": "warm"},
