@@ -21,7 +21,7 @@ from .content import Content
 from .markdown import grid_as_markdown
 from .tables import Grid, Item
 
-PIPE_WIDTH = 120
+PIPE_WIDTH = 10_000  # whole lines: whatever reads a pipe wants no word cut in two
 STYLES = {"best": "bold green", "tie": "yellow", "missing": "dim", "worse": "red"}
 SIGNS = {"best": " *", "tie": " ="}
 
@@ -35,14 +35,17 @@ def show(content: Content, format: str = "table", stream: IO[str] | None = None)
         stream.write(json.dumps(as_json(content), indent=2, allow_nan=False) + "\n")
     elif format == "markdown":
         stream.write(
-            "\n\n".join([*(f"- {s}" for s in content.sentences), *map(grid_as_markdown, _grids(content))]) + "\n"
+            "\n\n".join(
+                [*(f"- {text.markdown(s)}" for s in content.sentences), *map(grid_as_markdown, _grids(content))]
+            )
+            + "\n"
         )
     else:
         _table(content, console(stream))
 
 
 def console(stream: IO[str]) -> Console:
-    """A console that draws for a terminal, and plain and wide enough for a pipe."""
+    """A console that draws for a terminal, and in whole lines for a pipe."""
     return Console(file=stream, width=None if stream.isatty() else PIPE_WIDTH, highlight=False, soft_wrap=False)
 
 

@@ -15,6 +15,7 @@ from maxbench.reports.analysis import answer, contests
 from maxbench.reports.analysis.rules import Decision
 from maxbench.reports.commands import main
 from maxbench.reports.show import content, report, terminal
+from maxbench.reports.show.markdown import grid_as_markdown
 from maxbench.reports.system import text
 from tests.report_data import COMMIT, FAILED, SKIPPED, Results
 
@@ -348,13 +349,20 @@ def test_csv_markdown_and_json_on_standard_output_are_nothing_else(folder, capsy
 
     rows = printed("csv").splitlines()
     assert len(rows) == 1 + len(reports.load(folder))
-    found = json.loads(printed("json"))
-    assert found["baseline"] == "numpy_vectorized"
-    assert len(found["measurements"]) == len(rows) - 1
-    value = next(m["value"] for m in found["measurements"] if m["implementation"] == "fast")
+    stored = json.loads(printed("json"))
+    assert stored["baseline"] == "numpy_vectorized"
+    assert len(stored["measurements"]) == len(rows) - 1
+    value = next(m["value"] for m in stored["measurements"] if m["implementation"] == "fast")
     assert value == statistics.median(MEDIANS["fast"])
-    assert "**fast**" in printed("markdown") or "*tie: fast and close*" in printed("markdown")
-    assert "Report" in printed("table") or "report:" in printed("table")
+    found = content.gather([folder])
+    grids = [found.answers, *found.times, found.missing]
+    said = [*(f"- {text.markdown(sentence)}" for sentence in found.sentences), *map(grid_as_markdown, grids)]
+    assert printed("markdown") == "\n\n".join(said) + "\n"
+    *lines, last = printed("table").splitlines()
+    assert last == f"report: {tmp_path / 'out' / 'index.html'}"
+    for grid in grids:  # whole lines, in which every cell stands as it is
+        for row in grid.rows:
+            assert any(all(item.words in line for item in row) for line in lines)
 
 
 def test_the_command_refuses_what_it_cannot_use(folder, tmp_path, capsys):
