@@ -6,9 +6,10 @@ import csv
 import dataclasses
 import json
 import math
+import re
 import sys
 from collections.abc import Sequence
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from rich import box
 from rich.console import Console
@@ -46,7 +47,22 @@ def show(content: Content, format: str = "table", stream: IO[str] | None = None)
 
 def console(stream: IO[str]) -> Console:
     """A console that draws for a terminal, and in whole lines for a pipe."""
-    return Console(file=stream, width=None if stream.isatty() else PIPE_WIDTH, highlight=False, soft_wrap=False)
+    if stream.isatty():
+        return Console(file=stream, highlight=False, soft_wrap=False)
+    return Console(file=cast(IO[str], _Trimmed(stream)), width=PIPE_WIDTH, highlight=False, soft_wrap=False)
+
+
+class _Trimmed:
+    """A stream without the spaces at the ends of lines, by which a table fills its width."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, words: str) -> None:
+        self._stream.write(re.sub(r" +$", "", words, flags=re.MULTILINE))
+
+    def flush(self) -> None:
+        self._stream.flush()
 
 
 def as_json(content: Content) -> dict[str, Any]:

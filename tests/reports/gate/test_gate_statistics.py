@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
-from maxbench.reports.analysis import rules
+from maxbench.reports.analysis import changes, rules
 from maxbench.reports.analysis.changes import Change
-from maxbench.reports.gate import calibration, instructions, statistics, verdicts
+from maxbench.reports.gate import calibration, instructions, verdicts
 from maxbench.reports.gate.benchmarks import Benchmark, choose, every
 from maxbench.reports.gate.session import EACH_SECONDS, Session
 from maxbench.reports.gate.verdicts import Control, Evidence, Result, Rule
@@ -30,7 +30,7 @@ def test_proportion_interval_is_clopper_pearson(hits: int, trials: int) -> None:
     # At the ends the error is all on one side, which is SciPy's interval at 90%.
     level = 0.9 if hits in (0, trials) else 0.95
     expected = binomtest(hits, trials).proportion_ci(level, method="exact")
-    assert statistics.proportion_interval(hits, trials) == pytest.approx(tuple(expected), abs=1e-9)
+    assert changes.proportion_interval(hits, trials) == pytest.approx(tuple(expected), abs=1e-9)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 6, 7, 12, 15, 40])
@@ -45,9 +45,9 @@ def test_median_interval_covers_as_it_says(count: int) -> None:
 def test_a_linear_drift_and_one_disturbed_quad_change_nothing() -> None:
     drifting = [[100.0 + 8 * i, 103.0 + 8 * i, 101.0 + 8 * i, 102.0 + 8 * i] for i in range(8)]
     drifting[3][2] *= 50
-    assert statistics.log_ratio(drifting) == pytest.approx(0, abs=1e-12)
+    assert changes.log_ratio(drifting) == pytest.approx(0, abs=1e-12)
     slower = [[a, b, c * 1.05, d * 1.05] for a, b, c, d in drifting]
-    assert math.expm1(statistics.log_ratio(slower)) == pytest.approx(0.05)
+    assert math.expm1(changes.log_ratio(slower)) == pytest.approx(0.05)
 
 
 def _evidence(screen: float, confirm: float | None = None, spread: float = 0.001) -> Evidence:
