@@ -117,7 +117,7 @@ def _table(content: Content, out: Console) -> None:
         out.print()
         _draw(grid, out)
     if any(item.mark in SIGNS for grid in content.times for row in grid.rows for item in row):
-        out.print(Text("* the fastest   = a tie: intervals overlap", style="dim"))
+        out.print(Text("* the fastest   = a tie", style="dim"))
 
 
 def _draw(grid: Grid, out: Console) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ...analysis.contests import Contest
 from ...analysis.derived import of, ratio
-from ...analysis.rules import LEAST_PROCESSES
+from ...analysis.rules import LEAST_PROCESSES, SAME, VAGUE
 from ...system import text
 from .. import tables
 from ..content import Content
@@ -17,10 +17,10 @@ from .section import Section, grouped, panels
 
 ANSWER = (
     "Time of one steady call of the kernel on a preallocated output, compilation not counted. The value is the median "
-    "over processes of each process's median; the interval in brackets is the range of these process medians. Where "
-    f"intervals overlap it is a tie. It cannot be told where one has fewer than {LEAST_PROCESSES} processes, or an "
-    "interval so wide that it says nothing. Every array timed was first checked against the oracle; an implementation "
-    "with a wrong result is not ranked."
+    "over processes of each process's median; the interval in brackets is the range of these process medians. It is a "
+    f"tie where the interval of the ratio holds 1 and no difference above {VAGUE * SAME:.0%}. It cannot be told where one "
+    f"has fewer than {LEAST_PROCESSES} processes, or where the interval is wider. Every array timed was "
+    "first checked against the oracle; an implementation with a wrong result is not ranked."
 )
 WINNERS = (
     "The fastest implementation on every input measured, by its length n and its number of rows. A hollow mark is a "
