@@ -18,8 +18,8 @@ from .section import Section, grouped, panels
 ANSWER = (
     "Time of one steady call of the kernel on a preallocated output, compilation not counted. The value is the median "
     "over processes of each process's median; the interval in brackets is the range of these process medians. It is a "
-    f"tie where the interval of the ratio holds 1 and no difference above {VAGUE * SAME:.0%}. It cannot be told where one "
-    f"has fewer than {LEAST_PROCESSES} processes, or where the interval is wider. Every array timed was "
+    f"tie where the interval of the ratio holds 1 and no difference above {VAGUE * SAME:.0%}. It cannot be told where "
+    f"one has fewer than {LEAST_PROCESSES} processes, or where the interval is wider. Every array timed was "
     "first checked against the oracle; an implementation with a wrong result is not ranked."
 )
 WINNERS = (
