@@ -292,7 +292,7 @@ class _Ticker:
         left = self._journal.seconds(self._cells[done:])
         rounds = self._run._rounds(self.one_round)
         if left is not None:
-            left += (rounds - 1 - self._run.record.rounds) * self.one_round
+            left += max(0, rounds - 1 - self._run.record.rounds) * self.one_round
         done_rounds = self._run.record.rounds
         what = f"measuring, round {done_rounds + 1} of {rounds}" if done_rounds < rounds else "measuring ceilings again"
         self._run.bar.show(what, done, len(self._cells), left)
