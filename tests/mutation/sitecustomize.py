@@ -17,7 +17,10 @@ def substitute(module: str, mutant: str) -> None:
     get_code = SourceFileLoader.get_code
 
     def get(self: SourceFileLoader, name: str) -> object:
-        return compile(Path(mutant).read_text(), module, "exec") if self.path == module else get_code(self, name)
+        # In a checkout modules are imported by way of the links in src.
+        if os.path.realpath(self.path) != os.path.realpath(module):
+            return get_code(self, name)
+        return compile(Path(mutant).read_text(), self.path, "exec")
 
     SourceFileLoader.get_code = get  # type: ignore[method-assign, assignment]
 
