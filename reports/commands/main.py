@@ -1,4 +1,4 @@
-"""The ``maxbench`` command: one module of `reports.commands` per subcommand, imported when it is asked for."""
+"""The ``maxbench`` command: one module of `reports.commands` per subcommand, imported when it is called."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from maxbench.impls import registry
 from ..records import findings, journal_rows
 from ..records.journal import FILE as JOURNAL
 from ..records.run import Array, Precheck, RunRecord, State
+from ..system import files
 from ..system.interrupts import Interrupts
 from ..system.progress import Bar, Journal
 from . import checks, environment, implementations, recording
@@ -111,7 +112,7 @@ class Measurement:
         self._cells = Cells(plan.folder / JOURNAL, Path(impls.__file__).resolve().parent, self._tidy)
         self.driver = Driver(
             plan.folder,
-            journal_rows.folder_name(self.record.machine.name),
+            files.safe_name(self.record.machine.name),
             self.record.identity,
             {},
         )

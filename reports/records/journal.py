@@ -28,7 +28,7 @@ Key = tuple[str, tuple[str, ...]]  # benchmark without its method, parameters as
 
 
 class Line(Record):
-    """What came of one cell in one process.
+    """The outcome of one cell in one process.
 
     Attributes:
         benchmark: without its method, ``softmax.Sweep``.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from maxbench.bench.suite.base import INTERRUPTED
 
+from ..system import files
 from . import asv_results, asv_writing
 from .asv_writing import Row, Rows
 from .journal import Journal, Line
@@ -16,11 +16,6 @@ from .reading import Problems
 from .runs import Run
 
 ENVIRONMENT = "existing"  # the name that asv's files have for the Python that runs
-
-
-def folder_name(machine: str) -> str:
-    """The name of a machine in paths."""
-    return re.sub(r"[^\w.-]", "_", machine)
 
 
 def _value(line: Line, method: str) -> float | None:
@@ -78,7 +73,7 @@ def complete(run: Run) -> None:
     if not any(line.samples or line.values for line in itertools.chain(*run.journal.values())):
         return
     described = {name: about for name, about in run.results.benchmarks.items() if "params" in about}
-    machine = folder_name(run.about.machine.name)
+    machine = files.safe_name(run.about.machine.name)
     stored = content(described, run.journal, machine, run.about.identity)
     file = asv_results.parse(run.folder / "asv" / "results" / machine, stored, Problems(run.folder))
     run.results.files = [] if file is None else [file]
