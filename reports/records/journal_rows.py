@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from maxbench.bench.suite.base import INTERRUPTED
@@ -13,7 +14,7 @@ from . import asv_results, asv_writing
 from .asv_writing import Row, Rows
 from .journal import Journal, Line
 from .reading import Problems
-from .runs import Run
+from .run import RunRecord
 
 ENVIRONMENT = "existing"  # the name that asv's files have for the Python that runs
 
@@ -64,23 +65,23 @@ def content(benchmarks: Mapping[str, Mapping[str, Any]], journal: Journal, machi
     return asv_writing.content(machine, ENVIRONMENT, commit, version, rows(benchmarks, journal), missing=None)
 
 
-def complete(run: Run) -> None:
+def complete(folder: Path, record: RunRecord, results: asv_results.Results, journal: Journal) -> None:
     """Let a run that has not finished have all that its journal holds; its result file is as old as its last round.
 
     Cells without a line are noted as interrupted. Runs whose journal has no measurements, which older versions wrote,
     stay as they are.
     """
-    if not any(line.samples or line.values for line in itertools.chain(*run.journal.values())):
+    if not any(line.samples or line.values for line in itertools.chain(*journal.values())):
         return
-    described = {name: about for name, about in run.results.benchmarks.items() if "params" in about}
-    machine = files.safe_name(run.about.machine.name)
-    stored = content(described, run.journal, machine, run.about.identity)
-    file = asv_results.parse(run.folder / "asv" / "results" / machine, stored, Problems(run.folder))
-    run.results.files = [] if file is None else [file]
+    described = {name: about for name, about in results.benchmarks.items() if "params" in about}
+    machine = files.safe_name(record.machine.name)
+    stored = content(described, journal, machine, record.identity)
+    file = asv_results.parse(folder / "asv" / "results" / machine, stored, Problems(folder))
+    results.files = [] if file is None else [file]
     for name, *params in cells(described):
         key = name.rpartition(".")[0], tuple(params)
-        if key not in run.journal:
-            run.journal[key] = [Line(benchmark=key[0], params=params, status="interrupted", detail=INTERRUPTED)]
+        if key not in journal:
+            journal[key] = [Line(benchmark=key[0], params=params, status="interrupted", detail=INTERRUPTED)]
 
 
 def cells(benchmarks: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:

@@ -75,6 +75,6 @@ def read(folder: Path) -> Run:
     if record is not None and record.state != "finished":
         from .journal_rows import complete  # here: it needs asv, which takes a while to import
 
-        complete(run)
+        complete(folder, record, run.results, run.journal)
     run.warnings = [*problems.lines(), *results.warnings, *run.about.warnings]
     return run
