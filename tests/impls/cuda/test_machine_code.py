@@ -68,9 +68,12 @@ CHOSEN = _cross_section()
 @pytest.fixture(scope="module")
 def codes() -> Iterator[dict[tuple[str, str], Future[machine_code.Code]]]:
     """The machine code of all that was chosen, as it becomes known: a process of its own for each core."""
-    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
-        yield {which: pool.submit(specialisations.compile_one, *which) for which in CHOSEN}
-        pool.shutdown(cancel_futures=True)
+    with pytest.MonkeyPatch.context() as patch:
+        # The processes import these tests from the places of this one, which conftest.py has rid of the root.
+        patch.setattr(sys, "path", [*sys.path, str(Path(__file__).parents[3])])
+        with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
+            yield {which: pool.submit(specialisations.compile_one, *which) for which in CHOSEN}
+            pool.shutdown(cancel_futures=True)
 
 
 def problems(code: machine_code.Code, wanted: Specialisation) -> list[str]:
