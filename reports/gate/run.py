@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,17 +12,17 @@ from typing import TypeVar
 from maxbench.bench.processes.crew import Crew
 
 from ..measure import environment
-from ..records.run import Machine
 from ..system.progress import Bar
 from . import agreement, benchmarks, instructions, look, sources
 from . import starts as first_calls
 from .benchmarks import Benchmark
 from .look import Look
+from .outcome import Outcome
 from .processes import Workers
 from .session import Session
 from .sources import Version
 from .starts import Starts
-from .verdicts import COMPARED, UNSEEN, Control, Result, Rule, Verdict, status
+from .verdicts import COMPARED, UNSEEN, Result, Rule, Verdict
 
 OVERHEAD_SECONDS = 3.0  # for the start of Python, the files, the table and the removal of what was built
 # Shares of the budget. First calls are fewer than calls and count less; what is loaded last must still be timed.
@@ -50,37 +49,6 @@ class Options:
     timing: bool = True
     starts: bool = True
     instructions: bool = False
-
-
-@dataclass
-class Outcome:
-    """What a run of the gate found.
-
-    Attributes:
-        results: benchmarks first, then starts.
-        controls: comparisons whose true change is none.
-        machine, versions: what it was measured with.
-        notes: what a reader must know beyond the figures.
-        seconds: the whole run, by part.
-        identical: whether base and head have the same files, so that any change is noise.
-    """
-
-    base: Version
-    head: Version
-    rule: Rule
-    results: list[Result] = field(default_factory=list)
-    controls: list[Control] = field(default_factory=list)
-    machine: Machine = field(default_factory=Machine)
-    versions: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-    identical: bool = False
-    date: str = field(default_factory=lambda: datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))
-
-    @property
-    def status(self) -> int:
-        """The exit status."""
-        return status(self.results, self.controls)
 
 
 def compare(options: Options, folder: Path, bar: Bar) -> Outcome:

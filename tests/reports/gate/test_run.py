@@ -15,6 +15,7 @@ from maxbench.reports.gate import instructions, run, sources
 from maxbench.reports.gate.benchmarks import Benchmark, every
 from maxbench.reports.gate.instructions import Count
 from maxbench.reports.gate.look import Look
+from maxbench.reports.gate.outcome import Outcome
 from maxbench.reports.gate.sources import Version
 from maxbench.reports.gate.verdicts import Control, Result, Rule
 from maxbench.reports.records.run import Machine
@@ -103,7 +104,7 @@ class Stage:
             raise instructions.CannotCount("no valgrind")
         return {b: self.counts[b.implementation] for b in some if b.implementation in self.counts}
 
-    def __call__(self, **options: Any) -> run.Outcome:
+    def __call__(self, **options: Any) -> Outcome:
         given = {"only": (NAIVE, NUMPY), "began": 100.0, "seconds": 120.0, **options}
         self.shown: list[tuple[Any, ...]] = []
         bar: Any = SimpleNamespace(show=lambda *what: self.shown.append(what))
@@ -115,7 +116,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
     return Stage(monkeypatch, tmp_path)
 
 
-def _verdicts(outcome: run.Outcome) -> list[str]:
+def _verdicts(outcome: Outcome) -> list[str]:
     return [r.verdict for r in outcome.results]
 
 
