@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from ..measure import environment
 from .benchmarks import Benchmark
 from .processes import START_SECONDS, Workers
-from .sources import SourceError, Version
+from .sources import Version
+from .trees import SourceError
 from .verdicts import Verdict
 
 

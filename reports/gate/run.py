@@ -13,7 +13,7 @@ from maxbench.bench.processes.crew import Crew
 
 from ..measure import environment
 from ..system.progress import Bar
-from . import agreement, benchmarks, instructions, look, sources
+from . import agreement, benchmarks, instructions, look, sources, trees
 from . import starts as first_calls
 from .benchmarks import Benchmark
 from .look import Look
@@ -64,8 +64,8 @@ def compare(options: Options, folder: Path, bar: Bar) -> Outcome:
     clock = _Clock(options.began)
     bar.show("building base and head", 0, 2, None)
     specs = {options.base, options.head}
-    git = any(spec != sources.INSTALLED and "==" not in spec for spec in specs)
-    repository = sources.repository(options.repository) if git else options.repository
+    git = any(spec != trees.INSTALLED and "==" not in spec for spec in specs)
+    repository = trees.repository(options.repository) if git else options.repository
     base = sources.build("base", options.base, repository, folder / "base")
     head = sources.build("head", options.head, repository, folder / "head")
     again = sources.copy(base, "again")
@@ -219,7 +219,7 @@ def _benchmarks(base: Version, head: Version) -> tuple[Benchmark, ...]:
         SourceError: one is maxbench itself and the other a plug-in.
     """
     if base.is_plugin != head.is_plugin:
-        raise sources.SourceError("one of base and head is maxbench itself and the other is a plug-in")
+        raise trees.SourceError("one of base and head is maxbench itself and the other is a plug-in")
     brought = dict.fromkeys([*base.implementations, *head.implementations])
     return benchmarks.every(brought, in_tree=not base.is_plugin)
 
