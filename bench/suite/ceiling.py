@@ -29,7 +29,7 @@ def fastest(operation: str, nbytes: int) -> tuple[str, Callable[[], Any]]:
         NotImplementedError: this commit's `impls` cannot measure it.
     """
     try:
-        from maxbench.impls import bandwidth
+        from . import bandwidth  # compiled with the SIMD vectors of the commit that is measured
     except ImportError as error:
         raise NotImplementedError(str(error)) from None
     from maxbench.impls.backends import aligned_empty

@@ -154,7 +154,7 @@ class Work:
 
     def _ceiling(self, task: dict[str, Any], cell: device_cells.Cell) -> dict[str, Any]:
         """The fastest way to copy or to read as many bytes."""
-        from maxbench.impls.cuda import bandwidth
+        from . import device_bandwidth  # imports numba-cuda
 
         self.link.say("begin", task=task["id"], part="ceiling")
         backend: Any = impls.backends.get("numba_cuda")
@@ -165,7 +165,10 @@ class Work:
         ways: dict[str, list[Callable[[], Any]]] = {}
         for _ in range(copies):
             given = backend.put(x)
-            moves = bandwidth.copies(given, backend.put(x)) if cell.operation == "softmax" else bandwidth.reads(given)
+            if cell.operation == "softmax":
+                moves = device_bandwidth.copies(given, backend.put(x))
+            else:
+                moves = device_bandwidth.reads(given)
             for way, call in moves.items():
                 ways.setdefault(way, []).append(call)
         ready = [

@@ -1,11 +1,11 @@
-"""What the ceiling copies and reads is everything: a way that leaves some out would be too fast."""
+"""The ceiling copies and reads all bytes: a kernel that leaves some out would be too fast."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from maxbench.impls import bandwidth
+from maxbench.bench.suite import bandwidth
 from maxbench.impls.backends import aligned_empty
 
 
@@ -15,12 +15,12 @@ def lines(count: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 11, 1001])
-def test_every_way_copies_every_line_and_no_more(count: int) -> None:
+def test_each_copies_every_line_and_no_more(count: int) -> None:
     x, out = lines(count), lines(count + 2)
     x[...] = np.arange(x.size)
     middle = out[8:-8]
     ways = bandwidth.copies(x, middle)
-    assert any("places" in name for name in ways)
+    assert any("interleaved" in name for name in ways)
     for name, way in ways.items():
         out[...] = -1
         way()

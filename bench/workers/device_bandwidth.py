@@ -1,4 +1,4 @@
-"""The memory bandwidth of the device: copying and reading an array with nothing else to do."""
+"""The memory bandwidth of a CUDA device: kernels that copy or read an array and do nothing else."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from .compiling import kernel
-from .elements import ELEMENTS
-from .intrinsics import access
-from .platform import SIMULATED
+from maxbench.impls.cuda.compiling import kernel
+from maxbench.impls.cuda.elements import ELEMENTS
+from maxbench.impls.cuda.intrinsics import access
+from maxbench.impls.cuda.platform import SIMULATED
 
 _ELEMENT = ELEMENTS["float32"]
 _VECTORS = 4  # of a thread, in flight together
@@ -65,13 +65,13 @@ def _read(threads: int) -> Any:
             for j in range(count):
                 total += values[j]
             at += _VECTORS * step
-        sums[mine] = total  # a sum that nobody asks for would not be computed
+        sums[mine] = total  # the loads of a sum that is not used would be removed
 
     return read
 
 
 def copies(x: Any, out: Any) -> dict[str, Callable[[], Any]]:
-    """Ways to copy x to out by name: flat float32 device arrays of a whole number of 16-byte vectors; none waits.
+    """Calls that copy x to out, by name: flat float32 device arrays of a whole number of 16-byte vectors; none waits.
 
     Raises:
         ValueError: the arrays are not as described.
@@ -89,7 +89,7 @@ def copies(x: Any, out: Any) -> dict[str, Callable[[], Any]]:
 
 
 def reads(x: Any) -> dict[str, Callable[[], Any]]:
-    """Ways to read all of x by name: a flat float32 device array of a whole number of 16-byte vectors; none waits.
+    """Calls that read all of x, by name: a flat float32 device array of a whole number of 16-byte vectors; none waits.
 
     Raises:
         ValueError: the array is not as described.

@@ -1,8 +1,8 @@
-"""The memory bandwidth a kernel can hope for: copying and reading an array with nothing else to do.
+"""The memory bandwidth of the CPU: kernels that copy or read an array and do nothing else.
 
-Of the ways to copy, ordinary stores are fastest while the arrays fit the caches, and streaming stores beyond
-them, in several places in turn: an ordinary store to memory reads the line first. All are given, serial and
-shared out among threads; which is fastest at a size is for the caller to measure.
+Ordinary stores are fastest while the arrays fit the caches. Beyond them non-temporal (streaming) stores are, with
+several streams interleaved: an ordinary store to memory reads the cache line first. All variants are given, serial and
+parallel; the caller measures which is fastest at a size.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from typing import Any
 import numba
 import numpy as np
 
-from . import simd
-from .compilation import cached_njit
-from .threads import in_parallel, numbas
+from maxbench.impls import simd
+from maxbench.impls.compilation import cached_njit
+from maxbench.impls.threads import in_parallel, numbas
 
-PLACES = 4  # that are copied in turn: one core's memory is faster so than from end to end, by 18% on an Emerald Rapids
+INTERLEAVE = 4  # streams of a copy: one core copies 18% faster so than from end to end, on an Emerald Rapids
 UNROLLED = 4  # vectors in flight, so that no load waits for an addition
 
 
 @cached_njit(nogil=True)
-def _copy(x, out, first, end, streaming, places):
-    """Copy the 64-byte lines from first to end of int64 arrays, in so many places in turn."""
+def _copy(x, out, first, end, streaming, interleave):
+    """Copy the cache lines from first to end of int64 arrays, as `interleave` streams in turn."""
     w = simd.VECTOR_BYTES // x.itemsize
-    part = (end - first) // places
+    part = (end - first) // interleave
     x, out = simd.data(x), simd.data(out)
-    if places > 1:  # of streaming stores only
+    if interleave > 1:  # with streaming stores only
         for i in range(first * w, (first + part) * w, w):
-            for k in range(places):
+            for k in range(interleave):
                 simd.stream(out, i + k * part * w, simd.load(x, i + k * part * w))
-        first += places * part
+        first += interleave * part
     if streaming:
         for i in range(first * w, end * w, w):
             simd.stream(out, i, simd.load(x, i))
@@ -42,15 +42,15 @@ def _copy(x, out, first, end, streaming, places):
 
 
 @cached_njit(parallel=True)
-def _copy_parallel(x, out, streaming, places, threads):
+def _copy_parallel(x, out, streaming, interleave, threads):
     lines = x.size * x.itemsize // simd.VECTOR_BYTES
     for t in numba.prange(threads):
-        _copy(x, out, t * lines // threads, (t + 1) * lines // threads, streaming, places)
+        _copy(x, out, t * lines // threads, (t + 1) * lines // threads, streaming, interleave)
 
 
 @cached_njit(nogil=True)
 def _read(x, sums, t, first, end):
-    """Add up the lines from first to end into sums[t]: a sum that nobody asks for would not be computed."""
+    """Add up the cache lines from first to end into sums[t]: LLVM removes the loads of a sum that is not used."""
     w = simd.VECTOR_BYTES // x.itemsize
     x = simd.data(x)
     a = simd.splat(x, 0)
@@ -76,7 +76,7 @@ def _read_parallel(x, sums, threads):
 
 
 def copies(x: np.ndarray, out: np.ndarray) -> dict[str, Callable[[], Any]]:
-    """Ways to copy x to out, by name: C-contiguous arrays of one size, aligned and a multiple of 64 bytes.
+    """Calls that copy x to out, by name: C-contiguous arrays of one size, aligned and a multiple of 64 bytes.
 
     Raises:
         ValueError: the arrays are not as described.
@@ -89,18 +89,18 @@ def copies(x: np.ndarray, out: np.ndarray) -> dict[str, Callable[[], Any]]:
     kinds = {
         "ordinary stores": (False, 1),
         "streaming stores": (True, 1),
-        f"streaming stores in {PLACES} places": (True, PLACES),
+        f"{INTERLEAVE} interleaved streams of streaming stores": (True, INTERLEAVE),
     }
-    for name, (streaming, places) in kinds.items():
-        ways[name] = functools.partial(_copy, a, b, 0, a.nbytes // simd.VECTOR_BYTES, streaming, places)
+    for name, (streaming, interleave) in kinds.items():
+        ways[name] = functools.partial(_copy, a, b, 0, a.nbytes // simd.VECTOR_BYTES, streaming, interleave)
         if threads > 1:
-            call = functools.partial(in_parallel, _copy_parallel, a, b, streaming, places, threads)
+            call = functools.partial(in_parallel, _copy_parallel, a, b, streaming, interleave, threads)
             ways[f"{name}, {threads} threads"] = call
     return ways
 
 
 def reads(x: np.ndarray) -> dict[str, Callable[[], Any]]:
-    """Ways to read all of x, by name: C-contiguous, aligned and a multiple of 64 bytes.
+    """Calls that read all of x, by name: C-contiguous, aligned and a multiple of 64 bytes.
 
     Raises:
         ValueError: the array is not as described.
