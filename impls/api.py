@@ -185,8 +185,8 @@ def _run(implementation: registry.Implementation, dtype: str, view: np.ndarray, 
     if kernel.backend is HOST:
         result: np.ndarray = kernel.run(view, out)
         return result
-    if (through := getattr(kernel.backend, "run_host", None)) is not None:
-        result = through(kernel.run, view, out)
+    if (run_host := kernel.backend.run_host) is not None:
+        result = run_host(kernel.run, view, out)
         return result
     put = kernel.backend.put
     return kernel.backend.get(kernel.run(put(view), put(out)))

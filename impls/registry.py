@@ -120,9 +120,7 @@ def implements(
         raise ValueError(f"dtypes {unknown or names}: accepted are {', '.join(known)}")
     if threads not in ("one", "many"):
         raise ValueError(f"threads {threads!r}: accepted are 'one' and 'many'")
-    home = backends.get(backend) if isinstance(backend, str) else backend
-    if home.device not in ("cpu", "cuda"):
-        raise ValueError(f"backend {home.name!r}: device {home.device!r}: accepted are 'cpu' and 'cuda'")
+    home = backends.get(backend) if isinstance(backend, str) else backends.check(backend)
 
     def declare(run: Callable[[Any, Any], Any]) -> Kernel:
         return Kernel(run, names, home, threads, largest, largest_reason, dict(differs or {}))

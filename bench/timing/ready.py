@@ -93,7 +93,7 @@ class Ready:
             def call() -> None:
                 run(*next(turns))
 
-        timer = getattr(backend, "timer", None) if backend.device != "cpu" else None
+        timer = optional(backend, "timer") if backend.device != "cpu" else None
         return Sampler(call, wait, "device" if timer else "wall", timer=timer)
 
     def result(self) -> np.ndarray:
@@ -282,18 +282,23 @@ def on_host(backend: Any) -> bool:
     return bool(backend.name == backends.HOST.name)
 
 
+def optional(backend: Any, member: str) -> Any:
+    """A member of `impls.backends.Backend`; None where its version of `impls` does not declare it."""
+    return getattr(backend, member, None)
+
+
 def clock_of(kernel: Any) -> Clock:
     """The clock that compares a kernel with itself best, on a machine that others use too.
 
     The CPU clock does not see that other programs took the processor; but it cannot see lost parallelism.
     """
     if kernel.backend.device != "cpu":
-        return "device" if getattr(kernel.backend, "timer", None) else "wall"
+        return "device" if optional(kernel.backend, "timer") else "wall"
     return "wall" if getattr(kernel, "threads", "one") == "many" else "cpu"
 
 
 def _in_place(backend: Any, array: Any) -> bool:
-    return isinstance(array, np.ndarray) or hasattr(backend, "fill")
+    return isinstance(array, np.ndarray) or optional(backend, "fill") is not None
 
 
 def _poison(backend: Any, out: Any) -> Any:
@@ -315,7 +320,7 @@ def _refilled(backend: Any, x: Any, given: Input) -> Any:
 
 def _filled(backend: Any, array: Any, values: np.ndarray) -> Any:
     """Other values in the same memory; in an array of its own where the backend cannot write into one."""
-    fill: Callable[[Any, np.ndarray], Any] | None = getattr(backend, "fill", None)
+    fill: Callable[[Any, np.ndarray], Any] | None = optional(backend, "fill")
     return backend.put(values) if fill is None else fill(array, values)
 
 

@@ -22,7 +22,7 @@ from .. import timing
 from ..inputs.recipe import Input
 from ..processes import sides
 from ..processes.link import Link, Lost
-from ..timing.ready import allocate, clock_of, described
+from ..timing.ready import allocate, clock_of, described, optional
 from ..timing.sampling import Sampler, collector_held
 
 CONTROL = "control"  # the operation that stands for `bench.suite.anchor`
@@ -118,7 +118,7 @@ def prepare(link: Link, side: Any, benchmark: dict[str, Any], shared: Shared) ->
     try:
         kernel = side.load(benchmark["operation"], benchmark["implementation"])
         link.say("loaded", differs=dict(getattr(kernel, "differs", {})))
-        if getattr(kernel.backend, "simulated", False):
+        if optional(kernel.backend, "simulated"):
             return "no device", "a simulator's times say nothing about the device", None
         arrays = shared.arrays(kernel.backend)
     except Lost:

@@ -24,10 +24,11 @@ BOTH = pytest.mark.parametrize("operation", contract.OPERATIONS)
 SOURCE = """
     import numpy as np
     from maxbench import implements
+    from maxbench.impls.backends import Backend
 
     calls = []
 
-    class Far:
+    class Far(Backend):
         name, device = "far", "cpu"
 
         def put(self, array):

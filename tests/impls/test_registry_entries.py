@@ -19,6 +19,23 @@ from tests.plugins import Install
 KERNEL = "from maxbench import implements\nrun = implements(dtypes=('float32',))(lambda x, out: out)"
 
 
+class Mine(backends.Backend):
+    name = "mine"
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+
+    put, get, synchronize = backends.HOST.put, backends.HOST.get, backends.HOST.synchronize
+
+
+def test_a_subclass_has_the_members_that_are_optional_and_must_have_the_others() -> None:
+    kernel = impls.implements(dtypes=("float32",), backend=Mine("cuda"))(max)
+    assert (kernel.backend.simulated, kernel.backend.fill, kernel.backend.timer) == (False, None, None)
+    assert kernel.backend.run_host is None
+    with pytest.raises(TypeError, match="abstract method"):
+        type("Half", (backends.Backend,), {"get": backends.HOST.get})()
+
+
 def test_a_declaration_keeps_what_it_was_given() -> None:
     plain = impls.implements(dtypes=["float32"])(lambda x, out: (x, out))
     assert plain(1, 2) == (1, 2)
@@ -52,7 +69,11 @@ def test_a_declaration_keeps_what_it_was_given() -> None:
         ({"differs": {"[!t]*/*": "why"}}, "differs '[!t]*/*': it covers most cases"),
         ({"differs": {"timed/float32": "it drifts"}}, "differs 'timed/float32': 'it drifts' does not say by how much"),
         ({"differs": {"timed*": "by up to some ulp"}}, "differs 'timed*': 'by up to some ulp' does not say by how"),
-        ({"backend": types.SimpleNamespace(name="mine", device="tpu")}, "backend 'mine': device 'tpu': accepted are"),
+        (
+            {"backend": types.SimpleNamespace(name="mine", device="cpu", put=None, get=None, simulated=False)},
+            "a backend of type SimpleNamespace lacks fill, timer, run_host, synchronize: accepted are",
+        ),
+        ({"backend": Mine("tpu")}, "backend 'mine': device 'tpu': accepted are"),
     ],
 )
 def test_a_refused_declaration_names_what_was_wrong(declared: dict, message: str) -> None:

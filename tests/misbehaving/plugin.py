@@ -54,7 +54,7 @@ class Odd(Exception):
     __repr__ = __str__
 
 
-class Backend:
+class Backend(backends.Backend):
     name, device = "host", "cpu"
     put, get, synchronize = backends.HOST.put, backends.HOST.get, backends.HOST.synchronize
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...backends.cupy import BACKEND, cupy
 from ...contract import DTYPES
-from ...peers.cupy_backend import BACKEND, cupy
 from ...registry import implements
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from ...backends.jax import jax
+from ...backends.jax_cuda import BACKEND, compiled
 from ...contract import DTYPES
-from ...peers.jax_backend import jax
-from ...peers.jax_cuda_backend import BACKEND, compiled
 from ...registry import implements
 
 

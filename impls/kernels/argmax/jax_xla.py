@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ...backends.jax import BACKEND, compiled, jax
 from ...contract import DTYPES
-from ...peers.jax_backend import BACKEND, compiled, jax
 from ...registry import implements
 
 

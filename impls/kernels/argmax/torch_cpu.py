@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...peers.torch_backend import BACKEND, torch
+from ...backends.torch import BACKEND, torch
 from ...registry import implements
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...backends.cupy import BACKEND
 from ...contract import FLOATS
 from ...peers import need
-from ...peers.cupy_backend import BACKEND
 from ...registry import implements
 
 special = need("cupyx.scipy.special", "cupy-cuda13x")

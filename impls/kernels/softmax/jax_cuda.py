@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...backends.jax import jax
+from ...backends.jax_cuda import BACKEND, compiled
 from ...contract import FLOATS
-from ...peers.jax_backend import jax
-from ...peers.jax_cuda_backend import BACKEND, compiled
 from ...registry import implements
 
 

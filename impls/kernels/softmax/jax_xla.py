@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...backends.jax import BACKEND, compiled, jax
 from ...contract import FLOATS
 from ...peers import timed
-from ...peers.jax_backend import BACKEND, compiled, jax
 from ...registry import implements
 
 

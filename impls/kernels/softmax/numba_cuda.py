@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...backends.numba_cuda import BACKEND, launch
 from ...contract import FLOATS, OPTIONAL
-from ...cuda_backend import BACKEND, launch
 from ...registry import implements
 
 

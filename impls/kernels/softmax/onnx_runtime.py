@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from ...backends import onnx
 from ...contract import FLOATS
-from ...peers import DRIFTS, GROWS, LONGEST, onnx_backend, timed
+from ...peers import DRIFTS, GROWS, LONGEST, timed
 from ...registry import implements
 
 
 @implements(
     dtypes=FLOATS,
-    backend=onnx_backend.BACKEND,
+    backend=onnx.BACKEND,
     threads="many",
     differs={
         "n = 4097/float64": GROWS,
@@ -18,6 +19,6 @@ from ...registry import implements
         **timed(GROWS, float64=19_000),
     },
 )
-def run(x: onnx_backend.Tensor, out: onnx_backend.Tensor) -> onnx_backend.Tensor:
+def run(x: onnx.Tensor, out: onnx.Tensor) -> onnx.Tensor:
     """Softmax over axis 1 of x (outer, n, inner) into out."""
-    return onnx_backend.run("Softmax", x, out)
+    return onnx.run("Softmax", x, out)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...backends.torch import BACKEND, torch
 from ...contract import FLOATS
 from ...peers import DRIFTS, GROWS, LONGEST, timed
-from ...peers.torch_backend import BACKEND, torch
 from ...registry import implements
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...peers.torch_cuda_backend import BACKEND
+from ...backends.torch_cuda import BACKEND
 from ...registry import implements
 from . import torch_cpu
 

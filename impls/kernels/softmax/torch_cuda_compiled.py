@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...backends.torch_cuda import BACKEND, compiled, torch
 from ...contract import FLOATS
-from ...peers.torch_cuda_backend import BACKEND, compiled, torch
 from ...registry import implements
 
 

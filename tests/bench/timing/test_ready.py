@@ -316,7 +316,7 @@ class Far(list[np.ndarray]):
         self.nbytes = array.nbytes
 
 
-class Box:
+class Box(backends.Backend):
     """A backend whose arrays cannot be looked into."""
 
     name = "box"

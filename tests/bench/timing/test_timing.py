@@ -282,7 +282,7 @@ def test_what_a_kernel_raises_or_returns_is_said() -> None:
     assert "3200 elements are more than its limit of 10 (small)" in refused.reason
 
 
-class Lazy:
+class Lazy(backends.Backend):
     """A backend whose `get` does the work."""
 
     name, device = "lazy", "cpu"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from maxbench.bench.processes.hub import Here
+from maxbench.impls import backends
 
 Line = dict[str, Any]
 Does = Callable[[dict[str, Any], str], list[Line] | str]
@@ -26,7 +27,7 @@ class Clock:
         self.now += seconds
 
 
-class Backend:
+class Backend(backends.Backend):
     """A device whose memory is the host's and whose calls take so many seconds each, by its timer.
 
     Attributes:

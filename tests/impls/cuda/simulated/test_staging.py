@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
 
-from maxbench.impls import contract, cuda_backend, registry
+from maxbench.impls import contract, registry
+from maxbench.impls.backends import numba_cuda
 from maxbench.impls.contract.dtypes import named
 from maxbench.impls.cuda import staging
 from tests import needs
@@ -111,14 +112,14 @@ def test_bfloat16_is_copied_as_memory_that_numpy_hands_out(monkeypatch: pytest.M
 
     for name in ("copy_to_device", "copy_to_host"):
         monkeypatch.setattr(FakeCUDAArray, name, asking(getattr(FakeCUDAArray, name)))
-    monkeypatch.setattr(cuda_backend.cuda, "to_device", asking(cuda_backend.cuda.to_device))
+    monkeypatch.setattr(numba_cuda.cuda, "to_device", asking(numba_cuda.cuda.to_device))
     for operation in contract.OPERATIONS.values():
         x = (np.random.default_rng(0).standard_normal((10, 33, 2)) * 3).astype(named("bfloat16"))
         out = operation.allocate(x)
         staging.run(KERNEL[operation.name], x, out, block_bytes=3 * x[0].nbytes)
         assert operation.verify(x, out) is None
-        given, result = cuda_backend.BACKEND.put(x), cuda_backend.BACKEND.put(operation.allocate(x))
-        assert operation.verify(x, cuda_backend.BACKEND.get(KERNEL[operation.name](given, result))) is None
+        given, result = numba_cuda.BACKEND.put(x), numba_cuda.BACKEND.put(operation.allocate(x))
+        assert operation.verify(x, numba_cuda.BACKEND.get(KERNEL[operation.name](given, result))) is None
     assert set(asked) == {"B", "H", "l"}  # bytes, 16 bits, and argmax's int64
 
 

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from . import need
+from ..peers import need
+from . import Backend
 
 torch = need("torch")
 if not torch.cuda.is_available():
     raise ImportError(f"PyTorch {torch.__version__} finds no CUDA device")
 
 
-class _TorchCuda:
+class _TorchCuda(Backend):
     name = "torch_cuda"
     device = "cuda"
 

@@ -8,19 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from .cuda import platform
+from ..cuda import platform
 
 if reason := platform.unavailable():
     raise ImportError(reason)
 
 from numba import cuda
 
-from .cuda import staging
-from .cuda.elements import storage
-from .cuda.plans import run as launch
+from ..cuda import staging
+from ..cuda.elements import storage
+from ..cuda.plans import run as launch
+from . import Backend
 
 
-class _NumbaCuda:
+class _NumbaCuda(Backend):
     """Numba device arrays on the current device and its default stream."""
 
     name = "numba_cuda"

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from .. import threads
-from ..backends import HOST
-from . import need
+from ..peers import need
+from . import HOST, Backend
 
 torch = need("torch")
 torch.set_num_threads(threads.count())
 
 
-class _Torch:
+class _Torch(Backend):
     name = "torch"
     device = "cpu"
 

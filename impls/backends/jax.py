@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from .. import threads
-from . import need
+from ..peers import need
+from . import Backend
 
 
 def _start() -> Any:
@@ -36,7 +37,7 @@ def _start() -> Any:
 jax = _start()
 
 
-class _Jax:
+class _Jax(Backend):
     name = "jax"
     device = "cpu"
 

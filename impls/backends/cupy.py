@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from . import need
+from ..peers import need
+from . import Backend
 
 cupy = need("cupy", "cupy-cuda13x")
 try:
@@ -16,7 +17,7 @@ except cupy.cuda.runtime.CUDARuntimeError as error:
     raise ImportError(f"CuPy {cupy.__version__} finds no CUDA device: {error}") from None
 
 
-class _Cupy:
+class _Cupy(Backend):
     name = "cupy"
     device = "cuda"
 

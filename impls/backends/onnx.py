@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from .. import threads
-from ..backends import HOST
-from . import need
+from ..peers import need
+from . import HOST, Backend
 
 onnx, onnxruntime = need("onnx"), need("onnxruntime")
 
@@ -28,7 +28,7 @@ class Tensor:
         self.bound: tuple[Tensor, Any, Any] | None = None
 
 
-class _Onnx:
+class _Onnx(Backend):
     name = "onnx"
     device = "cpu"
 

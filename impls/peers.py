@@ -1,4 +1,4 @@
-"""Array types of the libraries that are compared with: the extra ``peers`` installs them."""
+"""The libraries that are compared with (the extra ``peers``): how they are imported, how their results differ."""
 
 from __future__ import annotations
 

@@ -15,7 +15,8 @@ import numpy as np
 # Otherwise JAX takes three quarters of the memory that others are to be measured in.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
-from .jax_backend import executable, jax
+from . import Backend
+from .jax import executable, jax
 
 try:
     DEVICE = jax.devices("cuda")[0]
@@ -23,7 +24,7 @@ except RuntimeError as error:
     raise ImportError(f"JAX {jax.__version__} finds no CUDA device: {error}") from None
 
 
-class _JaxCuda:
+class _JaxCuda(Backend):
     name = "jax_cuda"
     device = "cuda"
 
