@@ -1,9 +1,9 @@
-"""How each dtype is stored in device memory and held in registers."""
+"""How each dtype is stored in device memory, loaded and held in registers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,6 +42,23 @@ class Element:
     def floating(self) -> bool:
         """Whether it has NaNs."""
         return bool(np.dtype(self.register).kind == "f")
+
+
+class Access(NamedTuple):
+    """Loads and stores of one element type; registers have `Element.register` as dtype.
+
+    Attributes:
+        load_vector: (registers, at, array, index): one 16-byte load of the elements from array[index] on into
+            registers[at], registers[at + 1], ...; read-only data, not kept in L1.
+        store_vector: (array, index, registers, at): the reverse, one 16-byte store, first out of the cache.
+        load: (array, index) -> the element as a register value.
+        store: (array, index, value): rounds to nearest even where storage is narrower.
+    """
+
+    load_vector: Any
+    store_vector: Any
+    load: Any
+    store: Any
 
 
 def _element(name: str, storage: str, register: Any) -> Element:

@@ -8,9 +8,9 @@ of a C-contiguous array; "vector" means 16 bytes at a 16-byte boundary.
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any
 
-from .elements import Element
+from .elements import Access, Element
 from .platform import SIMULATED
 
 # name -> (PTX instruction, machine instruction on sm_80 and sm_90).
@@ -25,23 +25,6 @@ INSTRUCTIONS = {
     "load_shared_word": ("ld.relaxed.gpu.global", "LDG.E.STRONG.GPU"),
     "store_shared_word": ("st.relaxed.gpu.global", "STG.E.STRONG.GPU"),
 }
-
-
-class Access(NamedTuple):
-    """Loads and stores of one element type; registers have `Element.register` as dtype.
-
-    Attributes:
-        load_vector: (registers, at, array, index): one 16-byte load of the elements from array[index] on into
-            registers[at], registers[at + 1], ...; read-only data, not kept in L1.
-        store_vector: (array, index, registers, at): the reverse, one 16-byte store, first out of the cache.
-        load: (array, index) -> the element as a register value.
-        store: (array, index, value): rounds to nearest even where storage is narrower.
-    """
-
-    load_vector: Any
-    store_vector: Any
-    load: Any
-    store: Any
 
 
 if SIMULATED:
@@ -308,7 +291,6 @@ else:
 
 __all__ = [
     "INSTRUCTIONS",
-    "Access",
     "access",
     "bits_float",
     "exp2",

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .elements import VECTOR_BYTES, Element
+from .elements import VECTOR_BYTES, Access, Element
 
 _SMALLEST_NORMAL = float(np.finfo(np.float32).smallest_normal)
 
@@ -113,8 +113,6 @@ def store_shared_word(array: Any, index: int, value: Any) -> None:
 @functools.cache
 def access(element: Element) -> Any:
     """The loads and stores of an element type."""
-    from .intrinsics import Access
-
     width = element.per_vector
     bfloat16 = element.name == "bfloat16"
 
