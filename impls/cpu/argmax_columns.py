@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from numba.extending import overload, register_jitable
+from numba.extending import register_jitable
 
 from .. import simd
 from ..compilation import cached_njit
+from ..simd.generated import generated
 from .argmax_elements import better_than, element, get
 
 # Measured side by side with other values on one thread of an AMD Zen 3: TILE_VECTORS (16 to 128), DOWN (4 to 64), NEAR
@@ -18,12 +19,9 @@ NEAR = 1 << 14  # bytes of strided rows up to which they do so for more rows: th
 FETCH_ROWS = 8  # rows ahead of those at work that are fetched: up to 1.6 times faster in float64, 1.16 in float32
 
 
+@generated
 def _positions(x, size):
     """An array of positions: integers as wide as those of `simd.lane_numbers`."""
-
-
-@overload(_positions)
-def _positions_overload(x, size):
     dtype = np.int64 if x.dtype.bitwidth == 64 else np.int32
     return lambda x, size: np.empty(size, dtype)
 

@@ -6,17 +6,15 @@ They are themselves, or for float16, whose arrays come as int16, integer keys.
 from __future__ import annotations
 
 import numba
-from numba.extending import overload, register_jitable
+from numba.extending import register_jitable
 
 from .. import simd
+from ..simd.generated import generated
 
 
+@generated(inline="always")
 def get(x, i, half):
     """64 bytes of x from x[i] on, as keys."""
-
-
-@overload(get, inline="always")
-def _get_overload(x, i, half):
     if half is numba.types.none:
         return lambda x, i, half: simd.load(x, i)
     return lambda x, i, half: _half_keys(simd.load(x, i))
@@ -30,12 +28,9 @@ def _half_keys(h):
     return simd.select(nan, simd.splat(h, 0x7FFF), (magnitude ^ sign) - sign)
 
 
+@generated
 def element(x, i, half):
     """One element of x, as a key."""
-
-
-@overload(element)
-def _element_overload(x, i, half):
     if half is numba.types.none:
         return lambda x, i, half: simd.get(x, i)
 

@@ -7,33 +7,29 @@ each other they need more registers than the 16 that processors without AVX-512 
 from __future__ import annotations
 
 import numba
-from numba.extending import overload, register_jitable
+from numba.extending import register_jitable
 
 from .. import simd
 from ..compilation import cached_njit
-from ..vector_math import from_guess, is_near, is_sound, kept, quotient, reciprocal
+from ..simd.exp import from_guess, is_near, is_sound, kept, quotient, reciprocal
+from ..simd.generated import generated
 from .softmax_elements import scratch_like, zero_like
 from .softmax_past import begin_past, end_past
 from .softmax_rows import clear_of, guess_at, weigh, weigh_exactly, weigh_from
 
 
+@generated
 def _begin(buffer, factor, out, line, first, zero, past):
     """Results of a row before its first whole line, if they go past the caches; returns how many."""
-
-
-@overload(_begin)
-def _begin_overload(buffer, factor, out, line, first, zero, past):
     if past is numba.types.none:
         return lambda buffer, factor, out, line, first, zero, past: 0
     return lambda buffer, factor, out, line, first, zero, past: begin_past(buffer, factor, out, line, first, zero)
 
 
+@generated
 def _end(buffer, j, n, factor, out, line, last, zero, past):
     """Results of a row of n elements from element j on."""
 
-
-@overload(_end)
-def _end_overload(buffer, j, n, factor, out, line, last, zero, past):
     def ordinary(buffer, j, n, factor, out, line, last, zero, past):
         w = simd.lanes(zero)
         while j < n:

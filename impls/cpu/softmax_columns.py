@@ -13,11 +13,12 @@ import math
 
 import numba
 import numpy as np
-from numba.extending import overload, register_jitable
+from numba.extending import register_jitable
 
 from .. import simd
 from ..compilation import cached_njit
-from ..vector_math import from_guess, is_near, is_sound, reciprocal
+from ..simd.exp import from_guess, is_near, is_sound, reciprocal
+from ..simd.generated import generated
 from .softmax_elements import BLOCK, add, ahead, into_line, read, scratch_like, zero_like
 from .softmax_flow import SPARE, flow_in_place, flow_scores
 from .softmax_tiles import NEAR, clear, weigh_columns
@@ -45,23 +46,18 @@ def _column(k, span, w):
     return k if k < span // w * w else k - _whole(span, w) + span
 
 
+@generated
 def _filling(x):
     """What adds nothing to a sum of weights."""
-
-
-@overload(_filling)
-def _filling_overload(x):
     if x.dtype is numba.types.int16:
         return lambda x: -1024  # the bits of -inf as float16
     return lambda x: -np.inf
 
 
+@generated
 def _weigh(x, n, span, begin, width, tops, totals, lost, out, keep, ahead):
     """`weigh_columns` of n rows of `span` elements, with weights to out if they are to be kept."""
 
-
-@overload(_weigh)
-def _weigh_overload(x, n, span, begin, width, tops, totals, lost, out, keep, ahead):
     def again(x, n, span, begin, width, tops, totals, lost, out, keep, ahead):
         last = span - simd.lanes(zero_like(x))
         weigh_columns(x, n, span, begin, width, last, tops, totals, lost, None, span, True, ahead, None)
@@ -76,12 +72,10 @@ def _weigh_overload(x, n, span, begin, width, tops, totals, lost, out, keep, ahe
     return again if x.dtype is numba.types.int16 else either
 
 
+@generated
 def _flow(x, out, keep, count, table, size, inner, at, zero, line):
     """Results of x or, if they were kept, of weights in out."""
 
-
-@overload(_flow)
-def _flow_overload(x, out, keep, count, table, size, inner, at, zero, line):
     def again(x, out, keep, count, table, size, inner, at, zero, line):
         flow_scores(x, out, count, table, size, inner, at, zero, line)
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from numba.extending import overload, register_jitable
+from numba.extending import register_jitable
 
 from .. import simd
-from ..vector_math import from_half, quotient, to_half
+from ..simd.exp import quotient
+from ..simd.generated import generated
+from ..simd.half import from_half, to_half
 
 LONG = simd.has_long_registers()
 BLOCK = 16  # rows of a tile of columns that are read together
@@ -23,22 +25,16 @@ ADDENDS, BLOCKS = 8, 8
 FETCH_WIDE, FETCH = 512 if LONG else 1024, 1024
 
 
+@generated
 def ahead(x):
     """How many elements ahead of those at work x is fetched."""
-
-
-@overload(ahead)
-def _ahead(x):
     count = FETCH_WIDE if x.dtype is numba.types.float64 else FETCH
     return lambda x: count
 
 
+@generated(inline="always")
 def fetch_pair(x, i, like):
     """Ask for every line of the two vectors such as `like` from x[i] on, which need not exist."""
-
-
-@overload(fetch_pair, inline="always")
-def _fetch_pair(x, i, like):
     if 2 * like.lanes * x.dtype.bitwidth // 8 <= simd.VECTOR_BYTES:
         return lambda x, i, like: simd.prefetch(x, i)
 
@@ -49,77 +45,56 @@ def _fetch_pair(x, i, like):
     return both
 
 
+@generated(inline="always")
 def read(x, i, like):
     """The vector of the type of `like` from x[i] on."""
-
-
-@overload(read, inline="always")
-def _read(x, i, like):
     if x.dtype is numba.types.int16:
         return lambda x, i, like: from_half(simd.load_as(x, i, like))
     return lambda x, i, like: simd.load_as(x, i, like)
 
 
+@generated(inline="always")
 def write(out, i, p):
     """Store a vector of results from out[i] on."""
-
-
-@overload(write, inline="always")
-def _write(out, i, p):
     if out.dtype is numba.types.int16:
         return lambda out, i, p: simd.store(out, i, to_half(p, out))
     return lambda out, i, p: simd.store(out, i, p)
 
 
+@generated(inline="always")
 def write_past(out, i, p):
     """As `write`, past the caches if out is of the type that p is computed in; out[i] must begin a register."""
-
-
-@overload(write_past, inline="always")
-def _write_past(out, i, p):
     if out.dtype is numba.types.int16:
         return lambda out, i, p: write(out, i, p)
     return lambda out, i, p: simd.stream(out, i, p)
 
 
+@generated
 def zero_like(x):
     """A vector of zeros of the type that x is computed in."""
-
-
-@overload(zero_like)
-def _zero_like(x):
     if x.dtype is numba.types.float64:
         return lambda x: simd.zeros_f64()
     return lambda x: simd.zeros_f32()
 
 
+@generated
 def scratch_like(x, size):
     """An uninitialised array of the type that x is computed in."""
-
-
-@overload(scratch_like)
-def _scratch_like(x, size):
     kind = np.float64 if x.dtype is numba.types.float64 else np.float32
     return lambda x, size: np.empty(size, kind)
 
 
+@generated
 def buffer_of(out, scratch):
     """Where a row's weights wait for their sum: in the row of out, or for float16 in the scratch row."""
-
-
-@overload(buffer_of)
-def _buffer_of(out, scratch):
     if out.dtype is numba.types.int16:
         return lambda out, scratch: scratch
     return lambda out, scratch: out
 
 
+@generated
 def either_of(out, scratch, direct):
     """out, if it is asked for and can hold weights, or else scratch."""
-
-
-@overload(either_of)
-def _either_of(out, scratch, direct):
     if out.dtype is numba.types.int16:
         return lambda out, scratch, direct: scratch
     return lambda out, scratch, direct: out if direct else scratch
@@ -140,22 +115,16 @@ def add(total, lost, term):
     return grown, (grown - total) - term
 
 
+@generated
 def into_line(out, like):
     """Elements of the type of `like` between the line that out begins in and out."""
-
-
-@overload(into_line)
-def _into_line(out, like):
     size = like.element.bitwidth // 8
     return lambda out, like: simd.address(out) % simd.VECTOR_BYTES // size
 
 
+@generated(inline="always")
 def part(weight, factor):
     """`quotient` where the sum was put together from sums of pieces: rounded so often that it may come out above 1."""
-
-
-@overload(part, inline="always")
-def _part(weight, factor):
     if weight.element is numba.types.float64:
         return lambda weight, factor: simd.minimum(simd.splat(weight, 1), quotient(weight, factor))  # NaN stays NaN
     return lambda weight, factor: quotient(weight, factor)

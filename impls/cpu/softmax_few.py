@@ -7,7 +7,7 @@ from numba.extending import register_jitable
 
 from .. import simd
 from ..compilation import cached_njit
-from ..vector_math import from_guess, is_near, is_sound, kept, quotient, reciprocal, weights
+from ..simd.exp import from_guess, is_near, is_sound, kept, quotient, reciprocal, weights
 from .softmax_elements import ahead, read, rest, scratch_like, zero_like
 from .softmax_past import fetch, put
 from .softmax_rows import guess_at, scale, weigh

@@ -1,7 +1,7 @@
 """Results in the order of memory, mostly past the caches, where every column has a sum of its own.
 
 A table has a row of columns of x[i] (n, inner) for each of: reciprocals of sums, high and low; and where weights are
-computed from scores: lower ends and rounding numbers, as `vector_math.from_guess` has them. Columns follow each other
+computed from scores: lower ends and rounding numbers, as `simd.exp.from_guess` has them. Columns follow each other
 in a circle, so the first ones of a row stand again behind its last.
 """
 
@@ -11,7 +11,7 @@ import numba
 from numba.extending import register_jitable
 
 from .. import simd
-from ..vector_math import constants_of, kept_constants, quotient, weights
+from ..simd.exp import constants_of, kept_constants, quotient, weights
 from .softmax_elements import LONG, ahead, fetch_pair, into_line, part, read, write, write_past
 
 SPARE = 32  # columns that stand again behind the last one, two registers of any processor

@@ -8,10 +8,11 @@ columns 5 times slower. Only the first and the last row of a share of the work s
 from __future__ import annotations
 
 import numba
-from numba.extending import overload, register_jitable
+from numba.extending import register_jitable
 
 from .. import simd
-from ..vector_math import quotient
+from ..simd.exp import quotient
+from ..simd.generated import generated
 from .softmax_elements import into_line
 
 # Elements ahead of those at work that are fetched where results will be: 4 to 10% faster in the last cache of an Intel
@@ -19,23 +20,17 @@ from .softmax_elements import into_line
 FETCH_OUT = 256
 
 
+@generated(inline="always")
 def put(out, i, vector, past):
     """Store a vector from out[i] on, past the caches if `past`; then out[i] must begin a register."""
-
-
-@overload(put, inline="always")
-def _put(out, i, vector, past):
     if past is numba.types.none:
         return lambda out, i, vector, past: simd.store(out, i, vector)
     return lambda out, i, vector, past: simd.stream(out, i, vector)
 
 
+@generated(inline="always")
 def fetch(out, i, past):
     """Ask for the line that a store some turns later goes to, unless that goes past the caches."""
-
-
-@overload(fetch, inline="always")
-def _fetch(out, i, past):
     if past is numba.types.none:
         return lambda out, i, past: simd.prefetch(out, i + FETCH_OUT)
     return lambda out, i, past: None

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import simd
 from ..compilation import cached_njit
-from ..vector_math import excess, kept, origin_of_row, ratio, reciprocal, weights
+from ..simd.exp import excess, kept, origin_of_row, ratio, reciprocal, weights
 from .softmax_elements import (
     LONG,
     add,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from numba.extending import overload, register_jitable
+from numba.extending import register_jitable
 
 from .. import simd
 from ..compilation import cached_njit
-from ..vector_math import from_guess, is_near, is_sound, kept, origin_of_row, quotient, reciprocal, weights
+from ..simd.exp import from_guess, is_near, is_sound, kept, origin_of_row, quotient, reciprocal, weights
+from ..simd.generated import generated
 from .softmax_elements import (
     ADDENDS,
     BLOCKS,
@@ -93,12 +94,10 @@ def weigh_exactly(x, n, buffer, keep, zero):
     return simd.reduce_max(top), weigh_from(x, n, origin_of_row(top), buffer, keep, None, zero)
 
 
+@generated(inline="always")
 def _move(other, j, zero):
     """Turn two vectors of weights of another row, if there is one, into results: see `weigh_from`."""
 
-
-@overload(_move, inline="always")
-def _move_overload(other, j, zero):
     def move(other, j, zero):
         source, factor, to, _, past = other
         w = simd.lanes(zero)
@@ -110,12 +109,9 @@ def _move_overload(other, j, zero):
     return (lambda other, j, zero: None) if other is numba.types.none else move
 
 
+@generated
 def _room(other, n):
     """Elements of x[:n] beside which there are some of another row."""
-
-
-@overload(_room)
-def _room_overload(other, n):
     if other is numba.types.none:
         return lambda other, n: 0
     return lambda other, n: min(n, other[3])
@@ -204,12 +200,9 @@ def clear_of(x, scratch, zero):
     return simd.offset(scratch, apart % 4096 * simd.lanes(zero) // simd.VECTOR_BYTES)
 
 
+@generated
 def _waiting(out, scratch, n, i, apart):
     """Where the weights of row i wait for their sum: in out, or apart from it in scratch, with room for two rows."""
-
-
-@overload(_waiting)
-def _waiting_overload(out, scratch, n, i, apart):
     if out.dtype is numba.types.int16:
         return lambda out, scratch, n, i, apart: simd.offset(scratch, i % 2 * n if n <= AHEAD else 0)
     return lambda out, scratch, n, i, apart: (
@@ -217,12 +210,10 @@ def _waiting_overload(out, scratch, n, i, apart):
     )
 
 
+@generated
 def _finish(out, scratch, n, i, factor, zero, line, apart, streaming, first, end):
     """Quotients of row i, one of rows first to end."""
 
-
-@overload(_finish)
-def _finish_overload(out, scratch, n, i, factor, zero, line, apart, streaming, first, end):
     def ordinary(out, scratch, n, i, factor, zero, line, apart, streaming, first, end):
         scale(_waiting(out, scratch, n, i, apart), n, factor, simd.offset(out, i * n), zero)
 

@@ -8,7 +8,7 @@ from numba.extending import register_jitable
 
 from .. import simd
 from ..compilation import cached_njit
-from ..vector_math import from_guess, is_near, is_sound, origin, quotient, reciprocal, weights
+from ..simd.exp import from_guess, is_near, is_sound, origin, quotient, reciprocal, weights
 from .softmax_elements import ADDENDS, highest, larger, read, scratch_like, write, zero_like
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from numba.extending import overload, register_jitable
+from numba.extending import register_jitable
 
 from .. import simd
 from ..compilation import cached_njit
-from ..vector_math import from_guess, is_near, is_sound, origin, quotient, reciprocal, weights
+from ..simd.exp import from_guess, is_near, is_sound, origin, quotient, reciprocal, weights
+from ..simd.generated import generated
 from .softmax_elements import (
     ADDENDS,
     BLOCK,
@@ -37,45 +38,33 @@ def tiles_of(inner, lanes, tile):
     return max(1, -(-(inner // lanes * lanes) // tile))
 
 
+@generated
 def _start(top, guessed):
     """The origin of tops, which are those of their columns or, where `guessed` is not None, guesses at them."""
-
-
-@overload(_start)
-def _start_overload(top, guessed):
     if guessed is numba.types.none:
         return lambda top, guessed: origin(top)
     return lambda top, guessed: from_guess(top, top)
 
 
+@generated(inline="always")
 def _hold(buffer, i, vector):
     """Store a vector from buffer[i] on, if there is a buffer."""
-
-
-@overload(_hold, inline="always")
-def _hold_overload(buffer, i, vector):
     if buffer is numba.types.none:
         return lambda buffer, i, vector: None
     return lambda buffer, i, vector: simd.store(buffer, i, vector)
 
 
+@generated(inline="always")
 def _factor(other, k, like):
     """What the weights of another tile, if there is one, are multiplied by from column k on."""
-
-
-@overload(_factor, inline="always")
-def _factor_overload(other, k, like):
     if other is numba.types.none:
         return lambda other, k, like: None
     return lambda other, k, like: (simd.load_as(other[1], k, like), simd.load_as(other[1], other[2] + k, like))
 
 
+@generated(inline="always")
 def _move(other, factor, i, k, stride, step):
     """Turn a vector of weights of another tile, if there is one, into results."""
-
-
-@overload(_move, inline="always")
-def _move_overload(other, factor, i, k, stride, step):
     if other is numba.types.none:
         return lambda other, factor, i, k, stride, step: None
 
@@ -85,12 +74,10 @@ def _move_overload(other, factor, i, k, stride, step):
     return move
 
 
+@generated(inline="always")
 def _weigh(x, i, at, stride, step, buffer, start, factor, ahead, other):
     """The weights of a vector of row i of x, which go to buffer if there is one."""
 
-
-@overload(_weigh, inline="always")
-def _weigh_overload(x, i, at, stride, step, buffer, start, factor, ahead, other):
     def weigh(x, i, at, stride, step, buffer, start, factor, ahead, other):
         _move(other, factor, i, at, stride, step)
         simd.prefetch(x, i * stride + at + ahead)
@@ -146,15 +133,12 @@ def _weigh_fours(x, j, end, stride, begin, width, last, tops, totals, lost, buff
     return k
 
 
+@generated
 def _by_fours(x, j, end, stride, begin, width, last, tops, totals, lost, buffer, step, guessed, ahead, other):
     """`_weigh_fours` where there are registers for that, or no columns."""
-
-
-@overload(_by_fours)
-def _by_fours_overload(x, j, end, stride, begin, width, last, tops, totals, lost, buffer, step, guessed, ahead, other):
     # By fours memory is read and written in longer pieces: tiles past the caches 1.05 to 1.3 times as fast. float64
     # without another tile is up to 8% slower so.
-    if LONG and (x.dtype is not numba.types.float64 or other is not numba.types.none):
+    if LONG and simd.register_count() >= 32 and (x.dtype is not numba.types.float64 or other is not numba.types.none):
         return lambda x, j, end, stride, begin, width, last, tops, totals, lost, buffer, step, guessed, ahead, other: (
             _weigh_fours(x, j, end, stride, begin, width, last, tops, totals, lost, buffer, step, guessed, ahead, other)
         )

@@ -11,7 +11,7 @@ from numba.extending import register_jitable
 
 from .. import simd
 from ..compilation import cached_njit
-from ..vector_math import quotient
+from ..simd.exp import quotient
 from .softmax_elements import BLOCK, scratch_like, zero_like
 from .softmax_tiles import NEAR, tiles_of, weigh_tile
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import simd
 from ..compilation import cached_njit
-from ..vector_math import from_guess, is_near, is_sound, kept, quotient, reciprocal, weights
+from ..simd.exp import from_guess, is_near, is_sound, kept, quotient, reciprocal, weights
 from .softmax_beside import beside
 from .softmax_elements import ADDENDS, BLOCKS, add, ahead, read, scratch_like, zero_like
 from .softmax_past import begin_past, end_past

@@ -120,6 +120,7 @@ def test_every_regime_of_softmax(
     module = import_module("maxbench.impls.kernels.softmax.numba_parallel")
     called = recorded(monkeypatch, module, threads)
     monkeypatch.setattr(module, "LONG", long)
+    monkeypatch.setattr(module, "MANY", long)
     monkeypatch.setattr(module, "last_level", lambda: cache)
     monkeypatch.setattr(module, "second_level", lambda: 1 << 20)
     x = (RNG.standard_normal(shape) * 3).astype(dtype)

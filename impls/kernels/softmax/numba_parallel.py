@@ -37,7 +37,8 @@ LEAST = 16  # columns that a row needs to be worked on by itself
 # float64 13% faster at 32.
 SHORT_WIDE, SHORT = 32, 64
 SPLIT = 1 << 16  # columns from which a row is shared out among threads that would have none
-# Whether registers are as long as a line: there are 32 of them then. Measured on an Intel Emerald Rapids (AVX-512):
+# Whether vector registers are as long as a cache line (AVX-512), and whether there are 32 of them, which register-
+# resident rows and software pipelining need. Measured on an Intel Emerald Rapids (AVX-512):
 # - Rows of a few vectors that stay in registers: 1.2 to 1.5 times as fast as the ways below at 32 to 96 columns of
 #   float32, 1.08 to 1.25 times at 16 to 64 of float64; level at 24 of float32, 20% slower at 12 of float64. Past the
 #   caches 1.17 to 1.5 times.
@@ -48,7 +49,7 @@ SPLIT = 1 << 16  # columns from which a row is shared out among threads that wou
 #   1.15 in float64; 0.9 times where four do not fit that cache.
 # - Rows of four in groups of lanes: 1.5 to 2.2 times as fast in float32, 0.97 to 1.2 in float64, 0.9 to 0.97 if there
 #   are but 20 of them. Rows of 8 and 16 would be 0.7 to 1.2 times as fast so.
-LONG = simd.has_long_registers()
+LONG, MANY = simd.has_long_registers(), simd.register_count() >= 32
 TILE = 1 << 15  # bytes of weights that a strided tile may keep
 TILE_STREAMING = 1 << 18  # the same where results go past the caches
 TILE_VECTORS = 8
@@ -67,7 +68,7 @@ def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
         _strided(a, b, threads, lanes)
     elif LONG and x.itemsize > 2 and n == 4 and outer * n >= lanes:
         _fours(a, b, threads, lanes)
-    elif LONG and _are_few(x, lanes):
+    elif LONG and MANY and _are_few(x, lanes):
         past = True if _streams(x) and n % lanes == 0 and b.ctypes.data % simd.VECTOR_BYTES == 0 else None
         if threads > 1:
             in_parallel(few_parallel, a, b, past, threads)
@@ -120,13 +121,13 @@ def _rows(x: np.ndarray, out: np.ndarray, threads: int) -> None:
     # float64 beyond the caches, and up to 45% slower within.
     past = _streams(x) and 4 * threads * row <= cache
     serial, shared = rows, rows_parallel
-    if LONG and past and x.itemsize > 2 and 7 * row <= second_level():
+    if LONG and MANY and past and x.itemsize > 2 and 7 * row <= second_level():
         if threads > 1 and outer > 1:
             in_parallel(two_parallel, x, out, threads)
         else:
             two(x, out, 0, outer)
         return
-    if LONG and x.itemsize > 2 and 5 * row <= second_level():
+    if LONG and MANY and x.itemsize > 2 and 5 * row <= second_level():
         serial, shared, past = beside, beside_parallel, past or None
     if threads > 1 and outer > 1:
         in_parallel(shared, x, out, past, threads)
@@ -161,7 +162,7 @@ def _strided(x: np.ndarray, out: np.ndarray, threads: int, lanes: int) -> None:
     if few_tasks or (inner < lanes and n > TILE // 64) or (streaming and kept > TILE_STREAMING):
         _columns(x, out, threads)
         return
-    if LONG and streaming and inner % lanes == 0 and out.ctypes.data % simd.VECTOR_BYTES == 0:
+    if LONG and MANY and streaming and inner % lanes == 0 and out.ctypes.data % simd.VECTOR_BYTES == 0:
         if threads > 1 and tasks > 1:
             in_parallel(strided_beside_parallel, x, out, tile, tasks, threads)
         else:

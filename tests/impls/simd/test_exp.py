@@ -1,4 +1,4 @@
-"""The error bounds that `impls.vector_math` states, over the whole range."""
+"""The error bounds that `impls.simd.exp` states, over the whole range, and the conversions of `impls.simd.half`."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import numba
 import numpy as np
 import pytest
 
-from maxbench.impls import simd, vector_math
+from maxbench.impls import simd
+from maxbench.impls.simd import exp, half
 
 
 @numba.njit
 def every_weight(x, top, out):
     a, b = simd.data(x), simd.data(out)
     w = simd.VECTOR_BYTES // x.itemsize
-    start = vector_math.origin(simd.splat(a, top))
+    start = exp.origin(simd.splat(a, top))
     for i in range(0, x.size, w):
-        simd.store(b, i, vector_math.weights(simd.load(a, i), start))
+        simd.store(b, i, exp.weights(simd.load(a, i), start))
 
 
 @numba.njit
@@ -24,23 +25,23 @@ def every_weight_from_guess(x, guess, out):
     a, b = simd.data(x), simd.data(out)
     like = simd.register(a)
     total = like
-    start = vector_math.from_guess(guess, like)
+    start = exp.from_guess(guess, like)
     for i in range(0, x.size, simd.lanes(like)):
-        weight = vector_math.weights(simd.load_as(a, i, like), start)
+        weight = exp.weights(simd.load_as(a, i, like), start)
         simd.store(b, i, weight)
         total = total + weight
-    return vector_math.is_near(guess, like), vector_math.is_sound(np.float64(simd.reduce_add(total)), like)
+    return exp.is_near(guess, like), exp.is_sound(np.float64(simd.reduce_add(total)), like)
 
 
 @numba.njit
 def ratio(like, top, base):
     vector = simd.splat(simd.data(like), 0)
-    return vector_math.ratio(simd.splat(vector, top), simd.splat(vector, base))
+    return exp.ratio(simd.splat(vector, top), simd.splat(vector, base))
 
 
 @numba.njit
 def excess(like, top):
-    return vector_math.excess(simd.splat(simd.data(like), top))
+    return exp.excess(simd.splat(simd.data(like), top))
 
 
 @numba.njit
@@ -48,22 +49,22 @@ def quotients(totals, out):
     a, b = simd.data(totals), simd.data(out)
     for i in range(totals.size):
         like = simd.splat(b, 0)
-        factor = vector_math.reciprocal(np.float64(simd.get(a, i)), like)
-        simd.put(b, i, simd.reduce_max(vector_math.quotient(simd.splat(like, simd.get(a, i)), factor)))
+        factor = exp.reciprocal(np.float64(simd.get(a, i)), like)
+        simd.put(b, i, simd.reduce_max(exp.quotient(simd.splat(like, simd.get(a, i)), factor)))
 
 
 @numba.njit
 def from_half(h, out):
     a, b = simd.data(h), simd.data(out)
     for i in range(0, h.size, 16):
-        simd.store(b, i, vector_math.from_half(simd.load_as(a, i, simd.zeros_f32())))
+        simd.store(b, i, half.from_half(simd.load_as(a, i, simd.zeros_f32())))
 
 
 @numba.njit
 def to_half(p, out):
     a, b = simd.data(p), simd.data(out)
     for i in range(0, p.size, 16):
-        simd.store(b, i, vector_math.to_half(simd.load(a, i), b))
+        simd.store(b, i, half.to_half(simd.load(a, i), b))
 
 
 TOPS = [0.0, 0.3, -0.34, 12.3, -100.7, 255.9, -255.9, 300.7, -3000.2, 1e6]  # on both sides of the limits
@@ -117,7 +118,7 @@ def test_special_values(dtype):
     x = np.array([0, -0.0, -np.inf, 0, -1e30, -1000, -104, -746] * 2, dtype)
     out = np.empty_like(x)
     every_weight(x, dtype(0), out)
-    one = dtype(2.0 ** vector_math.SHIFT[x.dtype.name])
+    one = dtype(2.0 ** exp.SHIFT[x.dtype.name])
     assert out[0] == out[1] == one
     assert (out[[2, 4, 5]] / one == 0).all()
     assert (out[[2, 4, 5]] >= np.finfo(dtype).smallest_normal).all()
@@ -150,7 +151,7 @@ def test_weights_from_a_guess_are_those_from_the_maximum_times_a_power_of_2(belo
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("value", [np.nan, -np.nan, np.inf, "reach", 1e30])
 def test_the_sum_tells_of_a_nan_and_of_what_lies_too_far_above_a_guess(value, dtype):
-    reach = vector_math.REACH[np.dtype(dtype).name]
+    reach = exp.REACH[np.dtype(dtype).name]
     for place in (0, 7, 63):
         x = np.zeros(64, dtype)
         x[place] = reach + 0.5 if value == "reach" else value
@@ -177,7 +178,7 @@ def test_guesses_that_origin_would_subtract_are_not_near(dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_no_power_of_2_where_one_is_subtracted_or_out_of_reach(dtype):
     x = np.zeros(64, dtype)
-    reach = vector_math.REACH[np.dtype(dtype).name]
+    reach = exp.REACH[np.dtype(dtype).name]
     assert ratio(x, 0, 0) == 1
     assert ratio(x, 1e6, 0) == ratio(x, 1e6, 1e6) == ratio(x, 0, -1e6) == ratio(x, reach + 1, 0) == 0
     assert ratio(x, reach, 0) == 2.0 ** round(reach / np.log(2))
@@ -189,7 +190,7 @@ def test_excess_is_the_logarithm_of_the_weight_of_top(top, dtype):
     x = np.full(16, top, dtype)
     out = np.empty_like(x)
     every_weight(x, dtype(top), out)
-    weight = out.astype(wider(x.dtype))[0] / 2.0 ** vector_math.SHIFT[x.dtype.name]
+    weight = out.astype(wider(x.dtype))[0] / 2.0 ** exp.SHIFT[x.dtype.name]
     assert abs(np.log(weight) - excess(x, dtype(top))) <= 2 * np.finfo(dtype).eps
 
 

@@ -1,0 +1,70 @@
+"""SIMD vectors as values in Numba functions: LLVM vectors with loads, stores, arithmetic and shuffles.
+
+A loop over vectors does not depend on whether LLVM's loop vectoriser recognises it. Vectors may be longer than the
+registers of the processor: LLVM then splits them, so that the same code is compiled for every instruction set.
+
+- `types`: the vector type; `processor`: facts of the processor that is compiled for.
+- `memory`: loads, stores, prefetches. `broadcast`: vectors made of scalars.
+- `arithmetic`: elementwise operations. `horizontal`: reductions, masks, shuffles across lanes.
+- `exp` and `half`, built of these: exponentials for softmax, and conversions of float16. Kernels import them by name.
+"""
+
+from __future__ import annotations
+
+from .arithmetic import (
+    beats,
+    bits,
+    convert,
+    equal,
+    fma,
+    from_bits,
+    fused,
+    greater,
+    maximum,
+    minimum,
+    nonzero,
+    select,
+    shift_left,
+    shift_right,
+    unordered,
+    widened,
+)
+from .broadcast import (
+    half_line,
+    kept_splats,
+    lane_numbers,
+    lanes,
+    register,
+    splat,
+    splats,
+    spread,
+    zeros_f32,
+    zeros_f64,
+)
+from .horizontal import (
+    deinterleave,
+    every,
+    first,
+    interleave,
+    join,
+    lowest_bit,
+    mask_bits,
+    reduce_add,
+    reduce_max,
+    reduce_min,
+    some,
+    swap,
+    transpose4,
+)
+from .memory import address, data, get, load, load4, load_as, offset, prefetch, put, store, stream
+from .processor import has_long_registers, register_bytes, register_count
+from .types import VECTOR_BYTES, Vector
+
+__all__ = [
+    "VECTOR_BYTES", "Vector", "address", "beats", "bits", "convert", "data", "deinterleave", "equal", "every",
+    "first", "fma", "from_bits", "fused", "get", "greater", "half_line", "has_long_registers", "interleave",
+    "join", "kept_splats", "lane_numbers", "lanes", "load", "load4", "load_as", "lowest_bit", "mask_bits",
+    "maximum", "minimum", "nonzero", "offset", "prefetch", "put", "reduce_add", "reduce_max", "reduce_min",
+    "register", "register_bytes", "register_count", "select", "shift_left", "shift_right", "some", "splat",
+    "splats", "spread", "store", "stream", "swap", "transpose4", "unordered", "widened", "zeros_f32", "zeros_f64",
+]  # fmt: skip
