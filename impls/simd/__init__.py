@@ -1,7 +1,8 @@
 """SIMD vectors as values in Numba functions: LLVM vectors with loads, stores, arithmetic and shuffles.
 
 A loop over vectors does not depend on whether LLVM's loop vectoriser recognises it. Vectors may be longer than the
-registers of the processor: LLVM then splits them, so that the same code is compiled for every instruction set.
+registers of the processor: LLVM then splits them. Tests run the code for AVX-512, AVX2 and SSE2 where the processor has
+them; for NEON they look at cross-compiled machine code only.
 
 - `types`: the vector type; `processor`: facts of the processor that is compiled for.
 - `memory`: loads, stores, prefetches. `broadcast`: vectors made of scalars.

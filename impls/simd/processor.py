@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+from typing import Any
 
 from llvmlite import binding
 from numba.core.registry import cpu_target
@@ -15,9 +16,14 @@ from numba.core.registry import cpu_target
 _REGISTERS = re.compile(r"\b(?:[xyz]mm|[qv])(\d+)\b")  # of x86, of ARM
 
 
+def _machine() -> Any:
+    """LLVM's target machine for the processor that Numba compiles for."""
+    return cpu_target.target_context.codegen()._tm
+
+
 def _assembly(source: str) -> str:
-    """The machine code of LLVM IR, for the processor that Numba compiles for."""
-    text: str = cpu_target.target_context.codegen()._tm.emit_assembly(binding.parse_assembly(source))
+    """The machine code of LLVM IR."""
+    text: str = _machine().emit_assembly(binding.parse_assembly(source))
     return text
 
 

@@ -1,0 +1,132 @@
+"""What `impls.simd` becomes on processors that the tests do not run on: their machine code, cross-compiled by LLVM."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+from llvmlite import binding
+from numba import types
+
+from maxbench.impls import simd
+from maxbench.impls.simd import exp, half, processor
+
+# By instruction set: triple, processor; bytes and number of registers, fused multiply-add.
+PROCESSORS = {
+    "SSE2": (("x86_64-unknown-linux-gnu", "x86-64"), (16, 16, False)),
+    "AVX": (("x86_64-unknown-linux-gnu", "sandybridge"), (32, 16, False)),
+    "AVX2": (("x86_64-unknown-linux-gnu", "znver3"), (32, 16, True)),
+    "AVX-512": (("x86_64-unknown-linux-gnu", "znver4"), (64, 32, True)),
+    "NEON": (("aarch64-unknown-linux-gnu", "generic"), (16, 32, True)),
+}
+
+
+def machine(name: str) -> Any:
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    triple, cpu = PROCESSORS[name][0]
+    try:
+        target = binding.Target.from_triple(triple)
+    except RuntimeError as error:
+        pytest.skip(f"this build of LLVM does not compile for {triple}: {error}")
+    return target.create_target_machine(cpu=cpu, opt=3)
+
+
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_facts_of_a_processor(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = machine(name)
+    monkeypatch.setattr(processor, "_machine", lambda: target)
+    facts = (processor.register_bytes, processor.register_count, processor.has_fma)
+    assert tuple(fact.__wrapped__() for fact in facts) == PROCESSORS[name][1]
+
+
+def exponentials(x, out):
+    like = simd.zeros_f32()
+    start = exp.from_guess(np.float32(0), like)
+    for i in range(0, 1 << 20, 16):
+        simd.store(out, i, exp.weights(simd.load(x, i), start))
+
+
+def maxima(x, out):
+    high = simd.load(x, 0)
+    for i in range(16, 1 << 20, 16):
+        high = simd.maximum(simd.load(x, i), high)
+    simd.store(out, 0, high)
+
+
+def streamed(x, out):
+    for i in range(0, 1 << 20, 16):
+        simd.stream(out, i, simd.load(x, i))
+
+
+def halves(x, out):
+    like = simd.zeros_f32()
+    for i in range(0, 1 << 20, 16):
+        simd.store(out, i, half.to_half(half.from_half(simd.load_as(x, i, like)), out))
+
+
+FLOAT, HALF = types.CPointer(types.float32), types.CPointer(types.int16)
+
+
+def instructions(function: Callable[..., None], pointer: Any, name: str) -> Counter[str]:
+    """How often each instruction stands in the code of a function (x, out) for a processor.
+
+    Nothing here depends on the processor that Numba compiles for: neither pinned constants nor `simd.fused`.
+    """
+    target = machine(name)
+    compiled = numba.njit(types.void(pointer, pointer), no_cpython_wrapper=True)(function)
+    (ir,) = compiled.inspect_llvm().values()
+    ir = re.sub(r"^target (triple|datalayout) = .*$", "", ir, flags=re.M)
+    module = binding.parse_assembly(re.sub(r'"target-(cpu|features)"="[^"]*"', "", ir))
+    module.triple, module.data_layout = target.triple, str(target.target_data)
+    code = target.emit_assembly(module).partition("\ncfunc.")[0]  # without the wrapper for C
+    return Counter(re.findall(r"^\s+([a-z][\w.]*)", code, re.M))
+
+
+def bytes_of(name: str) -> int:
+    return PROCESSORS[name][1][0]
+
+
+CALLS = {"call", "callq", "bl", "blr"}
+
+
+def registers_of(name: str) -> int:
+    """Registers that a vector takes."""
+    return simd.VECTOR_BYTES // PROCESSORS[name][1][0]
+
+
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_exponentials_are_vector_instructions(name: str) -> None:
+    found = instructions(exponentials, FLOAT, name)
+    assert not CALLS & found.keys()
+    fused = sum(count for op, count in found.items() if re.match(r"vfn?m(add|sub)\d+ps|fml[as]$", op))
+    apart = sum(count for op, count in found.items() if re.match(r"v?mulps|fmul$", op))
+    assert (fused > 0, apart > 0) == (PROCESSORS[name][1][2], not PROCESSORS[name][1][2])
+    assert (fused or apart) % (7 * registers_of(name)) == 0  # seven a register
+
+
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_a_maximum_is_one_instruction_on_x86_and_two_on_arm(name: str) -> None:
+    found = instructions(maxima, FLOAT, name)
+    assert not CALLS & found.keys()
+    used = {op for op in found if re.match(r"v?(max|min|cmp\w*|blend\w*|andn?|or)ps$|fcm|b(it|if|sl)$|f(max|min)", op)}
+    assert used == {"SSE2": {"maxps"}, "NEON": {"fcmgt", "bit"}}.get(name, {"vmaxps"})
+    assert all(found[op] % registers_of(name) == 0 for op in used)
+
+
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_streaming_stores_are_non_temporal(name: str) -> None:
+    found = instructions(streamed, FLOAT, name)
+    assert {"SSE2": "movntps", "NEON": "stnp"}.get(name, "vmovntps") in found
+
+
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_float16_is_converted_without_a_library(name: str) -> None:
+    found = instructions(halves, HALF, name)
+    assert not CALLS & found.keys()
+    assert {"SSE2": "punpcklwd", "NEON": "sshll"}.get(name, "vpmovsxwd") in found
