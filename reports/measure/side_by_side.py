@@ -24,9 +24,9 @@ import numpy as np
 from maxbench import impls
 from maxbench.bench.inputs import grid, workloads
 from maxbench.bench.inputs.recipe import Input
-from maxbench.bench.processes import launch
+from maxbench.bench.processes import launch, messages
 from maxbench.bench.processes.crew import Crew
-from maxbench.bench.processes.link import Message
+from maxbench.bench.processes.messages import Command, Given, Message, Quit, Turn, TurnsJob
 from maxbench.bench.timing import schedules
 from maxbench.bench.workers.turns import CEILING, SHOWN
 from maxbench.impls import contract
@@ -172,29 +172,44 @@ def _processes(
                 player.end()
 
 
+@dataclass
+class Answer:
+    """What came of a command.
+
+    Attributes:
+        turn: what the process said, or what is to be said of one that ended over it.
+        shown: the first rows of a result, where they were asked for.
+        ended: the process ended over it.
+    """
+
+    turn: Turn
+    shown: np.ndarray | None = None
+    ended: bool = False
+
+
 class Player:
     """A worker process (`bench.workers.turns`) that waits for its turn; started anew where it ends."""
 
     def __init__(self, crew: Crew, operation: str, name: str, threads: int) -> None:
         self.name = name
-        self._crew, self._job = crew, {"operation": operation, "name": name, "one_thread": threads == 1}
+        self._crew, self._job = crew, TurnsJob(operation, name, one_thread=threads == 1)
         self._env = environment.measuring(threads)
         self._ends = 0
         self._thread: threading.Thread | None = None
 
-    def ask(self, do: str, **more: Any) -> dict[str, Any]:
-        """Have something done; its ``status``, of failed where the process ended over it, and what was said of it."""
+    def ask(self, command: Command) -> Answer:
+        """Have something done."""
         if self._thread is None:
             if self._ends >= MOST_ENDS:
-                return {"status": "failed", "detail": f"left out after it brought down {MOST_ENDS} processes"}
+                return Answer(Turn("failed", f"left out after it brought down {MOST_ENDS} processes"))
             self._start()
-            if (first := self._answer())["status"] != "ok":
+            if (first := self._answer()).turn.status != "ok":
                 return self._gone(first)
-        self._commands.put({"do": do, **more})
+        self._commands.put(command)
         answer = self._answer()
-        return self._gone(answer) if answer.get("ended") else answer
+        return self._gone(answer) if answer.ended else answer
 
-    def _answer(self) -> dict[str, Any]:
+    def _answer(self) -> Answer:
         """What the process says next, or that it took too long."""
         limit = launch.limit_seconds(ANSWER_SECONDS)
         try:
@@ -202,23 +217,23 @@ class Player:
         except queue.Empty:
             self._late.set()
             self._answers.get()  # how it ended
-            return {"status": "failed", "detail": f"not finished after {limit:g} s", "ended": True}
+            return Answer(Turn("failed", f"not finished after {limit:g} s"), ended=True)
 
     def end(self) -> None:
         """Let the process end."""
         if self._thread is not None:
-            self._commands.put({"do": "end"})
+            self._commands.put(Quit())
             self._thread.join()
             self._thread = None
 
-    def _gone(self, answer: dict[str, Any]) -> dict[str, Any]:
+    def _gone(self, answer: Answer) -> Answer:
         self._ends += 1
         self.end()
         return answer
 
     def _start(self) -> None:
-        self._commands: queue.Queue[dict[str, Any]] = queue.Queue()
-        self._answers: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._commands: queue.Queue[Command] = queue.Queue()
+        self._answers: queue.Queue[Answer] = queue.Queue()
         self._late = threading.Event()
         commands, answers, late, shown = self._commands, self._answers, self._late, list[np.ndarray]()
 
@@ -226,23 +241,22 @@ class Player:
             if late.is_set():
                 raise TimeoutError
 
-        def heard(message: Message) -> Message | None:
-            if message["event"] == "array":
-                shown.append(message.pop("array"))
-            if message["event"] not in ("ready", "prepared", "calibrated", "sample", "finished"):
-                return None
-            answers.put({"status": "ok", **message, "shown": shown.pop() if shown else None})
-            return commands.get()
+        def heard(message: Message) -> Command | None:
+            match message:
+                case Given():
+                    shown.append(message.values)
+                case Turn():
+                    answers.put(Answer(message, shown.pop() if shown else None))
+                    return commands.get()
+            return None
 
         def work() -> None:
             try:
-                failure = self._crew.run(
-                    "turns", self._job, env=self._env, seconds=math.inf, heard=heard, tick=tick
-                ).failure
+                failure = self._crew.run(self._job, env=self._env, seconds=math.inf, heard=heard, tick=tick).failure
             except BaseException as error:
                 failure = str(error) or type(error).__name__
-            commands.put({"do": "end"})  # for a conversation that outlives its process
-            answers.put({"status": "failed", "detail": failure or "its process ended", "ended": True})
+            commands.put(Quit())  # for a conversation that outlives its process
+            answers.put(Answer(Turn("failed", failure or "its process ended"), ended=True))
 
         self._thread = threading.Thread(target=work, daemon=True)
         self._thread.start()
@@ -255,46 +269,44 @@ def _cell(
     """Everyone on one input, in turn."""
     given = Input("scores", dtype, shape)
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    told = {
-        name: player.ask("prepare", input=given.as_dict(), bytes=size, show=operation == "softmax")
-        for name, player in players.items()
-    }
+    prepare = messages.Prepare(given, size, show=operation == "softmax")
+    told = {name: player.ask(prepare) for name, player in players.items()}
     numbers: dict[str, int] = {}
     times: dict[str, list[float]] = {name: [] for name in told}
 
-    def ask(name: str, do: str) -> dict[str, Any]:
-        answer = players[name].ask(do)
-        if answer["status"] != "ok":
+    def ask(name: str, command: Command) -> Turn:
+        answer = players[name].ask(command)
+        if answer.turn.status != "ok":
             told[name] = answer
-        return answer
+        return answer.turn
 
     def sound() -> list[str]:
-        return [name for name in told if told[name]["status"] == "ok"]
+        return [name for name, answer in told.items() if answer.turn.status == "ok"]
 
     for name in sound():
-        numbers[name] = int(ask(name, "calibrate").get("number", 1))
+        numbers[name] = ask(name, messages.Calibrate()).number
     for turn in range(samples):
         for name in schedules.ordered(sound(), turn):
-            if (answer := ask(name, "sample"))["status"] == "ok":
-                times[name].append(float(answer["seconds"]))
+            if (seconds := ask(name, messages.Sample()).seconds) is not None:
+                times[name].append(seconds)
     for name in sound():
-        ask(name, "finish")
-    expected = oracle(given.array()) if any(told[name].get("shown") is not None for name in told) else None
+        ask(name, messages.Finish())
+    expected = oracle(given.array()) if any(answer.shown is not None for answer in told.values()) else None
     least = contract.OPERATIONS[operation].least_bytes(*shape, np.dtype(dtype).itemsize)
     found = []
     for name, answer in told.items():
-        if answer["status"] == "skipped":
+        last, shown = answer.turn, answer.shown
+        if last.status == "skipped":
             continue
-        ok = answer["status"] == "ok" and bool(times[name])
+        ok = last.status == "ok" and bool(times[name])
         low, middle, high = _quartiles(times[name]) if ok else (math.nan,) * 3
         moved = least if name != CEILING else size * (2 if operation == "softmax" else 1)
-        shown = answer.get("shown")
         ulp = math.nan if shown is None or expected is None else largest_error(expected, shown)
         found.append(
             Timing(
                 operation, number, dtype, case, *shape, name, middle, low, high, moved / middle / 1e9, ulp,
-                str(answer.get("detail", "")), tuple(times[name]) if ok else (), numbers.get(name, 1),
-                "ok" if ok else "wrong" if answer["status"] == "wrong" else "failed",
+                last.detail, tuple(times[name]) if ok else (), numbers.get(name, 1),
+                "ok" if ok else "wrong" if last.status == "wrong" else "failed",
             )
         )  # fmt: skip
     return found
