@@ -18,7 +18,7 @@ try:
 except NotImplementedError as error:
     sys.exit(f"skipped: {error}")
 import numba
-print(cell.facts["shape"], numba.get_num_threads())
+print(cell.outcome.shape, numba.get_num_threads())
 """
 
 
