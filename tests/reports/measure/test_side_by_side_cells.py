@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from maxbench.bench.inputs.recipe import Input
+from maxbench.bench.processes.messages import Command, Prepare, Sample, Turn
 from maxbench.reports.measure import side_by_side
-from maxbench.reports.measure.side_by_side import CEILING, Timing
+from maxbench.reports.measure.side_by_side import CEILING, Answer, Timing
 
 SHAPE = (4, 10, 3)
 
@@ -18,13 +19,15 @@ SHAPE = (4, 10, 3)
 class Player:
     """Answers what it is told to; keeps what it was asked."""
 
-    def __init__(self, **prepared: Any) -> None:
-        self._answers = {"prepare": prepared, "calibrate": {"number": 7}, "sample": {"seconds": 1e-6}}
-        self.asked: dict[str, dict[str, Any]] = {}
+    def __init__(self, shown: np.ndarray | None = None) -> None:
+        self._shown = shown
+        self.asked: list[Command] = []
 
-    def ask(self, do: str, **more: Any) -> dict[str, Any]:
-        self.asked[do] = more
-        return {"status": "ok", **self._answers.get(do, {})}
+    def ask(self, command: Command) -> Answer:
+        self.asked.append(command)
+        if isinstance(command, Prepare):
+            return Answer(Turn(), self._shown)
+        return Answer(Turn(number=7, seconds=1e-6 if isinstance(command, Sample) else None))
 
 
 def cell(operation: str = "softmax", dtype: str = "float32", **players: Any) -> dict[str, Timing]:
@@ -46,10 +49,8 @@ def test_what_is_moved_is_counted_in_bytes(operation: str, dtype: str, kernel: i
     found = cell(operation, dtype, a=player, **{CEILING: Player()})
     assert found["a"].gigabytes_per_second == pytest.approx(kernel / 1e-6 / 1e9)
     assert found[CEILING].gigabytes_per_second == pytest.approx(ceiling / 1e-6 / 1e9)
-    asked = player.asked["prepare"]
-    assert asked["bytes"] == 120 * np.dtype(dtype).itemsize
-    assert asked["input"] == Input("scores", dtype, SHAPE).as_dict()
-    assert asked["show"] == (operation == "softmax")
+    size = 120 * np.dtype(dtype).itemsize
+    assert player.asked[0] == Prepare(Input("scores", dtype, SHAPE), size, show=operation == "softmax")
 
 
 @pytest.mark.parametrize(("dtype", "off", "ulp"), [("float32", 2.0**-22, 2.0), ("float64", 2.0**-51, 2.0)])
