@@ -11,11 +11,11 @@ from maxbench.bench.inputs import device_cells
 from maxbench.bench.processes.messages import PartBegins, PartDone
 from maxbench.impls import contract, registry
 
+from ..analysis.content import gather
 from ..measure import environment, precheck, run_folder
 from ..measure.device.report import NoDevice, Plan, Report, probe
 from ..measure.device.session import Line
 from ..measure.selection import select
-from ..show.content import gather
 from ..system.progress import Bar
 from ..system.usage import UsageError
 from . import conclude, options

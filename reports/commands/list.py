@@ -14,7 +14,7 @@ from maxbench.impls import registry
 
 from ..measure import checks
 from ..measure.selection import select
-from ..show.tables import Grid, Item
+from ..show.grid import Grid, Item
 from ..show.terminal import show_grid
 from . import options
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from maxbench.bench.inputs import workloads
 from maxbench.impls import contract
 
+from ..analysis.content import gather
 from ..measure import environment, precheck, run_folder, side_by_side
 from ..measure.selection import matches
 from ..show import report
-from ..show.content import gather
 from ..system import files
 from ..system.progress import Bar
 from ..system.usage import ERROR, UsageError

@@ -9,7 +9,8 @@ from maxbench.bench.processes.messages import CasesJob, Checked, Imported, Trial
 from ..measure import environment
 from .benchmarks import Benchmark
 from .processes import START_SECONDS, Workers
-from .sources import SourceError, Version
+from .sources import Version
+from .trees import SourceError
 from .verdicts import Verdict
 
 

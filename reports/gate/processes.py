@@ -18,7 +18,8 @@ from maxbench.bench.processes.messages import AnyJob, Begins, Measured, Prepared
 
 from ..measure import environment
 from .benchmarks import Benchmark
-from .sources import SourceError, Version
+from .sources import Version
+from .trees import SourceError
 
 QUADS = 8
 START_SECONDS = 240.0  # a process may take this long to load and compile before it is taken to hang

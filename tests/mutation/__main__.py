@@ -66,6 +66,8 @@ MODULES = {
     "reports/gate/run": "",
     "reports/gate/session": "gate_statistics",
     "reports/gate/sources": "",
+    "reports/gate/trees": "sources",
+    "reports/gate/packages": "sources",
     "reports/gate/starts": "",
     "reports/gate/verdicts": "gate_statistics",
     "reports/measure/cells": "",

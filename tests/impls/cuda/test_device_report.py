@@ -18,10 +18,10 @@ from maxbench.bench.inputs import device_cells
 from maxbench.bench.processes.messages import AnyTask, CellTask, CheckTask, DescribeTask, Gpu, LaunchTask, Outcome
 from maxbench.impls import contract
 from maxbench.impls.agreement import Finding
+from maxbench.reports.analysis.content import gather
 from maxbench.reports.commands import main
 from maxbench.reports.measure import environment
 from maxbench.reports.measure.device.report import NoDevice, Plan, Report, probe
-from maxbench.reports.show.content import gather
 from maxbench.reports.system import usage
 from tests.impls.cuda.fakes import Clock, Does, Worker, measured
 

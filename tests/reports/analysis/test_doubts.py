@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from maxbench.reports.analysis import content
 from maxbench.reports.measure import disturbance
 from maxbench.reports.records.run import Disturbance
-from maxbench.reports.show import content
 from tests.report_data import Results
 
 BURN = "import time; end = time.process_time() + 0.6\nwhile time.process_time() < end: pass"

@@ -160,7 +160,7 @@ import contextlib, io, sys
 from maxbench.reports import gate
 from maxbench.reports.commands import main
 from maxbench.reports.measure import run, side_by_side
-from maxbench.reports.show import content
+from maxbench.reports.analysis import content
 from maxbench.reports.gate import run
 with contextlib.redirect_stdout(io.StringIO()):
     assert main.main(["check", "numba_simple", "--operation", "argmax", "--dtype", "int8"]) == 0

@@ -15,13 +15,12 @@ from maxbench.bench.processes import messages
 from maxbench.bench.processes.crew import Work
 from maxbench.bench.suite import anchor
 from maxbench.bench.workers import noise
-from maxbench.reports.analysis import doubts
+from maxbench.reports.analysis import content, doubts
 from maxbench.reports.analysis.changes import change, log_ratio
 from maxbench.reports.measure import environment, precheck, recording
 from maxbench.reports.measure.precheck import QUADS
 from maxbench.reports.records import reading
 from maxbench.reports.records.run import Machine, Noise, Precheck
-from maxbench.reports.show import content
 from tests.report_data import Results
 
 

@@ -11,12 +11,12 @@ import pytest
 
 from maxbench import reports
 from maxbench.bench.inputs import grid, workloads
+from maxbench.reports.analysis.content import gather
 from maxbench.reports.commands import main
 from maxbench.reports.measure import precheck, side_by_side
 from maxbench.reports.measure.side_by_side import CEILING, OURS, Timing
 from maxbench.reports.records.run import Precheck, RunRecord
 from maxbench.reports.show import asv_pages
-from maxbench.reports.show.content import gather
 from tests.plugins import Install
 
 
