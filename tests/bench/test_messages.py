@@ -5,6 +5,7 @@ Messages are made from what `bench.processes.messages` declares, so that one tha
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import typing
@@ -14,7 +15,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 from msgspec import inspect
 
@@ -41,8 +42,16 @@ EVERY = [
 EACH_JOB = [(Welcome, link._read_welcome, job) for job in typing.get_args(messages.AnyJob)]
 EACH_TASK = [(Welcome, link._read_welcome, task) for task in typing.get_args(messages.AnyTask)]
 
+about = functools.cache(inspect.type_info)
+few = settings(max_examples=12)
 Path = tuple[str | int, ...]
 TEXT = some.text("ab \N{GREEK SMALL LETTER MU}", max_size=3)
+
+
+@functools.cache
+def of(kind: Any) -> some.SearchStrategy[Any]:
+    """Values of a type, as JSON has them."""
+    return made(about(kind))
 
 
 def made(info: inspect.Type) -> some.SearchStrategy[Any]:
@@ -135,12 +144,12 @@ def at(value: Any, path: Path) -> Any:
 
 def drawn(data: some.DataObject, kind: Any, inner: Any) -> dict[str, Any]:
     """A message of a type; a welcome with a job, or a task, of a type."""
-    value: dict[str, Any] = data.draw(made(inspect.type_info(kind)))
+    value: dict[str, Any] = data.draw(of(kind))
     if inner is not None and issubclass(inner, messages.Job):
-        value["job"] = data.draw(made(inspect.type_info(inner)))
+        value["job"] = data.draw(of(inner))
     elif inner is not None:
-        value["job"] = data.draw(made(inspect.type_info(messages.DeviceJob)))
-        value["job"]["tasks"] = [data.draw(made(inspect.type_info(inner)))]
+        value["job"] = data.draw(of(messages.DeviceJob))
+        value["job"]["tasks"] = [data.draw(of(inner))]
     return value
 
 
@@ -151,13 +160,14 @@ each = pytest.mark.parametrize(
 
 
 @each
+@few
 @given(data=some.data())
 def test_what_is_said_is_what_is_heard_and_more_is_ignored(kind: Any, read: Any, inner: Any, data: Any) -> None:
     value = drawn(data, kind, inner)
     found = read(json.dumps(value).encode())
     assert type(found) is kind
     assert read(encoded(found)) == found
-    for path, _, _ in list(fields(inspect.type_info(kind), value)):
+    for path, _, _ in list(fields(about(kind), value)):
         if isinstance(at(value, path[:-1]), dict):
             at(value, path[:-1])["of a later version"] = [1]
     value["of a later version"] = {"a": None}
@@ -165,10 +175,11 @@ def test_what_is_said_is_what_is_heard_and_more_is_ignored(kind: Any, read: Any,
 
 
 @each
+@few
 @given(data=some.data())
 def test_what_is_of_another_type_is_named_with_its_value(kind: Any, read: Any, inner: Any, data: Any) -> None:
     value = drawn(data, kind, inner)
-    if not (found := list(fields(inspect.type_info(kind), value))):
+    if not (found := list(fields(about(kind), value))):
         return
     path, info, _ = data.draw(some.sampled_from(found))
     bad = at(value, path[:-1])[path[-1]] = data.draw(wrong(info))
@@ -181,10 +192,11 @@ def test_what_is_of_another_type_is_named_with_its_value(kind: Any, read: Any, i
 
 
 @each
+@few
 @given(data=some.data())
 def test_what_is_missing_is_named(kind: Any, read: Any, inner: Any, data: Any) -> None:
     value = drawn(data, kind, inner)
-    found = [path for path, _, required in fields(inspect.type_info(kind), value) if required]
+    found = [path for path, _, required in fields(about(kind), value) if required]
     if not found:
         return
     path = data.draw(some.sampled_from(found))
