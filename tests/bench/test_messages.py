@@ -90,7 +90,7 @@ def made(info: inspect.Type) -> some.SearchStrategy[Any]:
 def wrong(info: inspect.Type) -> some.SearchStrategy[Any]:
     """Values that are not of a type."""
     kinds = info.types if isinstance(info, inspect.UnionType) else (info,)
-    values: list[Any] = ["?", 1.5, True, {"?": 1}, ["?"], 10**400, None]
+    values: list[Any] = ["?", "1", "1.5", "true", "null", 1.5, True, {"?": 1}, ["?"], 10**400, None]
     for kind in kinds:
         match kind:
             case inspect.StructType() | inspect.DataclassType() | inspect.DictType():
@@ -104,10 +104,10 @@ def wrong(info: inspect.Type) -> some.SearchStrategy[Any]:
             case inspect.NoneType():
                 values = [value for value in values if value is not None]
             case inspect.IntType():
-                bounds = [kind.ge - 1 if kind.ge is not None else "1", kind.le + 1 if kind.le is not None else "1"]
+                bounds = ([] if kind.ge is None else [kind.ge - 1]) + ([] if kind.le is None else [kind.le + 1])
                 values = [value for value in (*values, *bounds) if kind.le is not None or value != 10**400]
             case inspect.FloatType():
-                values = [value for value in (*values, -1.0 if kind.gt is not None else "fast") if value != 1.5]
+                values = [value for value in (*values, *([] if kind.gt is None else [-1.0])) if value != 1.5]
     return some.sampled_from(values)
 
 
