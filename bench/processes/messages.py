@@ -326,6 +326,7 @@ class About(Struct):
     Attributes:
         device: ``cpu`` or ``cuda``.
         threads: ``one`` or ``many``.
+        backend: the name of where its arrays live.
         layer: Numba's threading layer, where it uses that.
         source, path: of its module, where known.
     """
@@ -334,6 +335,7 @@ class About(Struct):
     threads: str
     dtypes: list[str]
     differs: dict[str, str]
+    backend: str = ""
     doc: str = ""
     source: str | None = None
     path: str | None = None

@@ -51,10 +51,10 @@ def about(implementation: impls.Implementation) -> About:
     # Of this package's host implementations only Numba's use several threads.
     ours = kernel.backend is HOST and kernel.run.__module__.startswith(f"{impls.__name__}.")
     return About(
-        str(kernel.backend.device), str(kernel.threads), [str(name) for name in kernel.dtypes], dict(kernel.differs),
-        str(implementation.doc), implementation.source,
-        None if implementation.path is None else str(implementation.path),
-        threads.layer() if ours and kernel.threads == "many" else None,
+        device=str(kernel.backend.device), threads=str(kernel.threads), dtypes=[str(name) for name in kernel.dtypes],
+        differs=dict(kernel.differs), backend=str(kernel.backend.name), doc=str(implementation.doc),
+        source=implementation.source, path=None if implementation.path is None else str(implementation.path),
+        layer=threads.layer() if ours and kernel.threads == "many" else None,
     )  # fmt: skip
 
 
