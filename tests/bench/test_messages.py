@@ -14,15 +14,16 @@ from multiprocessing.connection import Client, Listener
 from threading import Thread
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from msgspec import inspect
 
-from maxbench.bench.processes import hub, link, messages
-from maxbench.bench.processes.crew import Crew
+from maxbench.bench.processes import hub, launch, link, messages
+from maxbench.bench.processes.crew import PROGRAM, Crew
 from maxbench.bench.processes.link import Link, Lost, encoded
-from maxbench.bench.processes.messages import VERSION, Cell, CellDone, Ended, Hello, NoiseJob, Outcome, Ready, Welcome
+from maxbench.bench.processes.messages import VERSION, Cell, CellDone, Ended, Hello, Outcome, Ready, Welcome
 from maxbench.bench.processes.verdict import Verdict
 
 # What is read, by what reads it there.
@@ -275,6 +276,24 @@ def test_who_says_what_it_must_not_ends_alone(monkeypatch: pytest.MonkeyPatch) -
         good.close()
 
 
-def test_a_welcome_without_a_job_says_so() -> None:
-    assert link._read_welcome(encoded(Welcome(VERSION))).job is None
-    assert link._read_welcome(encoded(Welcome(VERSION, NoiseJob()))).job == NoiseJob()
+def test_a_worker_without_a_job_ends() -> None:
+    with hub.Hub(lambda talk, message: None) as one:
+        env = launch.environment({**one.variables, link.TOKEN: "of a job that is over"})
+        ending, _ = launch.run(launch.python(str(PROGRAM), "worker"), env=env, seconds=60)
+    assert (ending.status, ending.printed) == (3, ())
+
+
+class Word(str):
+    """A text of a class of its own, as plug-ins have them."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "of its own"
+
+
+def test_numbers_and_texts_of_other_classes_are_sent_as_what_they_are() -> None:
+    outcome = Outcome(detail=Word("why"), samples=[np.float64(0.5)])
+    assert hub._read_event(encoded(CellDone(outcome))) == CellDone(Outcome(detail="why", samples=[0.5]))
+    with pytest.raises(TypeError, match="a message cannot hold a complex"):
+        encoded(CellDone(Outcome(samples=[1j])))  # type: ignore[list-item]
