@@ -12,8 +12,12 @@ import pytest
 from maxbench.bench.inputs.recipe import Input
 from maxbench.bench.processes.crew import Crew
 from maxbench.bench.processes.messages import Calibrate, Command, Finish, Prepare, Sample, Turn
-from maxbench.reports.measure import side_by_side
-from maxbench.reports.measure.side_by_side import CEILING, OURS, Answer, Player, Timing
+from maxbench.bench.workers.turns import CEILING
+from maxbench.reports.measure.side_by_side import session
+from maxbench.reports.measure.side_by_side.player import Answer, Player
+from maxbench.reports.measure.side_by_side.results import Timing
+from maxbench.reports.measure.side_by_side.session import OURS
+from maxbench.reports.measure.side_by_side.table import table
 from maxbench.reports.system import text
 from tests.plugins import Install
 
@@ -53,7 +57,7 @@ def test_the_table_is_over_all_processes_and_shows_wins_and_losses() -> None:
         ]  # fmt: skip
     for ours, numpy in ((1, 80), (1, 80), (90, 80)):
         found += [timing(OURS, ours * 1e-6, case="noisy"), timing("numpy_vectorized", numpy * 1e-6, case="noisy")]
-    lines = side_by_side.table(found)
+    lines = table(found)
     lost = "| 0.5 | torch_cpu | 1.0 | 0.500× (0.300–0.733×) | 50% | 3.00 / 4.50 | LOSS, torch_cpu differs |"
     assert row(lines, "ImageNet").endswith(lost)
     won = "| 1.0 | numpy_vectorized | 0.1 | 8.00× (6.36–10.0×) | 200% | 1.00 / 1.00 | ABOVE CEILING |"
@@ -68,7 +72,7 @@ def test_the_table_is_over_all_processes_and_shows_wins_and_losses() -> None:
 
 def test_one_process_decides_nothing() -> None:
     found = [timing(OURS, 2e-6), timing("numpy_vectorized", 1e-6), timing(CEILING, 1e-6)]
-    lines = side_by_side.table(found)
+    lines = table(found)
     assert "| 0.500× (1 process) | 50% | 1.00 / 1.00 | cannot tell |" in row(lines, "ImageNet")
     assert "| softmax, float32, 1 | 1 | – | – | 0 | 0 | 1 |" in lines
 
@@ -76,30 +80,30 @@ def test_one_process_decides_nothing() -> None:
 @pytest.mark.parametrize(("percent", "marked"), [(104.9, False), (105.1, True)])
 def test_a_share_is_impossible_where_the_report_says_so(percent: float, marked: bool) -> None:
     found = [timing(OURS, 1e-6), timing("numpy_vectorized", 8e-6), timing(CEILING, percent * 1e-8)]
-    assert ("ABOVE CEILING" in row(side_by_side.table(found), "ImageNet")) == marked
+    assert ("ABOVE CEILING" in row(table(found), "ImageNet")) == marked
 
 
 def test_who_is_wrong_or_failed_is_not_the_best_other() -> None:
     bad = {"low": math.nan, "high": math.nan, "remark": "at (0, 0, 0)"}
     others = [timing("torch_cpu", math.nan, status="wrong", **bad), timing("naive", math.nan, status="failed", **bad)]
     ours, top = timing(OURS, 2e-6), timing(CEILING, 1e-6)
-    lines = side_by_side.table([ours, *others, timing("numpy_vectorized", 8e-6), top])
+    lines = table([ours, *others, timing("numpy_vectorized", 8e-6), top])
     assert row(lines, "ImageNet").split(" | ")[3] == "numpy_vectorized"
     for some in ([ours, *others, top], [timing(OURS, math.nan, status="wrong"), timing("naive", 1e-6), top]):
-        assert not any(line.startswith("| ImageNet ") for line in side_by_side.table(some))
+        assert not any(line.startswith("| ImageNet ") for line in table(some))
     # One process that is wrong is enough, whichever it is.
     for place in range(3):
         torch = [timing("torch_cpu", 1e-6) for _ in range(3)]
         torch[place] = others[0]
-        lines = side_by_side.table([ours, *torch, timing("numpy_vectorized", 8e-6), top])
+        lines = table([ours, *torch, timing("numpy_vectorized", 8e-6), top])
         assert row(lines, "ImageNet").split(" | ")[3] == "numpy_vectorized"
 
 
 def test_errors_are_in_units_of_the_last_place() -> None:
-    expected = side_by_side.oracle(np.zeros((2, 4, 1), np.float32))
+    expected = session.oracle(np.zeros((2, 4, 1), np.float32))
     exact = np.full((2, 4, 1), 0.25, np.float32)
-    assert side_by_side.largest_error(expected, exact) == 0
-    assert side_by_side.largest_error(expected, np.nextafter(exact, np.float32(1))) == pytest.approx(1)
+    assert session.largest_error(expected, exact) == 0
+    assert session.largest_error(expected, np.nextafter(exact, np.float32(1))) == pytest.approx(1)
 
 
 class Script:
@@ -117,7 +121,7 @@ class Script:
 
 
 def cell(*players: Script) -> dict[str, Timing]:
-    found = side_by_side._cell(
+    found = session._cell(
         {player.name: player for player in players},  # type: ignore[misc]
         "softmax", 1, "float32", "some", SHAPE, samples=3,
     )  # fmt: skip

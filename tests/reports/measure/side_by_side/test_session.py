@@ -10,8 +10,10 @@ import pytest
 
 from maxbench.bench.inputs.recipe import Input
 from maxbench.bench.processes.messages import Command, Prepare, Sample, Turn
-from maxbench.reports.measure import side_by_side
-from maxbench.reports.measure.side_by_side import CEILING, Answer, Timing
+from maxbench.bench.workers.turns import CEILING
+from maxbench.reports.measure.side_by_side import session
+from maxbench.reports.measure.side_by_side.player import Answer
+from maxbench.reports.measure.side_by_side.results import Timing
 
 SHAPE = (4, 10, 3)
 
@@ -31,7 +33,7 @@ class Player:
 
 
 def cell(operation: str = "softmax", dtype: str = "float32", **players: Any) -> dict[str, Timing]:
-    found = side_by_side._cell(players, operation, 1, dtype, "case", SHAPE, 3)
+    found = session._cell(players, operation, 1, dtype, "case", SHAPE, 3)
     return {timing.implementation: timing for timing in found}
 
 
@@ -56,7 +58,7 @@ def test_what_is_moved_is_counted_in_bytes(operation: str, dtype: str, kernel: i
 @pytest.mark.parametrize(("dtype", "off", "ulp"), [("float32", 2.0**-22, 2.0), ("float64", 2.0**-51, 2.0)])
 def test_errors_are_against_a_wider_oracle(dtype: str, off: float, ulp: float) -> None:
     x = Input("scores", dtype, SHAPE).array()
-    right = side_by_side.oracle(x).astype(dtype)
+    right = session.oracle(x).astype(dtype)
     shown = right.copy()
     shown[0, 0, 0] *= 1 + off
     found = cell(dtype=dtype, a=Player(shown=right), b=Player(shown=shown), c=Player())
