@@ -59,10 +59,10 @@ MODULES = {
     "impls/registry": "",
     "impls/views": "",
     "impls/agreement": "layouts",
+    "reports/analysis/*": "derived reports/golden_report/* doubts startup reports/show/compare reports/show/report",
     "reports/analysis/changes": "reports/gate/gate_statistics reports/gate/verdicts",
-    "reports/analysis/contests": "derived startup reports/show/report",
     "reports/analysis/rules": "",
-    "reports/analysis/table": "",
+    "reports/analysis/table": "reports/golden_report/golden_tables reports/records/reading",
     "reports/gate/run": "",
     "reports/gate/session": "gate_statistics",
     "reports/gate/sources": "",
@@ -70,10 +70,10 @@ MODULES = {
     "reports/gate/verdicts": "gate_statistics",
     "reports/measure/cells": "",
     "reports/measure/checks": "",
-    "reports/records/*": "reading damage schema",
-    "reports/records/asv_results": "reading reports/analysis/table",
-    "reports/records/runs": "reading reports/analysis/table",
+    "reports/records/*": "reading schema reports/analysis/table",
+    "reports/records/asv_writing": "reports/analysis/table reports/measure/cells",
     "reports/records/journal_rows": "reading reports/measure/cells",
+    "reports/records/schema": "",
     "reports/system/git": "",
 }
 
@@ -162,13 +162,20 @@ class Drop(Operator):
 def evaluated(code: str) -> str:
     """A text that is equal for modules that do the same.
 
-    Annotations are not evaluated (``from __future__``), and a function that ends returns None.
+    Annotations are not evaluated (``from __future__``), but for those of a record's fields; a function that ends returns
+    None; of a protocol only type checkers take notice.
     """
     tree = ast.parse(code)
+    kept = set()
     for node in ast.walk(tree):
+        bases = {ast.unparse(base) for base in node.bases} if isinstance(node, ast.ClassDef) else set()
+        if "Protocol" in bases:
+            node.body = [ast.Pass()]
+        elif bases & {"Record", "msgspec.Struct"}:
+            kept.update(node.body)
         if isinstance(node, ast.FunctionDef) and ast.unparse(node.body[-1]) == "return None":
             node.body[-1] = ast.Pass()
-        for field in {"annotation", "returns"} & set(node._fields):
+        for field in {"annotation", "returns"} & set(node._fields) if node not in kept else ():
             setattr(node, field, None)
     return ast.dump(tree)
 
@@ -186,21 +193,22 @@ class Mutant:
 def _import_once() -> None:
     """What tests import and is no part of this project: here, once for all mutants."""
     for name in (
-        "cpuinfo", "ml_dtypes", "numba", "packaging.requirements", "pandas", "psutil", "pyarrow", "rich.progress",
-        "rich.table", "scipy.sparse", "scipy.special", "scipy.stats", "torch",
+        "asv.results", "asv_runner.statistics", "cpuinfo", "hypothesis.strategies", "jinja2", "jsonschema",
+        "matplotlib.figure", "ml_dtypes", "msgspec", "numba", "packaging.requirements", "pandas", "psutil", "pyarrow",
+        "rich.progress", "rich.table", "scipy.sparse", "scipy.special", "scipy.stats", "torch",
     ):  # fmt: skip
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
 
 
-def mutants(module: Path, tests: tuple[str, ...], share: float) -> Iterator[Mutant]:
+def mutants(module: Path, tests: tuple[str, ...], share: float, seed: str = "") -> Iterator[Mutant]:
     """The changes of one module, or a random share of them."""
     original = module.read_text()
     seen = {evaluated(original)}
     nodes = list(ast_nodes(get_ast(original)))
     names = {name.removeprefix("core/"): name for name in plugins.operator_names()}
     operators = {short: plugins.get_operator(name)() for short, name in names.items() if OPERATORS.fullmatch(short)}
-    chance = random.Random(module.name)
+    chance = random.Random(f"{seed}{module.name}")
     for name, operator in {"Drop": Drop(), **operators}.items():
         starts = [start[0] for node in nodes for start, _ in operator.mutation_positions(node)]
         for occurrence, line in enumerate(starts):
@@ -250,11 +258,13 @@ def start(mutant: Mutant, folder: Path, seconds: float, quiet: bool) -> int:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), str(ROOT)])
     sys.path.append(str(Path(__file__).parent))  # for processes that get this one's places
     sitecustomize.substitute(str(mutant.module), str(file))
-    os._exit(pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--rootdir", str(ROOT), *mutant.tests]))
+    # Hypothesis: the same examples for each mutant, and none too slow on a busy machine.
+    same = ["-n", "0", "-p", "no:cacheprovider", "--hypothesis-profile", "ci", "--rootdir", str(ROOT)]
+    os._exit(pytest.main(["-x", "-q", *same, *mutant.tests]))
 
 
-def wait() -> tuple[int, bool]:
-    """The next process that ends: its id, and whether its tests passed. Ends what the tests have left behind."""
+def wait() -> tuple[int, str]:
+    """The next process that ends: its id, and how: survived, killed, timed out. Ends what the tests have left behind."""
     process, status = os.wait()
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process, signal.SIGKILL)
@@ -262,7 +272,7 @@ def wait() -> tuple[int, bool]:
         with contextlib.suppress(psutil.Error, OSError):
             if one.environ().get(sitecustomize.VARIABLE, "").endswith(f"{os.sep}{process}.py"):
                 one.kill()
-    return process, status == 0
+    return process, "timed out" if os.WIFSIGNALED(status) else "killed" if status else "survived"
 
 
 def main() -> int:
@@ -270,7 +280,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("--only", default="*", metavar="PATTERN", help="modules, as impls/contract/cases")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="mutants at a time")
-    parser.add_argument("--sample", type=float, default=1.0, metavar="SHARE", help="a random share, with a fixed seed")
+    parser.add_argument("--sample", type=float, default=1.0, metavar="SHARE", help="a random share of the mutants")
+    parser.add_argument("--seed", default="", help="of the share; the same draws the same")
     parser.add_argument("--least", type=float, default=90.0, metavar="PERCENT", help="killed of each module, else 1")
     options = parser.parse_args()
     tests: dict[Path, tuple[str, ...]] = {}
@@ -281,34 +292,39 @@ def main() -> int:
     if not tests:
         parser.error(f"--only {options.only}: no such module among {', '.join(MODULES)}")
     _import_once()
-    counts = {module: collections.Counter[bool]() for module in tests}
+    counts = {module: collections.Counter[str]() for module in tests}
     with tempfile.TemporaryDirectory() as scratch:
         every = tuple(sorted({file for files in tests.values() for file in files}))
         limits: dict[tuple[str, ...], float] = {}
-        for files in (every, *tests.values()):  # the first may compile
+        for files in dict.fromkeys((every, *tests.values())):  # the first may compile
             begin = time.monotonic()
             start(Mutant(module, module.read_text(), files), Path(scratch), 3600, quiet=False)
-            if not wait()[1]:
+            if wait()[1] != "survived":
                 raise SystemExit("the tests fail without a mutant")
             limits[files] = 4 * options.jobs * (time.monotonic() - begin) + 15
+        for module, files in tests.items():
+            start(Mutant(module, "raise SystemError", files), Path(scratch), 3600, quiet=True)
+            if not files or wait()[1] == "survived":
+                raise SystemExit(f"{module}: no test imports it")
         running: dict[int, Mutant] = {}
-        queue = (mutant for module, files in tests.items() for mutant in mutants(module, files, options.sample))
+        queue = (mutant for module, files in tests.items() for mutant in mutants(module, files, options.sample, options.seed))
         while True:
             while len(running) < options.jobs and (mutant := next(queue, None)):
                 running[start(mutant, Path(scratch), limits[mutant.tests], quiet=True)] = mutant
             if not running:
                 break
-            process, passed = wait()
+            process, end = wait()
             mutant = running.pop(process)
-            counts[mutant.module][not passed] += 1
-            if passed:
+            counts[mutant.module][end] += 1
+            if end == "survived":
                 print(mutant.change, flush=True)
-    print("\n| module | mutants | killed | % |\n|---|---|---|---|")
+    print("\n| module | mutants | killed | of these by time | % |\n|---|---|---|---|---|")
     shares = []
     for module, count in counts.items():
         if total := count.total():
-            shares.append(100 * count[True] / total)
-            print(f"| {module.relative_to(ROOT)} | {total} | {count[True]} | {shares[-1]:.1f} |")
+            killed = total - count["survived"]
+            shares.append(100 * killed / total)
+            print(f"| {module.relative_to(ROOT)} | {total} | {killed} | {count['timed out']} | {shares[-1]:.1f} |")
     return int(min(shares, default=0.0) < options.least)
 
 
