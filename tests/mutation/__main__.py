@@ -162,8 +162,8 @@ class Drop(Operator):
 def evaluated(code: str) -> str:
     """A text that is equal for modules that do the same.
 
-    Annotations are not evaluated (``from __future__``), but for those of a record's fields; a function that ends returns
-    None; of a protocol only type checkers take notice.
+    Annotations are not evaluated (``from __future__``), except those of a record's fields. A function that ends
+    returns None. Only type checkers look into a protocol.
     """
     tree = ast.parse(code)
     kept = set()
@@ -264,7 +264,10 @@ def start(mutant: Mutant, folder: Path, seconds: float, quiet: bool) -> int:
 
 
 def wait() -> tuple[int, str]:
-    """The next process that ends: its id, and how: survived, killed, timed out. Ends what the tests have left behind."""
+    """The id of the next process that ends, and whether its mutant "survived", was "killed" or "timed out".
+
+    Ends what its tests have left behind.
+    """
     process, status = os.wait()
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process, signal.SIGKILL)
@@ -307,7 +310,9 @@ def main() -> int:
             if not files or wait()[1] == "survived":
                 raise SystemExit(f"{module}: no test imports it")
         running: dict[int, Mutant] = {}
-        queue = (mutant for module, files in tests.items() for mutant in mutants(module, files, options.sample, options.seed))
+        queue = (
+            mutant for module, files in tests.items() for mutant in mutants(module, files, options.sample, options.seed)
+        )
         while True:
             while len(running) < options.jobs and (mutant := next(queue, None)):
                 running[start(mutant, Path(scratch), limits[mutant.tests], quiet=True)] = mutant

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from scipy.stats import gmean
+from scipy.stats import binom, gmean
 
 from maxbench.reports.analysis import rules
 from maxbench.reports.analysis.derived import Derived
@@ -85,6 +85,15 @@ def test_a_step_is_large_and_sure() -> None:
 def test_the_interval_is_the_range_of_few_processes_and_narrower_of_many(count: int, dropped: int) -> None:
     values = [float((7 * k) % 13) for k in range(count)]
     assert rules.interval(values) == (sorted(values)[dropped], sorted(values)[count - 1 - dropped])
+
+
+@pytest.mark.parametrize("confidence", [0.05, 0.5, 0.95, 0.999])
+def test_as_many_are_dropped_as_the_confidence_allows(confidence: float) -> None:
+    for count in range(1, 40):
+        drop, reached = rules.median_interval(count, confidence)
+        covered = [float(1 - 2 * binom.cdf(k, count, 0.5)) for k in range(count)]
+        assert drop == max((k for k in range(count) if covered[k] >= confidence), default=0)
+        assert reached == pytest.approx(covered[drop])
 
 
 def test_one_process_has_no_interval() -> None:
