@@ -70,9 +70,9 @@ MODULES = {
     "reports/gate/verdicts": "gate_statistics",
     "reports/measure/cells": "",
     "reports/measure/checks": "",
-    "reports/records/*": "reading schema reports/analysis/table",
-    "reports/records/asv_writing": "reports/analysis/table reports/measure/cells",
-    "reports/records/journal_rows": "reading reports/measure/cells",
+    "reports/records/*": "reading runs reports/analysis/table",
+    "reports/records/asv_writing": "reports/analysis/table",
+    "reports/records/journal_rows": "asv_writing reading",
     "reports/records/schema": "",
     "reports/system/git": "",
 }
@@ -136,6 +136,12 @@ EQUIVALENT = {
     r'ReplaceComparisonOperator_Eq_(LtE: if finding\.status == "failed"|GtE: bad = next)': "it is failed or wrong",
     r"NumberReplacer: return 1e-9, Failed": "what failed has no time",
     r"Drop: assert |ReplaceFalseWithTrue: .*repr=False": "no result depends on it",
+    r"ReplaceTrueWithFalse: .*strict=True": "of what has equal lengths",
+    # Records and analysis.
+    r'ReplaceComparisonOperator_NotEq_Gt: .*!= ""': "no text is less than the empty one",
+    r'ReplaceComparisonOperator_Eq_LtE: .*status == "failed"': "no status is less",
+    r"NumberReplacer: .*index > measured.get.* -> .*- 2": "both are less than every index",
+    r"\w+: if reading.is_plain\(words\)|Drop: return _decode\(words\)": "costs time alone",
 }
 
 
