@@ -96,7 +96,7 @@ EQUIVALENT = {
     r"AddNot: .*\b(if|elif|while|assert) not ": "`not not x` is what the deletion of `not` gives",
     r"NumberReplacer: (_COLUMNS = |yield \"|return np.stack\(\[rng)": "any size of the random inputs of pairs serves",
     r"Drop: __all__ = ": "no code imports *",
-    r"Drop: \w+ = (Callable|Literal|tuple)\[": "type aliases stand in annotations alone",
+    r"Drop: \w+ = ((Callable|Literal|tuple)\[|TypeVar)": "types stand in annotations alone",
     r"ReplaceBinaryOperator_Mul_Div: ((def|self,) .*)?\*,": "the mark of keyword-only parameters is no multiplication",
     r"ReplaceBinaryOperator_Add_Sub: .*64 \* k \+ d": "d takes both signs",
     r'ReplaceComparisonOperator_Eq_(LtE: .*kind == "b"|GtE: .*\b(x|part) == top)': "nothing lies on the other side",
@@ -141,7 +141,7 @@ EQUIVALENT = {
     r'ReplaceComparisonOperator_NotEq_Gt: .*!= ""': "no text is less than the empty one",
     r'ReplaceComparisonOperator_Eq_LtE: .*status == "failed"': "no status is less",
     r"NumberReplacer: .*index > measured.get.* -> .*- 2": "both are less than every index",
-    r"\w+: if reading.is_plain\(words\)|Drop: return _decode\(words\)": "costs time alone",
+    r"Drop: return _decode\(words\)": "what follows reads the same, in ten times as long",
 }
 
 
