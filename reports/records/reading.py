@@ -203,21 +203,18 @@ def convert(kind: Any, value: Any) -> Any:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         said, _, path = str(error).replace("`", "").partition(" - at $")
-        part = _part(value, path)
         if get_origin(kind) is Literal:
             said = f"Expected one of {', '.join(map(str, get_args(kind)))}"
-        raise Unreadable(f"{path.lstrip('.')}{': ' if path else ''}{said}; it is {called(part)}") from None
+        raise Unreadable(
+            f"{path.lstrip('.')}{': ' if path else ''}{said}; it is {called(_part(value, path))}"
+        ) from None
 
 
 def _part(value: Any, path: str) -> Any:
-    """The part of a value that a path such as ``.a[3]`` leads to; all of it where it leads to none."""
-    part = value
-    for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
-        try:
-            part = part[name] if name else part[int(index)]
-        except (KeyError, IndexError, TypeError):
-            return value
-    return part
+    """The part of a value that a path such as ``.a[3]`` leads to, as far as it names keys: ``[...]`` is any key."""
+    for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path.partition("[...]")[0]):
+        value = value[name] if name else value[int(index)]
+    return value
 
 
 _REFUSED = object()

@@ -100,7 +100,7 @@ def test_without_three_processes_of_each_there_is_no_probability() -> None:
     ("changes", "title", "shape"),
     [
         ({}, "n = 1,024", "2 × 1024"),
-        ({"inner": 3}, "n = 1,024", "2 × 1024 × 3"),
+        ({"inner": 3}, "n = 1,024", "2 × 1024 × 3 (axis 1)"),
         ({"benchmark": "Strided"}, "n = 1,024, strided", "2 × 1024"),
         ({"benchmark": "Own", "workload": "x"}, "your array", "2 × 1024"),
         ({"benchmark": "Workloads", "workload": "ImageNet"}, "ImageNet", "2 × 1024"),
@@ -169,7 +169,7 @@ def test_a_row_of_the_table_becomes_a_cell_of_its_input() -> None:
 
 def test_inputs_differ_in_all_that_makes_them() -> None:
     changes: list[dict[str, Any]] = [
-        {}, {"run": "s"}, {"dtype": "int8"}, {"n": 2}, {"n": pd.NA}, {"outer": 3}, {"operation": "argmax"},
+        {}, {"run": "s"}, {"dtype": "int8"}, {"n": 1}, {"n": pd.NA}, {"outer": 3}, {"operation": "argmax"},
         {"benchmark": "Strided"}, {"benchmark": "Shapes"}, {"benchmark": "Workloads", "workload": "x"},
         {"benchmark": "Workloads", "workload": "y"}, {"benchmark": "Own"},
     ]  # fmt: skip

@@ -176,22 +176,24 @@ def test_a_file_of_the_largest_size_is_read(tmp_path: Path, monkeypatch: pytest.
         reading.read_text(tmp_path / "run.json", tmp_path)
 
 
+@pytest.mark.parametrize("number", [errno.EIO, errno.ELOOP, errno.EDQUOT])
 def test_what_the_system_refuses_is_named_and_nothing_stays_open(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     (tmp_path / "run.json").write_text("{}")
     handles = Path("/proc/self/fd")
     opened = len(list(handles.iterdir())) if handles.exists() else 0
 
     def refuse(*_: Any) -> Any:
-        raise OSError(errno.EIO, "Input/output error")
+        raise OSError(number, "refused")
 
     for name in ("open", "fstat"):
         with monkeypatch.context() as patch:
             patch.setattr(reading.os, name, refuse)
             problems = Problems(tmp_path)
             assert reading.load(tmp_path / "run.json", problems) is None
-            assert [problem.reason for problem in problems.found] == ["Input/output error"]
+            loop = number == errno.ELOOP and name == "open"
+            assert [one.reason for one in problems.found] == ["is a loop of links" if loop else "refused"]
     assert reading.load(tmp_path / "run.json", Problems(tmp_path)) == {}
     assert (len(list(handles.iterdir())) if opened else 0) == opened
 
@@ -214,7 +216,8 @@ def test_of_many_problems_five_are_named(count: int) -> None:
         (int, "x" * 59, f'Expected int, got str; it is "{"x" * 59}...'),
         (int, {"a": 1, "b": 2}, "Expected int, got object; it is an object of 2"),
         (int, [0] * 1000, "Expected int, got array; it is a list of 1,000"),
-        (list[Machine], [{}, {"caches": {"L1": 0}}], "[1].caches[...]: Expected int >= 1; it is an object of 1"),
+        (list[Machine], [{}, {"caches": {"L1": 0, "L2": 1}}],
+         "[1].caches[...]: Expected int >= 1; it is an object of 2"),
         (list[Machine], [{}, {"gpu": [{}]}], "[1].gpu[0]: Object missing required field name; it is an object of 0"),
         (list[Machine], [{}, {"gpu": [{"name": "x"}, {"name": 3}]}], "[1].gpu[1].name: Expected str, got int; it is 3"),
         (dict[str, Machine], {"a": {"name": 3}}, "[...].name: Expected str, got int; it is an object of 1"),
@@ -228,6 +231,16 @@ def test_a_refusal_says_where_what_is_accepted_and_what_it_is(kind: Any, value: 
     assert str(caught.value) == said
     with pytest.raises(Unreadable, match="Number out of range; it is a int"):
         reading.convert(Seconds, 10**5000)
+
+
+def test_an_object_is_loaded_and_other_values_are_problems(tmp_path: Path) -> None:
+    for words, value, said in (("{}", {}, []), ("[1]", None, ["holds a list of 1, not an object"]), ("{", None, [
+        "truncated or not JSON (Expecting property name enclosed in double quotes: line 1 column 2 (char 1))"
+    ]), ("null", None, [])):  # fmt: skip
+        (tmp_path / "a.json").write_text(words)
+        problems = Problems(tmp_path)
+        assert reading.load_object(tmp_path / "a.json", problems) == value
+        assert [problem.reason for problem in problems.found] == said
 
 
 def test_records_are_plain_for_json() -> None:
