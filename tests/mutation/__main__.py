@@ -139,6 +139,8 @@ EQUIVALENT = {
     r"Drop: assert |ReplaceFalseWithTrue: .*repr=False": "no result depends on it",
     r"ReplaceTrueWithFalse: .*strict=True": "of what has equal lengths",
     # Records and analysis.
+    r"ReplaceComparisonOperator_Lt_NotEq: .* 0 < figure\.processes": "no count is negative",
+    r"ReplaceComparisonOperator_(Gt|Lt)_NotEq: if direction .* -> if direction != 0": "an interval contains its value",
     r'ReplaceComparisonOperator_NotEq_Gt: .*!= ""': "no text is less than the empty one",
     r'ReplaceComparisonOperator_Eq_LtE: .*status == "failed"': "no status is less",
     r"NumberReplacer: .*index > measured.get.* -> .*- 2": "both are less than every index",
