@@ -285,6 +285,7 @@ def test_the_status_of_a_cell_is_from_asv_and_from_its_processes(status, notes, 
     lines = [line(status=kind, detail=detail) for kind, _, detail in (note.partition(" ") for note in notes)]
     row = row_of(cell(status=status), lines)
     assert f"{row['status']} {row['reason']}" == expected
+    assert math.isnan(row["value"]) is (row["status"] != "ok")
 
 
 def test_a_process_that_fails_after_it_was_measured_fails_times_alone():
@@ -357,12 +358,13 @@ def test_parameters_have_columns_and_sizes(benchmark, params, expected):
 
 def test_benchmarks_of_others_keep_their_parameters_and_units():
     of = "softmax.Mine.track_power", ("'a'", "3", "'x'")
-    row = row_of(cell(*of), unit="watts", names=["implementation", "rank", "kind"])
-    assert (row["workload"], row["statistic"], row["unit"]) == ("rank=3, kind=x", "power", "watts")
+    row = row_of(cell(*of), unit="watts", names=["implementation", "depth", "kind"])
+    assert (row["workload"], row["statistic"], row["unit"]) == ("depth=3, kind=x", "power", "watts")
     row = row_of(cell(*of), unit="seconds", names=["implementation", "rank", "workload"])
     assert (row["workload"], row["unit"]) == ("x, rank=3", "s")
-    row = row_of(cell(*of), unit="bytes", names=["implementation", "rank"])  # of another version: as many as params
-    assert (row["implementation"], row["dtype"], row["workload"], row["unit"]) == ("a", "3", "", "B")
+    for names in (["implementation", "rank"], ["implementation", "x", "y", "z"]):  # another version's: not as many
+        row = row_of(cell(*of), unit="bytes", names=names)
+        assert (row["implementation"], row["dtype"], row["workload"], row["unit"]) == ("a", "3", "", "B")
     row = row_of(cell("softmax.Mine.timeraw_load", ("'a'",)))
     assert (row["statistic"], row["unit"]) == ("timeraw_load", "")
 
@@ -376,7 +378,9 @@ def test_what_is_no_benchmark_of_an_operation_is_left_out(tmp_path):
 def test_a_date_is_that_of_the_run_else_of_the_measurement_else_of_the_file(tmp_path):
     def date(record, started, of):
         file = ResultFile(Path("f"), "box", "c" * 40, "env", of, {}, (cell(started=started),))
-        return table.frame([runs.Run(tmp_path, Stored([file]), record)])["date"].iloc[0]
+        column = table.frame([runs.Run(tmp_path, Stored([file]), record)])["date"]
+        assert str(column.dt.tz) == "UTC"
+        return column.iloc[0]
 
     begun = RunRecord(started=pd.Timestamp("2026-01-02T03:04:05Z").to_pydatetime())
     assert date(begun, 1.0, 2.0) == begun.started
@@ -402,7 +406,7 @@ def test_a_run_is_called_by_its_id_else_by_machine_commit_and_environment(tmp_pa
 def test_bandwidth_is_not_known_of_what_has_no_size_or_no_dtype():
     assert math.isnan(row_of(cell(params=("'a'", "'float99'", "2")))["bandwidth"])
     assert math.isnan(row_of(cell("softmax.Strided.time_call"))["bandwidth"])
-    assert row_of(cell(value=0.5))["bandwidth"] == pytest.approx(2 * 4 * 2**20 / 0.5 / 1e9)
+    assert row_of(cell(value=0.5))["bandwidth"] == pytest.approx(2 * 4 * 2**20 / 0.5 / 1e9, rel=1e-12)
 
 
 def test_an_array_s_dtype_is_that_of_its_own_run_and_operation(tmp_path):
