@@ -276,16 +276,21 @@ def test_lines_of_the_journal_are_kept_in_order_and_one_by_one(tmp_path: Path) -
     for repeat in (1, 2):
         journal.append(path, Line(benchmark="argmax.Sweep", params=["'a'", "2"], status="ok", repeat=repeat))
     with open(path, "a") as file:
-        for change in ({"repeat": 0, "shape": [1, 2]}, {"status": "fine"}, {"repeat": 7, "detail": "\x1b"}):
+        for change in (
+            {"repeat": 0, "shape": [1, 2]},
+            {"shape": [1, 2, 3, 4]},
+            {"status": "fine"},
+            {"repeat": 7, "detail": "\x1b"},
+        ):
             line = {"benchmark": "argmax.Sweep", "params": ["'a'", "2"], "status": "ok"} | change
             file.write(json.dumps(line) + "\n")
         file.write('{"benchmark": "argm')
     problems = Problems(tmp_path)
     found = journal.load(tmp_path, problems)
-    assert [line.repeat for line in found["argmax.Sweep", ("'a'", "2")]] == [1, 2, None, 7]
+    assert [line.repeat for line in found["argmax.Sweep", ("'a'", "2")]] == [1, 2, None, None, 7]
     assert found["argmax.Sweep", ("'a'", "2")][-1].detail == "\ufffd"
     assert [problem.field for problem in problems.found] == [
-        "line 3: shape", "line 3: repeat", "line 4: status", "line 6",
+        "line 3: shape", "line 3: repeat", "line 4: shape", "line 5: status", "line 7",
     ]  # fmt: skip
 
 
