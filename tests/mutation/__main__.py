@@ -75,6 +75,7 @@ MODULES = {
     "reports/records/journal_rows": "asv_writing reading",
     "reports/records/schema": "",
     "reports/system/git": "",
+    "reports/system/text": "",
 }
 
 # One replacement for an arithmetic operator, where cosmic-ray has eleven: the others fail at the first call. No
