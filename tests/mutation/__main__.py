@@ -70,7 +70,7 @@ MODULES = {
     "reports/gate/verdicts": "gate_statistics",
     "reports/measure/cells": "",
     "reports/measure/checks": "",
-    "reports/records/*": "reading runs reports/analysis/table",
+    "reports/records/*": "reading runs schema reports/analysis/table",
     "reports/records/asv_writing": "reports/analysis/table",
     "reports/records/journal_rows": "asv_writing reading",
     "reports/records/schema": "",

@@ -78,6 +78,9 @@ def test_an_empty_record_has_the_documented_defaults() -> None:
     }  # fmt: skip
     assert run.Array(path="x").as_json() == {"path": "x", "key": None, "axis": None, "shape": [], "dtype": ""}
     assert run.Gpu(name="G").as_json() == {"name": "G", "driver": None}
+    noise = {"visible": 0.5, "bias": -0.25, "spread": 0.125, "processes": 3}
+    assert run.Noise(visible=0.5, bias=-0.25, spread=0.125, processes=3).as_json() == noise
+    assert run.Disturbance().as_json() == {"seconds": None, "others": None, "throttled": None, "slower": None}
     assert run.Precheck(seconds=1.0, threads=2).as_json() == {
         "seconds": 1.0, "threads": 2, "layer": None, "quota": None, "others": None, "throttled": None, "slower": None,
         "noise": {}, "problem": "",
