@@ -147,7 +147,8 @@ EQUIVALENT = {
     r"ReplaceComparisonOperator_Lt_NotEq: .* 0 < figure\.processes": "no count is negative",
     r"ReplaceComparisonOperator_(Gt|Lt)_NotEq: if direction .* -> if direction != 0": "an interval contains its value",
     r'ReplaceComparisonOperator_NotEq_Gt: .*!= ""': "no text is less than the empty one",
-    r'ReplaceComparisonOperator_Eq_LtE: .*status == "failed"': "no status is less",
+    r'ReplaceComparisonOperator_Eq_(LtE: .*status == "failed"|GtE: .*status == "wrong")': "no status is beyond",
+    r'ReplaceComparisonOperator_Eq_LtE: .*contest\.benchmark == "Own"': "no other benchmark with contests is less",
     r"NumberReplacer: .*index > measured.get.* -> .*- 2": "both are less than every index",
     r"Drop: return (_decode\(words\)|text\.replace\(.*isprintable)": "what follows reads the same, slowly",
 }

@@ -176,6 +176,7 @@ def test_gaps_say_where_and_why() -> None:
         Absent("softmax", "gpu", "unavailable", "no GPU here. Install one", 0, "everywhere"),
         Absent("argmax", "gpu", "unavailable", "no GPU here", 0, "everywhere"),
         Absent("softmax", "x", "failed", "", 1, ""),
+        Absent("softmax", "y", "wrong", "", 1, ""),
     ]
     assert answer.gaps([*both, argmax], listed) == (
         "Not measured: softmax.gpu and argmax.gpu (no GPU here); softmax.b and argmax.b (not supported); "
