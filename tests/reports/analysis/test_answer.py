@@ -212,13 +212,14 @@ def test_warnings_name_the_run_where_there_are_several() -> None:
 
 
 def test_what_differs_from_the_contract_is_said_once() -> None:
-    differs = {"reason": "NaN is ignored"}
-    table = frame(differs, differs, {}, {**differs, "statistic": "load"}, {**differs, "status": "failed"}, {
-        "implementation": "b", "reason": "other"
-    })  # fmt: skip
+    differs, other = {"reason": "NaN is ignored"}, {"implementation": "z", "reason": "other"}
+    table = frame(
+        other, differs, differs, {}, {**differs, "statistic": "load"}, {**differs, "status": "failed"},
+        {**differs, "status": "wrong"},
+    )  # fmt: skip
     said = "is not equal to the others where its time carries a †"
     assert answer.warnings(table, [], []) == [
-        f"softmax.a {said} (2 times): NaN is ignored.", f"softmax.b {said} (1 time): other.",
+        f"softmax.z {said} (1 time): other.", f"softmax.a {said} (2 times): NaN is ignored.",
     ]  # fmt: skip
 
 
@@ -230,6 +231,7 @@ ONLY = "Some intervals come from only"
     ("rows", "said"),
     [
         ([{"processes": 5}, {"processes": pd.NA}], []),
+        ([{"processes": 9}], []),
         ([{"processes": 5}, {"processes": 4}],
          [f"{ONLY} 4 processes: the range of 4 process medians holds the median over all processes with probability "
           "88%. '--processes 5' takes 5."]),
