@@ -148,6 +148,7 @@ EQUIVALENT = {
     r"ReplaceComparisonOperator_(Gt|Lt)_NotEq: if direction .* -> if direction != 0": "an interval contains its value",
     r'ReplaceComparisonOperator_NotEq_Gt: .*!= ""': "no text is less than the empty one",
     r'ReplaceComparisonOperator_Eq_(LtE: .*status == "failed"|GtE: .*status == "wrong")': "no status is beyond",
+    r"ReplaceComparisonOperator_Eq_LtE: .*stored == folder": "what is inside is greater",
     r'ReplaceComparisonOperator_NotEq_Gt: .*status != "available"': "no status is less",
     r"ReplaceComparisonOperator_Gt_NotEq: .*len\(stored\) > 1": "without runs none is named",
     r"NumberReplacer: .*mine\[ -1\]": "inputs with one winner are alike",
