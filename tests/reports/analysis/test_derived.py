@@ -41,6 +41,7 @@ def test_figures_without_a_neutral_value_keep_none() -> None:
     assert (few.decide().outcome, few.decide(2.0).outcome) == ("faster", "tie")
     assert Derived(1.0000001, 1.00000001, 1.1, 3, 1.0).decide() == rules.decide(few)
     assert [found.outcome for found in (Derived(0.999, 0.9, 1.1, 3).decide(), few.decide())] == ["tie", "faster"]
+    assert Derived(0.5, 0.4, 0.6, 3).decide().outcome == "slower"
     assert derived.geometric_mean([Derived(1.01, 1.005, 1.02, 3, 1.0)])[1] == 0
 
 

@@ -83,6 +83,7 @@ def test_a_ladder_has_a_start_or_a_step_on_a_device() -> None:
             {"transfer_in": 2.0, "transfer_out": 3.0, key: 8.0}, {"launch": 1.0},
         ]  # fmt: skip
         assert rungs(*copies, row("Start", statistic="load")) == [{"load": 1.0}]
+    assert rungs(row("Sweep", implementation="b"), COLD) == [{"cold": 7.0}]
     differing = ({"run": "s"}, {"operation": "argmax"}, {"implementation": "b"}, {"dtype": "int8"})
     assert len(rungs(LAUNCH, *(LAUNCH | change for change in differing))) == 5
 
@@ -181,3 +182,12 @@ BASE = ladder("base", load=1.0, cold=1.0, warm=1.0, call=1.0)
 def test_break_even_in_words(one: Ladder, said: str | None) -> None:
     about = f"softmax.a against base: {said}" if said else "softmax.a: not all of its times were measured."
     assert startup.sentence(one, BASE) == about
+
+
+def test_what_is_not_shown_is_not_said_in_words() -> None:
+    one = ladder(load=1.0, cold=6.0, warm=0.1, call=0.5)
+    one.rungs["warm"] = Measured(0.1, 0.09, 0.11, 2)
+    assert startup.sentence(one, BASE) == (
+        "softmax.a against base: pays off after 10 calls (7–17) where it has to compile, and not shown: 2 processes "
+        "with the compiled code on disk."
+    )
