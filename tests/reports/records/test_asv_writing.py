@@ -102,7 +102,7 @@ def test_a_line_settles_what_it_measured_or_skipped(one: Line, time: bool, load:
 
 def test_rows_are_made_of_the_lines_that_measured() -> None:
     times = [line("failed", at=1.0), line(at=2.5, samples=[3.0, 5.0]), line(at=9.0, samples=[4.0]), line("interrupted")]
-    loads = [line(of="softmax.Start", values={"track_load": value}) for value in (1.0, 2.0)]
+    loads = [line(of="softmax.Start", values={"track_load": value}) for value in (1.0, 5.0, 2.0)]
     found = journal_rows.rows(BENCHMARKS, {lines[0].key: lines for lines in (times, loads)})
     assert found[LOAD] == ([["'a'"]], {("'a'",): {"result": 2.0, "started_at": None}})
     lists, rows = found[TIME]
@@ -113,7 +113,7 @@ def test_rows_are_made_of_the_lines_that_measured() -> None:
 
 
 @pytest.mark.parametrize(
-    ("last", "skipped"), [("skipped", True), ("failed", False), ("interrupted", False), ("ok", False)]
+    ("last", "skipped"), [("skipped", True), ("failed", False), ("interrupted", False), ("ok", False), ("wrong", False)]
 )
 def test_what_was_not_measured_is_skipped_if_its_last_line_is(last: Any, skipped: bool) -> None:
     journal: Journal = {line().key: [line("skipped"), line("failed"), line(last)]}
