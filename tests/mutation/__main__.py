@@ -148,6 +148,7 @@ EQUIVALENT = {
     r"ReplaceComparisonOperator_(Gt|Lt)_NotEq: if direction .* -> if direction != 0": "an interval contains its value",
     r'ReplaceComparisonOperator_NotEq_Gt: .*!= ""': "no text is less than the empty one",
     r'ReplaceComparisonOperator_Eq_(LtE: .*status == "failed"|GtE: .*status == "wrong")': "no status is beyond",
+    r"NumberReplacer: .*part\.\w+ or 0.* -> .* or -1": "both are too little to be said",
     r"ReplaceComparisonOperator_Eq_GtE: .*== math\.inf": "no number is larger",
     r'ReplaceComparisonOperator_Eq_GtE: .*== "Transfer"': "no other benchmark of a ladder is greater",
     r"ReplaceComparisonOperator_Eq_LtE: .*stored == folder": "what is inside is greater",
