@@ -32,7 +32,7 @@ def run_of(record: RunRecord | None, **plain: str) -> runs.Run:
 
 def rows(*dates: str) -> pd.DataFrame:
     return pd.DataFrame(
-        {"machine": "box", "commit": COMMIT, "date": pd.to_datetime([*dates, None], utc=True, format="ISO8601")}
+        {"machine": "box", "commit": COMMIT, "date": pd.to_datetime([*dates] or [None], utc=True, format="ISO8601")}
     )
 
 
