@@ -59,6 +59,7 @@ KERNEL_ROWS, API_ROWS = device_cells.SWEEP_BYTES // 4 // 1024, device_cells.API_
         (row("Api", outer=KERNEL_ROWS), None),
         (row("Sweep", statistic="load"), None),
         (row("Api", statistic="load"), None),
+        (row("Sweep", statistic="typical_error"), None),
         (row("Sweep", status="wrong"), None),
         (row("Sweep", status="failed"), None),
         (row("Workloads"), None),
