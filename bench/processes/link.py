@@ -98,9 +98,9 @@ def mismatch(error: msgspec.ValidationError, value: Any) -> str:
 
 
 def _part(value: Any, path: str) -> Any:
-    """The part of a value that a path such as ``.a[3]`` leads to; all of it where it leads to none."""
+    """The part of a value that a path such as ``.a[3]`` leads to, as far as it names keys: ``[...]`` is any key."""
     part = value
-    for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
+    for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path.partition("[...]")[0]):
         try:
             part = part[name] if name else part[int(index)]
         except (KeyError, IndexError, TypeError):

@@ -84,8 +84,8 @@ class Problems:
         said = []
         for file, some in by_file.items():
             said += [str(problem) for problem in some[:MOST_SHOWN]]
-            if rest := len(some) - MOST_SHOWN:
-                said += [f"{file}: {rest:,} more of the kind"] if rest > 0 else []
+            if (rest := len(some) - MOST_SHOWN) > 0:
+                said.append(f"{file}: {rest:,} more of the kind")
         return said
 
 
@@ -106,7 +106,7 @@ def read_text(path: Path, folder: Path, errors: str = "strict") -> str | None:
         if not path.resolve().is_relative_to(folder.resolve()):
             raise Unreadable("is a link that leads out of the folder")
         # Without O_NONBLOCK, opening a FIFO waits for its writer.
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except FileNotFoundError:
         return None
     except RuntimeError:  # as `resolve` calls it before Python 3.13
@@ -192,13 +192,6 @@ def convert(kind: Any, value: Any) -> Any:
     Raises:
         Unreadable: it is none; says where, what is accepted and what it is.
     """
-    if isinstance(kind, type) and issubclass(kind, Record) and isinstance(value, dict):
-        kinds = get_type_hints(kind, include_extras=True)
-        for name in kinds.keys() & value.keys() - {"unknown"}:
-            try:
-                convert(kinds[name], value[name])
-            except Unreadable as error:
-                raise Unreadable(f"{name}: {error}") from None
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
