@@ -13,8 +13,8 @@ from ..system.usage import UsageError
 from . import options
 
 if TYPE_CHECKING:
+    from ..analysis.content import Content
     from ..show.compare import Change
-    from ..show.content import Content
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,9 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Print the comparison; returns the exit status, which does not depend on what it says."""
+    from ..analysis.content import gather
     from ..records.runs import NoResults
     from ..show import compare, terminal
-    from ..show.content import gather
 
     try:
         contents = [gather([folder]) for folder in (args.first, args.second)]

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from ..analysis.content import Content
 from ..records.run import Implementation
 from ..show import report, terminal
-from ..show.content import Content
 from ..system.usage import ERROR
 
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from ..analysis import doubts
-from ..gate import calibration, formats, run, sources, table
+from ..gate import calibration, formats, run, sources, table, trees
 from ..gate.verdicts import INCONCLUSIVE, Rule
 from ..measure import environment, precheck
 from ..system.progress import Bar
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Exit status: 0 no regression; 1 a regression; 2 an error, a wrong or failing implementation, or nothing that "
         "could be compared; 3 inconclusive."
     )
-    parser.add_argument("base", nargs="?", metavar="BASE", help=f"what to compare with: {sources.ACCEPTED[13:]}")
+    parser.add_argument("base", nargs="?", metavar="BASE", help=f"what to compare with: {trees.ACCEPTED[13:]}")
     parser.add_argument("head", nargs="?", metavar="HEAD", default=".", help="what may be slower (default: .)")
     options.add(parser, "--repository")
     what = parser.add_argument_group("what to measure")
@@ -64,7 +64,7 @@ def main(args: argparse.Namespace) -> int:
     if args.no_timing and not args.instructions:
         raise UsageError("--no-timing leaves nothing to do without --instructions")
     if args.base is None:
-        raise UsageError(f"BASE is missing: {sources.ACCEPTED}")
+        raise UsageError(f"BASE is missing: {trees.ACCEPTED}")
     chosen = run.Options(
         base=args.base,
         head=args.head,
@@ -83,7 +83,7 @@ def main(args: argparse.Namespace) -> int:
             noise = precheck.announce(environment.usable_cpus())
             outcome = run.compare(chosen, Path(folder), bar)
             outcome.notes.insert(0, doubts.line(noise))
-    except (sources.SourceError, ValueError) as error:
+    except (trees.SourceError, ValueError) as error:
         formats.write_error(str(error), chosen.base, chosen.head, args.output)
         raise UsageError(str(error)) from None
     except Exception as error:  # a pull request must be told of our own faults as well
@@ -110,14 +110,14 @@ def _calibrate(args: argparse.Namespace) -> int:
     record = args.calibration or args.output / calibration.RECORD
     _check_record(record)
     table.check_proof(args.output)
-    spec = args.base or sources.INSTALLED
+    spec = args.base or trees.INSTALLED
     try:
         with tempfile.TemporaryDirectory(prefix="maxbench-gate-") as name, Bar() as bar:
             folder = Path(name)
-            repository = sources.repository(args.repository) if spec != sources.INSTALLED else sources.PACKAGE.parent
+            repository = trees.repository(args.repository) if spec != trees.INSTALLED else sources.PACKAGE.parent
             version = sources.build("base", spec, repository, folder / "base")
             calibration.measure(version, folder, record, args.budget, bar, args.only)
-    except (sources.SourceError, ValueError) as error:
+    except (trees.SourceError, ValueError) as error:
         raise UsageError(str(error)) from None
     return table.show_proof(calibration.prove(record, _rule(args)), args.output)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from maxbench.bench.inputs import grid
 
-from ..gate import sources
+from ..gate import trees
 from ..history import publish, run, steps
 from ..measure import environment, precheck
 from ..system import files
@@ -46,10 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """0: done; 1: some commits could not be measured."""
     try:
-        repository = sources.repository(args.repository)
+        repository = trees.repository(args.repository)
         results = args.results or repository / run.RESULTS
         return _run(args, repository, results) if args.action == "run" else _publish(args, repository, results)
-    except (sources.SourceError, run.HistoryError, steps.NoRuptures) as error:
+    except (trees.SourceError, run.HistoryError, steps.NoRuptures) as error:
         raise UsageError(str(error)) from None
 
 

@@ -29,10 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Write the report; returns the exit status."""
+    from ..analysis.content import gather
     from ..records.run import FILE as RECORD
     from ..records.runs import NoResults
     from ..show import report, terminal  # pandas and Matplotlib, which --help does without
-    from ..show.content import gather
     from ..system.output_folder import InTheWay
 
     folders: list[Path] = args.folders or [DEFAULT]

@@ -16,6 +16,7 @@ from maxbench.bench.inputs import array_files
 from maxbench.bench.processes import launch
 from maxbench.impls import contract, layout
 
+from ..analysis.content import gather
 from ..measure import environment, precheck, run_folder
 from ..measure.asv_driver import AsvFailed
 from ..measure.run import Measurement, Plan
@@ -26,7 +27,6 @@ from ..records.reading import Problems
 from ..records.run import FILE as RECORD
 from ..records.run import Array, Implementation, RunRecord
 from ..show import report
-from ..show.content import gather
 from ..system import lock
 from ..system.progress import Bar
 from ..system.usage import INTERRUPTED, UsageError

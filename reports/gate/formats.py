@@ -13,7 +13,7 @@ from ..analysis.changes import Change
 from ..analysis.rules import median_interval
 from ..system import files, output_folder, text
 from .instructions import BLIND_SPOTS
-from .run import Outcome
+from .outcome import Outcome
 from .verdicts import COMPARED, Control, Result, Rule, Verdict
 
 SCHEMA = 1

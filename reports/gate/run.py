@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,17 +12,17 @@ from typing import TypeVar
 from maxbench.bench.processes.crew import Crew
 
 from ..measure import environment
-from ..records.run import Machine
 from ..system.progress import Bar
-from . import agreement, benchmarks, instructions, look, sources
+from . import agreement, benchmarks, instructions, look, sources, trees
 from . import starts as first_calls
 from .benchmarks import Benchmark
 from .look import Look
+from .outcome import Outcome
 from .processes import Workers
 from .session import Session
 from .sources import Version
 from .starts import Starts
-from .verdicts import COMPARED, UNSEEN, Control, Result, Rule, Verdict, status
+from .verdicts import COMPARED, UNSEEN, Result, Rule, Verdict
 
 OVERHEAD_SECONDS = 3.0  # for the start of Python, the files, the table and the removal of what was built
 # Shares of the budget. First calls are fewer than calls and count less; what is loaded last must still be timed.
@@ -52,37 +51,6 @@ class Options:
     instructions: bool = False
 
 
-@dataclass
-class Outcome:
-    """What a run of the gate found.
-
-    Attributes:
-        results: benchmarks first, then starts.
-        controls: comparisons whose true change is none.
-        machine, versions: what it was measured with.
-        notes: what a reader must know beyond the figures.
-        seconds: the whole run, by part.
-        identical: whether base and head have the same files, so that any change is noise.
-    """
-
-    base: Version
-    head: Version
-    rule: Rule
-    results: list[Result] = field(default_factory=list)
-    controls: list[Control] = field(default_factory=list)
-    machine: Machine = field(default_factory=Machine)
-    versions: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-    identical: bool = False
-    date: str = field(default_factory=lambda: datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))
-
-    @property
-    def status(self) -> int:
-        """The exit status."""
-        return status(self.results, self.controls)
-
-
 def compare(options: Options, folder: Path, bar: Bar) -> Outcome:
     """Compare two versions.
 
@@ -96,8 +64,8 @@ def compare(options: Options, folder: Path, bar: Bar) -> Outcome:
     clock = _Clock(options.began)
     bar.show("building base and head", 0, 2, None)
     specs = {options.base, options.head}
-    git = any(spec != sources.INSTALLED and "==" not in spec for spec in specs)
-    repository = sources.repository(options.repository) if git else options.repository
+    git = any(spec != trees.INSTALLED and "==" not in spec for spec in specs)
+    repository = trees.repository(options.repository) if git else options.repository
     base = sources.build("base", options.base, repository, folder / "base")
     head = sources.build("head", options.head, repository, folder / "head")
     again = sources.copy(base, "again")
@@ -251,7 +219,7 @@ def _benchmarks(base: Version, head: Version) -> tuple[Benchmark, ...]:
         SourceError: one is maxbench itself and the other a plug-in.
     """
     if base.is_plugin != head.is_plugin:
-        raise sources.SourceError("one of base and head is maxbench itself and the other is a plug-in")
+        raise trees.SourceError("one of base and head is maxbench itself and the other is a plug-in")
     brought = dict.fromkeys([*base.implementations, *head.implementations])
     return benchmarks.every(brought, in_tree=not base.is_plugin)
 

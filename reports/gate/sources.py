@@ -10,46 +10,25 @@ from __future__ import annotations
 import compileall
 import hashlib
 import importlib.metadata
-import io
 import json
-import os
 import re
 import shutil
-import sys
-import tarfile
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
-from packaging.version import Version as Release
 
 from maxbench import bench, impls
-from maxbench.bench.processes import launch
 from maxbench.impls.contract import OPERATIONS
 
-from ..system import git
+from . import packages, trees
+from .trees import ACCEPTED, INSTALLED, WORKING_TREE, SourceError
 
-WORKING_TREE, INSTALLED = ".", "installed"
 ENTRY_POINT_GROUP = "maxbench.impls"
 PACKAGE = Path(impls.__file__).resolve().parent
 KERNELS = Path("impls", "kernels")
-ACCEPTED = (
-    f"accepted are a git revision of this repository, {WORKING_TREE!r} for the working tree, {INSTALLED!r} for what "
-    "is installed here (in a plug-in's repository, that plug-in), and NAME==VERSION of a package"
-)
-BUILD_SECONDS = 600.0  # pip may take this long before it is taken to hang
-_LAST_LINES = 12  # of what a failed build printed
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==\S+")
 # Differ between two builds of the same files: they hold the folder that was built from.
 _BUILD_RECORDS = {"RECORD", "direct_url.json"}
-
-
-class SourceError(Exception):
-    """A version that does not exist or cannot be built; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -109,19 +88,19 @@ def build(role: str, spec: str, repository: Path, root: Path) -> Version:
         return _finished(role, spec, None, root, f"copied impls {impls.__version__}")
     if _REQUIREMENT.fullmatch(spec):
         name, _, version = spec.partition("==")
-        if _installed_version(name) == version and not _editable(name):
+        if packages.installed_version(name) == version and not _editable(name):
             return _brought(role, spec, None, root, _copy_installed(name, root))
-        _pip(["--no-deps", spec], root)
+        packages.install(["--no-deps", spec], root)
         return _brought(role, spec, None, root, f"pip install --no-deps {spec}")
     tree = root.with_name(f"{root.name}-tree")
     tree.mkdir(parents=True)
-    commit = None if spec == WORKING_TREE else _commit(repository, spec)
+    commit = None if spec == WORKING_TREE else trees.commit_of(repository, spec)
     missing: list[str] = []
     if commit is None:
-        built = f"copied {_copy_working_tree(repository, tree, missing)} files of the working tree"
+        built = f"copied {trees.copy_working_tree(repository, tree, missing)} files of the working tree"
     else:
         built = f"git archive {commit[:8]}"
-        _extract_commit(repository, commit, tree, missing)
+        trees.extract_commit(repository, commit, tree, missing)
     if missing:
         built += f" without its submodules {', '.join(missing)}, which this clone lacks (git submodule update)"
     if (tree / "impls" / "registry.py").is_file():
@@ -130,7 +109,7 @@ def build(role: str, spec: str, repository: Path, root: Path) -> Version:
     if not (tree / "pyproject.toml").is_file() and not (tree / "setup.py").is_file():
         raise SourceError(f"{spec!r} has neither impls/registry.py (maxbench) nor pyproject.toml (a plug-in package)")
     try:
-        return _brought(role, spec, commit, root, f"{built}, {_pip_tree(tree, root)}")
+        return _brought(role, spec, commit, root, f"{built}, {packages.install_tree(tree, root)}")
     except SourceError as error:
         raise SourceError(f"{error} ({built})" if missing else str(error)) from None
 
@@ -178,15 +157,8 @@ def _plugin(repository: Path) -> str | None:
     """The name of the package whose repository this is; None where it is maxbench, or no package."""
     if (repository / "impls" / "registry.py").is_file():
         return None
-    project = _pyproject(repository).get("project", {})
+    project = packages.pyproject(repository).get("project", {})
     return str(project["name"]) if "name" in project else None
-
-
-def _installed_version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _editable(name: str) -> bool:
@@ -201,7 +173,7 @@ def _copy_installed(name: str, root: Path) -> str:
     Raises:
         SourceError: it is not installed, or only as a link to its source tree.
     """
-    if (version := _installed_version(name)) is None:
+    if (version := packages.installed_version(name)) is None:
         raise SourceError(f"{name} is not installed here; {ACCEPTED}")
     if _editable(name):
         raise SourceError(
@@ -215,190 +187,3 @@ def _copy_installed(name: str, root: Path) -> str:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(file.locate(), target)
     return f"copied {name} {version} as it is installed"
-
-
-def repository(folder: Path) -> Path:
-    """The root of the git checkout around a folder.
-
-    Raises:
-        SourceError: there is none, or git refuses it.
-    """
-    try:
-        return Path(git.run(folder, "rev-parse", "--show-toplevel").decode().strip())
-    except git.GitError as error:
-        if "not a git repository" not in error.printed:
-            raise SourceError(str(error)) from None
-        raise SourceError(f"{folder} is in no git checkout, so it has no revisions and no working tree") from None
-
-
-def _git(folder: Path, *words: str) -> bytes:
-    try:
-        return git.run(folder, *words)
-    except git.GitError as error:
-        raise SourceError(str(error)) from None
-
-
-def _commit(repository: Path, spec: str) -> str:
-    try:
-        git.revision(spec)
-    except git.GitError as error:
-        raise SourceError(f"{error}; {ACCEPTED}") from None
-    try:
-        found = git.run(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{spec}^{{commit}}")
-    except git.GitError as error:
-        if error.printed:  # of what is merely not there, git prints nothing
-            raise SourceError(str(error)) from None
-        shallow = _git(repository, "rev-parse", "--is-shallow-repository").strip() == b"true"
-        hint = "; this clone is shallow, fetch its history first (git fetch --unshallow)" if shallow else ""
-        raise SourceError(f"{spec!r} is no commit of {repository.name}{hint}; {ACCEPTED}") from None
-    return found.decode().strip()
-
-
-def _copy_working_tree(repository: Path, tree: Path, missing: list[str], inside: str = "") -> int:
-    """Copy what git tracks or would track, as it is now, with its submodules.
-
-    Args:
-        missing: receives the paths of submodules without files.
-        inside: the path of a submodule that is copied, with a slash at its end.
-
-    Returns:
-        How many files were copied.
-    """
-    listed = _git(repository, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    names = sorted(set(filter(None, os.fsdecode(listed).split("\0"))))
-    files = [name for name in names if (repository / name).is_file()]
-    for name in files:
-        (tree / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(repository / name, tree / name)
-    count = len(files)
-    # The index holds a submodule as a folder; a repository that is merely untracked ends with a slash.
-    for name in names:
-        if (repository / name).is_symlink():  # to a folder
-            if (repository / name).is_dir():
-                (tree / name).parent.mkdir(parents=True, exist_ok=True)
-                (tree / name).symlink_to((repository / name).readlink())
-                count += 1
-        elif (repository / name).is_dir() and not name.endswith("/"):
-            if (repository / name / ".git").exists():
-                count += _copy_working_tree(repository / name, tree / name, missing, f"{inside}{name}/")
-            else:
-                missing.append(inside + name)
-    return count
-
-
-def _extract_commit(repository: Path, commit: str, tree: Path, missing: list[str], inside: str = "") -> None:
-    """Extract a commit's files, and those of its submodules, which `git archive` leaves out.
-
-    The arguments are those of `_copy_working_tree`.
-    """
-    with tarfile.open(fileobj=io.BytesIO(_git(repository, "archive", "--format=tar", commit))) as tar:
-        tar.extractall(tree, filter="data")
-    for entry in os.fsdecode(_git(repository, "ls-tree", "-r", "-z", "--full-tree", commit)).split("\0"):
-        facts, _, path = entry.partition("\t")
-        if not facts.startswith("160000 "):
-            continue
-        pinned = facts.split()[2]
-        for module in _clones(repository, commit, path):
-            try:
-                git.run(module, "cat-file", "-e", f"{pinned}^{{commit}}")
-            except git.GitError:
-                continue
-            _extract_commit(module, pinned, tree / path, missing, f"{inside}{path}/")
-            break
-        else:
-            missing.append(inside + path)
-
-
-def _clones(repository: Path, commit: str, path: str) -> Iterator[Path]:
-    """Where a submodule's own repository may be: in the checkout, or among git's files by its name or path."""
-    if (repository / path / ".git").exists():
-        yield repository / path
-    modules = Path(_git(repository, "rev-parse", "--git-path", "modules").decode().strip())
-    names = [path]
-    try:
-        pattern = r"^submodule\..*\.path$"
-        listed = git.run(repository, "config", "-z", "--blob", f"{commit}:.gitmodules", "--get-regexp", pattern)
-    except git.GitError:
-        listed = b""  # there is no .gitmodules
-    for entry in os.fsdecode(listed).split("\0"):
-        key, _, value = entry.partition("\n")
-        if value == path:
-            names.append(key.removeprefix("submodule.").removesuffix(".path"))
-    for name in dict.fromkeys(names):
-        if ".." not in Path(name).parts and (folder := repository / modules / name).is_dir():
-            yield folder
-
-
-def _pyproject(tree: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads((tree / "pyproject.toml").read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}  # pip says what is wrong with it
-
-
-def _can_build_here(tree: Path) -> bool:
-    """Whether all that a tree's build requires is installed here, so that it builds without a network."""
-    system = _pyproject(tree).get("build-system", {})
-    for line in system.get("requires", ["setuptools"]):
-        try:
-            requirement = Requirement(line)
-        except InvalidRequirement:
-            return False
-        if requirement.marker is not None and not requirement.marker.evaluate():
-            continue
-        version = _installed_version(requirement.name)
-        if version is None or not requirement.specifier.contains(version, prereleases=True):
-            return False
-        # Up to 70.0 setuptools makes a wheel by the package of that name, which it requires of pip and of nobody else.
-        old = canonicalize_name(requirement.name) == "setuptools" and Release(version) < Release("70.1")
-        if old and _installed_version("wheel") is None:
-            return False
-    return True
-
-
-def _pip_tree(tree: Path, root: Path) -> str:
-    """Build a tree as `pip install` does, or where its build requirements cannot be fetched with those here.
-
-    Returns:
-        What was done.
-
-    Raises:
-        SourceError: it builds in neither way.
-    """
-    here = _can_build_here(tree)
-    # Without a network pip retries for a minute, which only a build that has no other way is worth.
-    patience = ["--retries", "1", "--timeout", "5"] if here else []
-    try:
-        _pip(["--no-deps", *patience, str(tree)], root)
-        return "pip install --no-deps"
-    except SourceError:
-        if not here:
-            raise
-        _pip(["--no-deps", "--no-build-isolation", str(tree)], root)
-        return "pip install --no-deps --no-build-isolation"
-
-
-def _pip(words: Sequence[str], root: Path) -> None:
-    command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-compile"]
-    # The tree is without its .git, from which these backends would take the version, which matters to nothing here.
-    versions = {"SETUPTOOLS_SCM_PRETEND_VERSION": "0", "PDM_BUILD_SCM_VERSION": "0"}
-    status, printed = _run([*command, "--target", str(root), *words], {**versions, **git.environment()}, BUILD_SECONDS)
-    if status is None:
-        raise SourceError(f"pip install {' '.join(words)} did not end within {BUILD_SECONDS:.0f} s")
-    if status:
-        raise SourceError(f"pip install {' '.join(words)} failed:\n{_last_words(printed) or status}")
-
-
-def _last_words(printed: str) -> str:
-    """The last lines of a failed build's own output, where pip quotes it, else of pip's."""
-    lines = [line.strip(" │╰─>×") for line in printed.splitlines()]
-    ends = [index for index, line in enumerate(lines) if line == "[end of output]"]
-    # What pip adds after the quotation only points back at it.
-    quoted = lines[: ends[-1]] if ends else lines
-    return "\n".join([line for line in quoted if line][-_LAST_LINES:])
-
-
-def _run(command: Sequence[str], env: Mapping[str, str], limit: float) -> tuple[int | None, str]:
-    """Run a command for at most `limit` seconds: (its exit status, None where it was ended; its last lines)."""
-    ending = launch.Child(command, env=env, seconds=limit).wait()
-    return None if ending.why else ending.status, "\n".join(ending.printed)

@@ -12,7 +12,7 @@ from rich.text import Text
 from ..show.terminal import console
 from ..system import files, output_folder
 from . import calibration, formats
-from .run import Outcome
+from .outcome import Outcome
 from .verdicts import Verdict
 
 _WRITER, _PROOF = "gate --calibrate", "calibration.md"

@@ -18,19 +18,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
-from msgspec import Meta
 
-from maxbench.bench.processes.link import printable
+from maxbench.bench.processes.link import called, mismatch, printable
 
 MOST_BYTES = 256 << 20  # of a file that is read
 MOST_SHOWN = 5  # problems of one file that are named; the others are counted
 _ESCAPES = re.compile(r"\\[ubfr]")  # by which JSON writes what is not printable
-
-# Numbers that measurements can have. Bounds exclude infinities and NaN, and integers that a float or int64 cannot hold.
-Seconds = Annotated[float, Meta(gt=0, le=1e9)]
-Amount = Annotated[float, Meta(ge=0, le=1e18)]
-Count = Annotated[int, Meta(ge=0, le=2**53)]
-Positive = Annotated[int, Meta(ge=1, le=2**53)]
 
 T = TypeVar("T", bound="Record")
 
@@ -202,19 +195,10 @@ def convert(kind: Any, value: Any) -> Any:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        said, _, path = str(error).replace("`", "").partition(" - at $")
+        said = mismatch(error, value)
         if get_origin(kind) is Literal:
-            said = f"Expected one of {', '.join(map(str, get_args(kind)))}"
-        raise Unreadable(
-            f"{path.lstrip('.')}{': ' if path else ''}{said}; it is {called(_part(value, path))}"
-        ) from None
-
-
-def _part(value: Any, path: str) -> Any:
-    """The part of a value that a path such as ``.a[3]`` leads to, as far as it names keys: ``[...]`` is any key."""
-    for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path.partition("[...]")[0]):
-        value = value[name] if name else value[int(index)]
-    return value
+            said = f"Expected one of {', '.join(map(str, get_args(kind)))}; it is {called(value)}"
+        raise Unreadable(said) from None
 
 
 _REFUSED = object()
@@ -251,17 +235,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     return msgspec.to_builtins(value)
-
-
-def called(value: Any) -> str:
-    """A value in a message: what it is, and how it begins."""
-    if isinstance(value, dict | list):
-        return f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value):,}"
-    try:
-        words = json.dumps(value)
-    except (TypeError, ValueError):  # an integer of thousands of digits
-        words = f"a {type(value).__name__}"
-    return words if len(words) <= 60 else f"{words[:60]}..."
 
 
 def is_plain(text: str) -> bool:

@@ -9,7 +9,7 @@ from maxbench.impls.agreement import Finding
 
 from ..records.runs import Run
 from ..system import text
-from .tables import Grid, Item
+from .grid import Grid, Item
 
 FOLDED = (20, 12)  # a matrix of more cases, or of more implementations, is shown only when it is asked for
 _ORDER = ("failed", "wrong", "stale", "differs", "unavailable", "not supported", "agrees")

@@ -14,7 +14,7 @@ from ..analysis.rules import BETWEEN_RUNS, Outcome
 from ..records.reading import plain
 from ..records.runs import Run
 from ..system import text
-from .tables import Grid, Item
+from .grid import Grid, Item
 
 Verdict = Outcome | Literal["only in the first", "only in the second", "in neither"]
 MARKS: dict[Verdict, str] = {"faster": "best", "slower": "worse", "tie": "", "cannot tell": "missing"}

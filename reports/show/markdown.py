@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
+from ..analysis.content import Content
 from ..system import text
-from .content import Content
+from .grid import Grid, Item
 from .sections.section import Section
 from .sources import Source
-from .tables import Grid, Item
 
 _SIGNS = {"best": "**{}**", "tie": "*{}*"}
 _ROWS = 200

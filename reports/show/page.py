@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
+from ..analysis.content import Content
 from . import sources
-from .content import Content
 from .figures import style
 from .sections.section import Section
 from .templating import environment, source, style_sheet

@@ -7,11 +7,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..analysis.content import Content, no_collection
+from ..analysis.content import gather as content
 from ..system import files, output_folder
-from . import markdown, page, sections
-from .content import Content, no_collection
-from .content import gather as content
-from .figures import style
+from . import markdown, page
+from .figures import Styles, style
+from .sections import cost, speed, trust
+from .sections.section import Section, draw
 
 __all__ = ["PAGE", "content", "write", "write_content"]
 
@@ -39,7 +41,7 @@ def write_content(found: Content, output: Path) -> Path:
         OSError: the folder cannot be written; an earlier report in it is still there.
     """
     with no_collection():
-        parts = sections.build(found)
+        parts = sections(found)
         contents = {}
         for figure in (figure for section in parts for figure in section.figures):
             contents[f"figures/{figure.name}.svg"] = files.encode(figure.svg)
@@ -50,6 +52,15 @@ def write_content(found: Content, output: Path) -> Path:
         contents[PAGE] = files.encode(page.render(found, parts))  # last, so that it never lacks a figure
     output_folder.fill(output, WRITER, contents, _recognised)
     return output / PAGE
+
+
+def sections(found: Content) -> list[Section]:
+    """The sections that have something to show, in order, drawn."""
+    styles = Styles(found.table["implementation"], found.names)
+    every = [*speed.sections(found, styles), *cost.sections(found, styles), *trust.sections(found)]
+    kept = [section for section in every if section]
+    draw(kept)
+    return kept
 
 
 def _parquet(found: Content) -> bytes:

@@ -1,70 +1,22 @@
-"""Tables of a report as data, which the page, the Markdown and the terminal then draw each in its way."""
+"""The tables of a report."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import pandas as pd
 
 from maxbench.bench.suite import base
 
 from ..analysis.answer import Absent, Line
-from ..analysis.contests import Contest
-from ..analysis.derived import Derived
+from ..analysis.contests import Contest, main_contests
 from ..analysis.rules import Outcome
 from ..system import text
+from .grid import Grid, Item
 
 # How the fastest of an input is set off, by what is known of it.
 MARKS: dict[Outcome, str] = {"faster": "best", "tie": "tie", "cannot tell": "missing", "slower": "worse"}
-
-
-@dataclass(frozen=True)
-class Item:
-    """One cell: its words, and what it sorts by (None sorts last)."""
-
-    words: str
-    key: float | str | None = None
-    mark: str = ""  # best, tie, worse or missing: how it is set off, never by colour alone
-    title: str = ""
-
-    @property
-    def sort(self) -> float | str:
-        """The key, or the words where there is none."""
-        if self.key is None:
-            return self.words
-        return "" if isinstance(self.key, float) and math.isnan(self.key) else self.key
-
-
-def derived(figure: Derived, show: Callable[[float], str]) -> Item:
-    """A derived figure; one that is not shown as a property carries a mark in its words and the reason as its title."""
-    words = show(figure.value)
-    if figure.shown or math.isnan(figure.value):
-        return Item(words, figure.value)
-    if figure.doubt:
-        return Item("withheld", math.nan, "missing", figure.doubt)
-    return Item(f"{words} ({figure.unknown or 'not shown'})", figure.value, "missing", figure.withheld)
-
-
-@dataclass
-class Grid:
-    """A table with a caption; `numeric` says which columns hold numbers, `note` explains it in one sentence."""
-
-    id: str
-    caption: str
-    columns: list[str]
-    rows: list[list[Item]]
-    numeric: set[int] = field(default_factory=set)
-    note: str = ""
-    total: int | None = None  # how many rows there are, where not all of them are here
-    whole: set[int] = field(default_factory=set)  # columns whose words stay on one line
-    folded: bool = False  # shown only when it is asked for: it is long and others say what matters in it
-
-    @property
-    def tools(self) -> bool:
-        """Whether it is long enough to be worth filtering."""
-        return len(self.rows) > 5
 
 
 def answers(lines: Sequence[Line], baseline: str | None, several: bool) -> Grid:
@@ -95,8 +47,17 @@ def answers(lines: Sequence[Line], baseline: str | None, several: bool) -> Grid:
     return Grid("answer", "The fastest on each input", ["run", *columns] if several else columns, rows, whole=whole)
 
 
-def times(contests: Sequence[Contest], several: bool, id: str, caption: str) -> Grid:
-    """Times of every implementation: inputs down, implementations across."""
+def times(contests: Sequence[Contest], several: bool) -> list[Grid]:
+    """Times of every implementation on the inputs that the answer is about, a table per operation."""
+    found = main_contests(contests)
+    return [
+        _times(operation, [c for c in found if c.operation == operation], several)
+        for operation in dict.fromkeys(c.operation for c in found)
+    ]
+
+
+def _times(operation: str, contests: Sequence[Contest], several: bool) -> Grid:
+    """Inputs down, implementations across."""
     names = list(dict.fromkeys(cell.implementation for contest in contests for cell in contest.cells))
     rows = []
     signs = MARKS | {"cannot tell": ""}
@@ -122,7 +83,8 @@ def times(contests: Sequence[Contest], several: bool, id: str, caption: str) -> 
         rows.append(row)
     first = ["run"] if several else []
     columns = [*first, "input", "dtype", *names]
-    return Grid(id, caption, columns, rows, set(range(len(first) + 2, len(columns))))
+    numeric = set(range(len(first) + 2, len(columns)))
+    return Grid(f"times-{operation}", f"{operation}: time of one call", columns, rows, numeric)
 
 
 def missing(absents: Sequence[Absent]) -> Grid:

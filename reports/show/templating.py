@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from .tables import Grid
+from .grid import Grid
 
 TEMPLATES = Path(__file__).parent / "templates"
 PAGED = 300  # tables with more rows are shown page by page

@@ -16,11 +16,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..analysis.content import Content
 from ..system import text
 from ..system.text import no_formula
-from .content import Content
+from . import tables
+from .grid import Grid, Item
 from .markdown import grid_as_markdown
-from .tables import Grid, Item
 
 PIPE_WIDTH = 10_000  # whole lines: whatever reads a pipe wants no word cut in two
 STYLES = {"best": "bold green", "tie": "yellow", "missing": "dim", "worse": "red"}
@@ -105,7 +106,9 @@ def _plain(item: Item) -> str | float:
 
 
 def _grids(content: Content) -> Sequence[Grid]:
-    return [content.answers, *content.times, *([content.missing] if content.missing.rows else [])]
+    answers = tables.answers(content.lines, content.baseline, content.several)
+    absent = [tables.missing(content.absent)] if content.absent else []
+    return [answers, *tables.times(content.contests, content.several), *absent]
 
 
 def _table(content: Content, out: Console) -> None:
@@ -113,10 +116,11 @@ def _table(content: Content, out: Console) -> None:
         out.print(Text(f"warning: {warning}", style="yellow"))
     for sentence in content.sentences:
         out.print(Text(sentence, style="bold"))
-    for grid in _grids(content):
+    grids = _grids(content)
+    for grid in grids:
         out.print()
         _draw(grid, out)
-    if any(item.mark in SIGNS for grid in content.times for row in grid.rows for item in row):
+    if any(item.mark in SIGNS for grid in grids for row in grid.rows for item in row):
         out.print(Text("* the fastest   = a tie", style="dim"))
 
 

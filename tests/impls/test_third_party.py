@@ -23,7 +23,7 @@ Maxbench = Callable[..., subprocess.CompletedProcess[str]]
 def maxbench(tmp_path_factory: pytest.TempPathFactory) -> Maxbench:
     """The command in an environment with both packages, which sees what is installed here and adds to it."""
     folder = tmp_path_factory.mktemp("third-party")
-    venv.create(folder / "venv", with_pip=True)
+    venv.create(folder / "venv", with_pip=False, symlinks=os.name == "posix")
     python = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
     theirs = subprocess.run(
         [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
@@ -33,7 +33,19 @@ def maxbench(tmp_path_factory: pytest.TempPathFactory) -> Maxbench:
     )
     here = sysconfig.get_path("purelib")
     (Path(theirs.stdout.strip()) / "outer.pth").write_text(f"import site; site.addsitedir({here!r})\n")
-    pip = [python, "-m", "pip", "install", "--no-deps", "--no-index", "--no-build-isolation", "--quiet"]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        python,
+        "install",
+        "--no-deps",
+        "--no-index",
+        "--no-build-isolation",
+        "--quiet",
+    ]
+    pip += ["--no-deps", "--no-index", "--no-build-isolation"]
     subprocess.run([*pip, PACKAGES / "example", PACKAGES / "broken"], check=True, cwd=folder)
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:

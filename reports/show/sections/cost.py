@@ -6,15 +6,15 @@ import math
 from collections.abc import Callable, Iterator
 
 from ...analysis import startup
+from ...analysis.content import Content
 from ...analysis.derived import Derived
 from ...analysis.scaling import scalings
 from ...analysis.startup import DEVICE_RUNGS, RUNGS, Ladder
 from ...system import text
 from .. import tables
-from ..content import Content
 from ..figures import Styles, other
 from ..figures import starts as drawn
-from ..tables import Grid, Item
+from ..grid import Grid, Item
 from .section import Section, grouped, panels
 
 LADDER = (
@@ -64,10 +64,8 @@ def _ladder(ladders: list[Ladder], content: Content, styles: Styles) -> Section:
     steps: list[tuple[str, Callable[[Ladder], Item]]] = []
     for key, title, _ in used:
         steps.append((title, lambda one, key=key: _time(one.of(key).value)))  # type: ignore[misc]
-        steps += [("of it compiling", lambda one: tables.derived(one.compiling, text.seconds))] if key == "warm" else []
-        steps += (
-            [("of it allocating", lambda one: tables.derived(one.allocating, text.seconds))] if key == "api" else []
-        )
+        steps += [("of it compiling", lambda one: Item.of(one.compiling, text.seconds))] if key == "warm" else []
+        steps += [("of it allocating", lambda one: Item.of(one.allocating, text.seconds))] if key == "api" else []
     rows = [
         [
             Item(f"{one.operation}.{one.implementation}" + (f", {one.run}" if content.several else "")),
@@ -123,8 +121,8 @@ def _scaling(content: Content, styles: Styles) -> Section:
             Item(one.dtype),
             Item(str(step.threads), step.threads),
             _time(step.time.value),
-            tables.derived(step.speedup, text.factor) if step.speedup else Item(text.factor(1), 1.0),
-            tables.derived(step.efficiency, text.percent),
+            Item.of(step.speedup, text.factor) if step.speedup else Item(text.factor(1), 1.0),
+            Item.of(step.efficiency, text.percent),
         ]
         for one in found
         for step in one.steps
@@ -163,7 +161,7 @@ def _memory(content: Content, styles: Styles) -> Section:
             Item(f"{r['operation']}.{r['implementation']}" + (f", {r['run']}" if content.several else "")),
             Item(r["dtype"]),
             Item(text.size(r["value"]), r["value"]),
-            tables.derived(Derived(r["over"], math.nan, math.nan, 1), text.size),
+            Item.of(Derived(r["over"], math.nan, math.nan, 1), text.size),
         ]
         for r in rows.to_dict("records")
     ]

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from ...system import forked, text
 from ..figures import Figure
+from ..grid import Grid
 from ..sources import Source
-from ..tables import Grid
 
 MOST_PANELS = 12  # per section; the rest is in the tables
 
@@ -48,6 +48,11 @@ def grouped(items: Iterable[T], key: Callable[[T], Hashable]) -> list[list[T]]:
     for item in items:
         found.setdefault(key(item), []).append(item)
     return list(found.values())
+
+
+def most_panels(rows: int) -> int:
+    """How many panels a section of a report of so many measurements draws: fewer where it would take long."""
+    return MOST_PANELS if rows < 20_000 else 5 if rows < 50_000 else 3
 
 
 def panels(

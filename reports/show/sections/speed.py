@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from ...analysis.content import Content
 from ...analysis.contests import Contest
 from ...analysis.derived import of, ratio
 from ...analysis.rules import LEAST_PROCESSES, SAME, VAGUE
 from ...system import text
 from .. import tables
-from ..content import Content
 from ..figures import Styles, curves, heat, winners
-from ..tables import Grid, Item
-from .section import Section, grouped, panels
+from ..grid import Grid, Item
+from .section import Section, grouped, most_panels, panels
 
 ANSWER = (
     "Time of one steady call of the kernel on a preallocated output, compilation not counted. The value is the median "
@@ -61,14 +61,17 @@ ORDERS = (
 
 def sections(content: Content, styles: Styles) -> Iterator[Section]:
     """The sections about speed."""
-    yield Section("answer", "Fastest on each input", ANSWER, grids=[content.answers, *content.times])
+    most = most_panels(len(content.table))
+    answers = tables.answers(content.lines, content.baseline, content.several)
+    times = tables.times(content.contests, content.several)
+    yield Section("answer", "Fastest on each input", ANSWER, grids=[answers, *times])
     yield _winners(content, styles)
     sweeps = _sweeps(content)
     yield panels(
         Section("time", "Time against n", SWEEP),
         sweeps,
         lambda name, group: curves.time(name, group, styles, content.caches(group[0].run)),
-        content.most_panels,
+        most,
     )
     yield _speedups(content, styles)
     yield panels(
@@ -80,13 +83,13 @@ def sections(content: Content, styles: Styles) -> Iterator[Section]:
         Section("bandwidth", "Bandwidth", BANDWIDTH),
         sweeps,
         lambda name, group: curves.bandwidth(name, group, styles, content.caches(group[0].run)),
-        content.most_panels,
+        most,
     )
     yield panels(
         Section("share", "Share of the ceiling", SHARE, grids=_shares(content)),
         [group for group in sweeps if sum(c.ceiling is not None and not c.ceiling.doubt for c in group) > 1],
         lambda name, group: curves.share(name, group, styles, content.caches(group[0].run)),
-        content.most_panels,
+        most,
     )
     yield Section("orders", "Order of the input", ORDERS, grids=_orders(content))
 
@@ -118,7 +121,9 @@ def _winners(content: Content, styles: Styles) -> Section:
     grid = Grid("winners", "The fastest by n and rows", columns, rows, {start + 2, start + 3, start + 5}, folded=True)
     groups = [g for g in grouped(placed, lambda c: (c.run, c.operation, c.dtype)) if len(g) > 1]
     section = Section("winners", "Which should I use", WINNERS, grids=[grid])
-    return panels(section, groups, lambda name, group: winners.winners(name, group, styles), content.most_panels)
+    return panels(
+        section, groups, lambda name, group: winners.winners(name, group, styles), most_panels(len(content.table))
+    )
 
 
 def _speedups(content: Content, styles: Styles) -> Section:
@@ -129,7 +134,12 @@ def _speedups(content: Content, styles: Styles) -> Section:
         (c for c in content.contests if c.ranked and c.benchmark != "Shapes"), lambda c: (c.run, c.operation, c.dtype)
     )
     section = Section("speedup", f"Speed-up over {baseline}", SPEEDUP.format(baseline=baseline, least=LEAST_PROCESSES))
-    return panels(section, groups, lambda name, group: heat.speedup(name, group, baseline, styles), content.most_panels)
+    return panels(
+        section,
+        groups,
+        lambda name, group: heat.speedup(name, group, baseline, styles),
+        most_panels(len(content.table)),
+    )
 
 
 def _shares(content: Content) -> list[Grid]:
@@ -147,7 +157,7 @@ def _shares(content: Content) -> list[Grid]:
                 Item(cell.implementation),
                 Item(text.bandwidth(cell.bandwidth), cell.bandwidth),
                 Item(text.bandwidth(contest.ceiling.bandwidth), contest.ceiling.bandwidth),
-                tables.derived(share, text.percent),
+                Item.of(share, text.percent),
             ]
             rows.append(row)
     first = ["run"] if content.several else []

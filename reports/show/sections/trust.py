@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ...analysis import rules
+from ...analysis.content import Content
 from ...system import text
 from .. import agreement, compare, sources, tables
-from ..content import Content
 from .section import Section
 
 AGREEMENT = (
@@ -33,7 +33,7 @@ def sections(content: Content) -> Iterator[Section]:
             f"{compare.summary(changes, names)} {compare.CAUTION.format(least=rules.BETWEEN_RUNS)}",
             grids=[table],
         )
-    yield Section("absent", "Not measured", ABSENT, grids=[content.missing])
+    yield Section("absent", "Not measured", ABSENT, grids=[tables.missing(content.absent)])
     yield Section("agreement", "Agreement", AGREEMENT, grids=agreement.matrices(content.runs))
     yield Section(
         "measurements", "Every measurement", MEASUREMENTS, grids=[tables.measurements(content.table, content.several)]

@@ -8,10 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from maxbench.reports.analysis import derived, rules, startup
+from maxbench.reports.analysis import content, derived, rules, startup
 from maxbench.reports.analysis.derived import Derived, Measured
-from maxbench.reports.show import compare, content, report, tables
+from maxbench.reports.show import compare, report
 from maxbench.reports.show.figures import heat
+from maxbench.reports.show.grid import Item
 from maxbench.reports.system import text
 from tests.report_data import Results
 
@@ -85,13 +86,13 @@ def test_what_is_not_stated_has_its_reason(figure: Derived, withheld: str, words
 
 
 def test_a_table_marks_what_is_not_stated() -> None:
-    item = tables.derived(Derived(1e-3, 1e-4, 2e-3, 3, 0.0), text.seconds)
+    item = Item.of(Derived(1e-3, 1e-4, 2e-3, 3, 0.0), text.seconds)
     assert (item.words, item.key, item.mark, item.title) == ("1.00 ms", 1e-3, "", "")
-    item = tables.derived(Derived(1e-3, 1e-4, 2e-3, 2, 0.0), text.seconds)
+    item = Item.of(Derived(1e-3, 1e-4, 2e-3, 2, 0.0), text.seconds)
     assert (item.words, item.key, item.mark) == ("1.00 ms (2 processes)", 1e-3, "missing")
-    item = tables.derived(Derived(1e-3, -1e-4, 2e-3, 3, 0.0), text.seconds)
+    item = Item.of(Derived(1e-3, -1e-4, 2e-3, 3, 0.0), text.seconds)
     assert (item.words, item.title) == ("1.00 ms (not shown)", "not shown: the interval includes no effect")
-    item = tables.derived(Derived(3.27, 3.0, 3.5, 3, None, "too fast"), text.percent)
+    item = Item.of(Derived(3.27, 3.0, 3.5, 3, None, "too fast"), text.percent)
     assert (item.words, item.title) == ("withheld", "too fast")
 
 

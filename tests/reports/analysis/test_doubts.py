@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from maxbench.reports.analysis import doubts
+from maxbench.reports.analysis import content, doubts
 from maxbench.reports.measure import disturbance
 from maxbench.reports.records import asv_results, runs
 from maxbench.reports.records.run import Disturbance, LoadAverage, Machine, Noise, Precheck, RunRecord
-from maxbench.reports.show import content
 from tests.report_data import Results
 
 BURN = "import time; end = time.process_time() + 0.6\nwhile time.process_time() < end: pass"

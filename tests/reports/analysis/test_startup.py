@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from maxbench.bench.inputs import device_cells
-from maxbench.reports.analysis import contests, scaling, startup, table
+from maxbench.reports.analysis import content, contests, scaling, startup, table
 from maxbench.reports.analysis.derived import Measured
 from maxbench.reports.records import runs
-from maxbench.reports.show import agreement, content, report, tables
+from maxbench.reports.show import agreement, report, tables
 from maxbench.reports.system import text
 from tests.report_data import COMMIT, FAILED, IMPLEMENTATIONS, Results, everything, findings
 

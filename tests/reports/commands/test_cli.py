@@ -210,7 +210,7 @@ def test_the_gate_measures_nothing_where_its_files_cannot_be_written(
 def test_a_run_shows_its_answer_where_the_report_cannot_be_written(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from maxbench.reports.show.content import gather
+    from maxbench.reports.analysis.content import gather
 
     (folder / "report.md").write_text("mine")
     content = gather([folder])
@@ -233,7 +233,7 @@ def test_an_error_of_the_disk_is_a_message(
 
     monkeypatch.setattr("maxbench.reports.records.runs.read", full)
     monkeypatch.setattr("maxbench.reports.show.asv_pages.runs.read", full)
-    monkeypatch.setattr("maxbench.reports.show.content.read", full)
+    monkeypatch.setattr("maxbench.reports.analysis.content.read", full)
     assert main.main(["compare", str(folder), str(folder)]) == usage.ERROR
     assert capsys.readouterr().err == "maxbench compare: [Errno 28] No space left on device: 'file'\n"
 

@@ -12,7 +12,7 @@ import pytest
 
 from maxbench.reports.analysis.changes import Change
 from maxbench.reports.gate import formats, table
-from maxbench.reports.gate.run import Outcome
+from maxbench.reports.gate.outcome import Outcome
 from maxbench.reports.gate.sources import Version
 from maxbench.reports.gate.verdicts import Evidence, Result, Rule
 from maxbench.reports.records.run import Machine

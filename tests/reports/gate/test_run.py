@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from maxbench.reports.gate import instructions, run, sources
+from maxbench.reports.gate import instructions, run, trees
 from maxbench.reports.gate.benchmarks import Benchmark, every
 from maxbench.reports.gate.instructions import Count
 from maxbench.reports.gate.look import Look
+from maxbench.reports.gate.outcome import Outcome
 from maxbench.reports.gate.sources import Version
 from maxbench.reports.gate.verdicts import Control, Result, Rule
 from maxbench.reports.records.run import Machine
@@ -39,7 +40,7 @@ class Stage:
         monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: self.now))
         monkeypatch.setattr(run.sources, "build", self.build)
         monkeypatch.setattr(run.sources, "copy", lambda version, role: replace(version, role=role))
-        monkeypatch.setattr(run.sources, "repository", lambda folder: folder)
+        monkeypatch.setattr(run.trees, "repository", lambda folder: folder)
         monkeypatch.setattr(run.environment, "machine", lambda: Machine(cpu="a CPU"))
         monkeypatch.setattr(run.environment, "versions", dict)
         monkeypatch.setattr(run.look, "look", self.look)
@@ -103,7 +104,7 @@ class Stage:
             raise instructions.CannotCount("no valgrind")
         return {b: self.counts[b.implementation] for b in some if b.implementation in self.counts}
 
-    def __call__(self, **options: Any) -> run.Outcome:
+    def __call__(self, **options: Any) -> Outcome:
         given = {"only": (NAIVE, NUMPY), "began": 100.0, "seconds": 120.0, **options}
         self.shown: list[tuple[Any, ...]] = []
         bar: Any = SimpleNamespace(show=lambda *what: self.shown.append(what))
@@ -115,7 +116,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
     return Stage(monkeypatch, tmp_path)
 
 
-def _verdicts(outcome: run.Outcome) -> list[str]:
+def _verdicts(outcome: Outcome) -> list[str]:
     return [r.verdict for r in outcome.results]
 
 
@@ -271,9 +272,9 @@ def test_the_same_files_are_a_control(stage: Stage, base: str, head: str) -> Non
 
 def test_a_plugin_is_not_compared_with_maxbench(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     base, head = (Version(role, role, None, Path(), "", (("softmax", "mine"),)) for role in ("base", "head"))
-    with pytest.raises(sources.SourceError, match="one of base and head is maxbench itself"):
+    with pytest.raises(trees.SourceError, match="one of base and head is maxbench itself"):
         run._benchmarks(base, replace(base, is_plugin=True))
-    with pytest.raises(sources.SourceError):
+    with pytest.raises(trees.SourceError):
         run._benchmarks(replace(base, is_plugin=True), base)
     assert set(run._benchmarks(base, head)) > set(every())
     plugins = run._benchmarks(replace(base, is_plugin=True), replace(base, is_plugin=True))

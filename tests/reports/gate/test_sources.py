@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from maxbench import impls
-from maxbench.reports.gate import run, sources
+from maxbench.reports.gate import packages, run, sources, trees
 from tests.reports.gate.conftest import Repository
 
 NAME = "some-kernels"
@@ -59,10 +59,10 @@ def test_an_installed_plugin_is_copied(site: Path, theirs: Path, tmp_path: Path,
 
 def test_a_plugin_that_is_a_link_to_its_tree_or_not_there_is_named(site: Path, theirs: Path, tmp_path: Path) -> None:
     (site / "direct_url.json").write_text(json.dumps({"url": "file:///x", "dir_info": {"editable": True}}))
-    with pytest.raises(sources.SourceError, match="editable"):
+    with pytest.raises(trees.SourceError, match="editable"):
         sources.build("base", "installed", theirs, tmp_path / "base")
     (theirs / "pyproject.toml").write_text('[project]\nname = "not-there"\n')
-    with pytest.raises(sources.SourceError, match="not-there is not installed here"):
+    with pytest.raises(trees.SourceError, match="not-there is not installed here"):
         sources.build("base", "installed", theirs, tmp_path / "other")
 
 
@@ -78,7 +78,7 @@ def test_a_plugin_that_is_a_link_to_its_tree_or_not_there_is_named(site: Path, t
 )
 def test_a_build_is_offline_where_all_that_it_requires_is_installed(tmp_path: Path, requires: str, here: bool) -> None:
     (tmp_path / "pyproject.toml").write_text(f"[build-system]\nrequires = {requires}\n")
-    assert sources._can_build_here(tmp_path) is here
+    assert packages.can_build_here(tmp_path) is here
 
 
 def test_a_file_that_only_head_has_is_measured(repository: Repository, tmp_path: Path) -> None:
@@ -148,8 +148,8 @@ def test_a_submodule_that_is_not_there_is_named(
         assert "without its submodules lib/part/inner," in version.built
     (clone.folder / "impls/registry.py").unlink()
     (clone.folder / "pyproject.toml").write_text("[project]\n")
-    monkeypatch.setattr(sources, "_run", lambda *_: (1, "no such file"))
-    with pytest.raises(sources.SourceError, match=r"no such file \(copied 6 files .* without its submodules"):
+    monkeypatch.setattr(packages, "_run", lambda *_: (1, "no such file"))
+    with pytest.raises(trees.SourceError, match=r"no such file \(copied 6 files .* without its submodules"):
         sources.build("base", ".", clone.folder, tmp_path / "broken")
 
 
@@ -187,29 +187,29 @@ def test_the_digest_is_that_of_what_is_measured(nested: Repository, tmp_path: Pa
 def test_a_checkout_that_git_refuses_is_named_as_git_names_it(
     nested: Repository, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    assert sources.repository(nested.folder / "impls") == nested.folder
+    assert trees.repository(nested.folder / "impls") == nested.folder
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
-    with pytest.raises(sources.SourceError, match=r"(?s)dubious ownership.*git config --global --add safe.directory"):
-        sources.repository(nested.folder)
-    with pytest.raises(sources.SourceError, match="dubious ownership"):
-        sources._commit(nested.folder, "one")
+    with pytest.raises(trees.SourceError, match=r"(?s)dubious ownership.*git config --global --add safe.directory"):
+        trees.repository(nested.folder)
+    with pytest.raises(trees.SourceError, match="dubious ownership"):
+        trees.commit_of(nested.folder, "one")
     monkeypatch.delenv("GIT_TEST_ASSUME_DIFFERENT_OWNER")
-    with pytest.raises(sources.SourceError, match="is in no git checkout, so it has no revisions"):
-        sources.repository(tmp_path)
-    with pytest.raises(sources.SourceError, match="git ls-files: fatal: not a git repository"):
-        sources._git(tmp_path, "ls-files")
-    with pytest.raises(sources.SourceError, match=r"'nonsense' is no commit of whole; accepted are"):
-        sources._commit(nested.folder, "nonsense")
+    with pytest.raises(trees.SourceError, match="is in no git checkout, so it has no revisions"):
+        trees.repository(tmp_path)
+    with pytest.raises(trees.SourceError, match="git ls-files: fatal: not a git repository"):
+        trees._git(tmp_path, "ls-files")
+    with pytest.raises(trees.SourceError, match=r"'nonsense' is no commit of whole; accepted are"):
+        trees.commit_of(nested.folder, "nonsense")
     shallow = tmp_path / "shallow"
     nested.git("clone", "--quiet", "--depth", "1", nested.folder.as_uri(), str(shallow))
-    with pytest.raises(sources.SourceError, match="this clone is shallow, fetch its history first"):
-        sources._commit(shallow, "HEAD~1")
+    with pytest.raises(trees.SourceError, match="this clone is shallow, fetch its history first"):
+        trees.commit_of(shallow, "HEAD~1")
 
 
 class Pip:
-    """Stands for `sources._run`: the exit status and the text of each call, and the commands."""
+    """Stands for `packages._run`: the exit status and the text of each call, and the commands."""
 
     def __init__(self, *said: tuple[int | None, str]) -> None:
         self.said, self.commands = list(said), []  # type: tuple[list[tuple[int | None, str]], list[list[str]]]
@@ -227,9 +227,9 @@ def _built(
 ) -> list[list[str]]:
     (tree / "pyproject.toml").write_text(f'[build-system]\nrequires = ["{requires}"]\n')
     pip = Pip(*said)
-    monkeypatch.setattr(sources, "_run", pip)
+    monkeypatch.setattr(packages, "_run", pip)
     monkeypatch.setenv("GIT_DIR", "nowhere")
-    assert sources._pip_tree(tree, Path("root")) == f"pip install {' '.join(pip.commands[-1][:-1])}".replace(
+    assert packages.install_tree(tree, Path("root")) == f"pip install {' '.join(pip.commands[-1][:-1])}".replace(
         " --retries 1 --timeout 5", ""
     )
     return pip.commands
@@ -244,11 +244,11 @@ def test_a_plugin_is_built_as_pip_builds_it_and_here_only_where_that_fails(
     assert _built(monkeypatch, tmp_path, "nothing-of-that-name", (0, "")) == [patient]
     assert _built(monkeypatch, tmp_path, "hatchling", (0, "")) == [hasty]
     assert _built(monkeypatch, tmp_path, "hatchling", (1, "no network"), (0, "")) == [hasty, here]
-    with pytest.raises(sources.SourceError, match=r"--no-build-isolation .* failed:\nas well"):
+    with pytest.raises(trees.SourceError, match=r"--no-build-isolation .* failed:\nas well"):
         _built(monkeypatch, tmp_path, "hatchling", (1, "no network"), (2, "as well"))
-    with pytest.raises(sources.SourceError, match=r"pip install --no-deps \S+ failed:\n1"):
+    with pytest.raises(trees.SourceError, match=r"pip install --no-deps \S+ failed:\n1"):
         _built(monkeypatch, tmp_path, "nothing-of-that-name", (1, ""))
-    with pytest.raises(sources.SourceError, match="did not end within 600 s"):
+    with pytest.raises(trees.SourceError, match="did not end within 600 s"):
         _built(monkeypatch, tmp_path, "nothing-of-that-name", (None, ""))
 
 
@@ -266,11 +266,11 @@ Processing ./pkg
 
 
 def test_the_error_of_a_build_is_its_own_and_not_where_pip_points() -> None:
-    said = sources._last_words(PIP.format(lines="\n".join(f"      line {i}" for i in range(30)))).splitlines()
+    said = packages._last_words(PIP.format(lines="\n".join(f"      line {i}" for i in range(30)))).splitlines()
     assert said == [*(f"line {i}" for i in range(19, 30)), "error: invalid command 'bdist_wheel'"]
-    assert sources._last_words(PIP.format(lines="first") + PIP.format(lines="last")).splitlines()[-2] == "last"
-    assert sources._last_words("one\n\nERROR: no such package\n") == "one\nERROR: no such package"
-    assert sources._last_words("") == ""
+    assert packages._last_words(PIP.format(lines="first") + PIP.format(lines="last")).splitlines()[-2] == "last"
+    assert packages._last_words("one\n\nERROR: no such package\n") == "one\nERROR: no such package"
+    assert packages._last_words("") == ""
 
 
 @pytest.mark.parametrize(
@@ -280,16 +280,16 @@ def test_the_error_of_a_build_is_its_own_and_not_where_pip_points() -> None:
 def test_setuptools_builds_here_where_it_can_make_a_wheel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setuptools: str, wheel: str | None, here: bool
 ) -> None:
-    monkeypatch.setattr(sources, "_installed_version", {"setuptools": setuptools, "wheel": wheel}.get)
-    assert sources._can_build_here(tmp_path) is here
+    monkeypatch.setattr(packages, "installed_version", {"setuptools": setuptools, "wheel": wheel}.get)
+    assert packages.can_build_here(tmp_path) is here
     (tmp_path / "pyproject.toml").write_text('[build-system]\nrequires = ["setuptools>=40"]\n')
-    assert sources._can_build_here(tmp_path) is here
+    assert packages.can_build_here(tmp_path) is here
 
 
 def test_both_streams_of_a_command_are_kept_and_one_that_hangs_is_ended() -> None:
     program = "import os, sys; print('out', flush=True); print('err', file=sys.stderr); sys.exit(int(os.environ['E']))"
-    assert sources._run([sys.executable, "-S", "-c", program], {"E": "3"}, 60) == (3, "out\nerr")
-    assert sources._run([sys.executable, "-S", "-c", "import time; time.sleep(60)"], {}, 0.1) == (None, "")
+    assert packages._run([sys.executable, "-S", "-c", program], {"E": "3"}, 60) == (3, "out\nerr")
+    assert packages._run([sys.executable, "-S", "-c", "import time; time.sleep(60)"], {}, 0.1) == (None, "")
 
 
 def test_the_installed_maxbench_is_copied(tmp_path: Path) -> None:
@@ -306,11 +306,11 @@ def test_the_installed_maxbench_is_copied(tmp_path: Path) -> None:
 def test_what_is_neither_maxbench_nor_a_plugin_is_named(tmp_path: Path, theirs: Path) -> None:
     Repository(theirs)
     (theirs / "pyproject.toml").unlink()
-    with pytest.raises(sources.SourceError, match=r"'.' has neither impls/registry.py"):
+    with pytest.raises(trees.SourceError, match=r"'.' has neither impls/registry.py"):
         sources.build("base", ".", theirs, tmp_path / "base")
     empty = tmp_path / "package"
     empty.mkdir()
-    with pytest.raises(sources.SourceError, match="brings no implementation"):
+    with pytest.raises(trees.SourceError, match="brings no implementation"):
         sources._brought("base", "x==1", None, empty, "")
 
 

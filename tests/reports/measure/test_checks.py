@@ -159,8 +159,9 @@ def test_the_process_that_decides_imports_no_library() -> None:
 import contextlib, io, sys
 from maxbench.reports import gate
 from maxbench.reports.commands import main
-from maxbench.reports.measure import run, side_by_side
-from maxbench.reports.show import content
+from maxbench.reports.measure import run
+from maxbench.reports.measure.side_by_side import session
+from maxbench.reports.analysis import content
 from maxbench.reports.gate import run
 with contextlib.redirect_stdout(io.StringIO()):
     assert main.main(["check", "numba_simple", "--operation", "argmax", "--dtype", "int8"]) == 0

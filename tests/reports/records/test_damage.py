@@ -12,6 +12,7 @@ import pytest
 from maxbench.bench.inputs.array_files import read_array
 from maxbench.reports.analysis import table
 from maxbench.reports.records import runs
+from maxbench.reports.show import report
 from tests.needs import ALL
 from tests.reports.records.__main__ import faults, wrong_numbers
 from tests.reports.records.damage import arrays, folders, healthy
@@ -33,7 +34,9 @@ def test_the_checks_see_what_they_look_for(tmp_path: Path) -> None:
     assert len(wrong_numbers(frame)) == 3
 
 
-def test_damaged_folders(tmp_path: Path) -> None:
+def test_damaged_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not ALL:  # drawing takes most of the time
+        monkeypatch.setattr(report, "draw", lambda sections: None)
     count = 400 if ALL else 40
     found = {done: faults(folder, tmp_path / "report", whole=False) for done, folder in folders(tmp_path, count)}
     assert len(found) == count

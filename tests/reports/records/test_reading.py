@@ -16,12 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from maxbench.bench.processes.link import printable
+from maxbench.bench.processes.messages import Seconds
 from maxbench.impls.agreement import Finding
+from maxbench.reports.analysis import content
 from maxbench.reports.records import asv_results, findings, journal, reading, run, runs
 from maxbench.reports.records.journal import Line
-from maxbench.reports.records.reading import Problems, Seconds, Unreadable
+from maxbench.reports.records.reading import Problems, Unreadable
 from maxbench.reports.records.run import Disturbance, Gpu, Machine, RunRecord
-from maxbench.reports.show import content, terminal
+from maxbench.reports.show import terminal
 from tests.report_data import COLUMNS, Results, side_car
 
 JSON = some.recursive(

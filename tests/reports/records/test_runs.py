@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from maxbench.bench.processes import messages
 from maxbench.reports.records import reading, run, runs
 from maxbench.reports.records.reading import Problems, Unreadable
 from maxbench.reports.records.run import RunRecord, Source
@@ -20,10 +21,10 @@ LARGE = 10**18
 @pytest.mark.parametrize(
     ("kind", "accepted", "refused"),
     [
-        (reading.Seconds, [5e-324, 1e9], [0, 1e9 + 1]),
-        (reading.Amount, [0, LARGE], [-5e-324, 1.1e18]),
-        (reading.Count, [0, 2**53], [-1, 2**53 + 1]),
-        (reading.Positive, [1, 2**53], [0, 2**53 + 1]),
+        (messages.Seconds, [5e-324, 1e9], [0, 1e9 + 1]),
+        (messages.Amount, [0, LARGE], [-5e-324, 1.1e18]),
+        (messages.Count, [0, 2**53], [-1, 2**53 + 1]),
+        (messages.Positive, [1, 2**53], [0, 2**53 + 1]),
         (run.Ratio, [5e-324, LARGE], [0, 1.1e18]),
         (run.Fraction, [-1, LARGE], [-1.001, 1.1e18]),
     ],

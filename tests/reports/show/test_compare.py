@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from maxbench.reports.analysis import content
 from maxbench.reports.commands import main
-from maxbench.reports.show import compare, content, report
+from maxbench.reports.show import compare, report
 from maxbench.reports.system import text
 from tests.report_data import Results
 

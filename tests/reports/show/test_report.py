@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from maxbench import reports
-from maxbench.reports.analysis import answer, contests
+from maxbench.reports.analysis import answer, content, contests
 from maxbench.reports.analysis.rules import Decision
 from maxbench.reports.commands import main
-from maxbench.reports.show import content, report, terminal
+from maxbench.reports.show import report, tables, terminal
 from maxbench.reports.show.markdown import grid_as_markdown
 from maxbench.reports.system import text
 from tests.report_data import COMMIT, FAILED, SKIPPED, Results
@@ -101,7 +101,13 @@ def test_what_cannot_be_told_is_neither_a_tie_nor_a_win(tmp_path, close, rivals,
     assert ("1 of 9 times cannot be compared: no interval, as of one sample." in " ".join(gathered.warnings)) == (
         close == 332.0
     )
-    marks = {item.mark for grid in gathered.times for row in grid.rows for item in row if row[0].words == "ImageNet"}
+    marks = {
+        item.mark
+        for grid in tables.times(gathered.contests, False)
+        for row in grid.rows
+        for item in row
+        if row[0].words == "ImageNet"
+    }
     assert "tie" not in marks
 
 
@@ -355,7 +361,9 @@ def test_csv_markdown_and_json_on_standard_output_are_nothing_else(folder, capsy
     value = next(m["value"] for m in stored["measurements"] if m["implementation"] == "fast")
     assert value == statistics.median(MEDIANS["fast"])
     found = content.gather([folder])
-    grids = [found.answers, *found.times, found.missing]
+    times = tables.times(found.contests, found.several)
+    answers = tables.answers(found.lines, found.baseline, found.several)
+    grids = [answers, *times, tables.missing(found.absent)]
     said = [*(f"- {text.markdown(sentence)}" for sentence in found.sentences), *map(grid_as_markdown, grids)]
     assert printed("markdown") == "\n\n".join(said) + "\n"
     *lines, last = printed("table").splitlines()
@@ -393,7 +401,6 @@ def test_main_contests_fall_back_to_the_sweep(tmp_path):
 
 
 def test_what_is_shown_of_several_runs_names_the_run(tmp_path, monkeypatch):
-    from maxbench.reports.show import sections
     from maxbench.reports.show.figures import canvas
 
     seen = []
@@ -413,7 +420,7 @@ def test_what_is_shown_of_several_runs_names_the_run(tmp_path, monkeypatch):
             found.add("softmax.Accuracy.track_typical_error", (name, "float32", 2), 1.0)
         found.add("softmax.Memory.peakmem_call", ("(arrays only)", "float32"), 1 << 20)
         folders.append(found.write(tmp_path / run, machine=run, side={"id": f"run on the {run}"}))
-    parts = {part.id: part for part in sections.build(content.gather(folders))}
+    parts = {part.id: part for part in report.sections(content.gather(folders))}
     assert len(seen) == len(set(seen)) > 10
     for run in ("left", "right"):
         assert sum(f"run on the {run}" in title for title in seen) == len(seen) / 2

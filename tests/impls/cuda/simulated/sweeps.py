@@ -50,7 +50,8 @@ COLUMNS = {
 }
 # The other dtypes share their code with one of these but for loads and stores: they take every fourth case, in turn,
 # and in the nightly job all of those that are simulated fast.
-EVERY_CASE = ("float32", "float64", "int32")
+EVERY_CASE = ("float32", "float64", "int32") if ALL else ("float32",)
+LONGEST = ("float32", "float16", "float64") if ALL else ("float32", "float16")
 TURNS = 4
 LARGEST_COLUMNS = 1000  # elements
 OFFSETS = ((0, 0), (1, 1), (1, 0), (3, 3), (0, 1))  # elements by which x and out start after a boundary

@@ -9,7 +9,7 @@ from maxbench.impls.cuda import regimes, short_rows
 from maxbench.impls.cuda.elements import ELEMENTS
 from maxbench.impls.cuda.regimes import Regime
 from tests.impls.cuda.simulated.arrays import wrong
-from tests.impls.cuda.simulated.sweeps import COLUMNS, ROWS, SOFTMAX_DTYPES, device_table, sweep
+from tests.impls.cuda.simulated.sweeps import COLUMNS, LONGEST, ROWS, SOFTMAX_DTYPES, device_table, sweep
 
 
 @pytest.mark.parametrize("dtype", SOFTMAX_DTYPES)
@@ -24,7 +24,7 @@ def test_columns(name: str, dtype: str) -> None:
     sweep("softmax", dtype, *COLUMNS["softmax"][name], columns=True)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16", "float64"])
+@pytest.mark.parametrize("dtype", LONGEST)
 @pytest.mark.parametrize("name", [name for name in regimes.DEVICE if name.startswith("softmax")])
 def test_regimes_of_the_device_at_their_longest_row(name: str, dtype: str) -> None:
     device_table(name, dtype)

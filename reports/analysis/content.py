@@ -11,12 +11,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..analysis import answer, contests, facts, table
-from ..analysis.contests import Contest
 from ..records.runs import Run, read
 from ..system import text
-from . import tables
-from .tables import Grid
+from . import answer, contests, facts, table
+from .contests import Contest
 
 
 @dataclass
@@ -92,35 +90,6 @@ class Content:
         machines = list(dict.fromkeys(self.table["machine"]))
         on = f" on {text.listed(machines)}" if machines else ""
         return f"{text.listed(operations) or 'Implementations'} compared{on}"
-
-    @property
-    def answers(self) -> Grid:
-        """The answer as a table."""
-        return tables.answers(self.lines, self.baseline, self.several)
-
-    @cached_property
-    def times(self) -> list[Grid]:
-        """Times of every implementation on the inputs that the answer is about: a table per operation."""
-        found = contests.main_contests(self.contests)
-        return [
-            tables.times(
-                [c for c in found if c.operation == operation],
-                self.several,
-                f"times-{operation}",
-                f"{operation}: time of one call",
-            )
-            for operation in dict.fromkeys(c.operation for c in found)
-        ]
-
-    @property
-    def missing(self) -> Grid:
-        """What was not measured, as a table."""
-        return tables.missing(self.absent)
-
-    @property
-    def most_panels(self) -> int:
-        """How many panels a section draws: fewer where there is so much that drawing would take long."""
-        return 12 if len(self.table) < 20_000 else 5 if len(self.table) < 50_000 else 3
 
     @cached_property
     def facts(self) -> list[tuple[str, list[tuple[str, str]]]]:
