@@ -157,7 +157,7 @@ EQUIVALENT = {
     r'ReplaceComparisonOperator_Eq_LtE: .*(rows\["call"\].*"Own"|== "first_call")': "no other one of a ladder is less",
     r"ReplaceComparisonOperator_Eq_LtE: .*isinf\(self\.high\) ==": "low is never larger than high",
     r"ReplaceComparisonOperator_Eq_GtE: .*== math\.inf": "no number is larger",
-    r'ReplaceComparisonOperator_Eq_GtE: .*row\["benchmark"\] == "(Transfer|Sweep)"': "no other of a ladder is greater",
+    r'ReplaceComparisonOperator_Eq_GtE: .*row\["benchmark"\] == "(Transfer|Sweep)"': "no other rung is greater",
     r"ReplaceComparisonOperator_Eq_LtE: .*stored == folder": "what is inside is greater",
     r'ReplaceComparisonOperator_NotEq_Gt: .*(status != "available"|outcome != "cannot tell")': "nothing is less",
     r'ReplaceComparisonOperator_Eq_LtE: .*status == "ok" and has\(': "of the others only what was skipped has anything",
