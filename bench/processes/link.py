@@ -113,7 +113,7 @@ def called(value: Any) -> str:
     if isinstance(value, dict | list):
         return f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value):,}"
     try:
-        words = json.dumps(value, ensure_ascii=True)
+        words = json.dumps(value)
     except (TypeError, ValueError):  # an integer of thousands of digits
         words = f"a {type(value).__name__}"
     return words if len(words) <= 60 else f"{words[:60]}..."

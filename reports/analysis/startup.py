@@ -151,7 +151,7 @@ class BreakEven:
         if self.calls == 0:
             return "at once"
         between = f" ({math.ceil(self.low):,}–{math.ceil(self.high):,})" if math.isfinite(self.low) else ""
-        return f"after {math.ceil(self.calls):,} calls{between}"
+        return f"after {text.plural(math.ceil(self.calls), 'call')}{between}"
 
 
 def break_even(ladder: Ladder, baseline: Ladder, *, compiling: bool) -> BreakEven | None:

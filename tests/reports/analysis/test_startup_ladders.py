@@ -146,7 +146,7 @@ def test_break_even_has_the_widest_interval() -> None:
         (2.0, INF, INF, 3, "after 2 calls"),
         (INF, INF, INF, 3, "never"),
         (0.0, 0.0, 0.0, 3, "at once"),
-        (0.5, 0.0, 1.0, 3, "after 1 calls (0–1)"),
+        (0.5, 0.0, 1.0, 3, "after 1 call (0–1)"),
         (0.0, 0.0, INF, 3, "not shown: the calls are too close"),
         (9.0, 5.0, INF, 3, "not shown: the calls are too close"),
         (9.0, 5.0, 10.0, 2, "not shown: 2 processes"),
