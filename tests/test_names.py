@@ -17,9 +17,9 @@ import numpy
 import pytest
 
 import maxbench
-from maxbench.bench.inputs.recipe import Input
 from maxbench.bench.processes import launch
 from maxbench.bench.processes.crew import Crew
+from maxbench.bench.processes.messages import FirstCallJob
 from tests.needs import ALL
 
 ROOT = Path(__file__).parent.parent
@@ -62,12 +62,7 @@ def test_a_worker_is_of_the_folder_it_is_run_from(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(launch, "PLACE", tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     with Crew() as crew:
-        job = {
-            "operation": "softmax",
-            "name": "numpy_vectorized",
-            "input": Input("scores", "float32", (4, 8, 1)).as_dict(),
-        }
-        assert crew.run("first_call", {**job, "dtype": "float32"}).failure is None
+        assert crew.run(FirstCallJob("softmax", "numpy_vectorized", "float32")).failure is None
 
 
 def wheel(folder: Path, name: str, files: dict[str, str]) -> Path:

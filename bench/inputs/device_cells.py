@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-
-from maxbench.impls import contract
 
 from . import workloads
 from .recipe import Input
@@ -66,15 +63,6 @@ class Cell:
     def input(self) -> Input:
         """x."""
         return Input("tiled", self.dtype, self.shape)
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
-
-def from_dict(entry: dict[str, Any]) -> Cell:
-    """The cell that `Cell.as_dict` described."""
-    return Cell(**{**entry, "shape": tuple(entry["shape"])})
 
 
 def cells(operations: Iterable[str], dtypes: Iterable[str] | None = None, *, simulated: bool = False) -> list[Cell]:
@@ -140,8 +128,3 @@ def buffers(pair_bytes: int, cache_bytes: int, free_bytes: int) -> int:
 def beyond_cache(pair_bytes: int, count: int, cache_bytes: int) -> bool:
     """Whether so many copies are larger than the cache."""
     return pair_bytes * count > cache_bytes
-
-
-def operations() -> list[str]:
-    """Both operations."""
-    return list(contract.OPERATIONS)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -96,19 +95,6 @@ class Input:
             return None
         row, _, column = np.unravel_index(int(self.name), self.shape)
         return int(row), int(column)
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
-
-def from_dict(described: Any) -> Input:
-    """The input that `Input.as_dict` described.
-
-    Raises:
-        TypeError, ValueError: it describes none.
-    """
-    return Input(**{**described, "shape": tuple(int(n) for n in described.get("shape", ()))})
 
 
 def _block(dtype: np.dtype) -> np.ndarray:

@@ -8,18 +8,20 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from . import hub, launch
 from .hub import Talk
 from .judge import Judge
-from .link import TOKEN, Message, bounded
+from .link import TOKEN, bounded
+from .messages import VERSION, Answer, AnyJob, Command, Done, Ended, Failed, Hello, Message, Welcome
 
 PROGRAM = Path(__file__).with_name("program.py")
 SECONDS = 240.0  # a worker may take, unless more is said; see `launch.LIMIT_SECONDS`
 _PARTING_SECONDS = 2.0  # for a worker to end after it is done
 
-Heard = Callable[[Message], Message | None]
+Heard = Callable[[Message], Command | None]
+Said = TypeVar("Said", bound=Message)
 
 
 @dataclass
@@ -36,14 +38,14 @@ class Work:
     failure: str | None = None
     late: bool = False
 
-    def those(self, event: str) -> list[Message]:
-        """The messages of one kind."""
-        return [message for message in self.messages if message.get("event") == event]
+    def those(self, kind: type[Said]) -> list[Said]:
+        """The messages of one type."""
+        return [message for message in self.messages if isinstance(message, kind)]
 
 
 @dataclass
-class _Job:
-    job: Message
+class _Kept:
+    job: AnyJob
     heard: Heard
     work: Work = field(default_factory=Work)
     done: threading.Event = field(default_factory=threading.Event)
@@ -58,7 +60,7 @@ class Crew:
     """
 
     def __init__(self, cells: hub.Heard = lambda talk, message: None, judge: Judge | None = None) -> None:
-        self._cells, self._jobs = cells, dict[str, _Job]()
+        self._cells, self._jobs = cells, dict[str, _Kept]()
         self._hub = hub.Hub(self._heard, judge)
 
     def __enter__(self) -> Crew:
@@ -77,14 +79,13 @@ class Crew:
         return self._hub.variables
 
     def run(
-        self, kind: str, job: Mapping[str, Any], *, env: Mapping[str, str] | None = None, seconds: float = SECONDS,
+        self, job: AnyJob, *, env: Mapping[str, str] | None = None, seconds: float = SECONDS,
         cpu: int | None = None, heard: Heard = lambda message: None, tick: Callable[[], Any] = lambda: None,
         prefix: Sequence[str] = (),
     ) -> Work:  # fmt: skip
         """Run a job to its end.
 
         Args:
-            kind: the module of `bench.workers` that does it.
             env: variables beside those of this process.
             seconds: its time limit; infinite where whoever listens limits each answer.
             cpu: the one CPU to run on; None for all.
@@ -96,7 +97,7 @@ class Crew:
             launch.Stopped: the command is being stopped.
         """
         token = uuid.uuid4().hex
-        kept = self._jobs[token] = _Job({"kind": kind, **job}, heard)
+        kept = self._jobs[token] = _Kept(job, heard)
         try:
             child = launch.Child(
                 [*prefix, *launch.python(str(PROGRAM), "worker")],
@@ -122,28 +123,25 @@ class Crew:
         return kept.work
 
     def _failure(self, work: Work, ending: launch.Ending) -> str:
-        said = next((str(m["failure"]) for m in work.those("failed") if m.get("failure")), None)
-        problem = next((str(m["problem"]) for m in work.those("end") if m.get("problem")), None)
-        if said is not None and ending.status == 1:
-            return said
-        if problem is not None:
-            return problem
-        early = " before it was done" if ending.ok else ""
-        return str(bounded(f"its process ended{early}: {ending}"))
+        said = next((one.failure for one in work.those(Failed)), "")
+        problem = next((one.problem for one in work.those(Ended)), "")
+        if not (said and ending.status == 1):
+            early = " before it was done" if ending.ok else ""
+            said = problem or f"its process ended{early}: {ending}"
+        return str(bounded(said))
 
-    def _heard(self, talk: Talk, message: Message) -> Message | None:
+    def _heard(self, talk: Talk, message: Message) -> Answer | None:
         if not talk.token:
             return self._cells(talk, message)
         kept = self._jobs.get(talk.token)
         if kept is None:
             return None
         kept.work.messages.append(message)
-        event = message.get("event")
-        if event is None:
-            return {"job": kept.job}
-        if event == "done":
+        if isinstance(message, Hello):
+            return Welcome(VERSION, kept.job)
+        if isinstance(message, Done):
             kept.done.set()
         answer = kept.heard(message)
-        if event == "end":
+        if isinstance(message, Ended):
             kept.ended.set()
         return answer

@@ -1,8 +1,7 @@
 """The conversation between the process that decides and those that measure: the server.
 
-A message is one line of JSON, bounded, and every one is answered. ``check`` announces a result; the answer is the parts
-that the judge wants, which follow as bytes, and then its verdict. What else a process says goes to whoever waits for
-it. The address is in the environment, so that processes which asv forks find it as well as those of the launcher. A
+`messages` has what is said. Results are handed to the judge; what else a process says goes to whoever waits for it. The
+address is in the environment, so that processes which asv forks find it as well as those of the launcher. A
 process that finds none starts a server of its own, by `bench.processes.program`, which is as free of foreign code.
 """
 
@@ -23,12 +22,32 @@ import numpy as np
 
 from maxbench.impls.contract.dtypes import named
 
-from ..inputs.recipe import Input, from_dict
+from ..inputs.recipe import Input
 from .judge import Judge, Part
-from .link import ADDRESS, Message, receive, send
+from .link import ADDRESS, bounded, encoded, reader, receive
+from .messages import (
+    VERSION,
+    Answer,
+    AnyEvent,
+    Array,
+    Check,
+    Checked,
+    Ended,
+    Event,
+    Given,
+    Go,
+    Hello,
+    Loaded,
+    Message,
+    Parts,
+    Welcome,
+)  # fmt: skip
 from .verdict import Claim, Verdict, checksum
 
 MOST_SENT = 1 << 32  # bytes of an array
+
+_read_hello: Callable[[bytes], Hello] = reader(Hello)
+_read_event: Callable[[bytes], Event] = reader(AnyEvent)
 
 
 class Talk:
@@ -45,10 +64,10 @@ class Talk:
         self.differs: dict[str, str] = {}
 
 
-Heard = Callable[[Talk, Message], Message | None]
+Heard = Callable[[Talk, Message], Answer | None]
 """What is done with a message; returns the answer.
 
-``checked`` comes with the claim and the verdict after each result that was judged, ``end`` last, whatever happens.
+`messages.Checked` comes after each result that was judged, `messages.Ended` last, whatever happens.
 """
 
 
@@ -56,7 +75,7 @@ class Hub:
     """The server.
 
     Args:
-        heard: called, in a thread for each process, with all messages but those that the judge answers.
+        heard: called, in a thread for each process, with all messages but the results that are judged.
     """
 
     def __init__(self, heard: Heard, judge: Judge | None = None) -> None:
@@ -107,53 +126,45 @@ class Hub:
         talk: Talk | None = None
         try:
             with connection:
-                first = receive(connection)
-                talk = Talk(str(first.get("token", "")), int(first.get("pid", 0)))
-                send(connection, self._heard(talk, first) or {})
+                hello = receive(connection, _read_hello)
+                talk = Talk(hello.token, hello.pid)
+                connection.send_bytes(encoded(self._heard(talk, hello) or Welcome(VERSION)))
                 while True:
-                    message = receive(connection)
-                    event = message.get("event")
-                    if event == "check":
-                        claim, verdict = self._check(connection, talk, message)
-                        self._heard(talk, {"event": "checked", "claim": claim, "verdict": verdict})
-                        send(connection, verdict.as_dict())
-                        continue
-                    if event in ("checked", "end"):
-                        raise ValueError(f"event {event!r} is not a process's to tell")
-                    if event == "loaded":
-                        talk.differs = {str(k): str(v) for k, v in dict(message.get("differs") or {}).items()}
-                    elif event == "array":
-                        message["array"] = _array(connection, message["shape"], str(message["dtype"]))
-                    send(connection, self._heard(talk, message) or {})
+                    said: Message = receive(connection, _read_event)
+                    match said:
+                        case Check(claim=claim):
+                            verdict = self._judged(connection, talk, claim)
+                            self._heard(talk, Checked(claim, verdict))
+                            connection.send_bytes(encoded(verdict))
+                            continue
+                        case Loaded():
+                            talk.differs = said.differs
+                        case Array():
+                            said = Given(said, _array(connection, said.shape, said.dtype))
+                    connection.send_bytes(encoded(self._heard(talk, said) or Go()))
         except Exception as problem:  # what is said may be anything: sizes that overflow, or more bytes than announced
             if talk is not None:
                 # The end of the stream is the end of the process; anything else is what it must not say.
-                said = "" if isinstance(problem, EOFError | OSError) else f"{type(problem).__name__}: {problem}"
+                words = "" if isinstance(problem, EOFError | OSError) else f"{type(problem).__name__}: {problem}"
                 if isinstance(problem, MemoryError):  # this process's, which is no fault of that one
-                    said = f"there was not enough memory to judge it: {problem}"
-                elif said:
-                    said = f"it said what it must not: {said}"
-                self._heard(talk, {"event": "end", "problem": said})
+                    words = f"there was not enough memory to judge it: {problem}"
+                elif words:
+                    words = f"it said what it must not: {words}"
+                self._heard(talk, Ended(bounded(words)))
 
-    def _check(self, connection: Connection, talk: Talk, message: Message) -> tuple[Claim, Verdict]:
-        checksum_ = message.get("checksum")
-        claim = Claim(
-            str(message["operation"]), from_dict(message["input"]), str(message["case"]),
-            tuple(int(n) for n in message["shape"]), str(message["dtype"]),
-            None if checksum_ is None else int(checksum_), str(message.get("problem", "")),
-        )  # fmt: skip
+    def _judged(self, connection: Connection, talk: Talk, claim: Claim) -> Verdict:
         asked = False
 
         def fetch(parts: list[Part]) -> list[np.ndarray]:
             nonlocal asked
             asked = True
-            send(connection, {"parts": parts})
+            connection.send_bytes(encoded(Parts(parts)))
             return [_array(connection, _shape(claim.shape, part), claim.dtype) for part in parts]
 
         verdict = self._judge.judge(claim, fetch, talk.differs)
         if not asked:
-            send(connection, {"parts": []})
-        return claim, verdict
+            connection.send_bytes(encoded(Parts([])))
+        return verdict
 
 
 def _shape(shape: Sequence[int], part: Part) -> list[int]:
@@ -163,10 +174,10 @@ def _shape(shape: Sequence[int], part: Part) -> list[int]:
 
 def _array(connection: Connection, shape: Sequence[int], dtype: str) -> np.ndarray:
     """An array that a process sends."""
-    sizes, kind = [int(n) for n in shape], named(dtype)
-    if (size := math.prod(sizes) * kind.itemsize) > MOST_SENT:
+    kind = named(dtype)
+    if (size := math.prod(shape) * kind.itemsize) > MOST_SENT:
         raise ValueError(f"an array of {size} bytes is more than {MOST_SENT}")
-    got = np.empty(sizes, kind)
+    got = np.empty(shape, kind)
     if connection.recv_bytes_into(got.reshape(-1).view(np.uint8) if got.size else bytearray(1)) != got.nbytes:
         raise ValueError("an array of another size than announced")
     return got

@@ -5,29 +5,33 @@ Of `impls` this needs nothing, as it may be that of an old commit.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 
 from ..inputs.recipe import Input
-from .verdict import Verdict, checksum
+from .messages import VERSION, AnyCommand, Array, Cell, Check, Command, Event, Hello, Parts, Welcome
+from .verdict import Claim, Verdict, checksum
 
 ADDRESS, TOKEN = "MAXBENCH_HUB", "MAXBENCH_TOKEN"
 MOST_BYTES = 1 << 22  # of a message
 FIELD = 1 << 16  # characters of a text in it; a longer one is cut
 CUT = " [cut]"
 
-Message = dict[str, Any]
+T = TypeVar("T")
 
 # Bound before any foreign code is imported, which may replace them in their modules.
-_encode, _decode = json.JSONEncoder().encode, json.JSONDecoder().decode
+_encode, _plain = msgspec.json.Encoder().encode, msgspec.to_builtins
 _as_array, _contiguous = np.asarray, np.ascontiguousarray
 
 
@@ -57,38 +61,110 @@ def bounded(value: Any) -> Any:
     return value
 
 
-def send(connection: Connection, message: Message) -> None:
-    """Send a message."""
-    connection.send_bytes(_encode(bounded(message)).encode())
+def _exact(value: Any) -> Any:
+    """A text or number of a class of its own, such as `numpy.float64`, as one of Python's."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, float):
+        return float(value)
+    raise TypeError(f"a message cannot hold a {type(value).__name__}")
 
 
-def receive(connection: Connection) -> Message:
-    """The next message.
+def encoded(message: Any) -> bytes:
+    """A message as it is sent."""
+    return _encode(bounded(_plain(message, enc_hook=_exact)))
+
+
+def reader(kind: Any) -> Callable[[bytes], Any]:
+    """What reads the messages of a type, as `bench.processes.messages` says.
+
+    It raises ValueError where it is given none; the error names the field, what is accepted and what it is.
+    """
+    decode = msgspec.json.Decoder(kind).decode
+
+    def read(content: bytes) -> Any:
+        try:
+            return decode(content)
+        except msgspec.ValidationError as error:
+            raise ValueError(mismatch(error, json.loads(content))) from None
+
+    return read
+
+
+def mismatch(error: msgspec.ValidationError, value: Any) -> str:
+    """What is wrong with a value that is not of a type: where, what is accepted, and what it is."""
+    said, _, path = str(error).replace("`", "").partition(" - at $")
+    return f"{path.lstrip('.')}{': ' if path else ''}{said}; it is {called(_part(value, path))}"
+
+
+def _part(value: Any, path: str) -> Any:
+    """The part of a value that a path such as ``.a[3]`` leads to, as far as it names keys: ``[...]`` is any key."""
+    part = value
+    for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path.partition("[...]")[0]):
+        try:
+            part = part[name] if name else part[int(index)]
+        except (KeyError, IndexError, TypeError):
+            return value
+    return part
+
+
+def called(value: Any) -> str:
+    """A value in a message: what it is, and how it begins."""
+    if isinstance(value, dict | list):
+        return f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value):,}"
+    try:
+        words = json.dumps(value)
+    except (TypeError, ValueError):  # an integer of thousands of digits
+        words = f"a {type(value).__name__}"
+    return words if len(words) <= 60 else f"{words[:60]}..."
+
+
+def receive(connection: Connection, read: Callable[[bytes], T]) -> T:
+    """The next message, read by a `reader`.
 
     Raises:
         EOFError: there is none any more.
         ValueError, OSError: it is none, or too long.
     """
-    message = _decode(connection.recv_bytes(MOST_BYTES).decode())
-    if not isinstance(message, dict):
-        raise ValueError("a message is no object")
-    return message
+    return read(connection.recv_bytes(MOST_BYTES))
+
+
+_read_welcome: Callable[[bytes], Welcome] = reader(Welcome)
+_read_command: Callable[[bytes], Command] = reader(AnyCommand)
+_read_parts: Callable[[bytes], Parts] = reader(Parts)
+_read_verdict: Callable[[bytes], Verdict] = reader(Verdict)
+
+
+@contextlib.contextmanager
+def _listening() -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, OSError, ValueError) as error:
+        raise Lost(str(error) or type(error).__name__) from None
 
 
 class Link:
-    """The conversation, in a process that measures. To be made before any foreign code is imported."""
+    """The conversation, in a process that measures. To be made before any foreign code is imported.
 
-    def __init__(self, hello: Message | None = None) -> None:
+    Args:
+        cell: what a process of asv is to measure.
+
+    Attributes:
+        welcome: what the other end has answered.
+    """
+
+    def __init__(self, cell: Cell | None = None) -> None:
         self._connection = Client(_address())
-        self.answer = self._ask({"token": os.environ.get(TOKEN, ""), "pid": os.getpid(), **(hello or {})})
+        hello = Hello(VERSION, os.environ.get(TOKEN, ""), os.getpid(), cell)
+        self.welcome = self._ask(hello, _read_welcome)
 
-    def say(self, event: str, **what: Any) -> Message:
+    def say(self, event: Event) -> Command:
         """Say something; returns the answer.
 
         Raises:
             Lost: nobody listens any more.
         """
-        return self._ask({"event": event, **what})
+        return self._ask(event, _read_command)
 
     def check(
         self, operation: str, given: Input, result: Any, *, case: str, x: np.ndarray | None = None, problem: str = ""
@@ -106,39 +182,32 @@ class Link:
         if not isinstance(result, np.ndarray):
             return Verdict("wrong", f"returned {type(result).__name__}, where an array must come back")
         array = _contiguous(_as_array(result))
-        answer = self._ask({
-            "event": "check", "operation": operation, "input": given.as_dict(), "case": case,
-            "shape": list(array.shape), "dtype": array.dtype.name if array.dtype.isnative else array.dtype.str,
-            "checksum": None if x is None else checksum(_contiguous(x)), "problem": problem,
-        })  # fmt: skip
-        try:
-            for first, last, left, right in answer["parts"]:
+        dtype = array.dtype.name if array.dtype.isnative else array.dtype.str
+        seen = None if x is None else checksum(_contiguous(x))
+        wanted = self._ask(Check(Claim(operation, given, case, array.shape, dtype, seen, problem)), _read_parts)
+        with _listening():
+            for first, last, left, right in wanted.parts:
                 self._connection.send_bytes(_bytes(array[first:last, ..., left:right]))
-            return Verdict(**receive(self._connection))
-        except (EOFError, OSError) as error:
-            raise Lost(str(error) or type(error).__name__) from None
+            return receive(self._connection, _read_verdict)
 
-    def give(self, what: str, array: Any, **more: Any) -> Message:
-        """Send a small array."""
+    def give(self, what: str, array: Any, *, index: int = 0, dtype_of_x: str = "") -> None:
+        """Send a small array; see `messages.Array`."""
         array = _contiguous(_as_array(array))
-        try:
-            about = {"what": what, "shape": list(array.shape), "dtype": array.dtype.name}
-            send(self._connection, {"event": "array", **about, **more})
+        about = encoded(Array(what, list(array.shape), array.dtype.name, index, dtype_of_x))
+        with _listening():
+            self._connection.send_bytes(about)
             self._connection.send_bytes(_bytes(array))
-            return receive(self._connection)
-        except (EOFError, OSError) as error:
-            raise Lost(str(error) or type(error).__name__) from None
+            receive(self._connection, _read_command)
 
     def close(self) -> None:
         """End the conversation."""
         self._connection.close()
 
-    def _ask(self, message: Message) -> Message:
-        try:
-            send(self._connection, message)
-            return receive(self._connection)
-        except (EOFError, OSError) as error:
-            raise Lost(str(error) or type(error).__name__) from None
+    def _ask(self, message: Hello | Event, read: Callable[[bytes], T]) -> T:
+        content = encoded(message)
+        with _listening():
+            self._connection.send_bytes(content)
+            return receive(self._connection, read)
 
 
 _own: tuple[subprocess.Popen[str], str] | None = None

@@ -10,6 +10,7 @@ import os
 
 from ..timing.ready import described
 from . import link as conversation
+from .messages import Done, Failed
 
 _end, _import, _describe = os._exit, importlib.import_module, described
 
@@ -17,14 +18,15 @@ _end, _import, _describe = os._exit, importlib.import_module, described
 def main() -> None:
     """Do the job, and end at once: what was imported may have left threads, or something to be done at exit."""
     link = conversation.Link()
-    job = link.answer["job"]
-    work = _import(f"..workers.{job['kind']}", __package__).main
+    if (job := link.welcome.job) is None:  # it is over: nobody waits for it any more
+        _end(3)
+    work = _import(f"..workers.{job.__struct_config__.tag}", __package__).main
     try:
         work(link, job)
-        link.say("done")
+        link.say(Done())
     except conversation.Lost:
         _end(3)
     except BaseException as error:  # a plug-in may raise anything, SystemExit and KeyboardInterrupt included
-        link.say("failed", failure=_describe(error))
+        link.say(Failed(_describe(error)))
         _end(1)
     _end(0)

@@ -12,7 +12,7 @@ from maxbench.impls import contract
 
 from ..inputs import grid
 from ..inputs.recipe import Input
-from ..processes.link import Message
+from ..processes.messages import Given, Message, NoResult, Outcome, ResultsJob, Unavailable
 from . import base
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ELEMENTS = 1 << 16  # in all, in as many rows as they fill; one row where n is more
 
-Found = dict[tuple[str, str, int], dict[str, Any]]
+Found = dict[tuple[str, str, int], Outcome]
 
 
 class Accuracy(base.Cell):
@@ -34,7 +34,7 @@ class Accuracy(base.Cell):
         """Compute everything in one process for each implementation, and its errors in this one, which loads none.
 
         Returns:
-            By (implementation, dtype, n): the ``largest`` and ``typical`` error, or a ``status`` and its ``detail``.
+            By (implementation, dtype, n): the errors, by the names of the methods that return them.
         """
         names, *rest = self.params
         found: Found = {}
@@ -55,54 +55,49 @@ class Accuracy(base.Cell):
 
     def measure(self, name: str, *rest: Any) -> str:
         dtype, n = rest
-        self.facts.update(shape=list(_shape(n)), dtype=dtype)
         found = self._found[name, dtype, n]
-        if "largest" in found:
-            self.facts["values"] = {
-                "track_largest_error": found["largest"], "track_typical_error": found["typical"],
-            }  # fmt: skip
+        self.outcome.shape, self.outcome.dtype, self.outcome.values = _shape(n), dtype, found.values
         return base.told(found)
 
     def track_largest_error(self, found: Found, *params: Any) -> float:
         """The largest error of any element, in ulp."""
-        return float(found[params]["largest"])
+        return base.value(found[params], "track_largest_error")
 
     def track_typical_error(self, found: Found, *params: Any) -> float:
         """The median error over all elements, in ulp."""
-        return float(found[params]["typical"])
+        return base.value(found[params], "track_typical_error")
 
 
 def _shape(n: int) -> tuple[int, int, int]:
     return (max(1, ELEMENTS // n), n, 1)
 
 
-def _errors_of(crew: Crew, name: str, keys: Sequence[tuple[str, str, int]]) -> list[dict[str, Any]]:
+def _errors_of(crew: Crew, name: str, keys: Sequence[tuple[str, str, int]]) -> list[Outcome]:
     inputs = [Input("scores", dtype, _shape(n)) for _, dtype, n in keys]
-    found: list[dict[str, Any]] = [{} for _ in keys]
+    found: dict[int, Outcome] = {}
 
     def heard(message: Message) -> None:
-        index = message.get("index")
-        if isinstance(index, int) and 0 <= index < len(keys):
-            if message["event"] == "array":
-                found[index] = _errors(inputs[index], message.pop("array"))
-            elif message["event"] in ("refused", "raised"):
-                status = "skipped" if message["event"] == "refused" else "failed"
-                found[index] = {"status": status, "detail": str(message.get("detail"))}
+        match message:
+            case Given() if message.about.index < len(keys):
+                found[message.about.index] = _errors(inputs[message.about.index], message.values)
+            case NoResult():
+                found[message.index] = Outcome(message.status, message.detail)
 
-    job = {"operation": "softmax", "name": name, "inputs": [given.as_dict() for given in inputs]}
-    work = crew.run("results", job, heard=heard)
-    absent = {"status": "failed", "detail": work.failure or "its process said nothing of it"}
-    if unavailable := work.those("unavailable"):
-        absent = {"status": "skipped", "detail": str(unavailable[0].get("detail"))}
-    return [one or absent for one in found]
+    work = crew.run(ResultsJob("softmax", name, inputs), heard=heard)
+    absent = Outcome("failed", work.failure or "its process said nothing of it")
+    if unavailable := work.those(Unavailable):
+        absent = Outcome("skipped", unavailable[0].reason)
+    return [found.get(index, absent) for index in range(len(keys))]
 
 
-def _errors(given: Input, result: np.ndarray) -> dict[str, Any]:
+def _errors(given: Input, result: np.ndarray) -> Outcome:
     x = given.array()
     if wrong := contract.SOFTMAX.form(x, result.shape, result.dtype):
-        return {"status": "wrong", "detail": str(wrong)}
+        return Outcome("wrong", str(wrong))
     ulps = errors(x, result)
-    return {"largest": float(ulps.max()), "typical": float(np.median(ulps))}
+    return Outcome(values={
+        "track_largest_error": float(ulps.max()), "track_typical_error": float(np.median(ulps)),
+    })  # fmt: skip
 
 
 def errors(x: np.ndarray, result: np.ndarray) -> np.ndarray:

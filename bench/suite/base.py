@@ -25,7 +25,9 @@ from ..inputs import grid
 from ..inputs.array_files import read_array
 from ..inputs.recipe import Input
 from ..inputs.workloads import WORKLOADS, sweep_shape
+from ..processes import messages
 from ..processes.link import Link
+from ..processes.messages import CellDone, Outcome, Status
 from ..timing.ready import described
 from ..timing.schedules import Unsound
 
@@ -63,14 +65,14 @@ class Cell(abc.ABC):
         if getattr(self, "_prepared", None) == params:
             return
         kind = type(self)
-        self.link = Link({
-            "benchmark": f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}",
-            "params": [repr(value) for value in params], "impls": str(Path(impls.__file__).resolve().parent),
-        })  # fmt: skip
-        self.facts: dict[str, Any] = {}
-        if refusal := self.link.answer.get("refusal"):
-            self._end("failed", str(refusal))
-        if self.link.answer.get("stop"):
+        self.link = Link(messages.Cell(
+            f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}", [repr(value) for value in params],
+            str(Path(impls.__file__).resolve().parent),
+        ))  # fmt: skip
+        self.outcome = Outcome()
+        if refusal := self.link.welcome.refusal:
+            self._end("failed", refusal)
+        if self.link.welcome.stop:
             self._end("interrupted", INTERRUPTED)
         try:
             remark = self.measure(*params)
@@ -85,7 +87,7 @@ class Cell(abc.ABC):
 
     def done(self, remark: str) -> None:
         """Say that the cell is measured."""
-        self.link.say("done", status="ok", detail=remark, **self.facts)
+        self._say("ok", remark)
 
     @abc.abstractmethod
     def measure(self, name: str, *rest: Any) -> str:
@@ -101,24 +103,33 @@ class Cell(abc.ABC):
             kernel = impls.load(self.operation, name).kernel
         except (impls.Unavailable, impls.UnknownImplementation) as error:
             raise NotImplementedError(str(error)) from None
-        self.link.say("loaded", differs=dict(getattr(kernel, "differs", {})))
+        self.link.say(messages.Loaded(dict(getattr(kernel, "differs", {}))))
         return kernel
 
-    def _end(self, status: str, detail: str) -> None:
-        self.link.say("done", status=status, detail=detail, **self.facts)
+    def _say(self, status: Status, detail: str) -> None:
+        self.outcome.status, self.outcome.detail = status, detail
+        self.link.say(CellDone(self.outcome))
+
+    def _end(self, status: Status, detail: str) -> None:
+        self._say(status, detail)
         if status == "skipped":
             raise NotImplementedError(detail)
         raise RuntimeError(f"{status}: {detail}")
 
 
-def told(found: dict[str, Any]) -> str:
-    """What `Cell.measure` returns, or raises, of a cell that was measured elsewhere: its ``status`` and ``detail``."""
-    status, detail = found.get("status", "ok"), str(found.get("detail", ""))
-    if status == "skipped":
-        raise NotImplementedError(detail)
-    if status != "ok":
-        raise Unsound((timing.Wrong if status == "wrong" else timing.Failed)(detail))
-    return detail
+def told(found: Outcome) -> str:
+    """What `Cell.measure` returns, or raises, of a cell that was measured elsewhere."""
+    if found.status == "skipped":
+        raise NotImplementedError(found.detail)
+    if found.status != "ok":
+        raise Unsound((timing.Wrong if found.status == "wrong" else timing.Failed)(found.detail))
+    return found.detail
+
+
+def value(found: Outcome, method: str) -> float:
+    """What a method of a cell that was measured elsewhere returns."""
+    assert found.values is not None
+    return found.values[method]
 
 
 def sound(outcome: Any) -> timing.Ready:
@@ -142,8 +153,8 @@ class Replayed(Cell):
 
     def replay(self, samples: list[float], sampler: timing.Sampler) -> None:
         """Let asv have samples."""
-        self.repeat = len(samples)
-        self.facts.update(repeat=self.repeat, number=sampler.number, samples=samples, spent=sampler.spent)
+        self.repeat = self.outcome.repeat = len(samples)
+        self.outcome.number, self.outcome.samples = sampler.number, samples
         self._samples, self._clock = iter(samples), 0.0
 
     def timer(self) -> float:
@@ -167,7 +178,7 @@ class Timed(Replayed):
 
     def _take(self, kernel: Any, given: Input) -> str:
         x = given.array()
-        self.facts.update(shape=list(x.shape), dtype=x.dtype.name)
+        self.outcome.shape, self.outcome.dtype = (x.shape[0], x.shape[1], x.shape[2]), x.dtype.name
         ready = sound(timing.prepare(self.link, self.operation, kernel, given, x=x))
         ready.sampler.seconds = SAMPLE_SECONDS
         self.replay(timing.alone(ready, grid.seconds()), ready.sampler)
@@ -247,7 +258,7 @@ class Memory(Cell):
     def measure(self, name: str, *rest: Any) -> str:
         (dtype,) = rest
         shape = (self.ELEMENTS // 1024, 1024, 1)
-        self.facts.update(shape=list(shape), dtype=dtype)
+        self.outcome.shape, self.outcome.dtype = shape, dtype
         self._result: Any = None
         kernel = None if name == self.BASELINE else self.load(name)
         if kernel is not None and (refusal := kernel.refusal(dtype, self.ELEMENTS)):
@@ -278,7 +289,7 @@ class Memory(Cell):
             return
         from asv_runner.benchmarks._maxrss import get_maxrss  # here: only asv's processes have it
 
-        self.facts["values"] = {"peakmem_call": get_maxrss()}
+        self.outcome.values = {"peakmem_call": get_maxrss()}
         if self._kernel is not None:
             result = self._kernel.backend.get(self._result)
             verdict = self.link.check(self.operation, self._input, result, case="timed")

@@ -6,6 +6,7 @@ import itertools
 import tempfile
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ..processes.messages import Checked, FirstCallJob, NoResult, Outcome, Started
 from . import base
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 START_SHAPE = (64, 1000, 1)
 START_SECONDS = 120.0
 
-Found = dict[tuple[str, str], dict[str, Any]]
+Found = dict[tuple[str, str], Outcome]
 
 
 class Start(base.Cell):
@@ -31,7 +32,7 @@ class Start(base.Cell):
         defines them, so that two operations would share an inherited one.
 
         Returns:
-            By (implementation, dtype): seconds of ``load``, ``cold`` and ``warm``, or a ``status`` and its ``detail``.
+            By (implementation, dtype): see `measure`.
         """
         from ..processes.crew import Crew  # here: it needs psutil, which an environment of asv may lack
 
@@ -45,41 +46,38 @@ class Start(base.Cell):
 
     def measure(self, name: str, *rest: Any) -> str:
         (dtype,) = rest
-        self.facts.update(shape=list(START_SHAPE), dtype=dtype)
         found = self._found[name, dtype]
-        if "load" in found:
-            self.facts["values"] = {
-                "track_load": found["load"], "track_first_call_cold": found["cold"],
-                "track_first_call_warm": found["warm"],
-            }  # fmt: skip
+        self.outcome.shape, self.outcome.dtype, self.outcome.values = START_SHAPE, dtype, found.values
         return base.told(found)
 
     def track_load(self, found: Found, *params: Any) -> float:
         """Seconds to import the implementation and what it needs."""
-        return float(found[params]["load"])
+        return base.value(found[params], "track_load")
 
     def track_first_call_cold(self, found: Found, *params: Any) -> float:
         """Seconds of the first call on 64 x 1000 elements, compilation included."""
-        return float(found[params]["cold"])
+        return base.value(found[params], "track_first_call_cold")
 
     def track_first_call_warm(self, found: Found, *params: Any) -> float:
         """Seconds of the first call on 64 x 1000 elements in a process that finds the compiled code on disk."""
-        return float(found[params]["warm"])
+        return base.value(found[params], "track_first_call_warm")
 
 
-def measure(crew: Crew, operation: str, name: str, dtype: str) -> dict[str, Any]:
-    """Seconds of load, cold and warm first call; or the status and detail of what went wrong."""
-    job = {"operation": operation, "name": name, "dtype": dtype}
+def measure(crew: Crew, operation: str, name: str, dtype: str) -> Outcome:
+    """Seconds of load, cold and warm first call, by the names of the methods that return them; or what went wrong."""
     times = []
     with tempfile.TemporaryDirectory(prefix="maxbench-cache-") as cache:
         for _ in ("cold", "warm"):
-            work = crew.run("first_call", job, env={"NUMBA_CACHE_DIR": cache}, seconds=START_SECONDS)
-            if refused := work.those("refused"):
-                return {"status": "skipped", "detail": str(refused[0]["detail"])}
-            if wrong := [m["verdict"].detail for m in work.those("checked") if m["verdict"].status == "wrong"]:
-                return {"status": "wrong", "detail": wrong[0]}
-            if work.failure is not None or not work.those("started"):
-                return {"status": "failed", "detail": work.failure or "its process said nothing of its start"}
-            times.append(work.those("started")[0])
+            job = FirstCallJob(operation, name, dtype)
+            work = crew.run(job, env={"NUMBA_CACHE_DIR": cache}, seconds=START_SECONDS)
+            if refused := work.those(NoResult):
+                return Outcome(refused[0].status, refused[0].detail)
+            if wrong := [one.verdict.detail for one in work.those(Checked) if one.verdict.status == "wrong"]:
+                return Outcome("wrong", wrong[0])
+            if work.failure is not None or not (started := work.those(Started)):
+                return Outcome("failed", work.failure or "its process said nothing of its start")
+            times.append(started[0])
     cold, warm = times
-    return {"load": warm["load"], "cold": cold["first_call"], "warm": warm["first_call"]}
+    return Outcome(values={
+        "track_load": warm.load, "track_first_call_cold": cold.first_call, "track_first_call_warm": warm.first_call,
+    })  # fmt: skip

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from maxbench.impls import agreement, contract
 
 from ..processes import sides
 from ..processes.link import Link
+from ..processes.messages import CasesJob, Imported, Loaded, Unavailable
 from .check import allocate, run_trials
 
 
-def main(link: Link, job: dict[str, Any]) -> None:
-    """Hand over the results of ``name`` of ``operation`` in ``dtypes``, of the version in the folder ``side``."""
-    link.say("side", side=job["role"])
-    side = sides.Side(job["role"], Path(job["side"]))
-    operation = contract.OPERATIONS[job["operation"]]
-    link.say("imported")
+def main(link: Link, job: CasesJob) -> None:
+    """Hand over the results."""
+    side = sides.Side(job.role, Path(job.root))
+    operation = contract.OPERATIONS[job.operation]
+    link.say(Imported())
     with side.entered():
         try:
-            kernel = side.load(operation.name, job["name"])
+            kernel = side.load(operation.name, job.name)
         except (LookupError, side.package.Unavailable) as error:
-            link.say("unavailable", detail=str(error))
+            link.say(Unavailable(job.name, str(error)))
             return
-        link.say("loaded", differs=dict(getattr(kernel, "differs", {})))
-        dtypes = [name for name in job["dtypes"] if name in operation.dtypes]
+        link.say(Loaded(dict(getattr(kernel, "differs", {}))))
+        dtypes = [name for name in job.dtypes if name in operation.dtypes]
         run_trials(link, operation.name, kernel, agreement.case_trials(operation, kernel, dtypes, allocate))

@@ -13,48 +13,47 @@ from maxbench.impls.backends import HOST
 
 from ..inputs.recipe import Input
 from ..processes.link import Link, Lost
+from ..processes.messages import About, CheckJob, Described, Loaded, Trial, Tried, Unavailable
 from ..timing.memory import guarded, intact
 from ..timing.ready import described
 
 
-def main(link: Link, job: dict[str, Any]) -> None:
-    """Load and describe each of ``names`` of ``operation``; with ``trials`` run those of the one in ``dtypes``."""
-    for name in job["names"]:
-        link.say("begin", name=name)
+def main(link: Link, job: CheckJob) -> None:
+    """Describe the implementations, and run their trials."""
+    for name in job.names:
         try:
-            implementation = impls.load(job["operation"], name)
+            implementation = impls.load(job.operation, name)
         except (impls.Unavailable, impls.UnknownImplementation) as error:
             reason = getattr(error, "reason", str(error))
-            link.say("unavailable", name=name, reason=reason, broken=getattr(error, "broken", False))
+            link.say(Unavailable(name, str(reason), getattr(error, "broken", False) is True))
             continue
         try:
-            describe(link, implementation)
+            link.say(Loaded(dict(implementation.kernel.differs)))
+            link.say(Described(name, about(implementation)))
         except Lost:
             raise
         except BaseException as error:  # what a plug-in declares may raise anything
             refusal = registry.refusal_of(error)
-            link.say("unavailable", name=name, reason=refusal.reason, broken=refusal.broken)
+            link.say(Unavailable(name, refusal.reason, refusal.broken))
             continue
-        if job["trials"]:
-            wanted = agreement.wanted_dtypes(job["operation"], job["dtypes"])
+        if job.trials:
+            wanted = agreement.wanted_dtypes(job.operation, job.dtypes)
             trials = agreement.trials(implementation, wanted, allocate)
-            run_trials(link, job["operation"], implementation.kernel, trials)
-            link.say("trial", case="pairs of a softmax and an argmax", dtype="")
-            for dtype, what, array in agreement.pair_results(implementation, job["dtypes"]):
+            run_trials(link, job.operation, implementation.kernel, trials)
+            link.say(Trial("pairs of a softmax and an argmax", ""))
+            for dtype, what, array in agreement.pair_results(implementation, job.dtypes):
                 link.give(what, array, dtype_of_x=dtype)
 
 
-def describe(link: Link, implementation: impls.Implementation) -> None:
-    """Say what an implementation declares."""
+def about(implementation: impls.Implementation) -> About:
+    """What an implementation declares; a plug-in's declarations may be of any type."""
     kernel = implementation.kernel
-    link.say("loaded", differs=dict(kernel.differs))
     # Of this package's host implementations only Numba's use several threads.
     ours = kernel.backend is HOST and kernel.run.__module__.startswith(f"{impls.__name__}.")
-    link.say(
-        "described", name=implementation.name, device=str(kernel.backend.device), backend=str(kernel.backend.name),
-        threads=str(kernel.threads), dtypes=[str(name) for name in kernel.dtypes], doc=implementation.doc,
+    return About(
+        device=str(kernel.backend.device), threads=str(kernel.threads), dtypes=[str(name) for name in kernel.dtypes],
+        differs=dict(kernel.differs), backend=str(kernel.backend.name), doc=str(implementation.doc),
         source=implementation.source, path=None if implementation.path is None else str(implementation.path),
-        largest=kernel.largest, largest_reason=str(kernel.largest_reason), differs=dict(kernel.differs),
         layer=threads.layer() if ours and kernel.threads == "many" else None,
     )  # fmt: skip
 
@@ -68,12 +67,12 @@ def allocate(operation: str, x: np.ndarray) -> tuple[np.ndarray, Callable[[], bo
 def run_trials(link: Link, operation: str, kernel: Any, trials: Iterable[agreement.Trial]) -> None:
     """Hand over the results of trials, and say which have none."""
     for trial in trials:
-        names = {"case": trial.case, "dtype": trial.dtype}
+        names = trial.case, trial.dtype
         try:
             if refusal := kernel.refusal(trial.dtype, trial.size):
-                link.say("refused", **names, detail=str(refusal))
+                link.say(Tried(*names, "not supported", str(refusal)))
                 continue
-            link.say("trial", **names)
+            link.say(Trial(*names))
             for result in trial.run():
                 given = Input(trial.kind, trial.dtype, name=trial.case, axis=result.axis)
                 verdict = link.check(
@@ -81,10 +80,10 @@ def run_trials(link: Link, operation: str, kernel: Any, trials: Iterable[agreeme
                 )
                 if verdict.status != "agrees":
                     break
-            link.say("tried", **names)
+            link.say(Tried(*names))
         except Lost:
             raise
         except agreement.Broken as broken:
-            link.say("broken", **names, detail=str(broken))
+            link.say(Tried(*names, "wrong", str(broken)))
         except BaseException as error:  # a kernel may raise anything
-            link.say("raised", **names, detail=f"raised {described(error)}")
+            link.say(Tried(*names, "failed", f"raised {described(error)}"))

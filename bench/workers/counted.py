@@ -1,6 +1,6 @@
 """Calls of two versions in windows that callgrind counts: the gate's worker for instruction counts.
 
-It reads what `bench.workers.quads` reads. Run without valgrind it fills Numba's cache and says which benchmarks are
+Run without valgrind it fills Numba's cache and says which benchmarks are
 sound in which version; under valgrind (started with counting off) it dumps for each of these the counts of FEW and of
 MANY calls, whose difference is free of what surrounds a call, several times over. One thread only.
 """
@@ -14,8 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from ..processes import sides
 from ..processes.link import Link
+from ..processes.messages import Begins, CountedJob, Prepared, Shape
 from ..processes.valgrind import Callgrind
 from . import quads
 
@@ -26,29 +29,29 @@ LONG = 0.05  # seconds of a call under valgrind, from which on what surrounds it
 ELEMENTS = 1 << 15  # valgrind is about 50 times slower than the processor
 
 
-def main(link: Link, job: dict[str, Any]) -> None:
+def main(link: Link, job: CountedJob) -> None:
     """Prepare every benchmark of every version, and under valgrind count its calls."""
     callgrind = Callgrind()
-    benchmarks = [{**b, "shape": smaller(b["shape"])} for b in job["benchmarks"]]
-    inputs = {b["id"]: quads.Shared(b) for b in benchmarks}
+    benchmarks = [structs.replace(b, shape=smaller(b.shape)) for b in job.benchmarks]
+    inputs = {b.id: quads.Shared(b) for b in benchmarks}
     gc.disable()
-    for name, folder in job["sides"].items():
-        link.say("side", side=name)
+    for name, folder in job.versions.items():
+        link.say(Begins(role=name))
         side = sides.Side(name, Path(folder))
         with side.entered():
             for index, b in enumerate(benchmarks):
-                link.say("prepare", id=b["id"], side=name)
-                status, detail, arm = quads.prepare(link, side, b, inputs[b["id"]])
+                link.say(Begins(b.id, name))
+                status, detail, arm = quads.prepare(link, side, b, inputs[b.id])
                 clock = None if arm is None else arm.sampler.clock
-                link.say("prepared", id=b["id"], side=name, status=status, detail=detail, clock=clock)
+                link.say(Prepared(b.id, name, status, detail, clock))
                 if arm is not None and clock != "device" and callgrind.running:
                     count(callgrind, arm.sampler.call, f"{index} {name}")
 
 
-def smaller(shape: list[int]) -> list[int]:
+def smaller(shape: Shape) -> Shape:
     """The shape with as many rows as make few elements, at least one."""
     outer, n, inner = shape
-    return [max(1, min(outer, ELEMENTS // (n * inner))), n, inner]
+    return max(1, min(outer, ELEMENTS // (n * inner))), n, inner
 
 
 def count(callgrind: Callgrind, call: Callable[[], Any], label: str) -> None:

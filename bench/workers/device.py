@@ -1,11 +1,7 @@
 """Measures on a GPU: runs tasks one after the other, and reports the result of each.
 
-A job holds ``tasks``, ``seconds`` (of sampling, for each input), ``cache_bytes`` and ``simulated``. What is about to
-be done is said before it is done, so that who listens knows where a process was that ends or never returns. A job
-with ``probe`` instead asks what the GPU is.
-
-A message is ``begin`` (task, part), ``result``, ``end of task``, and those of `bench.workers.check`. Parts are names
-of implementations; those in a task's ``without`` are left out.
+What is about to be done is said before it is done, so that who listens knows where a process was that ends or never
+returns.
 """
 
 from __future__ import annotations
@@ -27,11 +23,29 @@ from ..inputs import device_cells, workloads
 from ..inputs.recipe import Input
 from ..processes.crew import Crew
 from ..processes.link import Link
+from ..processes.messages import (
+    ApiTask,
+    CellTask,
+    CheckTask,
+    DescribeTask,
+    DeviceJob,
+    LaunchTask,
+    Loaded,
+    MemoryTask,
+    Outcome,
+    PartBegins,
+    PartDone,
+    StartTask,
+    Status,
+    Task,
+    TaskDone,
+    TransferTask,
+)  # fmt: skip
 from ..suite import startup
 from ..timing.ready import described
 from ..timing.sampling import Sampler
 from ..timing.schedules import Contestant
-from .check import allocate, run_trials
+from .check import about, allocate, run_trials
 
 SPARE = 0.8  # of the free memory, that buffers may take
 SIMULATED_SHAPE = (4, 32, 1)
@@ -39,13 +53,10 @@ SAMPLE_SECONDS, WARM_UP_SECONDS = 0.004, 0.02
 LEAST_SAMPLES, MOST_SAMPLES = 5, 40
 
 
-def main(link: Link, job: dict[str, Any]) -> None:
-    """Do the tasks, or say what the device is."""
-    if job.get("probe"):
-        link.say("device", **probe())
-        return
-    work = Work(link, job["seconds"], job["cache_bytes"], job["simulated"])
-    for task in job["tasks"]:
+def main(link: Link, job: DeviceJob) -> None:
+    """Do the tasks."""
+    work = Work(link, job.seconds, job.cache_bytes, job.simulated)
+    for task in job.tasks:
         work.do(task)
 
 
@@ -55,54 +66,64 @@ class Work:
     def __init__(self, link: Link, seconds: float, cache_bytes: int, simulated: bool) -> None:
         self.link, self.seconds, self.cache_bytes, self.simulated = link, seconds, cache_bytes, simulated
 
-    def do(self, task: dict[str, Any]) -> None:
+    def do(self, task: Task) -> None:
         """One task, whatever comes of it."""
-        kinds = {
-            "cell": self._cell,
-            "describe": self._describe,
-            "check": self._check,
-            "launch": self._launch,
-            "api": self._api,
-            "transfer": self._transfer,
-            "memory": self._memory,
-            "start": self._start,
-        }
-        kinds[task["kind"]](task)
+        match task:
+            case CellTask():
+                self._cell(task)
+            case DescribeTask():
+                self._describe(task)
+            case CheckTask():
+                self._check(task)
+            case LaunchTask():
+                self._launch(task)
+            case ApiTask():
+                self._api(task)
+            case TransferTask():
+                self._transfer(task)
+            case MemoryTask():
+                self._memory(task)
+            case StartTask():
+                self._start(task)
         gc.collect()
-        self.link.say("end of task", task=task["id"])
+        self.link.say(TaskDone(task.id))
 
-    def _result(self, task: dict[str, Any], name: str, **what: Any) -> None:
-        self.link.say("result", task=task["id"], name=name, **what)
+    def _done(self, task: Task, name: str, outcome: Outcome) -> None:
+        self.link.say(PartDone(task.id, name, outcome))
 
-    def _parts(self, task: dict[str, Any]) -> Iterator[tuple[str, impls.Implementation]]:
-        """The implementations of a task that can be had, each announced; of the others the result is their reason."""
-        for name in task["names"]:
-            if name in task.get("without", ()):
-                continue
-            self.link.say("begin", task=task["id"], part=name)
+    def _named(self, task: Task) -> Iterator[str]:
+        """The parts of a task that are not left out, each announced."""
+        for name in task.names:
+            if name not in task.without:
+                self.link.say(PartBegins(task.id, name))
+                yield name
+
+    def _parts(self, task: Task) -> Iterator[tuple[str, impls.Implementation]]:
+        """The implementations of a task that can be had, each announced; of the others the outcome is their reason."""
+        for name in self._named(task):
             try:
-                found = impls.load(task["operation"], name)
+                found = impls.load(task.operation, name)
             except (impls.Unavailable, impls.UnknownImplementation) as error:
-                self._result(task, name, status="skipped", detail=str(error))
+                self._done(task, name, Outcome("skipped", str(error)))
                 continue
             if found.kernel.backend.device == "cuda":
                 yield name, found
             else:
                 detail = f"its arrays are in the memory of the {found.kernel.backend.device}, not of a CUDA device"
-                self._result(task, name, status="skipped", detail=detail)
+                self._done(task, name, Outcome("skipped", detail))
 
-    def _guarded(self, task: dict[str, Any], name: str, measure: Callable[[], dict[str, Any]]) -> None:
-        """The result of measuring one part; what it raises is its result as well."""
+    def _guarded(self, task: Task, name: str, measure: Callable[[], Outcome]) -> None:
+        """The outcome of measuring one part; what it raises is its outcome as well."""
         try:
             found = measure()
         except NotImplementedError as error:
-            found = {"status": "skipped", "detail": str(error)}
+            found = Outcome("skipped", str(error))
         except Exception as error:  # a peer may raise anything; the others are measured all the same
-            found = {"status": "failed", "detail": described(error)}
-        self._result(task, name, **found)
+            found = Outcome("failed", described(error))
+        self._done(task, name, found)
 
-    def _cell(self, task: dict[str, Any]) -> None:
-        cell = device_cells.from_dict(task["cell"])
+    def _cell(self, task: CellTask) -> None:
+        cell = task.cell
         if cell.benchmark == "Ceiling":
             self._guarded(task, "ceiling", lambda: self._ceiling(task, cell))
             return
@@ -110,20 +131,22 @@ class Work:
         x = cell.input.array()
         for name, implementation in self._parts(task):
             # Each may have its share of the memory that those before it have left.
-            room = int(SPARE * self._free() / (len(task["names"]) - len(ready)))
+            room = int(SPARE * self._free() / (len(task.names) - len(ready)))
             copies = device_cells.buffers(cell.pair_bytes, self.cache_bytes, room)
             if copies < 1:
                 detail = f"x and its result take {cell.pair_bytes} bytes, and {room} are free"
-                self._result(task, name, status="skipped", detail=detail)
+                self._done(task, name, Outcome("skipped", detail))
                 continue
             kernel = implementation.kernel
-            self.link.say("loaded", differs=dict(kernel.differs))
+            self.link.say(Loaded(dict(kernel.differs)))
             outcome = timing.prepare(self.link, cell.operation, kernel, cell.input, x=x, copies=copies)
             if isinstance(outcome, timing.Ready):
                 ready.append((outcome, self._contestant(name, outcome.sampler), copies))
             else:
-                statuses = {timing.Refused: "skipped", timing.Wrong: "wrong", timing.Failed: "failed"}
-                self._result(task, name, status=statuses[type(outcome)], detail=outcome.reason)
+                statuses: dict[type, Status] = {
+                    timing.Refused: "skipped", timing.Wrong: "wrong", timing.Failed: "failed",
+                }  # fmt: skip
+                self._done(task, name, Outcome(statuses[type(outcome)], outcome.reason))
         del x
         self._sample(task, cell, ready)
 
@@ -133,10 +156,10 @@ class Work:
         return Contestant(name, sampler)
 
     def _sample(
-        self, task: dict[str, Any], cell: device_cells.Cell, ready: list[tuple[timing.Ready, Contestant, int]]
+        self, task: CellTask, cell: device_cells.Cell, ready: list[tuple[timing.Ready, Contestant, int]]
     ) -> None:
         def announce(name: str) -> None:
-            self.link.say("begin", task=task["id"], part=name)
+            self.link.say(PartBegins(task.id, name))
 
         timing.in_turn(
             [one for _, one, _ in ready], self.seconds * max(1, len(ready)), least=LEAST_SAMPLES, most=MOST_SAMPLES,
@@ -145,18 +168,20 @@ class Work:
         for prepared, one, copies in ready:
             announce(one.name)
             if (wrong := prepared.finish()) is not None:
-                status = "wrong" if isinstance(wrong, timing.Wrong) else "failed"
-                self._result(task, one.name, status=status, detail=wrong.reason)
+                status: Status = "wrong" if isinstance(wrong, timing.Wrong) else "failed"
+                self._done(task, one.name, Outcome(status, wrong.reason))
                 continue
             beyond = device_cells.beyond_cache(cell.pair_bytes, copies, self.cache_bytes)
-            self._result(task, one.name, status="ok", detail=prepared.declared, samples=one.samples,
-                         number=one.sampler.number, copies=copies, beyond_cache=beyond)  # fmt: skip
+            self._done(task, one.name, Outcome(
+                detail=prepared.declared, samples=one.samples, number=one.sampler.number, copies=copies,
+                beyond_cache=beyond,
+            ))  # fmt: skip
 
-    def _ceiling(self, task: dict[str, Any], cell: device_cells.Cell) -> dict[str, Any]:
+    def _ceiling(self, task: CellTask, cell: device_cells.Cell) -> Outcome:
         """The fastest way to copy or to read as many bytes."""
         from . import device_bandwidth  # imports numba-cuda
 
-        self.link.say("begin", task=task["id"], part="ceiling")
+        self.link.say(PartBegins(task.id, "ceiling"))
         backend: Any = impls.backends.get("numba_cuda")
         copies = device_cells.buffers(cell.pair_bytes, self.cache_bytes, int(SPARE * self._free()))
         if copies < 1:
@@ -177,81 +202,73 @@ class Work:
         ]
         timing.in_turn(ready, self.seconds * len(ready), least=LEAST_SAMPLES, most=MOST_SAMPLES)
         best = min(ready, key=lambda one: float(np.median(one.samples)))
-        return {
-            "status": "ok", "samples": best.samples, "number": best.sampler.number, "copies": copies,
-            "detail": best.name,
-        }  # fmt: skip
+        return Outcome(detail=best.name, samples=best.samples, number=best.sampler.number, copies=copies)
 
-    def _describe(self, task: dict[str, Any]) -> None:
+    def _describe(self, task: DescribeTask) -> None:
         """What the implementations declare."""
         for name, found in self._parts(task):
-            kernel = found.kernel
-            self._result(task, name, status="ok", device=kernel.backend.device, threads=kernel.threads,
-                         dtypes=list(kernel.dtypes), doc=found.doc, source=found.source)  # fmt: skip
+            self._done(task, name, Outcome(about=about(found)))
 
-    def _check(self, task: dict[str, Any]) -> None:
+    def _check(self, task: CheckTask) -> None:
         """Agreement on the contract's cases for one implementation and dtype, until the task's seconds are over."""
-        end = time.monotonic() + task["seconds"]
+        end = time.monotonic() + task.seconds
         for name, implementation in self._parts(task):
             late = False
 
             def trials(one: impls.Implementation = implementation) -> Iterator[agreement.Trial]:
                 nonlocal late
-                for trial in agreement.trials(one, agreement.wanted_dtypes(one.operation, [task["dtype"]]), allocate):
+                for trial in agreement.trials(one, agreement.wanted_dtypes(one.operation, [task.dtype]), allocate):
                     if late := time.monotonic() > end:
                         return
                     yield trial
 
-            self.link.say("loaded", differs=dict(implementation.kernel.differs))
-            run_trials(self.link, task["operation"], implementation.kernel, trials())
+            self.link.say(Loaded(dict(implementation.kernel.differs)))
+            run_trials(self.link, task.operation, implementation.kernel, trials())
             if late:
-                self._result(task, name, status="skipped", detail=f"not all cases within {task['seconds']:.0f} s")
+                self._done(task, name, Outcome("skipped", f"not all cases within {task.seconds:.0f} s"))
             else:
-                self._result(task, name, status="ok")
+                self._done(task, name, Outcome())
 
-    def _launch(self, task: dict[str, Any]) -> None:
+    def _launch(self, task: LaunchTask) -> None:
         """What Python takes to start a call on a tiny array."""
         x = workloads.scores(device_cells.LAUNCH_SHAPE, "float32")
         for name, implementation in self._parts(task):
 
-            def measure(kernel: impls.Kernel = implementation.kernel) -> dict[str, Any]:
+            def measure(kernel: impls.Kernel = implementation.kernel) -> Outcome:
                 given = kernel.backend.put(x)
-                out = kernel.backend.put(contract.OPERATIONS[task["operation"]].allocate(x))
+                out = kernel.backend.put(contract.OPERATIONS[task.operation].allocate(x))
                 times = launch_seconds(lambda: kernel.run(given, out), kernel.backend.synchronize)
-                return {"status": "ok", "samples": times, "number": 20}
+                return Outcome(samples=times, number=20)
 
             self._guarded(task, name, measure)
 
-    def _api(self, task: dict[str, Any]) -> None:
+    def _api(self, task: ApiTask) -> None:
         """End to end: the public function on a host array, copies in and out included."""
         given = Input("tiled", "float32", SIMULATED_SHAPE if self.simulated else device_cells.API_SHAPE)
         x = given.array()
-        function = getattr(impls, task["operation"])
+        function = getattr(impls, task.operation)
         for name, implementation in self._parts(task):
 
             def measure(
                 one: str = implementation.name,
                 differs: dict[str, str] = dict(implementation.kernel.differs),  # noqa: B006
-            ) -> dict[str, Any]:
-                self.link.say("loaded", differs=differs)
-                verdict = self.link.check(task["operation"], given, function(x, axis=1, impl=one), case="timed", x=x)
+            ) -> Outcome:
+                self.link.say(Loaded(differs))
+                verdict = self.link.check(task.operation, given, function(x, axis=1, impl=one), case="timed", x=x)
                 if verdict.status == "wrong":
-                    return {"status": "wrong", "detail": verdict.detail}
-                return {"status": "ok", "samples": self._wall(lambda: function(x, axis=1, impl=one)), "number": 1}
+                    return Outcome("wrong", verdict.detail)
+                return Outcome(samples=self._wall(lambda: function(x, axis=1, impl=one)), number=1)
 
             self._guarded(task, name, measure)
 
-    def _transfer(self, task: dict[str, Any]) -> None:
+    def _transfer(self, task: TransferTask) -> None:
         """Copies between host and device, of pinned and of ordinary memory."""
         from numba import cuda
 
         count = 256 if self.simulated else math.prod(device_cells.API_SHAPE)
-        for name in task["names"]:
-            if name in task.get("without", ()):
-                continue
-            self.link.say("begin", task=task["id"], part=name)
+        for name in self._named(task):
 
-            def measure(pinned: bool = "pinned" in name, inwards: bool = "to device" in name) -> dict[str, Any]:
+            def measure(pinned: bool = "pinned" in name, inwards: bool = "to device" in name) -> Outcome:
                 host = cuda.pinned_array(count, np.float32) if pinned else np.empty(count, np.float32)
                 host[...] = 1
                 device = cuda.to_device(host)
@@ -260,39 +277,36 @@ class Work:
                     device.copy_to_device(host) if inwards else device.copy_to_host(host)
                     cuda.synchronize()
 
-                return {"status": "ok", "samples": self._wall(copy), "number": 1}
+                return Outcome(samples=self._wall(copy), number=1)
 
             self._guarded(task, name, measure)
 
-    def _memory(self, task: dict[str, Any]) -> None:
+    def _memory(self, task: MemoryTask) -> None:
         """Device memory that a call on a resident array takes beyond x and the result, working memory and pools."""
         shape = SIMULATED_SHAPE if self.simulated else (1 << 14, 1024, 1)
         x = workloads.scores(shape, "float32")
         for name, implementation in self._parts(task):
 
-            def measure(kernel: impls.Kernel = implementation.kernel) -> dict[str, Any]:
+            def measure(kernel: impls.Kernel = implementation.kernel) -> Outcome:
                 if self.simulated:
                     raise NotImplementedError("a simulated device has no memory of its own")
                 given = kernel.backend.put(x)
-                out = kernel.backend.put(contract.OPERATIONS[task["operation"]].allocate(x))
+                out = kernel.backend.put(contract.OPERATIONS[task.operation].allocate(x))
                 kernel.backend.synchronize()
                 before = self._free()
                 result = kernel.run(given, out)
                 kernel.backend.synchronize()
                 taken = max(0, before - self._free())
                 del result
-                return {"status": "ok", "value": float(taken)}
+                return Outcome(values={"track_peak_memory": float(taken)})
 
             self._guarded(task, name, measure)
 
-    def _start(self, task: dict[str, Any]) -> None:
+    def _start(self, task: StartTask) -> None:
         """Load and first call in processes of their own, with an empty compile cache and with the one then filled."""
         with Crew() as crew:
-            for name in task["names"]:
-                if name not in task.get("without", ()):
-                    self.link.say("begin", task=task["id"], part=name)
-                    found = startup.measure(crew, task["operation"], name, "float32")
-                    self._result(task, name, **({"status": "ok"} | found))
+            for name in self._named(task):
+                self._done(task, name, startup.measure(crew, task.operation, name, "float32"))
 
     def _wall(self, call: Callable[[], Any]) -> list[float]:
         """Seconds of calls that wait for their end, by the host's clock; the first is not among them."""
@@ -337,26 +351,3 @@ def launch_seconds(start: Callable[[], Any], synchronize: Callable[[], None]) ->
         found.append((time.perf_counter() - begin) / batch)
     synchronize()
     return found
-
-
-def probe() -> dict[str, Any]:
-    """The GPU: name, bytes of memory and L2 cache, compute capability, driver; or ``unavailable``, a reason."""
-    from maxbench.impls.cuda import platform
-
-    if reason := platform.unavailable():
-        return {"unavailable": reason}
-    if platform.SIMULATED:
-        return {"name": platform.device_name(), "simulated": True, "cache_bytes": 1024}
-    from numba import cuda
-    from numba.cuda.cudadrv.driver import driver
-
-    device = cuda.get_current_device()
-    return {
-        "name": platform.device_name(),
-        "simulated": False,
-        "compute_capability": ".".join(map(str, device.compute_capability)),
-        "multiprocessors": device.MULTIPROCESSOR_COUNT,
-        "cache_bytes": device.L2_CACHE_SIZE,
-        "memory_bytes": cuda.current_context().get_memory_info().total,
-        "cuda": ".".join(map(str, driver.get_version())),  # the newest that the driver is made for
-    }

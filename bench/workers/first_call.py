@@ -15,31 +15,32 @@ from maxbench import impls
 from ..inputs.recipe import Input
 from ..processes import sides
 from ..processes.link import Link
+from ..processes.messages import FirstCallJob, Loaded, NoResult, Started
 from ..suite.startup import START_SHAPE
 from ..timing.ready import allocate
 
 _wall, _cpu = time.perf_counter, time.process_time
 
 
-def main(link: Link, job: dict[str, Any]) -> None:
-    """Load and call ``name`` of ``operation`` in ``dtype``, of the version in the folder ``side`` or as installed."""
-    given = Input("scores", job["dtype"], START_SHAPE)
+def main(link: Link, job: FirstCallJob) -> None:
+    """Load and call the implementation."""
+    given = Input("scores", job.dtype, START_SHAPE)
     x = given.array()
-    operation, name = job["operation"], job["name"]
-    side = sides.Side(job["role"], Path(job["side"])) if job.get("side") else None
+    operation, name = job.operation, job.name
+    side = None if job.root is None else sides.Side(job.role, Path(job.root))
     with side.entered() if side else contextlib.nullcontext():
         package: Any = impls if side is None else side.package
         begin = _wall(), _cpu()
         try:
             kernel = package.load(operation, name).kernel
         except (package.Unavailable, LookupError) as error:
-            link.say("refused", detail=str(error))
+            link.say(NoResult("skipped", str(error)))
             return
         if refusal := kernel.refusal(x.dtype.name, x.size):
-            link.say("refused", detail=refusal)
+            link.say(NoResult("skipped", str(refusal)))
             return
         loaded = _wall(), _cpu()
-        link.say("loaded", differs=dict(getattr(kernel, "differs", {})))
+        link.say(Loaded(dict(getattr(kernel, "differs", {}))))
         arrays = allocate(kernel.backend, operation, x, [])
         kernel.backend.synchronize()
         ready = _wall(), _cpu()
@@ -48,4 +49,4 @@ def main(link: Link, job: dict[str, Any]) -> None:
         ended = _wall(), _cpu()
         link.check(operation, given, kernel.backend.get(result), case="timed", x=kernel.backend.get(arrays[0]))
     wall, cpu = ([loaded[k] - begin[k], ended[k] - ready[k]] for k in (0, 1))
-    link.say("started", load=wall[0], first_call=wall[1], load_cpu=cpu[0], first_call_cpu=cpu[1])
+    link.say(Started(*wall, *cpu))

@@ -14,6 +14,7 @@ from maxbench.impls import threads
 from .. import timing
 from ..inputs import workloads
 from ..processes.link import Link
+from ..processes.messages import Noise, NoiseJob, Ready
 from ..suite import anchor
 from ..timing.sampling import Sampler, collector_held
 
@@ -24,15 +25,15 @@ SAMPLE_SECONDS = 0.003
 Arm = Callable[[], Any]
 
 
-def main(link: Link, job: dict[str, Any]) -> None:
+def main(link: Link, job: NoiseJob) -> None:
     """Prepare, say so, wait for the answer, so that no two processes measure at a time, and measure."""
     arms = {kernel: prepare(kernel) for kernel in KERNELS}
     start = time.process_time()
-    link.say("ready")
+    link.say(Ready())
     began = time.perf_counter()
     quads = {kernel: measure(pair) for kernel, pair in arms.items()}
     each = (time.perf_counter() - began) / (QUADS * len(KERNELS))
-    link.say("noise", layer=threads.layer(), start=start, quad_seconds=each, quads=quads)
+    link.say(Noise(threads.layer(), start, each, quads))
 
 
 def prepare(kernel: str) -> tuple[Arm, Arm]:

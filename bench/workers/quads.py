@@ -1,13 +1,5 @@
 """Two versions of a kernel timed in one process, sample by sample in quads, on the same array: the gate's worker.
 
-A job holds:
-
-- ``sides``: version -> folder (see `bench.processes.sides`);
-- ``benchmarks``: id, operation, implementation, dtype, shape, pair (two versions), and optionally ``extra``:
-  rows that the second version computes beyond the first, in percent, which injects a slowdown of that size;
-- ``quads``: how many, 0 for a dry run that only loads, compiles and checks;
-- ``seed``: the order of the benchmarks.
-
 It says what it begins, so that who listens knows where a process was that crashed.
 """
 
@@ -22,56 +14,56 @@ from .. import timing
 from ..inputs.recipe import Input
 from ..processes import sides
 from ..processes.link import Link, Lost
+from ..processes.messages import Begins, Loaded, Measured, Pair, Prepared, QuadsJob, State
 from ..timing.ready import allocate, clock_of, described, optional
 from ..timing.sampling import Sampler, collector_held
 
 CONTROL = "control"  # the operation that stands for `bench.suite.anchor`
 
 
-def main(link: Link, job: dict[str, Any]) -> None:
+def main(link: Link, job: QuadsJob) -> None:
     """Prepare every benchmark of every version, then time the pairs and check them again."""
-    benchmarks, order = list(job["benchmarks"]), list(job["sides"])
+    benchmarks, order = list(job.benchmarks), list(job.versions)
     # Neither version always comes first in memory.
-    shuffle = random.Random(job["seed"])  # noqa: S311
+    shuffle = random.Random(job.seed)  # noqa: S311
     shuffle.shuffle(benchmarks)
     shuffle.shuffle(order)
-    inputs = {b["id"]: Shared(b) for b in benchmarks}
+    inputs = {b.id: Shared(b) for b in benchmarks}
     arms: dict[tuple[str, str], Arm] = {}
     for name in order:
-        link.say("side", side=name)
-        side = sides.Side(name, Path(job["sides"][name]))
+        link.say(Begins(role=name))
+        side = sides.Side(name, Path(job.versions[name]))
         with side.entered():
             for b in benchmarks:
-                if name in b["pair"]:
-                    link.say("prepare", id=b["id"], side=name)
-                    status, detail, arm = prepare(link, side, b, inputs[b["id"]])
-                    about = {} if arm is None else {"clock": arm.sampler.clock}
-                    link.say("prepared", id=b["id"], side=name, status=status, detail=detail, **about)
+                if name in b.pair:
+                    link.say(Begins(b.id, name))
+                    status, detail, arm = prepare(link, side, b, inputs[b.id])
+                    link.say(Prepared(b.id, name, status, detail, None if arm is None else arm.sampler.clock))
                     if arm is not None:
-                        arms[b["id"], name] = arm
+                        arms[b.id, name] = arm
     with collector_held():
-        for b in benchmarks if job["quads"] else ():
-            first, second = (arms.get((b["id"], name)) for name in b["pair"])
+        for b in benchmarks if job.quads else ():
+            first, second = (arms.get((b.id, name)) for name in b.pair)
             if first is not None and second is not None:
-                link.say("measure", id=b["id"])
-                times, clock = measure(first, second, job["quads"], inputs[b["id"]])
-                for name, arm in zip(b["pair"], (first, second), strict=True):
+                link.say(Begins(b.id))
+                times, _ = measure(first, second, job.quads, inputs[b.id])
+                for name, arm in zip(b.pair, (first, second), strict=True):
                     if wrong := arm.finish(link):
                         status = "wrong" if isinstance(wrong, timing.Wrong) else "failed"
-                        link.say("prepared", id=b["id"], side=name, status=status, detail=wrong.reason)
-                link.say("measured", id=b["id"], clock=clock, quads=times)
+                        link.say(Prepared(b.id, name, status, wrong.reason))
+                link.say(Measured(b.id, times))
 
 
 class Shared:
     """The input of a benchmark, and on the host its arrays: the same memory for both versions."""
 
-    def __init__(self, benchmark: dict[str, Any]) -> None:
-        rows, n, inner = benchmark["shape"]
+    def __init__(self, benchmark: Pair) -> None:
+        rows, n, inner = benchmark.shape
         self.rows = rows
-        self.more = rows + round(rows * benchmark.get("extra", 0) / 100)
+        self.more = rows + round(rows * benchmark.extra / 100)
         # The control is no operation of the contract, but fills an array like softmax does.
-        self.operation = "softmax" if benchmark["operation"] == CONTROL else benchmark["operation"]
-        self.input = Input("scores", benchmark["dtype"], (self.more, n, inner))
+        self.operation = "softmax" if benchmark.operation == CONTROL else benchmark.operation
+        self.input = Input("scores", benchmark.dtype, (self.more, n, inner))
         self.x = self.input.array()
         self.guards: list[Any] = []
         self._host: list[tuple[Any, Any]] = []
@@ -104,20 +96,17 @@ class Arm:
         return found if isinstance(found, timing.Wrong | timing.Failed) else None
 
 
-def prepare(link: Link, side: Any, benchmark: dict[str, Any], shared: Shared) -> tuple[str, str, Arm | None]:
-    """Load, compile and check one version of a benchmark; (status, detail, arm).
-
-    The status is ok, unknown, unavailable, not supported, no device, wrong or failed.
-    """
-    if benchmark["operation"] == CONTROL:
-        kernel = _Control(side.file("anchor"), benchmark["implementation"], side)
+def prepare(link: Link, side: Any, benchmark: Pair, shared: Shared) -> tuple[State, str, Arm | None]:
+    """Load, compile and check one version of a benchmark; (status, detail, arm)."""
+    if benchmark.operation == CONTROL:
+        kernel = _Control(side.file("anchor"), benchmark.implementation, side)
         x, out = shared.arrays(kernel.backend)[0]
         kernel.run(x, out)
         sampler = Sampler(lambda: kernel.run(x, out), lambda: None, clock_of(kernel))
         return "ok", "", Arm(side.name, sampler, None, kernel, shared)
     try:
-        kernel = side.load(benchmark["operation"], benchmark["implementation"])
-        link.say("loaded", differs=dict(getattr(kernel, "differs", {})))
+        kernel = side.load(benchmark.operation, benchmark.implementation)
+        link.say(Loaded(dict(getattr(kernel, "differs", {}))))
         if optional(kernel.backend, "simulated"):
             return "no device", "a simulator's times say nothing about the device", None
         arrays = shared.arrays(kernel.backend)
@@ -135,7 +124,7 @@ def prepare(link: Link, side: Any, benchmark: dict[str, Any], shared: Shared) ->
     if isinstance(outcome, timing.Ready):
         outcome.sampler.clock = clock_of(kernel)
         return "ok", outcome.declared, Arm(side.name, outcome.sampler, outcome, kernel, shared)
-    statuses = {timing.Refused: "not supported", timing.Wrong: "wrong", timing.Failed: "failed"}
+    statuses: dict[type, State] = {timing.Refused: "not supported", timing.Wrong: "wrong", timing.Failed: "failed"}
     return statuses[type(outcome)], outcome.reason, None
 
 

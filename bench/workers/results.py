@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from maxbench import impls
 from maxbench.impls import contract
 
-from ..inputs.recipe import from_dict
 from ..processes.link import Link, Lost
+from ..processes.messages import NoResult, ResultsJob, Unavailable
 from ..timing.ready import described
 
 
-def main(link: Link, job: dict[str, Any]) -> None:
-    """Send the result of ``name`` of ``operation`` for each of ``inputs``, or say why there is none."""
-    operation = contract.OPERATIONS[job["operation"]]
+def main(link: Link, job: ResultsJob) -> None:
+    """Send the result for each input, or say why there is none."""
+    operation = contract.OPERATIONS[job.operation]
     try:
-        kernel = impls.load(operation.name, job["name"]).kernel
+        kernel = impls.load(operation.name, job.name).kernel
     except (impls.Unavailable, impls.UnknownImplementation) as error:
-        link.say("unavailable", detail=str(error))
+        link.say(Unavailable(job.name, str(error)))
         return
-    for index, given in enumerate(map(from_dict, job["inputs"])):
-        link.say("begin", index=index)
+    for index, given in enumerate(job.inputs):
         try:
             x = given.array()
             if refusal := kernel.refusal(x.dtype.name, x.size):
-                link.say("refused", index=index, detail=refusal)
+                link.say(NoResult("skipped", str(refusal), index))
                 continue
             result = kernel.run(kernel.backend.put(x), kernel.backend.put(operation.allocate(x)))
             kernel.backend.synchronize()
@@ -33,4 +30,4 @@ def main(link: Link, job: dict[str, Any]) -> None:
         except Lost:
             raise
         except Exception as error:  # a kernel may raise anything
-            link.say("raised", index=index, detail=described(error))
+            link.say(NoResult("failed", described(error), index))

@@ -238,15 +238,13 @@ def _doubted(found: list[Contest]) -> list[Contest]:
     doubts: dict[tuple[str, str, float], tuple[float, str]] = {}
     for contest in found:
         for cell in contest.ranked:
-            share = contest.share(cell)
-            if contest.ceiling is None or share is None or not impossible(share):
-                continue
-            reason = (
-                f"withheld: {cell.implementation} on {contest.title} ({contest.dtype}) reaches "
-                f"{text.percent(share.value)} of the ceiling, so one of the two was not measured right"
-            )
-            key = (contest.run, contest.operation, contest.ceiling.size)
-            doubts[key] = max(doubts.get(key, (0.0, "")), (share.value, reason))
+            if contest.ceiling and (share := contest.share(cell)) and impossible(share):
+                reason = (
+                    f"withheld: {cell.implementation} on {contest.title} ({contest.dtype}) reaches "
+                    f"{text.percent(share.value)} of the ceiling, so one of the two was not measured right"
+                )
+                key = (contest.run, contest.operation, contest.ceiling.size)
+                doubts[key] = max(doubts.get(key, (0.0, "")), (share.value, reason))
     return [
         replace(c, ceiling=replace(c.ceiling, doubt=doubts[c.run, c.operation, c.ceiling.size][1]))
         if c.ceiling and (c.run, c.operation, c.ceiling.size) in doubts

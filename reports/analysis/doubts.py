@@ -59,9 +59,8 @@ def during(run: Run) -> list[str]:
     parts = run.about.disturbance
     if parts is None:
         return _by_load(run)
-    others = max((part.others or 0.0 for part in parts), default=0.0)
-    slower = max((part.slower or 0.0 for part in parts), default=0.0)
-    throttled = max((part.throttled or 0 for part in parts), default=0)
+    worst = [max([0, *(getattr(part, name) or 0 for part in parts)]) for name in ("others", "slower", "throttled")]
+    others, slower, throttled = worst
     said = []
     if others > OTHERS:
         said.append(f"Other programs took {text.percent(others)} of the CPU time during the run.")

@@ -141,13 +141,14 @@ def median_interval(count: int, confidence: float = CONFIDENCE) -> tuple[int, fl
     The number of observations below the median is binomial(count, 1/2), whatever the distribution. Where even the
     two extremes do not reach the confidence, they are taken and the lower coverage is returned.
     """
-    best = 0, 1 - 2 * 0.5**count
-    for drop in range(1, (count + 1) // 2):
-        outside = 2 * sum(math.comb(count, k) for k in range(drop + 1)) * 0.5**count
-        if 1 - outside < confidence:
-            break
-        best = drop, 1 - outside
-    return best
+
+    def reached(drop: int) -> float:
+        return 1 - 2 * sum(math.comb(count, k) for k in range(drop + 1)) * 0.5**count
+
+    drop = 0
+    while reached(drop + 1) >= confidence:
+        drop += 1
+    return drop, reached(drop)
 
 
 def geometric_mean(values: Sequence[float]) -> float:

@@ -35,7 +35,7 @@ class Scaling:
     steps: tuple[Step, ...]
 
 
-_KEYS = ["machine", "operation", "implementation", "dtype", "benchmark", "workload"]
+_KEYS = ["machine", "operation", "implementation", "dtype", "benchmark", "workload", "n"]
 
 
 def scalings(table: pd.DataFrame) -> list[Scaling]:
@@ -43,13 +43,10 @@ def scalings(table: pd.DataFrame) -> list[Scaling]:
     timed = table[(table["status"] == "ok") & (table["statistic"] == "time") & table["threads"].notna()]
     timed = timed[timed["benchmark"].isin(["Own", "Workloads", "Sweep", "Strided", "Threads"])]
     # Most tables have one number of threads; going through their groups one by one would take long for nothing.
-    keys = [*_KEYS, timed["n"].fillna(-1)]
-    timed = timed[timed.groupby(keys)["threads"].transform("nunique") > 1]
+    timed = timed[timed.groupby(_KEYS, dropna=False)["threads"].transform("nunique") > 1]
     found = []
-    for key, rows in timed.groupby([*_KEYS, timed["n"].fillna(-1)], sort=False):
+    for key, rows in timed.groupby(_KEYS, sort=False, dropna=False):
         first = rows.sort_values("threads", kind="stable").drop_duplicates("threads", keep="last")
-        if len(first) < 2:
-            continue
         records = first.to_dict("records")
         steps = tuple(_step(r, records[0]) for r in records)
         machine, operation, implementation, dtype, benchmark, workload, n = key

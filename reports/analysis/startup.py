@@ -150,12 +150,8 @@ class BreakEven:
             return "never"
         if self.calls == 0:
             return "at once"
-        between = f" ({_calls(self.low)}–{_calls(self.high)})" if math.isfinite(self.low) else ""
-        return f"after {_calls(self.calls)} calls{between}"
-
-
-def _calls(calls: float) -> str:
-    return "∞" if calls == math.inf else f"{math.ceil(calls):,}"
+        between = f" ({math.ceil(self.low):,}–{math.ceil(self.high):,})" if math.isfinite(self.low) else ""
+        return f"after {text.plural(math.ceil(self.calls), 'call')}{between}"
 
 
 def break_even(ladder: Ladder, baseline: Ladder, *, compiling: bool) -> BreakEven | None:
@@ -185,11 +181,9 @@ def sentence(ladder: Ladder, baseline: Ladder) -> str:
     about = f"{ladder.operation}.{ladder.implementation} against {baseline.implementation}"
     if not cold.shown and not warm.shown:
         return f"{about}: when it pays off is {cold}."
-    if cold.calls == warm.calls == math.inf:
+    if warm.calls == math.inf:
         return f"{about}: never pays off on {ladder.input} ({ladder.dtype}), where a call of it is not faster."
-    first, second = (
-        "from the first call on" if b.calls == 0 else "never" if b.calls == math.inf else str(b) for b in (cold, warm)
-    )
+    first, second = (str(even).replace("at once", "from the first call on") for even in (cold, warm))
     if first == second:
         return f"{about}: pays off {first}."
     return f"{about}: pays off {first} where it has to compile, and {second} with the compiled code on disk."

@@ -205,7 +205,7 @@ def _shape(row: dict[str, Any], notes: Sequence[Line]) -> tuple[int, int, int] |
             return (note.shape[0], note.shape[1], note.shape[2])
     n = row.get("n")
     match row["benchmark"]:
-        case "Sweep" | "Api" if isinstance(n, int) and n > 0:
+        case "Sweep" | "Api" if isinstance(n, int):
             return workloads.sweep_shape(n)
         case "Shapes" if isinstance(n, int) and isinstance(row.get("rows"), int):
             return (row["rows"], n, 1)

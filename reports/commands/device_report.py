@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from maxbench.bench.inputs import device_cells
+from maxbench.bench.processes.messages import PartBegins, PartDone
 from maxbench.impls import contract, registry
 
 from ..analysis.content import gather
@@ -58,7 +59,8 @@ def main(args: argparse.Namespace) -> int:
         found = Report(plan, device, precheck=noise)
 
         def seen(line: Line, done: int, total: int) -> None:
-            bar.show(f"{device['name']}: {line.get('part') or line['event']}", done, total, None)
+            what = line.part if isinstance(line, PartBegins | PartDone) else "checking"
+            bar.show(f"{device.name}: {what}", done, total, None)
 
         found.run(seen)
         bar.show("writing the report", 1, 1, None)

@@ -62,9 +62,9 @@ def _row(checked: checks.Checked, found: Sequence[checks.Checked]) -> dict[str, 
         "status": checked.status,
         "reason": checked.reason,
     }
-    if not about:
+    if about is None:
         return row
-    row.update({key: about[key] for key in ("device", "threads", "dtypes", "layer")})
+    row.update(device=about.device, threads=about.threads, dtypes=about.dtypes, layer=about.layer)
     # The first that is available is the default, as `impls.registry.default` chooses.
     choice = [c for name in registry.DEFAULTS for c in found
               if c.entry.in_tree and (c.entry.operation, c.entry.name) == (entry.operation, name)]  # fmt: skip

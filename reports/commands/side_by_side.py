@@ -11,8 +11,10 @@ from maxbench.bench.inputs import workloads
 from maxbench.impls import contract
 
 from ..analysis.content import gather
-from ..measure import environment, precheck, run_folder, side_by_side
+from ..measure import environment, precheck, run_folder
 from ..measure.selection import matches
+from ..measure.side_by_side import session
+from ..measure.side_by_side.table import table
 from ..show import report
 from ..system import files
 from ..system.progress import Bar
@@ -49,7 +51,7 @@ def main(args: argparse.Namespace) -> int:
     for pattern in args.input or ():
         if not any(matches(pattern, name) for name in names):
             raise UsageError(f"--input {pattern!r} matches no input: they are {', '.join(names)}")
-    plan = side_by_side.Plan(
+    plan = session.Plan(
         folder=Path(), operations=[args.operation] if args.operation else list(contract.OPERATIONS),
         dtypes=args.dtype or ["float32", "float64"], threads=sorted(set(args.threads)), inputs=args.input or (),
         step=args.step, samples=args.samples, processes=args.processes, machine=args.machine,
@@ -63,9 +65,9 @@ def main(args: argparse.Namespace) -> int:
         def seen(cell: str, done: int, total: int) -> None:
             bar.show(cell, done, total, (time.monotonic() - begun) / done * (total - done))
 
-        folders, found = side_by_side.run(plan, seen, noise)
+        folders, found = session.run(plan, seen, noise)
         bar.show("writing the report", 1, 1, None)
-        lines = side_by_side.table(found)
+        lines = table(found)
         files.write_bytes(plan.folder / TABLE, ("\n".join(lines).strip() + "\n").encode())
         unwritten = conclude.write_report(gather(folders), plan.folder)
     print("\n".join(lines))

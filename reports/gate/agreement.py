@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from maxbench.bench.processes.messages import CasesJob, Checked, Imported, Trial, Tried
+
 from ..measure import environment
 from .benchmarks import Benchmark
 from .processes import START_SECONDS, Workers
@@ -22,19 +24,17 @@ def check(workers: Workers, head: Version, benchmarks: Sequence[Benchmark]) -> t
         SourceError: head cannot be imported.
     """
     first = benchmarks[0]
-    job = {
-        "role": "head", "side": str(head.root), "operation": first.operation, "name": first.implementation,
-        "dtypes": list(dict.fromkeys(b.dtype for b in benchmarks)),
-    }  # fmt: skip
-    work = workers.run("cases", job, workers.environment(environment.usable_cpus()), START_SECONDS)
-    if work.failure is not None and not work.those("imported"):
+    dtypes = list(dict.fromkeys(b.dtype for b in benchmarks))
+    job = CasesJob(first.operation, first.implementation, dtypes, role="head", root=str(head.root))
+    work = workers.run(job, workers.environment(environment.usable_cpus()), START_SECONDS)
+    if work.failure is not None and not work.those(Imported):
         raise SourceError(f"head ({head.label}) cannot be imported: {work.failure}")
     wrong = [
-        (m["claim"].case, m["claim"].input.dtype, m["verdict"].detail, m["verdict"].unsized)
-        for m in work.those("checked")
-        if m["verdict"].status == "wrong"
+        (one.claim.case, one.claim.input.dtype, one.verdict.detail, one.verdict.unsized)
+        for one in work.those(Checked)
+        if one.verdict.status == "wrong"
     ]
-    wrong += [(str(m.get("case")), str(m.get("dtype")), str(m.get("detail")), False) for m in work.those("raised")]
+    wrong += [(one.case, one.dtype, one.detail, False) for one in work.those(Tried) if one.status == "failed"]
     if wrong:
         case, dtype, detail, _ = min(wrong, key=lambda found: not found[3])
         more = f" (and {len(wrong) - 1} more cases)" if len(wrong) > 1 else ""
@@ -42,6 +42,6 @@ def check(workers: Workers, head: Version, benchmarks: Sequence[Benchmark]) -> t
     if work.late:
         return "inconclusive", f"head: its cases were not all checked within {START_SECONDS:.0f} s"
     if work.failure is not None:
-        last = (work.those("trial") or [{}])[-1]
-        return "failed", f"head: its process ended at case {last.get('case') or '(none)'}: {work.failure}"
+        case = next((one.case for one in reversed(work.those(Trial))), "(none)")
+        return "failed", f"head: its process ended at case {case}: {work.failure}"
     return None

@@ -11,11 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from maxbench.bench.inputs import device_cells, grid
+from maxbench.bench.processes.messages import Pair, Shape
 from maxbench.bench.suite import anchor
 
 from ..measure.selection import matches
-
-Shape = tuple[int, int, int]
 
 _INPUTS: dict[str, tuple[tuple[str, Shape], ...]] = {
     "softmax": (
@@ -74,12 +73,9 @@ class Benchmark:
         """Whether it is the control that no version touches."""
         return self.operation == "control"
 
-    def as_job(self) -> dict[str, object]:
-        """For `bench.paired`."""
-        return {
-            "id": self.id, "operation": self.operation, "implementation": self.implementation, "dtype": self.dtype,
-            "shape": list(self.shape), "pair": list(self.pair), "extra": self.extra,
-        }  # fmt: skip
+    def as_pair(self) -> Pair:
+        """For a worker."""
+        return Pair(self.id, self.operation, self.implementation, self.dtype, self.shape, self.pair, self.extra)
 
 
 def every(brought: Iterable[tuple[str, str]] = (), *, in_tree: bool = True) -> tuple[Benchmark, ...]:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from maxbench.bench.processes.messages import CountedJob, Prepared
 from maxbench.bench.workers import counted
 
 from .benchmarks import Benchmark
@@ -62,10 +63,10 @@ def count(workers: Workers, benchmarks: Sequence[Benchmark]) -> dict[Benchmark, 
     # Hashes of words decide how long look-ups take, so they must be the same in every process.
     env = {**workers.environment(threads=1, cache=workers.folder / "numba-valgrind"), **_TARGET, "PYTHONHASHSEED": "0"}
     limit = START_SECONDS + _SECONDS_EACH * len(benchmarks)
-    work = workers.run("counted", workers.job(benchmarks, quads=0, seed=0), env, limit)
+    work = workers.run(_job(workers, benchmarks), env, limit)
     if work.failure is not None:
         raise CannotCount(f"the worker failed before valgrind: {work.failure}")
-    ready = {(m["id"], m["side"]) for m in work.those("prepared") if m["status"] == "ok"}
+    ready = {(one.id, one.role) for one in work.those(Prepared) if one.status == "ok"}
     chosen = [b for b in benchmarks if all((b.id, side) in ready for side in b.pair)]
     if not chosen:
         return {}
@@ -75,7 +76,7 @@ def count(workers: Workers, benchmarks: Sequence[Benchmark]) -> dict[Benchmark, 
         "valgrind", "--tool=callgrind", "--instr-atstart=no", "--smc-check=all-non-file",
         f"--callgrind-out-file={dumps / 'counts'}",
     ]  # fmt: skip
-    work = workers.run("counted", workers.job(chosen, quads=0, seed=0), env, limit, valgrind)
+    work = workers.run(_job(workers, chosen), env, limit, valgrind)
     if work.failure is not None:
         raise CannotCount(f"the worker failed under valgrind: {work.failure}")
     totals = _read(dumps)
@@ -85,6 +86,10 @@ def count(workers: Workers, benchmarks: Sequence[Benchmark]) -> dict[Benchmark, 
         if base and head:
             counts[b] = Count(base, head)
     return counts
+
+
+def _job(workers: Workers, benchmarks: Sequence[Benchmark]) -> CountedJob:
+    return CountedJob(workers.roots(benchmarks), [b.as_pair() for b in benchmarks])
 
 
 Totals = dict[tuple[int, str, int, int], int]

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psutil
 
 from maxbench.bench.processes import launch
 from maxbench.bench.processes.crew import Crew, Work
+from maxbench.bench.processes.messages import AnyJob, Begins, Measured, Prepared, QuadsJob
 
 from ..measure import environment
 from .benchmarks import Benchmark
@@ -77,47 +78,42 @@ class Workers:
         threads = 1 if pinned else environment.usable_cpus()
         limit = START_SECONDS + EACH_SECONDS * len(benchmarks)
         left = max(deadline - time.monotonic(), 1.0)
-        job = self.job(benchmarks, quads=quads, seed=seed)
-        work = self.run("quads", job, self.environment(threads), min(limit, left), cpu=cpu)
+        job = QuadsJob(self.roots(benchmarks), [b.as_pair() for b in benchmarks], quads, seed)
+        work = self.run(job, self.environment(threads), min(limit, left), cpu=cpu)
         return self._report(replace(work, failure=None) if work.late and left < limit else work)
 
-    def job(self, benchmarks: Sequence[Benchmark], *, quads: int, seed: int) -> dict[str, Any]:
-        """What `bench.workers.quads` and `bench.workers.counted` read."""
+    def roots(self, benchmarks: Sequence[Benchmark]) -> dict[str, str]:
+        """The folders of the versions that benchmarks compare, by their roles."""
         names = {name for b in benchmarks for name in b.pair}
-        return {
-            "sides": {name: str(version.root) for name, version in self._versions.items() if name in names},
-            "benchmarks": [b.as_job() for b in benchmarks],
-            "quads": quads,
-            "seed": seed,
-        }
+        return {name: str(version.root) for name, version in self._versions.items() if name in names}
 
     def run(
-        self, kind: str, job: Mapping[str, Any], env: Mapping[str, str], limit: float, prefix: Sequence[str] = (),
-        cpu: int | None = None,
-    ) -> Work:  # fmt: skip
-        """Run a job of a kind; see `bench.processes.crew.Crew.run`."""
-        return self._crew.run(kind, job, env=env, seconds=limit, prefix=prefix, cpu=cpu)
+        self, job: AnyJob, env: Mapping[str, str], limit: float, prefix: Sequence[str] = (), cpu: int | None = None
+    ) -> Work:
+        """Run a job; see `bench.processes.crew.Crew.run`."""
+        return self._crew.run(job, env=env, seconds=limit, prefix=prefix, cpu=cpu)
 
     def _report(self, work: Work) -> Report:
         report = Report()
         for event in work.messages:
-            if event.get("event") == "prepared":
-                report.states[event["id"], event["side"]] = str(event["status"]), str(event["detail"])
-                if "clock" in event:
-                    report.clocks.setdefault(event["id"], set()).add(str(event["clock"]))
-            elif event.get("event") == "measured":
-                report.quads[event["id"]] = event["quads"]
+            match event:
+                case Prepared():
+                    report.states[event.id, event.role] = event.status, event.detail
+                    if event.clock is not None:
+                        report.clocks.setdefault(event.id, set()).add(event.clock)
+                case Measured():
+                    report.quads[event.id] = event.quads
         for (name, _), (status, _) in report.states.items():
             if status in ("wrong", "failed"):
                 report.quads.pop(name, None)
         if work.failure is None:
             return report
-        last = next((m for m in reversed(work.messages) if m.get("event") in ("side", "prepare", "measure")), {})
-        if last.get("event") in ("prepare", "measure"):
-            report.stopped = last["id"], last.get("side"), work.failure
+        last = next(reversed(work.those(Begins)), Begins())
+        if last.id is not None:
+            report.stopped = last.id, last.role, work.failure
             return report
-        if last.get("event") == "side":
-            version = self._versions[last["side"]]
+        if last.role is not None:
+            version = self._versions[last.role]
             raise SourceError(f"{version.role} ({version.label}) cannot be imported: {work.failure}")
         raise SourceError(f"a worker process failed: {work.failure}")
 

@@ -12,6 +12,8 @@ import shutil
 import statistics as medians
 import time
 
+from maxbench.bench.processes.messages import FirstCallJob, Started
+
 from ..analysis import changes
 from .benchmarks import Benchmark
 from .processes import START_SECONDS, Workers
@@ -80,16 +82,13 @@ class Starts:
 
     def _sample(self, version: Version, b: Benchmark, keep: bool) -> dict[str, float] | None:
         """CPU seconds by kind; None where it does not start."""
-        job = {
-            "role": version.role, "side": str(version.root), "operation": b.operation, "name": b.implementation,
-            "dtype": b.dtype,
-        }  # fmt: skip
+        job = FirstCallJob(b.operation, b.implementation, b.dtype, version.role, str(version.root))
         cache = None if keep else self._workers.folder / f"start-{version.role}-{b.operation}-{b.implementation}"
         env = self._workers.environment(threads=1, cache=cache)
         times = []
         try:
             for _ in ("cold", "warm"):
-                started = self._workers.run("first_call", job, env, START_SECONDS).those("started")
+                started = self._workers.run(job, env, START_SECONDS).those(Started)
                 if not started:
                     return None
                 times.append(started[0])
@@ -98,8 +97,8 @@ class Starts:
                 shutil.rmtree(cache, ignore_errors=True)
         cold, warm = times
         seconds = {
-            FIRST_CALL: warm["load_cpu"] + warm["first_call_cpu"],
-            COMPILE: cold["first_call_cpu"] - warm["first_call_cpu"],
+            FIRST_CALL: warm.load_cpu + warm.first_call_cpu,
+            COMPILE: cold.first_call_cpu - warm.first_call_cpu,
         }
         return {kind: max(value, _LEAST_SECONDS) for kind, value in seconds.items()}
 

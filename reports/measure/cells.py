@@ -18,17 +18,16 @@ from typing import Any
 import psutil
 
 from maxbench.bench.processes.hub import Talk
-from maxbench.bench.processes.link import Message
+from maxbench.bench.processes.messages import VERSION, Answer, Cell, CellDone, Ended, Hello, Message, Outcome, Welcome
 
 from ..records import journal
 from ..records.journal import Key, Line
-from ..records.reading import Problems, Unreadable, convert
+from ..records.reading import Problems
 
 # Processes that an implementation may bring down, by a crash or by hanging, before its other cells are left out.
 MOST_ENDS = 2
 ENDED = "its process ended before it was done: it crashed, hung or was ended"
 MOST_DETAIL = 2000  # characters
-_FACTS = ("shape", "dtype", "repeat", "number")
 
 
 class Cells:
@@ -49,7 +48,7 @@ class Cells:
     def __init__(self, path: Path, package: Path, tidy: Callable[[], Any] = lambda: None) -> None:
         self._journal, self._package, self._tidy = path, package, tidy
         self._lock = threading.RLock()
-        self._open: dict[Talk, dict[str, Any]] = {}
+        self._open: dict[Talk, Cell] = {}
         self._ends: Counter[tuple[str, str]] = Counter()
         self._reasons: dict[int, str] = {}
         self.bad: dict[Key, str] = {}
@@ -72,53 +71,46 @@ class Cells:
         with self._lock:
             self._stopping = True
 
-    def heard(self, talk: Talk, message: Message) -> Message | None:
+    def heard(self, talk: Talk, message: Message) -> Answer | None:
         """What a cell said; see `bench.processes.hub.Heard`."""
-        event = message.get("event")
-        if event is None:
-            return self._begin(talk, message)
-        if event == "done":
-            self._tidy()
-            self._done(talk, str(message.get("status")), str(message.get("detail", "")), message)
-        elif event == "end" and talk in self._open:
-            about = self._open[talk]
-            reason = self._reasons.get(talk.pid, ENDED)
-            reason = str(message.get("problem") or reason)
-            self._ends[about["operation"], about["name"]] += 1
-            self._tidy()
-            self._done(talk, "failed", reason, {})
+        match message:
+            case Hello(cell=Cell() as cell):
+                return self._begin(talk, cell)
+            case CellDone():
+                self._tidy()
+                self._done(talk, message.outcome)
+            case Ended() if talk in self._open:
+                cell = self._open[talk]
+                self._ends[_implementation(cell)] += 1
+                self._tidy()
+                self._done(talk, Outcome("failed", message.problem or self._reasons.get(talk.pid, ENDED)))
         return None
 
-    def _begin(self, talk: Talk, message: Message) -> Message | None:
-        params = [str(value) for value in message.get("params", ())]
-        benchmark = str(message.get("benchmark"))
-        operation, name = benchmark.partition(".")[0], params[0] if params else ""
-        self._open[talk] = {"benchmark": benchmark, "params": params, "operation": operation, "name": name}
+    def _begin(self, talk: Talk, cell: Cell) -> Answer | None:
+        self._open[talk] = cell
         if self._stopping:
-            return {"stop": True}
-        imported = str(message.get("impls"))
-        if imported != str(self._package):
-            return {"refusal": f"asv imported the maxbench in {imported}, not the one that runs, in {self._package}"}
-        if self._ends[operation, name] >= MOST_ENDS:
-            return {"refusal": f"left out after it brought down {MOST_ENDS} processes"}
-        return None
+            return Welcome(VERSION, stop=True)
+        refusal = ""
+        if cell.impls != str(self._package):
+            refusal = f"asv imported the maxbench in {cell.impls}, not the one that runs, in {self._package}"
+        elif self._ends[_implementation(cell)] >= MOST_ENDS:
+            refusal = f"left out after it brought down {MOST_ENDS} processes"
+        return Welcome(VERSION, refusal=refusal)
 
-    def _done(self, talk: Talk, status: str, detail: str, facts: Message) -> None:
+    def _done(self, talk: Talk, outcome: Outcome) -> None:
         with self._lock:
-            about = self._open.pop(talk, None)
-            if about is not None and (not self._stopping or status == "interrupted"):
-                self._keep(talk, about, status, detail, facts)
+            cell = self._open.pop(talk, None)
+            if cell is not None and (not self._stopping or outcome.status == "interrupted"):
+                self._keep(talk, cell, outcome)
 
-    def _keep(self, talk: Talk, about: dict[str, Any], status: str, detail: str, facts: Message) -> None:
-        cell = {
-            "benchmark": about["benchmark"], "params": about["params"], "pid": talk.pid, "at": time.time(),
-            "round": self.round,
-        }  # fmt: skip
-        said = {name: facts.get(name) for name in (*_FACTS, *(journal.MEASURED if status == "ok" else ()))}
-        try:
-            line = convert(Line, {**cell, **said, "status": status, "detail": detail[:MOST_DETAIL]})
-        except Unreadable as error:
-            line = convert(Line, {**cell, "status": "failed", "detail": f"it said what it must not: {error}"})
+    def _keep(self, talk: Talk, cell: Cell, outcome: Outcome) -> None:
+        ok = outcome.status == "ok"
+        line = Line(
+            benchmark=cell.benchmark, params=cell.params, pid=talk.pid, at=time.time(), round=self.round,
+            status=outcome.status, detail=outcome.detail[:MOST_DETAIL],
+            shape=None if outcome.shape is None else list(outcome.shape), dtype=outcome.dtype, repeat=outcome.repeat,
+            number=outcome.number, samples=outcome.samples if ok else None, values=outcome.values if ok else None,
+        )  # fmt: skip
         if line.status in ("failed", "wrong"):
             self.bad[line.key] = line.detail
         try:
@@ -138,3 +130,8 @@ class Cells:
                     gib = held / 2**30, most / 2**30
                     self._reasons[talk.pid] = f"held {gib[0]:.1f} GiB of memory, limit {gib[1]:.1f} GiB"
                     process.kill()
+
+
+def _implementation(cell: Cell) -> tuple[str, str]:
+    """The operation and the implementation of a cell."""
+    return cell.benchmark.partition(".")[0], cell.params[0] if cell.params else ""

@@ -11,12 +11,13 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
 from maxbench.bench.processes.crew import Crew, Work
-from maxbench.bench.processes.link import Message
+from maxbench.bench.processes.messages import About, CheckJob, Described, Given, Trial, Tried, Unavailable
+from maxbench.bench.processes.messages import Checked as Judged
+from maxbench.bench.processes.verdict import Verdict
 from maxbench.impls import agreement, contract, registry
 from maxbench.impls.agreement import Finding, Status
 from maxbench.impls.contract.layouts import OUT_LAYOUTS
@@ -37,8 +38,7 @@ class Checked:
         status: ``available``, ``unavailable``, ``failed`` (it does not load although nothing is missing, or its process
             ended) or ``wrong``.
         reason: of a status that is not available.
-        about: what it declares: device, backend, threads, dtypes, doc, source, path, largest, differs; empty where it
-            does not load.
+        about: what it declares; None where it does not load.
         findings: one for each trial.
         pairs: its results for `agreement.pair_inputs`.
     """
@@ -46,7 +46,7 @@ class Checked:
     entry: Entry
     status: Availability = "available"
     reason: str = ""
-    about: dict[str, Any] = field(default_factory=dict)
+    about: About | None = None
     findings: list[Finding] = field(default_factory=list)
     pairs: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
 
@@ -68,8 +68,8 @@ def describe_all(entries: Sequence[Entry], crew: Crew | None = None) -> list[Che
 def _describe(crew: Crew, group: list[Entry]) -> list[Checked]:
     if group[0].problem:
         return [Checked(group[0], "unavailable", group[0].problem)]
-    job = {"operation": group[0].operation, "names": [entry.name for entry in group], "trials": False, "dtypes": None}
-    work = crew.run("check", job, seconds=DESCRIBE_SECONDS * len(group))
+    job = CheckJob(group[0].operation, [entry.name for entry in group])
+    work = crew.run(job, seconds=DESCRIBE_SECONDS * len(group))
     if work.failure is not None and len(group) > 1:
         return [checked for entry in group for checked in _describe(crew, [entry])]
     return [_loaded(entry, work) for entry in group]
@@ -78,31 +78,17 @@ def _describe(crew: Crew, group: list[Entry]) -> list[Checked]:
 def _loaded(entry: Entry, work: Work) -> Checked:
     """What a worker said of loading an entry."""
     checked = Checked(entry)
-    for message in work.those("unavailable"):
-        if message.get("name") == entry.name:
-            checked.status = "failed" if message.get("broken") else "unavailable"
-            checked.reason = str(message.get("reason"))
-    for message in work.those("described"):
-        if message.get("name") == entry.name:
-            checked.about = _about(message)
+    for message in work.messages:
+        match message:
+            case Unavailable(name=entry.name):
+                checked.status, checked.reason = "failed" if message.broken else "unavailable", message.reason
+            case Described(name=entry.name):
+                checked.about = message.about
     if work.failure is not None:
         checked.status, checked.reason = "failed", work.failure
-    elif not checked.about and checked.status == "available":
+    elif checked.about is None and checked.status == "available":
         checked.status, checked.reason = "failed", "its process said nothing of it"
     return checked
-
-
-def _about(message: Message) -> dict[str, Any]:
-    """A description as it is kept: of the right types, whatever was said."""
-    known = (*contract.DTYPES, *contract.OPTIONAL)
-    about: dict[str, Any] = {key: str(message.get(key, "")) for key in ("device", "backend", "threads", "doc")}
-    for key in ("source", "path", "layer"):
-        about[key] = None if message.get(key) is None else str(message[key])
-    dtypes = message.get("dtypes")
-    about["dtypes"] = [name for name in dtypes if name in known] if isinstance(dtypes, list) else []
-    differs = message.get("differs")
-    about["differs"] = {str(k): str(v) for k, v in differs.items()} if isinstance(differs, dict) else {}
-    return about
 
 
 def check_all(
@@ -150,17 +136,16 @@ def _check(
         checked = Checked(entry, "unavailable", entry.problem)
         checked.findings.append(_finding(entry, "unavailable", entry.problem))
         return checked
-    job = {"operation": entry.operation, "names": [entry.name], "trials": True, "dtypes": dtypes and list(dtypes)}
-    work = crew.run("check", job, seconds=timeout, env=env)
+    job = CheckJob(entry.operation, [entry.name], trials=True, dtypes=None if dtypes is None else list(dtypes))
+    work = crew.run(job, seconds=timeout, env=env)
     checked = _loaded(entry, work)
-    if not checked.about:
+    if checked.about is None:
         status: Status = "failed" if checked.status == "failed" else "unavailable"
         checked.findings.append(_finding(entry, status, checked.reason))
         return checked
-    checked.findings += _findings(checked, work, dtypes)
-    for message in work.those("array"):
-        array = message["array"]
-        checked.pairs[str(message.get("dtype_of_x")), str(message.get("what"))] = array
+    checked.findings += _findings(entry, checked.about, work, dtypes)
+    for given in work.those(Given):
+        checked.pairs[given.about.dtype_of_x, given.about.what] = given.values
     if worst := worst_of(checked.findings):
         where = f"{worst.case} {worst.dtype}: ".lstrip() if worst.case else ""
         checked.status = "failed" if worst.status == "failed" else "wrong"
@@ -178,53 +163,42 @@ def _finding(entry: Entry, status: Status, detail: str, case: str = "", dtype: s
     return Finding(entry.operation, entry.name, case, dtype, status, detail, declared)
 
 
-def _findings(checked: Checked, work: Work, dtypes: tuple[str, ...] | None) -> Iterable[Finding]:
+def _findings(entry: Entry, about: About, work: Work, dtypes: tuple[str, ...] | None) -> Iterable[Finding]:
     """A finding for each trial, from what the judge said and from what the process said of those without a result."""
-    entry, differs = checked.entry, checked.about["differs"]
     wanted = agreement.wanted_dtypes(entry.operation, dtypes)
-    for name in [name for name in wanted if name in contract.OPTIONAL and name not in checked.about["dtypes"]]:
+    for name in [name for name in wanted if name in contract.OPTIONAL and name not in about.dtypes]:
         wanted.remove(name)
         if dtypes is not None:
             yield _finding(entry, "not supported", f"{name} is not among its dtypes", dtype=name)
-    said = _by_trial(work)
-    last = next((m for m in reversed(work.messages) if m.get("event") in ("trial", "refused")), None)
+    verdicts: dict[tuple[str, str], list[Verdict]] = {}
+    for judged in work.those(Judged):
+        verdicts.setdefault((judged.claim.case, judged.claim.input.dtype), []).append(judged.verdict)
+    ends: dict[tuple[str, str], list[Tried]] = {}
+    for tried in work.those(Tried):
+        ends.setdefault((tried.case, tried.dtype), []).append(tried)
     occurred: set[str] = set()
     refusing = {layout.name for layout in OUT_LAYOUTS if layout.refused is not None}  # where no result is right
     for case, dtype in agreement.names_of_trials(wanted):
-        messages = said.get((case, dtype), [])
-        verdicts = [m["verdict"] for m in messages if m["event"] == "checked"]
-        bad = next((v for v in verdicts if v.status == "wrong"), None) or next(
-            (v for v in verdicts if v.status == "differs"), None
+        given, said = verdicts.get((case, dtype), []), ends.get((case, dtype), [])
+        bad = next((v for v in given if v.status == "wrong"), None) or next(
+            (v for v in given if v.status == "differs"), None
         )
-        spoken = next((m for m in messages if m["event"] in ("broken", "raised", "refused")), None)
+        spoken = next((one for one in said if one.status != "agrees"), None)
         if bad is not None:
             if bad.status == "differs":
                 occurred.add(bad.pattern)
-            status: Status = "wrong" if bad.status == "wrong" else "differs"
-            yield replace(_finding(entry, status, bad.detail, case, dtype, bad.declared), unsized=bad.unsized)
+            yield replace(_finding(entry, bad.status, bad.detail, case, dtype, bad.declared), unsized=bad.unsized)
         elif spoken is not None:
-            statuses: dict[str, Status] = {"broken": "wrong", "raised": "failed", "refused": "not supported"}
-            yield _finding(entry, statuses[spoken["event"]], str(spoken.get("detail")), case, dtype)
-        elif verdicts or (case in refusing and any(m["event"] == "tried" for m in messages)):
+            yield _finding(entry, spoken.status, spoken.detail, case, dtype)
+        elif given or (case in refusing and said):
             yield _finding(entry, "agrees", "", case, dtype)
         elif work.failure is None:
             yield _finding(entry, "failed", "its process said nothing of it", case, dtype)
     if work.failure is not None:
-        where = (str(last.get("case")), str(last.get("dtype"))) if last else ("", "")
-        yield _finding(entry, "failed", work.failure, *where)
+        last = next((m for m in reversed(work.messages) if isinstance(m, Trial | Tried)), Trial("", ""))
+        yield _finding(entry, "failed", work.failure, last.case, last.dtype)
     elif dtypes is None:
-        yield from agreement.stale(entry.operation, entry.name, differs, occurred)
-
-
-def _by_trial(work: Work) -> dict[tuple[str, str], list[Message]]:
-    found: dict[tuple[str, str], list[Message]] = {}
-    for message in work.messages:
-        if message.get("event") == "checked":
-            claim = message["claim"]
-            found.setdefault((claim.case, claim.input.dtype), []).append(message)
-        elif message.get("event") in ("broken", "raised", "refused", "tried"):
-            found.setdefault((str(message.get("case")), str(message.get("dtype"))), []).append(message)
-    return found
+        yield from agreement.stale(entry.operation, entry.name, about.differs, occurred)
 
 
 def _hired(crew: Crew | None) -> contextlib.AbstractContextManager[Crew]:

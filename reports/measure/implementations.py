@@ -36,10 +36,12 @@ def describe(checked: Checked) -> Implementation:
     entry, about = checked.entry, checked.about
     found = outline(entry)
     found.status, found.reason = checked.status, checked.reason
-    if about:
-        for key in ("device", "threads", "dtypes", "differs", "doc", "source"):
-            setattr(found, key, about[key])
-        found.file = _below_package(Path(about["path"]), entry.target) if about["path"] else None
+    if about is not None:
+        found.device, found.threads, found.dtypes, found.differs = (
+            about.device, about.threads, about.dtypes, about.differs,
+        )  # fmt: skip
+        found.doc, found.source = about.doc, about.source
+        found.file = _below_package(Path(about.path), entry.target) if about.path else None
     return found
 
 

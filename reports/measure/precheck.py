@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from maxbench.bench.processes.crew import Crew, Work
-from maxbench.bench.processes.link import Message
+from maxbench.bench.processes.messages import Ended, Message, NoiseJob, Ready
+from maxbench.bench.processes.messages import Noise as Measured
 from maxbench.impls.threads import quota
 
 from ..analysis import doubts
@@ -46,14 +47,14 @@ def take(threads: int, processes: int = PROCESSES, limit: float = LIMIT_SECONDS)
     noise = {}
     if not problem:
         # A process of a comparison imports as these do, and takes as long per quad.
-        seconds = statistics.median(one["start"] + one["quad_seconds"] * QUADS for one in found)
+        seconds = statistics.median(one.start + one.quad_seconds * QUADS for one in found)
         most = max(PROCESSES, min(MOST_PROCESSES, int(BUDGET_SECONDS / seconds)))
-        for kernel in found[0]["quads"]:
-            noise[kernel] = noise_of([one["quads"][kernel] for one in found], most)
+        for kernel in found[0].quads:
+            noise[kernel] = noise_of([one.quads[kernel] for one in found], most)
     seen = watch.found()
     return Precheck(
         seconds=round(time.monotonic() - began, 1), threads=threads,
-        layer=next((one["layer"] for one in found), None), quota=quota(), others=seen.others,
+        layer=next((one.layer for one in found), None), quota=quota(), others=seen.others,
         throttled=seen.throttled, slower=seen.slower, noise=noise, problem=problem,
     )  # fmt: skip
 
@@ -91,7 +92,7 @@ def effect_in_spreads(processes: int, power: float = POWER) -> float:
     return statistics.NormalDist().inv_cdf(high)
 
 
-def _ask_all(variables: Mapping[str, str], count: int, limit: float) -> tuple[list[Message], str]:
+def _ask_all(variables: Mapping[str, str], count: int, limit: float) -> tuple[list[Measured], str]:
     """What `bench.workers.noise` measured in each process, and why it is not from all of them, if it is not."""
     turn = threading.Semaphore()
 
@@ -100,17 +101,17 @@ def _ask_all(variables: Mapping[str, str], count: int, limit: float) -> tuple[li
 
         def heard(message: Message) -> None:
             nonlocal mine
-            if message["event"] == "ready":
+            if isinstance(message, Ready):
                 mine = turn.acquire(timeout=limit)
-            elif message["event"] in ("noise", "end") and mine:
+            elif isinstance(message, Measured | Ended) and mine:
                 mine = False
                 turn.release()
 
-        return crew.run("noise", {}, env=variables, seconds=limit, heard=heard)
+        return crew.run(NoiseJob(), env=variables, seconds=limit, heard=heard)
 
     with Crew() as crew, ThreadPoolExecutor(count) as pool:
         done = [future.result() for future in [pool.submit(one, crew) for _ in range(count)]]
-    found = [message for work in done for message in work.those("noise")]
+    found = [message for work in done for message in work.those(Measured)]
     failures = [work.failure for work in done if work.failure is not None]
     if failures:
         late = any("not finished after" in failure for failure in failures)

@@ -15,7 +15,7 @@ from maxbench.bench.inputs import grid
 from maxbench.bench.processes import launch
 from maxbench.bench.processes.crew import Crew
 from maxbench.bench.processes.hub import Talk
-from maxbench.bench.processes.link import Message
+from maxbench.bench.processes.messages import Answer, Message
 from maxbench.impls import registry
 
 from ..records import findings, journal_rows
@@ -226,7 +226,7 @@ class Measurement:
         """The cells that were wrong or failed, and why."""
         return self._cells.bad
 
-    def _hear(self, talk: Talk, message: Message) -> Message | None:
+    def _hear(self, talk: Talk, message: Message) -> Answer | None:
         return self._cells.heard(talk, message)
 
     def stop(self) -> None:

@@ -19,10 +19,11 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 from msgspec import field as default
 
-from maxbench.bench.processes.link import printable
+from maxbench.bench.processes.link import called, printable
+from maxbench.bench.processes.messages import Amount, Seconds
 
 from . import reading
-from .reading import Amount, Problems, Record, Seconds, Unreadable
+from .reading import Problems, Record, Unreadable
 
 Status = Literal["ok", "failed", "skipped"]
 FORMAT = 2
@@ -187,7 +188,7 @@ def read_file(path: Path) -> ResultFile:
 def parse(path: Path, data: dict[str, Any], problems: Problems) -> ResultFile | None:
     """The content of a result file; None where it is none."""
     if data.get("version") != FORMAT or "results" not in data:
-        what = f"format version {reading.called(data.get('version'))}, expected {FORMAT}"
+        what = f"format version {called(data.get('version'))}, expected {FORMAT}"
         problems.add(path, "", what if "results" in data else "not an asv result file (it has no results)")
         return None
     head = reading.read(_File, data, path, problems)

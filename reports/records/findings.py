@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from maxbench.bench.processes.link import called
 from maxbench.impls.agreement import Finding
 
 from ..system import files
@@ -24,7 +25,7 @@ def load(folder: Path, problems: Problems) -> list[Finding]:
     path = folder / FILE
     value = reading.load(path, problems)
     if value is not None and not isinstance(value, list):
-        problems.add(path, "", f"holds {reading.called(value)}, not a list of findings")
+        problems.add(path, "", f"holds {called(value)}, not a list of findings")
         return []
     found = []
     for number, item in enumerate(value or [], 1):

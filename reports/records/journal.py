@@ -11,19 +11,20 @@ import errno
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
+from maxbench.bench.processes.link import called
+from maxbench.bench.processes.messages import Amount, Count, Positive, Seconds, Status
+
 from . import reading
-from .reading import Amount, Count, Positive, Problems, Record, Seconds
+from .reading import Problems, Record
 
 FILE = "journal.jsonl"
-MEASURED = ("samples", "values")  # the fields that hold measurements
 _WRONG = "RuntimeError: wrong result: "  # how versions before `round` noted a wrong result: as a failure
 
-Status = Literal["ok", "failed", "skipped", "wrong", "interrupted"]
 Key = tuple[str, tuple[str, ...]]  # benchmark without its method, parameters as asv writes them
 
 
@@ -141,7 +142,7 @@ def _line(words: str, path: Path, problems: Problems, at: str) -> Line | None:
     try:
         value = reading.parse(words)
         if not isinstance(value, dict):
-            raise reading.Unreadable(f"holds {reading.called(value)}, not an object")
+            raise reading.Unreadable(f"holds {called(value)}, not an object")
         return reading.read(Line, value, path, problems, f"{at}: ")
     except reading.Unreadable as error:
         problems.add(path, at, f"left out: {error}")

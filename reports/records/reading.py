@@ -18,19 +18,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
-from msgspec import Meta
 
-from maxbench.bench.processes.link import printable
+from maxbench.bench.processes.link import called, mismatch, printable
 
 MOST_BYTES = 256 << 20  # of a file that is read
 MOST_SHOWN = 5  # problems of one file that are named; the others are counted
 _ESCAPES = re.compile(r"\\[ubfr]")  # by which JSON writes what is not printable
-
-# Numbers that measurements can have. Bounds exclude infinities and NaN, and integers that a float or int64 cannot hold.
-Seconds = Annotated[float, Meta(gt=0, le=1e9)]
-Amount = Annotated[float, Meta(ge=0, le=1e18)]
-Count = Annotated[int, Meta(ge=0, le=2**53)]
-Positive = Annotated[int, Meta(ge=1, le=2**53)]
 
 T = TypeVar("T", bound="Record")
 
@@ -91,8 +84,8 @@ class Problems:
         said = []
         for file, some in by_file.items():
             said += [str(problem) for problem in some[:MOST_SHOWN]]
-            if rest := len(some) - MOST_SHOWN:
-                said += [f"{file}: {rest:,} more of the kind"] if rest > 0 else []
+            if (rest := len(some) - MOST_SHOWN) > 0:
+                said.append(f"{file}: {rest:,} more of the kind")
         return said
 
 
@@ -113,7 +106,7 @@ def read_text(path: Path, folder: Path, errors: str = "strict") -> str | None:
         if not path.resolve().is_relative_to(folder.resolve()):
             raise Unreadable("is a link that leads out of the folder")
         # Without O_NONBLOCK, opening a FIFO waits for its writer.
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except FileNotFoundError:
         return None
     except RuntimeError:  # as `resolve` calls it before Python 3.13
@@ -199,32 +192,13 @@ def convert(kind: Any, value: Any) -> Any:
     Raises:
         Unreadable: it is none; says where, what is accepted and what it is.
     """
-    if isinstance(kind, type) and issubclass(kind, Record) and isinstance(value, dict):
-        kinds = get_type_hints(kind, include_extras=True)
-        for name in kinds.keys() & value.keys() - {"unknown"}:
-            try:
-                convert(kinds[name], value[name])
-            except Unreadable as error:
-                raise Unreadable(f"{name}: {error}") from None
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        said, _, path = str(error).replace("`", "").partition(" - at $")
-        part = _part(value, path)
+        said = mismatch(error, value)
         if get_origin(kind) is Literal:
-            said = f"Expected one of {', '.join(map(str, get_args(kind)))}"
-        raise Unreadable(f"{path.lstrip('.')}{': ' if path else ''}{said}; it is {called(part)}") from None
-
-
-def _part(value: Any, path: str) -> Any:
-    """The part of a value that a path such as ``.a[3]`` leads to; all of it where it leads to none."""
-    part = value
-    for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
-        try:
-            part = part[name] if name else part[int(index)]
-        except (KeyError, IndexError, TypeError):
-            return value
-    return part
+            said = f"Expected one of {', '.join(map(str, get_args(kind)))}; it is {called(value)}"
+        raise Unreadable(said) from None
 
 
 _REFUSED = object()
@@ -261,17 +235,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     return msgspec.to_builtins(value)
-
-
-def called(value: Any) -> str:
-    """A value in a message: what it is, and how it begins."""
-    if isinstance(value, dict | list):
-        return f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value):,}"
-    try:
-        words = json.dumps(value, ensure_ascii=True)
-    except (TypeError, ValueError):  # an integer of thousands of digits
-        words = f"a {type(value).__name__}"
-    return words if len(words) <= 60 else f"{words[:60]}..."
 
 
 def is_plain(text: str) -> bool:

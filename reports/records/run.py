@@ -8,9 +8,12 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
+from maxbench.bench.processes.link import called
+from maxbench.bench.processes.messages import Amount, Count, Positive
+
 from ..system import files
 from . import reading
-from .reading import Amount, Count, Positive, Problems, Record
+from .reading import Problems, Record
 
 SCHEMA = 1
 FILE = "run.json"
@@ -234,7 +237,7 @@ def load(folder: Path, problems: Problems) -> RunRecord | None:
         return None
     schema = value.get("schema")
     if type(schema) is not int or schema != SCHEMA:
-        problems.add(path, "", f"schema {reading.called(schema)}, expected {SCHEMA}")
+        problems.add(path, "", f"schema {called(schema)}, expected {SCHEMA}")
         return None
     return reading.read(RunRecord, value, path, problems)
 

@@ -60,7 +60,6 @@ def read(folder: Path) -> Run:
     Raises:
         NoResults: no such folder, or nothing in it that `maxbench run` or asv wrote.
     """
-    folder = Path(folder)
     if not folder.is_dir():
         raise NoResults(f"{folder}: no such folder")
     problems = Problems(folder)

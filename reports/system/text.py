@@ -21,8 +21,7 @@ def digits(value: float) -> str:
 
 
 def _unit(value: float, units: tuple[tuple[float, str], ...]) -> tuple[float, str]:
-    rounded = abs(float(f"{value:.2e}"))
-    return next(((scale, name) for scale, name in units if rounded >= scale), units[-1])
+    return next((unit for unit in units if abs(float(f"{value / unit[0]:.2e}")) >= 1), units[-1])
 
 
 def seconds(value: float) -> str:

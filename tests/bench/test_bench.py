@@ -23,6 +23,7 @@ from maxbench import impls
 from maxbench.bench.inputs import array_files, grid, workloads
 from maxbench.bench.processes import link
 from maxbench.bench.processes.crew import Crew
+from maxbench.bench.processes.messages import Outcome
 from maxbench.bench.suite import accuracy, base, startup
 from maxbench.impls import contract, registry
 from maxbench.reports.measure.cells import ENDED, Cells
@@ -292,7 +293,8 @@ def _values(cell: base.Cell, lines: list[dict[str, Any]]) -> list[float]:
 
 def test_accuracy_cells(notes: Notes) -> None:
     keys = [("a", "float32", 2), ("b", "float32", 2)]
-    found = {keys[0]: {"largest": 1.5, "typical": 0.5}, keys[1]: {"status": "failed", "detail": "boom"}}
+    errors = {"track_largest_error": 1.5, "track_typical_error": 0.5}
+    found = {keys[0]: Outcome(values=errors), keys[1]: Outcome("failed", "boom")}
     cell = type("Accuracy", (accuracy.Accuracy,), {"operation": "softmax"})()
     cell.setup(found, *keys[0])
     assert _values(cell, notes()) == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from multiprocessing.connection import Client
 from pathlib import Path
@@ -13,22 +14,23 @@ import pytest
 from maxbench.bench.inputs.recipe import Input
 from maxbench.bench.processes import crew, hub, link
 from maxbench.bench.processes.crew import Crew
+from maxbench.bench.processes.messages import Ended, Given, Hello, ResultsJob
 from maxbench.impls import contract
 from tests.plugins import Install
 
 GIVEN = Input("scores", "float32", (4, 30, 1))
 
 
-def job(name: str, operation: str = "argmax", **more: Any) -> dict[str, Any]:
-    return {"operation": operation, "name": name, "inputs": [GIVEN.as_dict()], **more}
+def job(name: str) -> ResultsJob:
+    return ResultsJob("argmax", name, [GIVEN])
 
 
 def test_a_worker_does_a_job_and_its_arrays_arrive() -> None:
     with Crew() as one:
-        work = one.run("results", job("numpy_vectorized"))
+        work = one.run(job("numpy_vectorized"))
     assert work.failure is None
-    (message,) = work.those("array")
-    np.testing.assert_array_equal(message["array"], np.argmax(GIVEN.array(), axis=1))
+    (given,) = work.those(Given)
+    np.testing.assert_array_equal(given.values, np.argmax(GIVEN.array(), axis=1))
 
 
 @pytest.mark.parametrize(
@@ -44,10 +46,10 @@ def test_a_worker_that_breaks_off_says_where(body: str, failure: str, install: I
     source = f"from maxbench import implements\n@implements(dtypes=('float32',))\ndef run(x, out):\n    {body}\n"
     install({"planted": source}, {"argmax.planted": "planted"})
     with Crew() as one:
-        work = one.run("results", job("planted"), seconds=3)
+        work = one.run(job("planted"), seconds=3)
         assert failure in str(work.failure)
-        assert [m["event"] for m in work.messages if m.get("event")] == ["begin", "end"]
-        assert one.run("results", job("numpy_vectorized")).failure is None
+        assert [type(message) for message in work.messages] == [Hello, Ended]
+        assert one.run(job("numpy_vectorized")).failure is None
 
 
 def test_a_worker_ends_however_much_is_left_to_do_at_exit(install: Install) -> None:
@@ -64,14 +66,14 @@ def test_a_worker_ends_however_much_is_left_to_do_at_exit(install: Install) -> N
     """
     install({"planted": source}, {"argmax.planted": "planted"})
     with Crew() as one:
-        assert one.run("results", job("planted"), seconds=20).failure is None
+        assert one.run(job("planted"), seconds=20).failure is None
 
 
 class Conversation:
     """A server that is talked to in this process."""
 
     def __init__(self) -> None:
-        self.messages: list[dict[str, Any]] = []
+        self.messages: list[Any] = []
         self.hub = hub.Hub(lambda talk, message: self.messages.append(message))
         self.connection = Client(self.hub.address)
 
@@ -88,23 +90,29 @@ def talk() -> Any:
     found.hub.close()
 
 
+def _claim(**about: Any) -> bytes:
+    given = {"kind": "scores", "dtype": "float32", "shape": [1, 2, 1]}
+    claim = {"operation": "argmax", "input": given, "case": "timed", "shape": [1, 1], "dtype": "int64", **about}
+    return json.dumps({"event": "check", "claim": claim}).encode()
+
+
 @pytest.mark.parametrize(
     "message",
-    [b"[]", b"no json", b'{"event": "end"}', b'{"event": "checked"}', b'{"event": "check"}',
-     b'{"event": "array", "shape": [1e9], "dtype": "float64"}',
-     b'{"event": "array", "shape": [-1], "dtype": "float64"}',
-     b'{"event": "check", "operation": "none", "input": {}, "case": "", "shape": [], "dtype": ""}'],
+    [b"[]", b"no json", b'{"event": "ended"}', b'{"event": "checked"}', b'{"event": "check"}',
+     b'{"event": "array", "what": "", "shape": [1e9], "dtype": "float64"}',
+     b'{"event": "array", "what": "", "shape": [-1], "dtype": "float64"}',
+     _claim(operation="none"), _claim(input={"kind": "none", "dtype": "f4"})],
 )  # fmt: skip
 def test_what_must_not_be_said_ends_the_conversation(talk: Conversation, message: bytes) -> None:
-    talk.ask(b'{"token": "", "pid": 1}')
+    talk.ask(b'{"version": 1, "token": "", "pid": 1}')
     with pytest.raises((EOFError, ConnectionResetError)):
         talk.ask(message)
     for _ in range(100):
-        if talk.messages[-1].get("event") == "end":
+        if isinstance(talk.messages[-1], Ended):
             break
         time.sleep(0.01)
-    assert talk.messages[-1]["event"] == "end"
-    assert talk.messages[-1]["problem"]
+    assert isinstance(talk.messages[-1], Ended)
+    assert talk.messages[-1].problem.startswith("it said what it must not: ")
 
 
 def test_texts_are_cut_and_cleaned() -> None:
@@ -149,4 +157,4 @@ def test_a_worker_is_run_as_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     assert crew.PROGRAM.is_file()
     with Crew() as one:
-        assert one.run("results", job("numpy_vectorized")).failure is None
+        assert one.run(job("numpy_vectorized")).failure is None

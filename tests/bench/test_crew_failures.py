@@ -14,6 +14,21 @@ from maxbench.bench.processes.crew import Crew, Work
 from maxbench.bench.processes.hub import Talk
 from maxbench.bench.processes.launch import Ending
 from maxbench.bench.processes.link import ADDRESS, TOKEN
+from maxbench.bench.processes.messages import (
+    VERSION,
+    CellDone,
+    Done,
+    Ended,
+    Failed,
+    Go,
+    Hello,
+    Imported,
+    Message,
+    NoiseJob,
+    Outcome,
+    Ready,
+    Welcome,
+)  # fmt: skip
 
 
 class Process:
@@ -50,7 +65,7 @@ def one(monkeypatch: pytest.MonkeyPatch) -> Any:
 WELL = Ending(0)
 
 
-def says(*messages: dict[str, Any], ending: Ending = WELL) -> Callable[..., Ending]:
+def says(*messages: Message, ending: Ending = WELL) -> Callable[..., Ending]:
     def say(process: Process, hear: Any) -> Ending:
         for message in messages:
             hear(message)
@@ -59,10 +74,11 @@ def says(*messages: dict[str, Any], ending: Ending = WELL) -> Callable[..., Endi
     return say
 
 
-HELLO: dict[str, Any] = {"token": "", "pid": 1}
-DONE, END = {"event": "done"}, {"event": "end", "problem": ""}
-BAD = {"event": "end", "problem": "it said what it must not: ValueError: no JSON"}
-SAID = {"event": "failed", "failure": "ValueError: so"}
+HELLO = Hello(VERSION, "", 1)
+DONE, END = Done(), Ended()
+BAD = Ended("it said what it must not: ValueError: no JSON")
+SAID = Failed("ValueError: so")
+JOB = NoiseJob()
 
 
 @pytest.mark.parametrize(
@@ -78,14 +94,14 @@ SAID = {"event": "failed", "failure": "ValueError: so"}
         ([HELLO, SAID, END], Ending(1), "ValueError: so"),
         ([HELLO, SAID, END], Ending(0), "its process ended before it was done: exit status 0"),
         ([HELLO, SAID, END], Ending(3), "its process ended: exit status 3"),
-        ([HELLO, {"event": "failed"}, END], Ending(1), "its process ended: exit status 1"),
+        ([HELLO, Failed(""), END], Ending(1), "its process ended: exit status 1"),
         ([HELLO, BAD], Ending(3), "it said what it must not: ValueError: no JSON"),
         ([HELLO, SAID, BAD], Ending(1), "ValueError: so"),
     ],
 )  # fmt: skip
 def test_a_job_is_done_where_its_process_says_so(one: Crew, messages: Any, ending: Ending, failure: Any) -> None:
     Process.say = says(*messages, ending=ending)
-    work = one.run("results", {"name": "a"})
+    work = one.run(JOB)
     assert work.failure == failure
     assert work.messages == messages
     assert not work.late
@@ -94,7 +110,7 @@ def test_a_job_is_done_where_its_process_says_so(one: Crew, messages: Any, endin
 
 def test_what_a_process_printed_is_cut_and_cleaned(one: Crew) -> None:
     Process.say = says(HELLO, ending=Ending(3, printed=("\x1b" + "a" * 70_000,)))
-    failure = str(one.run("results", {}).failure)
+    failure = str(one.run(JOB).failure)
     assert failure.startswith("its process ended: exit status 3: \N{REPLACEMENT CHARACTER}aa")
     assert len(failure) < 66_000
 
@@ -102,13 +118,13 @@ def test_what_a_process_printed_is_cut_and_cleaned(one: Crew) -> None:
 @pytest.mark.parametrize("done", [True, False])
 def test_a_time_limit_is_told_apart(one: Crew, done: bool) -> None:
     Process.say = says(HELLO, *[DONE] * done, END, ending=Ending(-9, "late", (), True))
-    assert one.run("results", {}).late == (not done)
+    assert one.run(JOB).late == (not done)
 
 
 def test_how_a_worker_is_started(one: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
     Process.say = says(HELLO, DONE, END)
     monkeypatch.setenv("KEPT", "1")
-    one.run("results", {"name": "a"}, env={"MORE": "2"}, seconds=7.0, cpu=3, prefix=("valgrind", "-q"))
+    one.run(JOB, env={"MORE": "2"}, seconds=7.0, cpu=3, prefix=("valgrind", "-q"))
     command, how = Process.started
     assert command == ["valgrind", "-q", *launch.python(str(crew.PROGRAM), "worker")]
     env = how.pop("env")
@@ -117,13 +133,13 @@ def test_how_a_worker_is_started(one: Crew, monkeypatch: pytest.MonkeyPatch) -> 
     assert len(token) >= 32
     assert how.pop("memory") >= launch.LEAST_BYTES
     assert how == {"seconds": 7.0, "cpu": 3}
-    one.run("results", {}, seconds=math.inf)
+    one.run(JOB, seconds=math.inf)
     assert Process.started[1]["seconds"] is None
     assert Process.started[1]["env"][TOKEN] != token
-    one.run("results", {})
+    one.run(JOB)
     assert Process.started[1]["seconds"] == crew.SECONDS
     monkeypatch.setenv(launch.LIMIT_SECONDS, "5")
-    one.run("results", {})
+    one.run(JOB)
     assert Process.started[1]["seconds"] == 5.0
 
 
@@ -131,24 +147,25 @@ def test_messages_are_answered_by_who_asked_for_the_job(one: Crew) -> None:
     answers: list[Any] = []
 
     def say(process: Process, hear: Any) -> Ending:
-        answers.extend(hear(message) for message in (HELLO, {"event": "begin"}, DONE, END))
+        answers.extend(hear(message) for message in (HELLO, Ready(), DONE, END))
         return Ending(0)
 
     Process.say = say
     heard: list[Any] = []
-    work = one.run("results", {"name": "a"}, heard=lambda message: heard.append(message) or {"go": True})
-    assert answers == [{"job": {"kind": "results", "name": "a"}}, {"go": True}, {"go": True}, {"go": True}]
-    assert heard == [{"event": "begin"}, DONE, END]
-    assert work.those("begin") == [{"event": "begin"}]
-    assert one._heard(Talk("of a job that has ended", 1), {"event": "begin"}) is None
+    work = one.run(JOB, heard=lambda message: heard.append(message) or Go())
+    assert answers == [Welcome(VERSION, JOB), Go(), Go(), Go()]
+    assert heard == [Ready(), DONE, END]
+    assert work.those(Ready) == [Ready()]
+    assert work.those(Imported) == []
+    assert one._heard(Talk("of a job that has ended", 1), Ready()) is None
 
 
 def test_processes_without_a_token_are_cells() -> None:
     heard: list[Any] = []
-    with Crew(lambda talk, message: heard.append((talk, message)) or {"stop": True}) as one:
+    with Crew(lambda talk, message: heard.append((talk, message)) or Welcome(VERSION, stop=True)) as one:
         talk = Talk("", 1)
-        assert one._heard(talk, {"event": "done"}) == {"stop": True}
-        assert heard == [(talk, {"event": "done"})]
+        assert one._heard(talk, CellDone(Outcome())) == Welcome(VERSION, stop=True)
+        assert heard == [(talk, CellDone(Outcome()))]
 
 
 def test_a_worker_that_does_not_end_after_it_is_done_is_ended(one: Crew) -> None:
@@ -156,7 +173,7 @@ def test_a_worker_that_does_not_end_after_it_is_done_is_ended(one: Crew) -> None
     ended: list[list[str]] = []
 
     def say(process: Process, hear: Any) -> Ending:
-        for message in (HELLO, {"event": "a"}, {"event": "z"}):
+        for message in (HELLO, Ready(), Imported()):
             hear(message)
             process.look()
             assert process.ended == []
@@ -169,7 +186,7 @@ def test_a_worker_that_does_not_end_after_it_is_done_is_ended(one: Crew) -> None
         return Ending(-9, "it did not end after it was done")
 
     Process.say = say
-    assert one.run("results", {}, tick=lambda: ticks.append(1)).failure is None
+    assert one.run(JOB, tick=lambda: ticks.append(1)).failure is None
     assert ended == [["it did not end after it was done"]] * 2
     assert len(ticks) == 5
 
@@ -183,7 +200,7 @@ def test_what_is_still_under_way_is_waited_for(one: Crew, monkeypatch: pytest.Mo
         return Ending(0)
 
     Process.say = say
-    work = one.run("results", {})
+    work = one.run(JOB)
     assert work.failure is None
     assert work.messages[-1] == END
 
@@ -194,7 +211,7 @@ def test_a_command_that_is_stopped_leaves_no_job(one: Crew) -> None:
 
     Process.say = say
     with pytest.raises(launch.Stopped):
-        one.run("results", {})
+        one.run(JOB)
     assert one._jobs == {}
 
 

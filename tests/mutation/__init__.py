@@ -1,1 +1,1 @@
-"""Mutation testing of the contract, the public functions and the gate: ``python -m tests.mutation --help``."""
+"""Mutation testing of the contract, measuring, records, analysis and the gate: ``python -m tests.mutation --help``."""

@@ -47,7 +47,8 @@ MODULES = {
     "bench/processes/hub": "bench/timing/hub bench/crew",
     "bench/processes/judge": "bench/timing/judge",
     "bench/processes/launch": "bench/launch bench/launch_parts",
-    "bench/processes/link": "bench/timing/hub bench/crew",
+    "bench/processes/link": "bench/timing/hub bench/crew bench/messages",
+    "bench/processes/messages": "bench/messages",
     "bench/processes/verdict": "bench/timing/hub bench/timing/judge",
     "bench/timing/*": "ready sampling timing",
     "impls/contract/*": "impls/contract",
@@ -59,10 +60,10 @@ MODULES = {
     "impls/registry": "",
     "impls/views": "",
     "impls/agreement": "layouts",
+    "reports/analysis/*": "derived reports/golden_report/*",
     "reports/analysis/changes": "reports/gate/gate_statistics reports/gate/verdicts",
-    "reports/analysis/contests": "derived startup reports/show/report",
     "reports/analysis/rules": "",
-    "reports/analysis/table": "",
+    "reports/analysis/table": "reports/golden_report/golden_tables reports/records/reading",
     "reports/gate/run": "",
     "reports/gate/session": "gate_statistics",
     "reports/gate/sources": "",
@@ -72,11 +73,12 @@ MODULES = {
     "reports/gate/verdicts": "gate_statistics",
     "reports/measure/cells": "",
     "reports/measure/checks": "",
-    "reports/records/*": "reading damage schema",
-    "reports/records/asv_results": "reading reports/analysis/table",
-    "reports/records/runs": "reading reports/analysis/table",
-    "reports/records/journal_rows": "reading reports/measure/cells",
+    "reports/records/*": "reading runs schema reports/analysis/table",
+    "reports/records/asv_writing": "reports/analysis/table",
+    "reports/records/journal_rows": "asv_writing reading",
+    "reports/records/schema": "",
     "reports/system/git": "",
+    "reports/system/text": "",
 }
 
 # One replacement for an arithmetic operator, where cosmic-ray has eleven: the others fail at the first call. No
@@ -98,7 +100,7 @@ EQUIVALENT = {
     r"AddNot: .*\b(if|elif|while|assert) not ": "`not not x` is what the deletion of `not` gives",
     r"NumberReplacer: (_COLUMNS = |yield \"|return np.stack\(\[rng)": "any size of the random inputs of pairs serves",
     r"Drop: __all__ = ": "no code imports *",
-    r"Drop: \w+ = (Callable|Literal|tuple)\[": "type aliases stand in annotations alone",
+    r"Drop: \w+ = ((Callable|Literal|tuple)\[|TypeVar)": "types stand in annotations alone",
     r"ReplaceBinaryOperator_Mul_Div: ((def|self,) .*)?\*,": "the mark of keyword-only parameters is no multiplication",
     r"ReplaceBinaryOperator_Add_Sub: .*64 \* k \+ d": "d takes both signs",
     r'ReplaceComparisonOperator_Eq_(LtE: .*kind == "b"|GtE: .*\b(x|part) == top)': "nothing lies on the other side",
@@ -123,6 +125,7 @@ EQUIVALENT = {
     r"ReplaceComparisonOperator_Eq_LtE: .*(size|shape\[1\]) == 0": "no size is negative",
     r"ReplaceComparisonOperator_Eq_(Lt|LtE|GtE): .*\b(hits|trials) == ": "0 <= hits <= trials, and at 0 the root is 0",
     r"NumberReplacer: (for _ in range\(60\)|low, high = 0\.0, 1\.0)": "the bisection ends at the same place",
+    r"ReplaceComparisonOperator_Gt_GtE: .*falling\(": "the bisection ends at the same place",
     # The measuring core and the launcher. A mutant is not put in place of a file that is run as a program.
     r"\w+: (if __name__ == |_serve\(\)|sys\.path\.(insert|append))": "run in programs alone",
     r"NumberReplacer: GUARD_BYTES, GUARD = |NumberReplacer: memory = aligned_empty": "any guard of a page serves",
@@ -130,7 +133,7 @@ EQUIVALENT = {
     r"ReplaceComparisonOperator_Eq_Lt: if len\(self\._arrays\) == 1": "a cycle of one costs time alone",
     r"NumberReplacer: .*self\._arrays\[ -1\]": "any copy serves, and often there is one",
     r"NumberReplacer: (FAR_|LATE_|PARTS|WHOLE|KEPT|MOST_|FIELD|MEMORY_|LAST_|LEAST_|_P|SECONDS|TIMEOUT)": "limits",
-    r"ReplaceComparisonOperator_Lt_NotEq: .*seconds < math.inf": "no number is larger",
+    r"ReplaceComparisonOperator_Lt_NotEq: .*(seconds|time) < math.inf": "no number is larger",
     r"NumberReplacer: .*bytearray\(": "an empty message fits into anything",
     r'ReplaceComparisonOperator_Eq_LtE: .*os\.name == "posix"': "the other name is nt",
     r"NumberReplacer: .*group\[ -1\]": "what has a problem is alone",
@@ -138,6 +141,31 @@ EQUIVALENT = {
     r'ReplaceComparisonOperator_Eq_(LtE: if finding\.status == "failed"|GtE: bad = next)': "it is failed or wrong",
     r"NumberReplacer: return 1e-9, Failed": "what failed has no time",
     r"Drop: assert |ReplaceFalseWithTrue: .*repr=False": "no result depends on it",
+    r"ReplaceTrueWithFalse: .*strict=True": "of what has equal lengths",
+    # Records and analysis.
+    r'NumberReplacer: .*getattr\(os, "': "the name is known",
+    r"NumberReplacer: .*file\.read\(MOST_BYTES \+ .* -> .* 2": "one byte too many is enough",
+    r"NumberReplacer: .*_field\(parts\[0\]": "a list's type has one parameter",
+    r"ReplaceComparisonOperator_Gt_NotEq: .*len\(problems\.found\) > count": "problems do not become fewer",
+    r"ReplaceComparisonOperator_Lt_NotEq: .* 0 < figure\.processes": "no count is negative",
+    r"ReplaceComparisonOperator_(Gt|Lt)_NotEq: if direction .* -> if direction != 0": "an interval contains its value",
+    r'ReplaceComparisonOperator_NotEq_Gt: .*!= ""': "no text is less than the empty one",
+    r'ReplaceComparisonOperator_Eq_(LtE: .*status == "failed"|GtE: .*status == "wrong")': "no status is beyond",
+    r"NumberReplacer: worst = .* -> .* -1": "both are too little to be said",
+    r'NumberReplacer: .* -> .*(commit|machine)"\]\.iloc\[ -1\]': "the rows of a run have one of each",
+    r"ReplaceComparisonOperator_Eq_LtE: .*len\(known\) == 1": "there is at least one",
+    r'ReplaceComparisonOperator_Eq_LtE: .*(rows\["call"\].*"Own"|== "first_call")': "no other one of a ladder is less",
+    r"ReplaceComparisonOperator_Eq_LtE: .*isinf\(self\.high\) ==": "low is never larger than high",
+    r"ReplaceComparisonOperator_Eq_GtE: .*== math\.inf": "no number is larger",
+    r'ReplaceComparisonOperator_Eq_GtE: .*row\["benchmark"\] == "(Transfer|Sweep)"': "no other rung is greater",
+    r"ReplaceComparisonOperator_Eq_LtE: .*stored == folder": "what is inside is greater",
+    r'ReplaceComparisonOperator_NotEq_Gt: .*(status != "available"|outcome != "cannot tell")': "nothing is less",
+    r'ReplaceComparisonOperator_Eq_LtE: .*status == "ok" and has\(': "of the others only what was skipped has anything",
+    r"ReplaceComparisonOperator_Gt_NotEq: .*len\(stored\) > 1": "without runs none is named",
+    r"NumberReplacer: .*mine\[ -1\]": "inputs with one winner are alike",
+    r'ReplaceComparisonOperator_Eq_LtE: .*contest\.benchmark == "Own"': "no other benchmark with contests is less",
+    r"NumberReplacer: .*index > measured.get.* -> .*- 2": "both are less than every index",
+    r"Drop: return (_decode\(words\)|text\.replace\(.*isprintable)": "what follows reads the same, slowly",
 }
 
 
@@ -161,16 +189,34 @@ class Drop(Operator):
         return ()
 
 
+def _end(body: list[ast.stmt]) -> None:
+    """Replace what returns None at the end of a function, where it returns None anyway."""
+    match body:
+        case [*_, ast.Return(value=None | ast.Constant(value=None))]:
+            body[-1] = ast.Pass()
+        case [*_, ast.If() | ast.With() | ast.Try(orelse=[]) as last]:
+            for part in (last, *getattr(last, "handlers", ())):
+                _end(part.body)
+            _end(getattr(last, "orelse", []))
+
+
 def evaluated(code: str) -> str:
     """A text that is equal for modules that do the same.
 
-    Annotations are not evaluated (``from __future__``), and a function that ends returns None.
+    Annotations are not evaluated (``from __future__``), except those of a record's fields. A function that ends
+    returns None. Only type checkers look into a protocol.
     """
     tree = ast.parse(code)
+    kept = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and ast.unparse(node.body[-1]) == "return None":
-            node.body[-1] = ast.Pass()
-        for field in {"annotation", "returns"} & set(node._fields):
+        bases = {ast.unparse(base) for base in node.bases} if isinstance(node, ast.ClassDef) else set()
+        if "Protocol" in bases:
+            node.body = [ast.Pass()]
+        elif bases & {"Record", "msgspec.Struct"}:
+            kept.update(node.body)
+        if isinstance(node, ast.FunctionDef):
+            _end(node.body)
+        for field in {"annotation", "returns"} & set(node._fields) if node not in kept else ():
             setattr(node, field, None)
     return ast.dump(tree)
 
@@ -188,21 +234,22 @@ class Mutant:
 def _import_once() -> None:
     """What tests import and is no part of this project: here, once for all mutants."""
     for name in (
-        "cpuinfo", "ml_dtypes", "numba", "packaging.requirements", "pandas", "psutil", "pyarrow", "rich.progress",
-        "rich.table", "scipy.sparse", "scipy.special", "scipy.stats", "torch",
+        "asv.results", "asv_runner.statistics", "cpuinfo", "hypothesis.strategies", "jinja2", "jsonschema",
+        "matplotlib.figure", "ml_dtypes", "msgspec", "numba", "packaging.requirements", "pandas", "psutil", "pyarrow",
+        "rich.progress", "rich.table", "scipy.sparse", "scipy.special", "scipy.stats", "torch",
     ):  # fmt: skip
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
 
 
-def mutants(module: Path, tests: tuple[str, ...], share: float) -> Iterator[Mutant]:
+def mutants(module: Path, tests: tuple[str, ...], share: float, seed: str = "") -> Iterator[Mutant]:
     """The changes of one module, or a random share of them."""
     original = module.read_text()
     seen = {evaluated(original)}
     nodes = list(ast_nodes(get_ast(original)))
     names = {name.removeprefix("core/"): name for name in plugins.operator_names()}
     operators = {short: plugins.get_operator(name)() for short, name in names.items() if OPERATORS.fullmatch(short)}
-    chance = random.Random(module.name)
+    chance = random.Random(f"{seed}{module.name}")
     for name, operator in {"Drop": Drop(), **operators}.items():
         starts = [start[0] for node in nodes for start, _ in operator.mutation_positions(node)]
         for occurrence, line in enumerate(starts):
@@ -252,11 +299,17 @@ def start(mutant: Mutant, folder: Path, seconds: float, quiet: bool) -> int:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), str(ROOT)])
     sys.path.append(str(Path(__file__).parent))  # for processes that get this one's places
     sitecustomize.substitute(str(mutant.module), str(file))
-    os._exit(pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--rootdir", str(ROOT), *mutant.tests]))
+    # Hypothesis: the same examples for each mutant, and none too slow on a busy machine.
+    same = ["-n", "0", "-p", "no:cacheprovider", "--hypothesis-profile", "ci", "--rootdir", str(ROOT)]
+    # One file after the other: most mutants are killed by the first, and collecting the others takes longest.
+    os._exit(next((status for file in mutant.tests if (status := pytest.main(["-x", "-q", *same, file]))), 0))
 
 
-def wait() -> tuple[int, bool]:
-    """The next process that ends: its id, and whether its tests passed. Ends what the tests have left behind."""
+def wait() -> tuple[int, str]:
+    """The id of the next process that ends, and whether its mutant "survived", was "killed" or "timed out".
+
+    Ends what its tests have left behind.
+    """
     process, status = os.wait()
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process, signal.SIGKILL)
@@ -264,7 +317,7 @@ def wait() -> tuple[int, bool]:
         with contextlib.suppress(psutil.Error, OSError):
             if one.environ().get(sitecustomize.VARIABLE, "").endswith(f"{os.sep}{process}.py"):
                 one.kill()
-    return process, status == 0
+    return process, "timed out" if os.WIFSIGNALED(status) else "killed" if status else "survived"
 
 
 def main() -> int:
@@ -272,7 +325,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("--only", default="*", metavar="PATTERN", help="modules, as impls/contract/cases")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="mutants at a time")
-    parser.add_argument("--sample", type=float, default=1.0, metavar="SHARE", help="a random share, with a fixed seed")
+    parser.add_argument("--sample", type=float, default=1.0, metavar="SHARE", help="a random share of the mutants")
+    parser.add_argument("--seed", default="", help="of the share; the same draws the same")
     parser.add_argument("--least", type=float, default=90.0, metavar="PERCENT", help="killed of each module, else 1")
     options = parser.parse_args()
     tests: dict[Path, tuple[str, ...]] = {}
@@ -283,34 +337,41 @@ def main() -> int:
     if not tests:
         parser.error(f"--only {options.only}: no such module among {', '.join(MODULES)}")
     _import_once()
-    counts = {module: collections.Counter[bool]() for module in tests}
+    counts = {module: collections.Counter[str]() for module in tests}
     with tempfile.TemporaryDirectory() as scratch:
         every = tuple(sorted({file for files in tests.values() for file in files}))
         limits: dict[tuple[str, ...], float] = {}
-        for files in (every, *tests.values()):  # the first may compile
+        for files in dict.fromkeys((every, *tests.values())):  # the first may compile
             begin = time.monotonic()
             start(Mutant(module, module.read_text(), files), Path(scratch), 3600, quiet=False)
-            if not wait()[1]:
+            if wait()[1] != "survived":
                 raise SystemExit("the tests fail without a mutant")
             limits[files] = 4 * options.jobs * (time.monotonic() - begin) + 15
+        for module, files in tests.items():
+            start(Mutant(module, "raise SystemError", files), Path(scratch), 3600, quiet=True)
+            if not files or wait()[1] == "survived":
+                raise SystemExit(f"{module}: no test imports it")
         running: dict[int, Mutant] = {}
-        queue = (mutant for module, files in tests.items() for mutant in mutants(module, files, options.sample))
+        queue = (
+            mutant for module, files in tests.items() for mutant in mutants(module, files, options.sample, options.seed)
+        )
         while True:
             while len(running) < options.jobs and (mutant := next(queue, None)):
                 running[start(mutant, Path(scratch), limits[mutant.tests], quiet=True)] = mutant
             if not running:
                 break
-            process, passed = wait()
+            process, end = wait()
             mutant = running.pop(process)
-            counts[mutant.module][not passed] += 1
-            if passed:
+            counts[mutant.module][end] += 1
+            if end == "survived":
                 print(mutant.change, flush=True)
-    print("\n| module | mutants | killed | % |\n|---|---|---|---|")
+    print("\n| module | mutants | killed | of these by time | % |\n|---|---|---|---|---|")
     shares = []
     for module, count in counts.items():
         if total := count.total():
-            shares.append(100 * count[True] / total)
-            print(f"| {module.relative_to(ROOT)} | {total} | {count[True]} | {shares[-1]:.1f} |")
+            killed = total - count["survived"]
+            shares.append(100 * killed / total)
+            print(f"| {module.relative_to(ROOT)} | {total} | {killed} | {count['timed out']} | {shares[-1]:.1f} |")
     return int(min(shares, default=0.0) < options.least)
 
 

@@ -8,12 +8,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from maxbench.bench.processes.crew import Crew
+from maxbench.bench.processes.messages import (
+    AnyTask,
+    CheckTask,
+    DescribeTask,
+    DeviceJob,
+    Gpu,
+    Outcome,
+    ProbeJob,
+    Unavailable,
+)  # fmt: skip
 from maxbench.impls import registry
 from maxbench.impls.agreement import Finding
 
 from ...records import findings
-from ...records.reading import convert
 from ...records.run import Implementation, Precheck, RunRecord, State
 from .. import checks, environment, implementations, recording
 from ..disturbance import Watch
@@ -73,25 +84,24 @@ class Plan:
         return {**environment.measuring(environment.usable_cpus()), **simulated}
 
 
-def probe(variables: dict[str, str]) -> dict[str, Any]:
+def probe(variables: dict[str, str]) -> Gpu:
     """What the GPU is, asked in a process of its own: a context would take memory from what is measured.
 
     Raises:
         NoDevice: there is none, or it cannot be used; says why.
     """
     with Crew() as crew:
-        work = crew.run("device", {"probe": True}, env=variables, seconds=PROBE_SECONDS)
-    found = (work.those("device") or [{"unavailable": f"asking for the GPU failed: {work.failure}"}])[0]
-    if "unavailable" in found:
-        raise NoDevice(str(found["unavailable"]))
-    return {key: value for key, value in found.items() if key != "event"}
+        work = crew.run(ProbeJob(), env=variables, seconds=PROBE_SECONDS)
+    for found in work.those(Gpu):
+        return found
+    raise NoDevice(next((one.reason for one in work.those(Unavailable)), f"asking for the GPU failed: {work.failure}"))
 
 
 class Report:
     """One device report; `record` is saved at every step."""
 
     def __init__(
-        self, plan: Plan, device: dict[str, Any], *, precheck: Precheck | None = None,
+        self, plan: Plan, device: Gpu, *, precheck: Precheck | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self.plan, self.device, self._precheck, self._clock = plan, device, precheck, clock
@@ -112,7 +122,8 @@ class Report:
         begun = recording.begin(
             plan.folder.name, plan.command, "device", threads, plan.machine, precheck=self._precheck
         )  # fmt: skip
-        begun.simulated, begun.device = plan.simulated, self.device
+        about = {name: value for name, value in structs.asdict(self.device).items() if value is not None}
+        begun.simulated, begun.device = plan.simulated, about
         begun.implementations = list(self._entries.values())
         begun.warnings = [SIMULATED] if plan.simulated else []
         return begun
@@ -123,7 +134,7 @@ class Report:
 
     def run(
         self, seen: Callable[[Line, int, int], None],
-        start: Callable[[list[dict[str, Any]]], Worker] | None = None, **how: Any,
+        start: Callable[[list[AnyTask]], Worker] | None = None, **how: Any,
     ) -> None:  # fmt: skip
         """Do all tasks, or as many as the time allows.
 
@@ -137,8 +148,8 @@ class Report:
         """
 
         def watch(line: Line, done: int, total: int) -> None:
-            if line["event"] == "finding":
-                self.findings.append(convert(Finding, line))
+            if isinstance(line, Finding):
+                self.findings.append(line)
             seen(line, done, total)
 
         left = self.plan.seconds - REPORT_SECONDS - (self._clock() - self._begun)
@@ -151,46 +162,43 @@ class Report:
             finally:
                 self._finish(state)
 
-    def _starter(self, crew: Crew) -> Callable[[list[dict[str, Any]]], Worker]:
-        def start(tasks: list[dict[str, Any]]) -> Worker:
-            job = {
-                "tasks": tasks, "seconds": self.plan.sample_seconds, "simulated": self.plan.simulated,
-                "cache_bytes": self.device["cache_bytes"],
-            }  # fmt: skip
+    def _starter(self, crew: Crew) -> Callable[[list[AnyTask]], Worker]:
+        def start(tasks: list[AnyTask]) -> Worker:
+            job = DeviceJob(tasks, self.plan.sample_seconds, self.device.cache_bytes, self.plan.simulated)
             return Process(job, crew, self.plan.variables)
 
         return start
 
-    def _keep(self, task: dict[str, Any], name: str, found: dict[str, Any]) -> None:
+    def _keep(self, task: AnyTask, name: str, found: Outcome) -> None:
         self.results.record(task, name, found)
-        entry = self._entries.get((task["operation"], name))
-        if task["kind"] == "describe" and entry is not None:
-            self._describe(entry, found)
-        elif task["kind"] == "check":
-            self._checked(task, name, found)
+        match task:
+            case DescribeTask():
+                self._describe(self._entries[task.operation, name], found)
+            case CheckTask():
+                self._checked(task, name, found)
 
-    def _describe(self, entry: Implementation, found: dict[str, Any]) -> None:
-        if found["status"] == "ok":
-            for key in ("device", "threads", "dtypes", "doc", "source"):
-                setattr(entry, key, found[key])
+    def _describe(self, entry: Implementation, found: Outcome) -> None:
+        if (about := found.about) is not None:
+            entry.device, entry.threads, entry.dtypes = about.device, about.threads, about.dtypes
+            entry.doc, entry.source = about.doc, about.source
             entry.status, entry.reason = "available", ""
         else:
-            entry.reason = str(found.get("detail", ""))
+            entry.reason = found.detail
         self.save()
 
-    def _checked(self, task: dict[str, Any], name: str, found: dict[str, Any]) -> None:
-        entry = self._entries[task["operation"], name]
-        key = (task["operation"], name, task["dtype"])
+    def _checked(self, task: CheckTask, name: str, found: Outcome) -> None:
+        entry = self._entries[task.operation, name]
+        key = (task.operation, name, task.dtype)
         mine = [f for f in self.findings if (f.operation, f.implementation, f.dtype) == key]
         wrong = checks.worst_of(mine)
         if wrong is not None and entry.status not in ("wrong", "failed"):
             entry.status = "failed" if wrong.status == "failed" else "wrong"
             entry.reason = f"{wrong.case} {wrong.dtype}: {wrong.detail}"
-        elif found["status"] != "ok" and entry.status == "available":
+        elif found.status != "ok" and entry.status == "available":
             agreed = sum(f.status == "agrees" for f in mine)
             self.record.warnings.append(
-                f"{task['operation']}.{name} was not checked to the end in {task['dtype']}, after {agreed} cases that "
-                f"agree: {found.get('detail', '')}"
+                f"{task.operation}.{name} was not checked to the end in {task.dtype}, after {agreed} cases that agree: "
+                f"{found.detail}"
             )
         findings.save(self.plan.folder, self.findings)
         self.save()

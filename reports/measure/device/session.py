@@ -10,17 +10,32 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
+
+from msgspec import structs
 
 from maxbench.bench.processes.crew import Crew
-from maxbench.bench.processes.link import Message
+from maxbench.bench.processes.messages import (
+    AnyTask,
+    Checked,
+    DeviceJob,
+    Message,
+    Outcome,
+    PartBegins,
+    PartDone,
+    TaskDone,
+    Trial,
+    Tried,
+)  # fmt: skip
 from maxbench.bench.processes.verdict import Verdict
+from maxbench.impls.agreement import Finding
 
 STALL_SECONDS = 75.0  # in which a process says nothing; compiling one kernel takes up to about 20
 MOST_ENDS = 2  # processes that an implementation may bring down
 POLL_SECONDS = 0.05
 
-Line = dict[str, Any]
+Line = PartBegins | PartDone | TaskDone | Finding
+"""What a worker has said that matters."""
 
 
 class Worker(Protocol):
@@ -39,21 +54,20 @@ class Worker(Protocol):
 class Process:
     """`bench.workers.device` in a process of its own."""
 
-    def __init__(self, job: Mapping[str, Any], crew: Crew, environment: Mapping[str, str]) -> None:
-        self._operations = {task["id"]: task["operation"] for task in job.get("tasks", ())}
+    def __init__(self, job: DeviceJob, crew: Crew, environment: Mapping[str, str]) -> None:
+        self._operations = {task.id: task.operation for task in job.tasks}
         self._lines: list[Line] = []
-        self._task: int | None = None
-        self._part = ""
+        self._at = PartBegins(-1, "")
         self._trial: tuple[str, str] = ("", "")
         self._verdicts: list[Verdict] = []
         self._ended: str | None = None
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(crew, dict(job), dict(environment)), daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(crew, job, dict(environment)), daemon=True)
         self._thread.start()
 
-    def _run(self, crew: Crew, job: dict[str, Any], environment: dict[str, str]) -> None:
+    def _run(self, crew: Crew, job: DeviceJob, environment: dict[str, str]) -> None:
         try:
-            work = crew.run("device", job, env=environment, seconds=math.inf, heard=self._heard, tick=self._tick)
+            work = crew.run(job, env=environment, seconds=math.inf, heard=self._heard, tick=self._tick)
             self._ended = work.failure or "exit status 0"
         except BaseException as error:
             self._ended = str(error) or type(error).__name__
@@ -63,33 +77,28 @@ class Process:
             raise RuntimeError("it was stopped")
 
     def _heard(self, message: Message) -> None:
-        event = message["event"]
-        if event in ("begin", "result"):
-            if event == "begin":
-                self._task, self._part = int(message["task"]), str(message["part"])
-            self._lines.append(message)
-        elif event == "end of task":
-            self._lines.append({"event": "end", "task": message["task"]})
-        elif event == "trial":
-            self._trial, self._verdicts = (str(message["case"]), str(message["dtype"])), []
-        elif event == "checked":
-            self._verdicts.append(message["verdict"])
-        elif event in ("tried", "broken", "raised", "refused"):
-            self._lines.append(self._finding(message))
+        match message:
+            case PartBegins():
+                self._at = message
+                self._lines.append(message)
+            case PartDone() | TaskDone():
+                self._lines.append(message)
+            case Trial():
+                self._trial, self._verdicts = (message.case, message.dtype), []
+            case Checked():
+                self._verdicts.append(message.verdict)
+            case Tried():
+                self._lines.append(self._finding(message))
 
-    def _finding(self, message: Message) -> Line:
+    def _finding(self, tried: Tried) -> Finding:
         """The finding of a trial, by the judge's verdicts."""
-        statuses = {"broken": "wrong", "raised": "failed", "refused": "not supported", "tried": "agrees"}
-        found: Line = {"status": statuses[message["event"]], "detail": str(message.get("detail", ""))}
         bad = sorted((v for v in self._verdicts if v.status != "agrees"), key=lambda v: v.status != "wrong")
-        if bad and self._trial == (message["case"], message["dtype"]):
-            worst = bad[0].as_dict()
-            found = {key: worst[key] for key in ("status", "detail", "declared", "unsized")}
+        where = self._operations.get(self._at.task, ""), self._at.part, tried.case, tried.dtype
+        mine = bad and self._trial == (tried.case, tried.dtype)
         self._verdicts = []
-        return {
-            "event": "finding", "task": self._task, "operation": self._operations.get(self._task, ""),
-            "implementation": self._part, "case": message["case"], "dtype": message["dtype"], **found,
-        }  # fmt: skip
+        if mine:
+            return Finding(*where, bad[0].status, bad[0].detail, bad[0].declared, bad[0].unsized)
+        return Finding(*where, tried.status, tried.detail)
 
     def lines(self) -> list[Line]:
         lines, self._lines = self._lines, []
@@ -107,25 +116,26 @@ class Session:
     """The tasks until they are done or the time is over.
 
     Args:
-        tasks: each with ``id``, ``operation`` and ``names``, the most wanted first.
+        tasks: the most wanted first.
         start: makes a worker for tasks.
-        record: called with (task, name, what came of it) once for every part: ``status`` and what the worker said.
+        record: called with (task, name, what came of it) once for every part.
         seconds: the time, from now on.
         seen: called with every line of a worker, and the tasks done and left.
     """
 
     def __init__(
-        self, tasks: Sequence[dict[str, Any]], start: Callable[[list[dict[str, Any]]], Worker],
-        record: Callable[[dict[str, Any], str, dict[str, Any]], None], seconds: float, *,
+        self, tasks: Sequence[AnyTask], start: Callable[[list[AnyTask]], Worker],
+        record: Callable[[AnyTask, str, Outcome], None], seconds: float, *,
         seen: Callable[[Line, int, int], None] = lambda line, done, total: None,
         clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep,
     ) -> None:  # fmt: skip
-        self._tasks = {task["id"]: dict(task) for task in tasks}
+        self._tasks = {task.id: structs.replace(task, without=list(task.without)) for task in tasks}
         self._total = len(tasks)
         self._start, self._record, self._seen = start, record, seen
         self._clock, self._sleep = clock, sleep
         self._seconds, self._end = seconds, clock() + seconds
-        self._said: dict[int, dict[str, dict[str, Any]]] = {}
+        self._said: dict[int, dict[str, Outcome]] = {}
+        self._left_out: dict[int, dict[str, Outcome]] = {}  # what there is to say of the parts that a task is without
         self._ends: dict[tuple[str, str], int] = {}
 
     def run(self) -> None:
@@ -138,13 +148,13 @@ class Session:
             while self._tasks and self._clock() < self._end:
                 self._one_worker()
         except BaseException:
-            self._give_up("interrupted", "the run was interrupted before this was measured")
+            self._give_up(Outcome("interrupted", "the run was interrupted before this was measured"))
             raise
-        self._give_up("skipped", f"the time of {self._seconds:.0f} s was spent before this was measured")
+        self._give_up(Outcome("skipped", f"the time of {self._seconds:.0f} s was spent before this was measured"))
 
     def _one_worker(self) -> None:
         worker = self._start(list(self._tasks.values()))
-        at: tuple[int, str] | None = None
+        at: PartBegins | None = None
         last = self._clock()
         try:
             while True:
@@ -166,55 +176,50 @@ class Session:
         finally:
             worker.stop()
 
-    def _take(self, line: Line, at: tuple[int, str] | None) -> tuple[int, str] | None:
+    def _take(self, line: Line, at: PartBegins | None) -> PartBegins | None:
         """Keep a line; returns the part that the worker is at after it."""
-        task = line["task"]
-        if line["event"] == "begin":
-            return (task, line["part"])
-        if line["event"] == "result":
-            self._said.setdefault(task, {})[line["name"]] = line
-        elif line["event"] == "end":
-            self._close(task, "failed", "its process said nothing of it")
-            return None
+        match line:
+            case PartBegins():
+                return line
+            case PartDone():
+                self._said.setdefault(line.task, {})[line.part] = line.outcome
+            case TaskDone():
+                self._close(line.task, Outcome("failed", "its process said nothing of it"))
+                return None
         return at
 
-    def _close(self, task: int, status: str, detail: str) -> None:
+    def _close(self, number: int, otherwise: Outcome) -> None:
         """Record all parts of a task: what was said of them, or else this."""
-        entry = self._tasks.pop(task, None)
-        said = self._said.pop(task, {})
-        if entry is None:
+        task = self._tasks.pop(number, None)
+        said = {**self._left_out.pop(number, {}), **self._said.pop(number, {})}
+        if task is None:
             return
-        said = {**entry.get("earlier", {}), **said}
-        for name in entry["names"]:
-            self._record(entry, name, said.get(name, {"status": status, "detail": detail}))
+        for name in task.names:
+            self._record(task, name, said.get(name, otherwise))
 
-    def _blame(self, at: tuple[int, str] | None, reason: str) -> None:
-        """Note what ended the worker as the result of the part it was at, which is then left out."""
-        if at is None:
+    def _blame(self, at: PartBegins | None, reason: str) -> None:
+        """Note what ended the worker as the outcome of the part it was at, which is then left out."""
+        task = None if at is None else self._tasks.get(at.task)
+        if at is None or task is None:
             # It was between tasks: the first that is left will not be tried for ever.
-            task = next(iter(self._tasks))
-            self._close(task, "failed", reason)
+            self._close(next(iter(self._tasks)), Outcome("failed", reason))
             return
-        task, part = at
-        entry = self._tasks[task]
-        earlier = entry.setdefault("earlier", {})
-        earlier[part] = {"status": "failed", "detail": reason}
-        entry.setdefault("without", []).append(part)
-        self._said.pop(task, None)  # of the others it will be said again
-        key = (entry["operation"], part)
+        self._leave_out(task, at.part, reason)
+        self._said.pop(task.id, None)  # of the others it will be said again
+        key = (task.operation, at.part)
         self._ends[key] = self._ends.get(key, 0) + 1
         if self._ends[key] >= MOST_ENDS:
-            self._leave_out(*key, reason)
-        for number in [n for n, e in self._tasks.items() if set(e["names"]) <= set(e.get("without", ()))]:
-            self._close(number, "failed", reason)
+            text = f"left out after it brought down {MOST_ENDS} processes: {reason}"
+            for other in self._tasks.values():
+                if other.operation == task.operation and at.part in other.names and at.part not in other.without:
+                    self._leave_out(other, at.part, text)
+        for number in [n for n, one in self._tasks.items() if set(one.names) <= set(one.without)]:
+            self._close(number, Outcome("failed", reason))
 
-    def _leave_out(self, operation: str, part: str, reason: str) -> None:
-        for entry in self._tasks.values():
-            if entry["operation"] == operation and part in entry["names"] and part not in entry.get("without", ()):
-                entry.setdefault("without", []).append(part)
-                text = f"left out after it brought down {MOST_ENDS} processes: {reason}"
-                entry.setdefault("earlier", {})[part] = {"status": "failed", "detail": text}
+    def _leave_out(self, task: AnyTask, part: str, reason: str) -> None:
+        task.without.append(part)
+        self._left_out.setdefault(task.id, {})[part] = Outcome("failed", reason)
 
-    def _give_up(self, status: str, detail: str) -> None:
-        for task in list(self._tasks):
-            self._close(task, status, detail)
+    def _give_up(self, otherwise: Outcome) -> None:
+        for number in list(self._tasks):
+            self._close(number, otherwise)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +19,25 @@ from maxbench.bench.processes import hub, link
 from maxbench.bench.processes.hub import Hub, Talk
 from maxbench.bench.processes.judge import Judge
 from maxbench.bench.processes.link import Link
+from maxbench.bench.processes.messages import (
+    VERSION,
+    Answer,
+    Array,
+    Calibrate,
+    Cell,
+    Checked,
+    Ended,
+    Failed,
+    Given,
+    Go,
+    Hello,
+    Imported,
+    Loaded,
+    Message,
+    NoiseJob,
+    Ready,
+    Welcome,
+)  # fmt: skip
 from maxbench.bench.processes.verdict import Claim, Verdict, checksum
 
 GIVEN = Input("scores", "float32", (4, 30, 2))
@@ -44,20 +65,23 @@ class Both:
     """A server and what it hears."""
 
     def __init__(self) -> None:
-        self.heard: list[tuple[Talk, dict[str, Any]]] = []
-        self.answer: dict[str, Any] | None = None
+        self.heard: list[tuple[Talk, Message]] = []
+        self.welcome: Welcome | None = None
+        self.answer: Answer | None = None
         self.judge = Telling()
         self.hub = Hub(self.hear, self.judge)
 
-    def hear(self, talk: Talk, message: dict[str, Any]) -> dict[str, Any] | None:
+    def hear(self, talk: Talk, message: Message) -> Answer | None:
         self.heard.append((talk, message))
-        return self.answer
+        return self.welcome if isinstance(message, Hello) else self.answer
 
-    def last(self, event: str) -> dict[str, Any]:
+    def end(self) -> Ended:
         end = time.monotonic() + 5
-        while time.monotonic() < end and self.heard[-1][1].get("event") != event:
+        while time.monotonic() < end and not isinstance(self.heard[-1][1], Ended):
             time.sleep(0.005)
-        return self.heard[-1][1]
+        last = self.heard[-1][1]
+        assert isinstance(last, Ended)
+        return last
 
 
 @pytest.fixture
@@ -75,20 +99,21 @@ def both(monkeypatch: pytest.MonkeyPatch) -> Iterator[Both]:
 
 
 def test_a_process_says_who_it_is_and_hears_the_answers(both: Both) -> None:
-    both.answer = {"job": [1]}
-    one = Link({"benchmark": "softmax.Sweep"})
-    assert one.answer == {"job": [1]}
+    both.welcome, both.answer = Welcome(VERSION, NoiseJob()), Calibrate()
+    cell = Cell("softmax.Sweep", ["'a'"], "here")
+    one = Link(cell)
+    assert one.welcome == both.welcome
     talk, hello = both.heard[0]
     assert (talk.token, talk.pid, talk.differs) == ("told", os.getpid(), {})
-    assert hello == {"token": "told", "pid": os.getpid(), "benchmark": "softmax.Sweep"}
-    assert one.say("begin", name="x") == {"job": [1]}
-    assert both.heard[1] == (talk, {"event": "begin", "name": "x"})
+    assert hello == Hello(VERSION, "told", os.getpid(), cell)
+    assert one.say(Failed("x")) == Calibrate()
+    assert both.heard[1] == (talk, Failed("x"))
     both.answer = None
-    assert one.say("done") == {}
+    assert one.say(Ready()) == Go()
     one.close()
-    assert both.last("end") == {"event": "end", "problem": ""}
-    with pytest.raises((link.Lost, OSError)):
-        one.say("more")
+    assert both.end() == Ended()
+    with pytest.raises(link.Lost):
+        one.say(Imported())
 
 
 def test_the_judge_gets_the_claim_the_declared_differences_and_the_parts(both: Both) -> None:
@@ -102,10 +127,10 @@ def test_the_judge_gets_the_claim_the_declared_differences_and_the_parts(both: B
     assert both.judge.differs == [{}]
     assert [part.tolist() for part in both.judge.got] == [result[1:4, :, 1:2].tolist(), result[0:1].tolist()]
     assert [part.dtype for part in both.judge.got] == [np.dtype(np.float64)] * 2
-    assert both.heard[-1][1] == {"event": "checked", "claim": claim, "verdict": found}
+    assert both.heard[-1][1] == Checked(claim, found)
 
-    one.say("loaded", differs={"timed/*": "sums round: up to 3 ulp"})
-    one.say("measure")
+    one.say(Loaded({"timed/*": "sums round: up to 3 ulp"}))
+    one.say(Ready())
     both.judge.parts = []  # what it does not look at is not sent
     index = np.zeros((4, 2), ">i8")
     one.check("argmax", GIVEN, index, case="n = 1")
@@ -114,10 +139,10 @@ def test_the_judge_gets_the_claim_the_declared_differences_and_the_parts(both: B
     both.judge.parts = [(2, 4, 0, 1)]
     one.check("argmax", GIVEN, np.arange(8).reshape(4, 2)[:, ::-1], case="n = 1")
     assert both.judge.got[0].tolist() == [[5], [7]]
-    one.say("loaded", differs=None)
+    one.say(Loaded({}))
     one.check("argmax", GIVEN, np.arange(8).reshape(4, 2), case="n = 1")
     assert both.judge.differs[-1] == {}
-    assert one.say("still there") == {}
+    assert one.say(Ready()) == Go()
     one.close()
 
 
@@ -132,34 +157,42 @@ def test_what_is_no_array_is_not_handed_over(both: Both) -> None:
 @pytest.mark.parametrize("array", [np.arange(6.0).reshape(3, 2)[:, ::-1], np.zeros((0, 3), np.int8), np.float32(7)])
 def test_arrays_arrive_as_they_are(both: Both, array: Any) -> None:
     one = Link()
-    assert one.give("pair", array, dtype_of_x="float32") == {}
-    message = both.heard[-1][1]
-    assert {key: message[key] for key in ("event", "what", "dtype_of_x")} == {
-        "event": "array", "what": "pair", "dtype_of_x": "float32",
-    }  # fmt: skip
-    assert message["array"].tolist() == np.atleast_1d(array).tolist()
-    assert message["array"].dtype == array.dtype
+    one.give("pair", array, index=3, dtype_of_x="float32")
+    given = both.heard[-1][1]
+    assert isinstance(given, Given)
+    assert given.about == Array("pair", list(np.atleast_1d(array).shape), array.dtype.name, 3, "float32")
+    assert given.values.tolist() == np.atleast_1d(array).tolist()
+    assert given.values.dtype == array.dtype
     one.close()
 
 
 def _asked(connection: Connection, message: dict[str, Any], raw: bytes) -> None:
-    link.send(connection, message)
+    connection.send_bytes(json.dumps(message).encode())
     with contextlib.suppress(OSError):  # the other end may have stopped listening by now
         if raw:
             connection.send_bytes(raw)
 
 
+def _greeted(connection: Connection) -> None:
+    _asked(connection, {"version": VERSION, "token": "", "pid": 7}, b"")
+    assert json.loads(connection.recv_bytes())["version"] == VERSION
+
+
+def _array(*shape: float) -> dict[str, Any]:
+    return {"event": "array", "what": "", "shape": shape, "dtype": "int8"}
+
+
 @pytest.mark.parametrize(
     ("message", "raw", "problem"),
     [
-        ({"event": "array", "shape": [3], "dtype": "int8"}, b"12", "an array of another size than announced"),
-        ({"event": "array", "shape": [9], "dtype": "int8"}, b"123456789", "an array of 9 bytes is more than 8"),
-        ({"event": "array", "shape": [3], "dtype": "int8"}, b"1234", "BufferTooShort"),
-        ({"event": "array", "shape": [1e999], "dtype": "int8"}, b"", "OverflowError"),
-        ({"event": "array", "shape": [-2, -2], "dtype": "int8"}, b"", "negative"),
-        ({"event": "checked"}, b"", "ValueError: event 'checked' is not a process's to tell"),
-        ({"event": "end"}, b"", "ValueError: event 'end' is not a process's to tell"),
-        ({"event": "check"}, b"", "KeyError: 'operation'"),
+        (_array(3), b"12", "an array of another size than announced"),
+        (_array(9), b"123456789", "an array of 9 bytes is more than 8"),
+        (_array(3), b"1234", "BufferTooShort"),
+        (_array(math.inf), b"", "JSON is malformed"),
+        (_array(-2, -2), b"", "ValueError: shape[0]: Expected int >= 0; it is -2"),
+        ({"event": "checked"}, b"", "ValueError: event: Invalid value 'checked'; it is \"checked\""),
+        ({"event": "ended"}, b"", "ValueError: event: Invalid value 'ended'; it is \"ended\""),
+        ({"event": "\x1b[2J" + "a" * 70_000}, b"", "ValueError: event: Invalid value '\N{REPLACEMENT CHARACTER}[2Jaa"),
     ],
 )
 def test_what_a_process_must_not_say_is_said_of_it(
@@ -167,13 +200,14 @@ def test_what_a_process_must_not_say_is_said_of_it(
 ) -> None:
     monkeypatch.setattr(hub, "MOST_SENT", 8)
     with Client(both.hub.address) as connection:
-        link.send(connection, {})
-        assert link.receive(connection) == {}
-        assert (both.heard[0][0].token, both.heard[0][0].pid) == ("", 0)
-        _asked(connection, {"event": "array", "shape": [8], "dtype": "int8"}, b"12345678")
-        assert link.receive(connection) == {}
+        _greeted(connection)
+        assert (both.heard[0][0].token, both.heard[0][0].pid) == ("", 7)
+        _asked(connection, _array(8), b"12345678")
+        assert connection.recv_bytes() == b'{"do":"go"}'
         _asked(connection, message, raw)
-        assert problem in both.last("end")["problem"]
+        said = both.end().problem
+        assert problem in said
+        assert len(said) <= link.FIELD + len(link.CUT)
 
 
 def test_want_of_memory_is_no_fault_of_the_process(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,10 +216,9 @@ def test_want_of_memory_is_no_fault_of_the_process(both: Both, monkeypatch: pyte
 
     monkeypatch.setattr(hub.np, "empty", refused)
     with Client(both.hub.address) as connection:
-        link.send(connection, {})
-        link.receive(connection)
-        _asked(connection, {"event": "array", "shape": [8], "dtype": "int8"}, b"12345678")
-        assert both.last("end")["problem"] == "there was not enough memory to judge it: Unable to allocate 8 EiB"
+        _greeted(connection)
+        _asked(connection, _array(8), b"12345678")
+        assert both.end().problem == "there was not enough memory to judge it: Unable to allocate 8 EiB"
 
 
 def test_a_process_for_which_there_is_no_thread_is_let_go_and_the_next_is_heard(
@@ -202,9 +235,8 @@ def test_a_process_for_which_there_is_no_thread_is_let_go_and_the_next_is_heard(
     monkeypatch.setattr(hub.threading.Thread, "start", start)
     for _ in range(2):
         with contextlib.suppress(EOFError, OSError), Client(both.hub.address) as connection:
-            link.send(connection, {})
-            assert link.receive(connection) == {}
-    both.last("end")
+            _greeted(connection)
+    both.end()
     assert len(refused) == 1
     assert len(both.heard) == 2  # hello and end, of the second alone
 
@@ -214,15 +246,15 @@ def test_a_server_that_is_gone_is_lost(both: Both) -> None:
     one = Link()
     x = GIVEN.array()
     for ask in (
-        lambda: one.say("boom"), lambda: one.check("softmax", GIVEN, x, case="timed"), lambda: one.give("x", x),
+        lambda: one.say(Imported()), lambda: one.check("softmax", GIVEN, x, case="timed"), lambda: one.give("x", x),
     ):  # fmt: skip
         with pytest.raises(link.Lost):
             ask()
 
 
 def _raises(heard: hub.Heard) -> hub.Heard:
-    def hear(talk: Talk, message: dict[str, Any]) -> dict[str, Any] | None:
-        if message.get("event") == "boom":
+    def hear(talk: Talk, message: Message) -> Answer | None:
+        if isinstance(message, Imported):
             raise EOFError
         return heard(talk, message)
 
@@ -231,14 +263,14 @@ def _raises(heard: hub.Heard) -> hub.Heard:
 
 def test_messages_are_bounded_objects(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
     with Client(both.hub.address) as connection:
-        connection.send_bytes(b"[1]")
+        connection.send_bytes(b"[1]")  # before it has said who it is there is nobody to say it of
         with pytest.raises((EOFError, OSError)):
             connection.recv_bytes()
     assert both.heard == []
     monkeypatch.setattr(link, "MOST_BYTES", 100)
     one = Link()
     with pytest.raises(link.Lost):
-        one.say("x" * 200)
+        one.say(Failed("x" * 200))
 
 
 def test_texts_are_kept_up_to_their_limit() -> None:

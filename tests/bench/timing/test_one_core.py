@@ -19,6 +19,21 @@ from maxbench.bench.inputs.device_cells import Cell
 from maxbench.bench.inputs.recipe import Input
 from maxbench.bench.processes import link, sides
 from maxbench.bench.processes.crew import Crew
+from maxbench.bench.processes.messages import (
+    Calibrate,
+    CellTask,
+    Command,
+    Event,
+    Finish,
+    Pair,
+    PartDone,
+    Prepare,
+    QuadsJob,
+    Quit,
+    Sample,
+    Turn,
+    TurnsJob,
+)  # fmt: skip
 from maxbench.bench.timing import ready, sampling
 from maxbench.bench.workers import device, quads, turns
 from tests.impls.cuda.fakes import Backend, Link
@@ -86,18 +101,14 @@ def test_asvs_cells(stacks: Stacks) -> None:
 
 
 def test_side_by_side(stacks: Stacks) -> None:
-    todo = iter([{"do": "prepare", "input": Input("scores", "float32", SHAPE).as_dict()}, {"do": "calibrate"},
-                 {"do": "sample"}, {"do": "finish"}, {"do": "end"}])  # fmt: skip
+    todo = iter([Prepare(Input("scores", "float32", SHAPE), 160), Calibrate(), Sample(), Finish(), Quit()])
 
     class Told(Link):
-        def say(self, event: str, **what: Any) -> dict[str, Any]:
-            super().say(event, **what)
-            return {} if event == "loaded" else next(todo)
+        def say(self, event: Event) -> Command:
+            return next(todo) if isinstance(event, Turn) else super().say(event)
 
-    told = Told()
-    job = {"operation": "softmax", "name": "numpy_vectorized", "one_thread": True}
-    turns.main(told, job)  # type: ignore[arg-type]
-    assert [line["event"] for line in told.said][-4:] == ["prepared", "calibrated", "sample", "finished"]
+    turns.main(Told(), TurnsJob("softmax", "numpy_vectorized", one_thread=True))  # type: ignore[arg-type]
+    assert not list(todo)
     assert stacks.prepared == [["maxbench.bench.workers.turns"]]
     assert 1 <= len(stacks.sampled) <= turns.BATCHES
     assert {tuple(stack) for stack in stacks.sampled} == {("maxbench.bench.workers.turns",)}
@@ -117,10 +128,8 @@ def test_the_gate(stacks: Stacks, monkeypatch: pytest.MonkeyPatch) -> None:
             return impls.load(operation, name).kernel
 
     monkeypatch.setattr(sides, "Side", Side)
-    benchmark = {"id": "b", "operation": "softmax", "implementation": "numpy_vectorized", "dtype": "float32",
-                 "shape": SHAPE, "pair": ["base", "head"]}  # fmt: skip
-    job = {"sides": {"base": ".", "head": "."}, "benchmarks": [benchmark], "quads": 2, "seed": 0}
-    quads.main(Link(), job)  # type: ignore[arg-type]
+    pair = Pair("b", "softmax", "numpy_vectorized", "float32", SHAPE, ("base", "head"))
+    quads.main(Link(), QuadsJob({"base": ".", "head": "."}, [pair], 2, seed=0))  # type: ignore[arg-type]
     assert stacks.prepared == [["maxbench.bench.workers.quads"]] * 2
     assert stacks.sampled == [["maxbench.bench.timing.schedules", "maxbench.bench.workers.quads"]] * 2 * 4
 
@@ -137,10 +146,10 @@ def test_the_device(stacks: Stacks, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(device.impls, "load", lambda operation, name: SimpleNamespace(name=name, kernel=kernel))
     cell = Cell("softmax", "Sweep", "float32", 10, SHAPE, 0)
-    task = {"id": 0, "kind": "cell", "operation": "softmax", "names": ["mine"], "cell": cell.as_dict()}
+    task = CellTask(id=0, operation="softmax", names=["mine"], cell=cell)
     told = Link()
     device.Work(told, 0.0, 1024, simulated=True).do(task)  # type: ignore[arg-type]
-    assert [line["status"] for line in told.those("result")] == ["ok"]
+    assert [done.outcome.status for done in told.those(PartDone)] == ["ok"]
     assert stacks.prepared == [["maxbench.bench.workers.device"]]
     assert (
         stacks.sampled == [["maxbench.bench.timing.schedules", "maxbench.bench.workers.device"]] * device.LEAST_SAMPLES

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from maxbench.bench.processes.hub import Here
+from maxbench.bench.processes.messages import (
+    About,
+    AnyTask,
+    Command,
+    DescribeTask,
+    Event,
+    Go,
+    MemoryTask,
+    Outcome,
+    PartBegins,
+    PartDone,
+    StartTask,
+    TaskDone,
+)  # fmt: skip
 from maxbench.impls import backends
+from maxbench.impls.agreement import Finding
+from maxbench.reports.measure.device.session import Line
 
-Line = dict[str, Any]
-Does = Callable[[dict[str, Any], str], list[Line] | str]
+Does = Callable[[AnyTask, str], Outcome | list[Finding | Outcome] | str]
+Said = TypeVar("Said", bound=Event)
 
 
 class Clock:
@@ -63,28 +79,28 @@ class Link(Here):
 
     def __init__(self) -> None:
         super().__init__()
-        self.said: list[Line] = []
+        self.said: list[Event] = []
 
-    def say(self, event: str, **what: Any) -> Line:
-        self.said.append({"event": event, **what})
-        return {}
+    def say(self, event: Event) -> Command:
+        self.said.append(event)
+        return Go()
 
-    def those(self, event: str) -> list[Line]:
-        return [line for line in self.said if line["event"] == event]
+    def those(self, kind: type[Said]) -> list[Said]:
+        return [event for event in self.said if isinstance(event, kind)]
 
 
 class Worker:
     """Does one part of a task at every look, each in so many seconds.
 
-    `does` says what comes of a part: lines, or how the process ends, or "hangs".
+    `does` says what comes of a part, or how the process ends, or "hangs".
     """
 
-    def __init__(self, tasks: list[dict[str, Any]], clock: Clock, seconds: float, does: Does) -> None:
+    def __init__(self, tasks: list[AnyTask], clock: Clock, seconds: float, does: Does) -> None:
         self.todo = [
-            (task, name, name == [n for n in task["names"] if n not in task.get("without", ())][-1])
+            (task, name, name == [n for n in task.names if n not in task.without][-1])
             for task in tasks
-            for name in task["names"]
-            if name not in task.get("without", ())
+            for name in task.names
+            if name not in task.without
         ]
         self.clock, self.seconds, self.does = clock, seconds, does
         self.end: str | None = None
@@ -94,7 +110,7 @@ class Worker:
         if self.end is not None or self.hangs or not self.todo:
             return []
         task, name, last = self.todo.pop(0)
-        said = [{"event": "begin", "task": task["id"], "part": name}]
+        said: list[Line] = [PartBegins(task.id, name)]
         came = self.does(task, name)
         if came == "hangs":
             self.hangs = True
@@ -103,8 +119,9 @@ class Worker:
             self.end = came
             return said
         self.clock.now += self.seconds
-        said += [{"event": "result", "task": task["id"], "name": name, **line} for line in came]
-        return [*said, {"event": "end", "task": task["id"]}] if last else said
+        lines = came if isinstance(came, list) else [came]
+        said += [PartDone(task.id, name, line) if isinstance(line, Outcome) else line for line in lines]
+        return [*said, TaskDone(task.id)] if last else said
 
     def ended(self) -> str | None:
         return self.end
@@ -113,14 +130,15 @@ class Worker:
         self.stopped = True
 
 
-def measured(task: dict[str, Any], name: str) -> list[Line]:
+def measured(task: AnyTask, name: str) -> Outcome:
     """What a worker says of a part that it could measure."""
-    if task["kind"] == "describe":
-        return [{"status": "ok", "device": "cuda", "threads": "many", "dtypes": ["float32"], "doc": "", "source": None}]
-    if task["kind"] == "start":
-        return [{"status": "ok", "load": 1.0, "cold": 3.0, "warm": 0.5}]
-    if task["kind"] == "memory":
-        return [{"status": "ok", "value": 1024.0}]
+    match task:
+        case DescribeTask():
+            return Outcome(about=About("cuda", "many", ["float32"], {}))
+        case StartTask():
+            return Outcome(values={"track_load": 1.0, "track_first_call_cold": 3.0, "track_first_call_warm": 0.5})
+        case MemoryTask():
+            return Outcome(values={"track_peak_memory": 1024.0})
     # A cell of 1 GiB in 1 ms or, by the ceiling, in 0.9 ms.
     one = 0.9e-3 if name == "ceiling" else 1e-3
-    return [{"status": "ok", "samples": [one * (1 + i / 100) for i in range(9)], "number": 4, "copies": 2}]
+    return Outcome(samples=[one * (1 + i / 100) for i in range(9)], number=4, copies=2)

@@ -10,13 +10,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from maxbench import impls, reports
 from maxbench.bench.inputs import device_cells
+from maxbench.bench.processes.messages import AnyTask, CellTask, CheckTask, DescribeTask, Gpu, LaunchTask, Outcome
 from maxbench.impls import contract
+from maxbench.impls.agreement import Finding
 from maxbench.reports.analysis.content import gather
 from maxbench.reports.commands import main
 from maxbench.reports.measure import environment
@@ -24,7 +25,7 @@ from maxbench.reports.measure.device.report import NoDevice, Plan, Report, probe
 from maxbench.reports.system import usage
 from tests.impls.cuda.fakes import Clock, Does, Worker, measured
 
-H200 = {"name": "NVIDIA H200", "simulated": False, "cache_bytes": 60 << 20, "compute_capability": "9.0"}
+H200 = Gpu("NVIDIA H200", simulated=False, cache_bytes=60 << 20, compute_capability="9.0")
 NAMES = ("numba_cuda", "torch_cuda")
 
 
@@ -50,14 +51,14 @@ def run(folder: Path, does: Does, seconds: float = 480.0, each: float = 0.5) -> 
     return report
 
 
-def does(task: dict[str, Any], name: str) -> list[dict[str, Any]] | str:
-    if task["kind"] == "describe" and (task["operation"], name) == ("argmax", "torch_cuda"):
-        return [{"status": "skipped", "detail": "PyTorch finds no CUDA device"}]
-    if task["kind"] == "cell" and task["cell"]["label"] == 1024 and name == "torch_cuda":
-        if task["operation"] == "argmax":
+def does(task: AnyTask, name: str) -> Outcome | str:
+    if isinstance(task, DescribeTask) and (task.operation, name) == ("argmax", "torch_cuda"):
+        return Outcome("skipped", "PyTorch finds no CUDA device")
+    if isinstance(task, CellTask) and task.cell.label == 1024 and name == "torch_cuda":
+        if task.operation == "argmax":
             return "killed by signal 11"
-        if task["cell"]["dtype"] == "float32":
-            return [{"status": "wrong", "detail": "at (0, 0, 0)"}]
+        if task.cell.dtype == "float32":
+            return Outcome("wrong", "at (0, 0, 0)")
     return measured(task, name)
 
 
@@ -88,9 +89,9 @@ def test_the_results_are_read_like_the_cpus(finished: Report) -> None:
 def test_every_part_of_every_task_has_a_row(finished: Report) -> None:
     table = reports.load(finished.plan.folder)
     planned = sum(
-        len(task["names"]) * (3 if task["kind"] == "start" else 1)
+        len(task.names) * (3 if task.kind == "start" else 1)
         for task in finished.tasks
-        if task["kind"] not in ("check", "describe")
+        if task.kind not in ("check", "describe")
     )
     assert len(table) == planned
     assert not table["reason"].str.contains("without a reason").any()
@@ -108,7 +109,8 @@ def test_the_report_compares_with_the_ceiling_of_the_run(finished: Report) -> No
 def test_the_side_car_says_what_was_found(finished: Report) -> None:
     side = json.loads((finished.plan.folder / "run.json").read_text("utf-8"))
     assert side["state"] == "finished"
-    assert side["device"] == H200
+    about = {"name": "NVIDIA H200", "simulated": False, "cache_bytes": 60 << 20, "compute_capability": "9.0"}
+    assert side["device"] == about
     status = {(i["operation"], i["name"]): (i["status"], i["reason"]) for i in side["implementations"]}
     assert status["softmax", "numba_cuda"][0] == "available"
     assert status["argmax", "torch_cuda"] == ("unavailable", "PyTorch finds no CUDA device")
@@ -126,8 +128,8 @@ def test_what_the_time_does_not_suffice_for_is_said(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_report_keeps_what_it_has(tmp_path: Path) -> None:
-    def stop(task: dict[str, Any], name: str) -> list[dict[str, Any]]:
-        if task["kind"] == "launch":
+    def stop(task: AnyTask, name: str) -> Outcome:
+        if isinstance(task, LaunchTask):
             raise KeyboardInterrupt
         return measured(task, name)
 
@@ -139,21 +141,14 @@ def test_an_interrupted_report_keeps_what_it_has(tmp_path: Path) -> None:
 
 
 def test_a_wrong_case_is_told_and_an_unfinished_check_too(tmp_path: Path) -> None:
-    def check(task: dict[str, Any], name: str) -> list[dict[str, Any]]:
-        if task["kind"] != "check":
+    def check(task: AnyTask, name: str) -> Outcome | list[Finding | Outcome]:
+        if not isinstance(task, CheckTask):
             return measured(task, name)
-        about = {"operation": task["operation"], "implementation": name, "dtype": task["dtype"]}
-        wrong = (task["operation"], name) == ("argmax", "torch_cuda")
-        said = {
-            "event": "finding",
-            **about,
-            "case": "NaN first",
-            "status": "wrong" if wrong else "agrees",
-            "detail": "at",
-        }
-        if task["operation"] == "softmax" and task["dtype"] == "float64":
-            return [said, {"status": "skipped", "detail": "not all cases within 40 s"}]
-        return [said, {"status": "ok"}]
+        wrong = (task.operation, name) == ("argmax", "torch_cuda")
+        said = Finding(task.operation, name, "NaN first", task.dtype, "wrong" if wrong else "agrees", "at")
+        if task.operation == "softmax" and task.dtype == "float64":
+            return [said, Outcome("skipped", "not all cases within 40 s")]
+        return [said, Outcome()]
 
     report = run(tmp_path / "run", check)
     assert any("was not checked to the end in float64, after 1 cases" in text for text in report.record.warnings)
@@ -167,7 +162,7 @@ def test_a_wrong_case_is_told_and_an_unfinished_check_too(tmp_path: Path) -> Non
 
 
 def test_without_a_device_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def nothing(variables: dict[str, str]) -> dict[str, Any]:
+    def nothing(variables: dict[str, str]) -> Gpu:
         raise NoDevice("no CUDA GPU: the driver finds 0 devices")
 
     monkeypatch.setattr("maxbench.reports.commands.device_report.probe", nothing)
@@ -194,7 +189,7 @@ needs_simulator = pytest.mark.skipif(
 
 @needs_simulator
 def test_the_probe_of_the_simulator() -> None:
-    assert probe({"NUMBA_ENABLE_CUDASIM": "1"})["simulated"] is True
+    assert probe({"NUMBA_ENABLE_CUDASIM": "1"}).simulated
 
 
 @needs_simulator

@@ -8,35 +8,51 @@ from typing import Any
 
 import pytest
 
+from maxbench.bench.inputs.recipe import Input
 from maxbench.bench.processes.crew import Crew, Work
-from maxbench.bench.processes.verdict import Verdict
+from maxbench.bench.processes.messages import (
+    AnyTask,
+    ApiTask,
+    Checked,
+    DeviceJob,
+    LaunchTask,
+    Message,
+    Outcome,
+    PartBegins,
+    PartDone,
+    TaskDone,
+    Trial,
+    Tried,
+)  # fmt: skip
+from maxbench.bench.processes.verdict import Claim, Verdict
+from maxbench.impls.agreement import Finding
 from maxbench.reports.measure.device.session import STALL_SECONDS, Process, Session
 from tests.impls.cuda.fakes import Clock, Does, Worker
 
-TASKS = [{"id": i, "kind": "cell", "operation": "softmax", "names": ["a", "b", "c"]} for i in range(4)]
+TASKS: list[AnyTask] = [ApiTask(id=i, operation="softmax", names=["a", "b", "c"]) for i in range(4)]
 
 
-def fine(task: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    return [{"status": "ok", "samples": [1.0], "number": 1}]
+def fine(task: AnyTask, name: str) -> Outcome:
+    return Outcome(samples=[1.0], number=1)
 
 
 def session(
-    does: Does, seconds: float = 1000.0, each: float = 1.0, tasks: list[dict[str, Any]] = TASKS
+    does: Does, seconds: float = 1000.0, each: float = 1.0, tasks: list[AnyTask] = TASKS
 ) -> tuple[dict[tuple[int, str], tuple[str, str]], list[Worker], Clock]:
     """What was recorded, by task and part, the workers that were started, and the clock."""
     clock, workers, recorded = Clock(), [], {}
 
-    def start(left: list[dict[str, Any]]) -> Worker:
+    def start(left: list[AnyTask]) -> Worker:
         workers.append(Worker(left, clock, each, does))
         return workers[-1]
 
-    def record(task: dict[str, Any], name: str, found: dict[str, Any]) -> None:
-        assert (task["id"], name) not in recorded
-        recorded[task["id"], name] = (found["status"], found.get("detail", ""))
+    def record(task: AnyTask, name: str, found: Outcome) -> None:
+        assert (task.id, name) not in recorded
+        recorded[task.id, name] = (found.status, found.detail)
 
     Session(tasks, start, record, seconds, clock=clock, sleep=clock.sleep).run()
     assert all(worker.stopped for worker in workers)
-    assert set(recorded) == {(task["id"], name) for task in tasks for name in task["names"]}
+    assert set(recorded) == {(task.id, name) for task in tasks for name in task.names}
     return recorded, workers, clock
 
 
@@ -55,8 +71,8 @@ def test_the_time_is_spent_in_order_and_the_rest_is_recorded() -> None:
 
 
 def test_a_process_that_ends_costs_its_own_part_only() -> None:
-    def does(task: dict[str, Any], name: str) -> list[dict[str, Any]] | str:
-        return "killed by signal 11" if (task["id"], name) == (1, "b") else fine(task, name)
+    def does(task: AnyTask, name: str) -> Outcome | str:
+        return "killed by signal 11" if (task.id, name) == (1, "b") else fine(task, name)
 
     recorded, workers, _ = session(does)
     assert recorded.pop((1, "b")) == ("failed", "its process ended: killed by signal 11")
@@ -73,7 +89,7 @@ def test_who_brings_down_two_processes_is_left_out() -> None:
 
 
 def test_a_process_that_says_nothing_is_ended() -> None:
-    recorded, _, clock = session(lambda t, n: "hangs" if (t["id"], n) == (0, "a") else fine(t, n))
+    recorded, _, clock = session(lambda t, n: "hangs" if (t.id, n) == (0, "a") else fine(t, n))
     assert recorded[0, "a"] == ("failed", f"nothing came of it within {STALL_SECONDS:.0f} s")
     assert recorded[0, "b"][0] == recorded[3, "c"][0] == "ok"
     assert STALL_SECONDS < clock.now < 2 * STALL_SECONDS
@@ -87,40 +103,40 @@ def test_a_hang_does_not_outlast_the_time() -> None:
 
 def test_processes_that_end_before_they_begin_do_not_go_on_for_ever() -> None:
     class Dead(Worker):
-        def lines(self) -> list[dict[str, Any]]:
+        def lines(self) -> list[Any]:
             return []
 
     recorded = []
     started = []
 
-    def start(left: list[dict[str, Any]]) -> Worker:
+    def start(left: list[AnyTask]) -> Worker:
         started.append(Dead(left, Clock(), 1.0, fine))
         started[-1].end = "exit status 1 no module"
         return started[-1]
 
     clock = Clock()
     Session(
-        TASKS, start, lambda task, name, found: recorded.append(found["detail"]), 100, clock=clock, sleep=clock.sleep
+        TASKS, start, lambda task, name, found: recorded.append(found.detail), 100, clock=clock, sleep=clock.sleep
     ).run()
     assert len(started) == len(TASKS)
     assert recorded == ["its process ended: exit status 1 no module"] * 12
 
 
 def test_an_interruption_is_recorded_and_passed_on() -> None:
-    def does(task: dict[str, Any], name: str) -> list[dict[str, Any]]:
-        if task["id"] == 2:
+    def does(task: AnyTask, name: str) -> Outcome:
+        if task.id == 2:
             raise KeyboardInterrupt
         return fine(task, name)
 
     clock, recorded = Clock(), {}
     made: list[Worker] = []
 
-    def start(left: list[dict[str, Any]]) -> Worker:
+    def start(left: list[AnyTask]) -> Worker:
         made.append(Worker(left, clock, 1.0, does))
         return made[-1]
 
-    def record(task: dict[str, Any], name: str, found: dict[str, Any]) -> None:
-        recorded[task["id"], name] = found["status"]
+    def record(task: AnyTask, name: str, found: Outcome) -> None:
+        recorded[task.id, name] = found.status
 
     with pytest.raises(KeyboardInterrupt):
         Session(TASKS, start, record, 1000, clock=clock, sleep=clock.sleep).run()
@@ -131,44 +147,49 @@ def test_an_interruption_is_recorded_and_passed_on() -> None:
 class Hired:
     """A crew whose worker says what it is told to; see `bench.processes.crew.Crew.run`."""
 
-    def __init__(self, *messages: dict[str, Any], failure: str | None = None, hangs: bool = False) -> None:
+    def __init__(self, *messages: Message, failure: str | None = None, hangs: bool = False) -> None:
         self.messages, self.failure, self.hangs = messages, failure, hangs
 
-    def run(self, kind: str, job: Any, *, env: Any, seconds: float, heard: Any, tick: Any) -> Work:
-        assert (kind, env, seconds) == ("device", {"A": "1"}, math.inf)
+    def run(self, job: DeviceJob, *, env: Any, seconds: float, heard: Any, tick: Any) -> Work:
+        assert (job, env, seconds) == (JOB, {"A": "1"}, math.inf)
         for message in self.messages:
-            heard(dict(message))
+            heard(message)
         while self.hangs:
             tick()
             time.sleep(0.001)
         return Work([], self.failure)
 
 
-def said_by(crew: Any) -> tuple[list[dict[str, Any]], str | None]:
+JOB = DeviceJob([LaunchTask(id=4, operation="argmax", names=["mine"])], 0.1, 1024, simulated=True)
+
+
+def said_by(crew: Any) -> tuple[list[Any], str | None]:
     """The lines of a process, and how it ended."""
-    process = Process({"tasks": [{"id": 4, "operation": "argmax"}]}, crew, {"A": "1"})
+    process = Process(JOB, crew, {"A": "1"})
     process._thread.join(10)
     return process.lines(), process.ended()
 
 
 def test_findings_are_the_judges_and_not_the_processs() -> None:
-    trial = {"case": "two equal", "dtype": "float32"}
-    begin = {"event": "begin", "task": 4, "part": "mine"}
+    trial = Trial("two equal", "float32")
+    claim = Claim("argmax", Input("case", "float32", name=trial.case), trial.case, (1,), "int64")
+    begin = PartBegins(4, "mine")
     wrong, differs = Verdict("wrong", "at (0, 0)"), Verdict("differs", "at (1, 0)", "why", "two*")
     agrees = Verdict("agrees")
     found = []
     for verdicts, spoken in [
-        ((agrees,), "tried"), ((wrong, agrees), "tried"), ((differs, wrong), "tried"), ((differs,), "tried"),
-        ((), "refused"), ((agrees,), "raised"), ((), "broken"),
+        ((agrees,), "agrees"), ((wrong, agrees), "agrees"), ((differs, wrong), "agrees"), ((differs,), "agrees"),
+        ((), "not supported"), ((agrees,), "failed"), ((), "wrong"),
     ]:  # fmt: skip
-        checked = [{"event": "checked", "verdict": verdict} for verdict in verdicts]
-        told = {"event": spoken, **trial, "detail": "its own words"}
-        lines, ended = said_by(Hired(begin, {"event": "trial", **trial}, *checked, told))
+        checked = [Checked(claim, verdict) for verdict in verdicts]
+        tried = Tried(trial.case, trial.dtype, spoken, "its own words")  # type: ignore[arg-type]
+        lines, ended = said_by(Hired(begin, trial, *checked, tried))
         assert ended == "exit status 0"
         assert lines[0] == begin
-        about = {"event": "finding", "task": 4, "operation": "argmax", "implementation": "mine", **trial}
-        assert lines[1].items() >= about.items()
-        found.append((lines[1]["status"], lines[1]["detail"], lines[1].get("declared", "")))
+        assert isinstance(lines[1], Finding)
+        who = (lines[1].operation, lines[1].implementation, lines[1].case, lines[1].dtype)
+        assert who == ("argmax", "mine", trial.case, trial.dtype)
+        found.append((lines[1].status, lines[1].detail, lines[1].declared))
     own = "its own words"
     assert found == [("agrees", own, ""), ("wrong", "at (0, 0)", ""), ("wrong", "at (0, 0)", ""),
                      ("differs", "at (1, 0)", "why"), ("not supported", own, ""), ("failed", own, ""),
@@ -177,9 +198,9 @@ def test_findings_are_the_judges_and_not_the_processs() -> None:
 
 def test_how_a_process_ended_and_that_it_can_be_stopped() -> None:
     assert said_by(Hired(failure="killed by SIGSEGV")) == ([], "killed by SIGSEGV")
-    lines, ended = said_by(Hired({"event": "result", "task": 4}, {"event": "end of task", "task": 4}))
-    assert (lines, ended) == ([{"event": "result", "task": 4}, {"event": "end", "task": 4}], "exit status 0")
-    process = Process({"tasks": []}, Hired(hangs=True), {"A": "1"})  # type: ignore[arg-type]
+    done = [PartDone(4, "mine", Outcome()), TaskDone(4)]
+    assert said_by(Hired(*done)) == (done, "exit status 0")
+    process = Process(JOB, Hired(hangs=True), {"A": "1"})  # type: ignore[arg-type]
     assert process.ended() is None
     process.stop()
     assert process.ended() == "it was stopped"
@@ -187,14 +208,14 @@ def test_how_a_process_ended_and_that_it_can_be_stopped() -> None:
 
 def test_a_real_process() -> None:
     """The worker itself, on a machine without the implementations named: it says why, and ends."""
-    tasks = [{"id": 0, "kind": "launch", "operation": "softmax", "names": ["nobody", "numpy_vectorized"]}]
-    recorded: dict[str, Any] = {}
-    job = {"tasks": tasks, "seconds": 0.01, "simulated": True, "cache_bytes": 1024}
+    tasks: list[AnyTask] = [LaunchTask(id=0, operation="softmax", names=["nobody", "numpy_vectorized"])]
+    recorded: dict[str, Outcome] = {}
+    job = DeviceJob(tasks, 0.01, 1024, simulated=True)
     with Crew() as crew:
         Session(
             tasks, lambda left: Process(job, crew, {"NUMBA_ENABLE_CUDASIM": "1"}),
             lambda task, name, found: recorded.update({name: found}), 60,
         ).run()  # fmt: skip
-    assert recorded["nobody"]["status"] == "skipped"
-    assert "unknown softmax implementation 'nobody'" in recorded["nobody"]["detail"]
-    assert recorded["numpy_vectorized"]["detail"] == "its arrays are in the memory of the cpu, not of a CUDA device"
+    assert recorded["nobody"].status == "skipped"
+    assert "unknown softmax implementation 'nobody'" in recorded["nobody"].detail
+    assert recorded["numpy_vectorized"].detail == "its arrays are in the memory of the cpu, not of a CUDA device"

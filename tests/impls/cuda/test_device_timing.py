@@ -12,6 +12,7 @@ import pytest
 from maxbench import Kernel, UnknownImplementation, implements
 from maxbench.bench.inputs import device_cells
 from maxbench.bench.inputs.device_cells import Cell
+from maxbench.bench.processes.messages import CellTask, Outcome, PartBegins, PartDone, TaskDone
 from maxbench.bench.workers import device
 from tests.impls.cuda.fakes import Backend, Link
 
@@ -37,11 +38,6 @@ def test_every_input_has_a_ceiling_of_its_size(operation: str) -> None:
     ceilings = [cell.nbytes for cell in cells if cell.benchmark == "Ceiling"]
     for cell in cells:
         assert any(0.5 <= size / cell.nbytes <= 2 for size in ceilings), cell
-
-
-def test_cells_go_through_json() -> None:
-    for cell in device_cells.cells(["softmax"]):
-        assert device_cells.from_dict(cell.as_dict()) == cell
 
 
 @pytest.mark.parametrize(
@@ -102,7 +98,7 @@ def on_device(run: Run, seconds: float = 1e-3, where: str = "cuda", **declared: 
 def measured(
     kernels: dict[str, Kernel], monkeypatch: pytest.MonkeyPatch, cell: Cell = SMALL, *, seconds: float = 0.0,
     cache_bytes: int = 1024, free: int = 1 << 20,
-) -> tuple[dict[str, dict[str, Any]], Link]:  # fmt: skip
+) -> tuple[dict[str, Outcome], Link]:  # fmt: skip
     """What a worker says of each of these kernels on an input."""
 
     def load(operation: str, name: str) -> Any:
@@ -113,11 +109,11 @@ def measured(
     monkeypatch.setattr(device.impls, "load", load)
     monkeypatch.setattr(device.Work, "_free", lambda self: free)
     link = Link()
-    task = {"id": 3, "kind": "cell", "operation": cell.operation, "names": [*kernels, "nobody"], "cell": cell.as_dict()}
+    task = CellTask(id=3, operation=cell.operation, names=[*kernels, "nobody"], cell=cell)
     device.Work(link, seconds, cache_bytes, simulated=True).do(task)  # type: ignore[arg-type]
-    assert link.said[-1] == {"event": "end of task", "task": 3}
-    found = {line["name"]: line for line in link.those("result")}
-    assert found.pop("nobody")["status"] == "skipped"
+    assert link.said[-1] == TaskDone(3)
+    found = {done.part: done.outcome for done in link.those(PartDone)}
+    assert found.pop("nobody").status == "skipped"
     assert set(found) == set(kernels)
     return found, link
 
@@ -133,17 +129,17 @@ def test_what_comes_of_each_implementation_on_an_input(monkeypatch: pytest.Monke
             "on the host": on_device(softmax, where="cpu"), "later": on_device(Later(20)),
         }, monkeypatch,
     )  # fmt: skip
-    assert {name: line["status"] for name, line in found.items()} == {
+    assert {name: line.status for name, line in found.items()} == {
         "good": "ok", "zeros": "wrong", "raises": "failed", "small": "skipped", "on the host": "skipped",
         "later": "wrong",
     }  # fmt: skip
-    assert found["zeros"]["detail"].startswith("at (")
-    assert found["raises"]["detail"] == "ValueError: odd"
-    assert "8 elements are more than its limit of 7 (of its table)" in found["small"]["detail"]
-    assert found["on the host"]["detail"] == "its arrays are in the memory of the cpu, not of a CUDA device"
-    assert "samples" not in found["later"]
+    assert found["zeros"].detail.startswith("at (")
+    assert found["raises"].detail == "ValueError: odd"
+    assert "8 elements are more than its limit of 7 (of its table)" in found["small"].detail
+    assert found["on the host"].detail == "its arrays are in the memory of the cpu, not of a CUDA device"
+    assert found["later"].samples is None
     # Each is announced before it is prepared, before each of its samples, and before it is checked again.
-    begun = [line["part"] for line in link.those("begin")]
+    begun = [begun.part for begun in link.those(PartBegins)]
     assert begun[:7] == ["good", "zeros", "raises", "small", "on the host", "later", "nobody"]
     assert begun[7:11] == ["good", "later", "later", "good"]
     assert begun[-2:] == ["good", "later"]
@@ -156,10 +152,10 @@ def test_copies_lie_beyond_the_cache_and_within_the_free_memory(monkeypatch: pyt
     for cache, free, copies, beyond in [(32, 1 << 20, 2, True), (128, 1 << 20, 8, True), (128, 800, 3, True),
                                         (1024, 800, 3, False)]:  # fmt: skip
         found, _ = measured(two, monkeypatch, cache_bytes=cache, free=free)
-        assert (found["a"]["copies"], found["a"]["beyond_cache"]) == (copies, beyond)
+        assert (found["a"].copies, found["a"].beyond_cache) == (copies, beyond)
     found, _ = measured(two, monkeypatch, free=79 * 3)  # a third for each, and a spare fifth of it
-    assert {line["detail"] for line in found.values()} == {"x and its result take 64 bytes, and 63 are free"}
-    assert {line["status"] for line in found.values()} == {"skipped"}
+    assert {line.detail for line in found.values()} == {"x and its result take 64 bytes, and 63 are free"}
+    assert {line.status for line in found.values()} == {"skipped"}
 
 
 @pytest.mark.parametrize(
@@ -169,7 +165,7 @@ def test_the_slow_get_the_fewest_samples_that_say_anything_and_the_quick_no_more
     seconds: float, samples: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found, _ = measured({"a": on_device(softmax)}, monkeypatch, seconds=seconds)
-    assert len(found["a"]["samples"]) == samples
+    assert len(found["a"].samples) == samples
 
 
 @pytest.mark.parametrize(("one", "number"), [(1e-6, 4000), (1e-3, 4), (0.5, 1)])
@@ -177,5 +173,5 @@ def test_a_sample_is_as_many_calls_as_take_long_enough_by_the_devices_timer(
     one: float, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found, _ = measured({"a": on_device(softmax, one)}, monkeypatch)
-    assert found["a"]["number"] == pytest.approx(number, rel=0.01)
-    assert found["a"]["samples"] == pytest.approx([one] * len(found["a"]["samples"]))
+    assert found["a"].number == pytest.approx(number, rel=0.01)
+    assert found["a"].samples == pytest.approx([one] * len(found["a"].samples))

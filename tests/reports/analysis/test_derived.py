@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from maxbench.reports.analysis import content, derived, startup
+from maxbench.reports.analysis import content, derived, rules, startup
 from maxbench.reports.analysis.derived import Derived, Measured
 from maxbench.reports.show import compare, report
 from maxbench.reports.show.figures import heat
@@ -24,6 +25,25 @@ def test_intervals_are_the_widest_that_both_allow() -> None:
     total = A + B
     assert total == Measured(6.0, 4.0, 7.5, 3)
     assert derived.scaled(derived.ratio(A, B), 0.5) == Derived(1.0, 0.6, 2.5, 3, 0.5)
+
+
+def test_a_row_of_the_table_is_a_quantity() -> None:
+    row = {"value": 2, "low": 1, "high": 3, "processes": 4}
+    assert derived.of(row) == Measured(2.0, 1.0, 3.0, 4)
+    assert derived.of(row | {"processes": pd.NA}) == Measured(2.0, 1.0, 3.0, 0)
+    assert repr(Measured(2.0)) == "Measured(value=2.0, low=nan, high=nan, processes=0)"
+
+
+def test_figures_without_a_neutral_value_keep_none() -> None:
+    share = derived.ratio(A, B, neutral=None)
+    assert (share.neutral, share.decided) == (None, True)
+    assert derived.scaled(share, 3.0) == Derived(6.0, 3.0 / 2.5 * 3.0, 15.0, 3, None)
+    few = Derived(2.0, 1.5, 3.0, 3, 1.0)
+    assert (few.decide().outcome, few.decide(2.0).outcome) == ("faster", "tie")
+    assert Derived(1.0000001, 1.00000001, 1.1, 3, 1.0).decide() == rules.decide(few)
+    assert [found.outcome for found in (Derived(0.999, 0.9, 1.1, 3).decide(), few.decide())] == ["tie", "faster"]
+    assert Derived(0.5, 0.4, 0.6, 3).decide().outcome == "slower"
+    assert derived.geometric_mean([Derived(1.01, 1.005, 1.02, 3, 1.0)])[1] == 0
 
 
 def test_the_geometric_mean_is_of_the_ratios_that_can_be_told() -> None:

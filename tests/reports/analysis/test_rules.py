@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from fractions import Fraction
 
 import pytest
 from scipy.stats import gmean
@@ -29,6 +31,9 @@ def test_the_thresholds_are_the_documented_ones() -> None:
         ((0.9, 1 / 1.2, 1.0, 3), 0, "tie", ""),
         ((1.1, 1.0, 1.21, 3), 0, "cannot tell", "interval too wide"),
         ((0.9, 0.83, 1.0, 3), 0, "cannot tell", "interval too wide"),
+        ((1.1, 0.9, 1.15, 3), 0, "tie", ""),
+        ((0.95, 0.9, 1.15, 3), 0, "tie", ""),
+        ((0.5, 0.1, 1.1, 3), 0, "cannot tell", "interval too wide"),
         ((25.4, 0.865, 76.7, 3), 0.1, "cannot tell", "interval too wide"),
         # A smallest difference that counts makes a tie of less, whatever the interval leaves out.
         ((1.09, 1.05, 1.15, 3), 0.1, "tie", ""),
@@ -79,12 +84,26 @@ def test_a_step_is_large_and_sure() -> None:
     assert [rules.step(0.5, confidence) for confidence in (below[1], 0.95)] == ["possible step", "step"]
 
 
+def test_a_share_of_the_ceiling_may_be_a_little_more_than_all() -> None:
+    assert [rules.impossible(share) for share in (0.5, 1.05, math.nextafter(1.05, 2))] == [False, False, True]
+
+
 @pytest.mark.parametrize(
     ("count", "dropped"), [(2, 0), (3, 0), (8, 0), (9, 1), (12, 2)]
 )  # 1 - 2 (1 + 9) / 2^9 = 96.1%, 1 - 2 (1 + 12 + 66) / 2^12 = 96.1%
 def test_the_interval_is_the_range_of_few_processes_and_narrower_of_many(count: int, dropped: int) -> None:
     values = [float((7 * k) % 13) for k in range(count)]
     assert rules.interval(values) == (sorted(values)[dropped], sorted(values)[count - 1 - dropped])
+
+
+@pytest.mark.parametrize("confidence", [0.05, 0.5, 0.625, 0.95, 0.999])  # of 5 processes the inner three cover 0.625
+def test_as_many_are_dropped_as_the_confidence_allows(confidence: float) -> None:
+    for count in range(1, 40):
+        drop, reached = rules.median_interval(count, confidence)
+        below = itertools.accumulate(math.comb(count, k) for k in range(count))
+        covered = [1 - Fraction(2 * some, 2**count) for some in below]
+        assert drop == max((k for k in range(count) if covered[k] >= confidence), default=0)
+        assert reached == covered[drop]
 
 
 def test_one_process_has_no_interval() -> None:

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from maxbench.bench.processes.hub import Here
+from maxbench.bench.processes.messages import Begins, Command, Event, Go, Measured, Pair, Prepared, QuadsJob
 from maxbench.bench.processes.sides import Side
 from maxbench.bench.timing.sampling import Sampler
 from maxbench.bench.workers import quads
@@ -59,10 +61,7 @@ def test_a_folder_without_the_package_is_an_import_error(tmp_path: Path) -> None
         Side("base", tmp_path)
 
 
-BENCHMARK = {
-    "id": "b", "operation": "softmax", "implementation": "x", "dtype": "float32", "shape": [100, 4, 1],
-    "pair": ["base", "head"],
-}  # fmt: skip
+BENCHMARK = Pair("b", "softmax", "x", "float32", (100, 4, 1), ("base", "head"))
 
 
 class Link(Here):
@@ -70,11 +69,11 @@ class Link(Here):
 
     def __init__(self) -> None:
         super().__init__()
-        self.said: list[dict[str, Any]] = []
+        self.said: list[Event] = []
 
-    def say(self, event: str, **what: Any) -> dict[str, Any]:
-        self.said.append({"event": event, **what})
-        return {}
+    def say(self, event: Event) -> Command:
+        self.said.append(event)
+        return Go()
 
 
 def _arm(device: str, threads: str, log: list[int], shared: Shared, seconds: float = 0.001) -> Arm:
@@ -116,7 +115,7 @@ def test_threads_decide_the_clock_of_both(threads: tuple[str, str], clock: str) 
 def test_an_injected_slowdown_gives_the_first_side_fewer_rows() -> None:
     first: list[int] = []
     second: list[int] = []
-    shared = Shared({**BENCHMARK, "extra": 10})
+    shared = Shared(structs.replace(BENCHMARK, extra=10))
     quads.measure(_arm("cpu", "one", first, shared), _arm("cpu", "one", second, shared), 1, shared)
     assert set(first) == {100}
     assert set(second) == {110}
@@ -229,19 +228,22 @@ def test_a_round_reads_the_last_word_of_each_version(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(quads.sides, "Side", Sided)
     link = Link()
-    job = {"sides": {"base": ".", "head": "."}, "benchmarks": [BENCHMARK], "quads": 2, "seed": 1}
+    job = QuadsJob({"base": ".", "head": "."}, [BENCHMARK], quads=2, seed=1)
     quads.main(link, job)  # type: ignore[arg-type]
-    events = [one["event"] for one in link.said]
-    assert events[-3:] == ["measure", "prepared", "measured"]
-    assert [one["side"] for one in link.said if one["event"] == "side"] in (["base", "head"], ["head", "base"])
-    states = [(one["side"], one["status"]) for one in link.said if one["event"] == "prepared"]
+    assert link.said[-3] == Begins("b")
+    versions = [one.role for one in link.said if isinstance(one, Begins) and one.id is None]
+    assert versions in (["base", "head"], ["head", "base"])
+    states = [(one.role, one.status) for one in link.said if isinstance(one, Prepared)]
     assert sorted(states[:2]) == [("base", "ok"), ("head", "ok")]
     assert states[2:] == [("head", "wrong")]
-    assert np.shape(link.said[-1]["quads"]) == (2, 4)
+    last = link.said[-1]
+    assert isinstance(last, Measured)
+    assert np.shape(last.quads) == (2, 4)
     orders = set()
     for seed in range(8):
         calls["head"], link = 0, Link()
-        quads.main(link, {**job, "seed": seed, "quads": 0})  # type: ignore[arg-type]
-        orders.add(tuple(one["side"] for one in link.said if one["event"] == "side"))
-        assert "measure" not in [one["event"] for one in link.said]
+        quads.main(link, structs.replace(job, seed=seed, quads=0))  # type: ignore[arg-type]
+        begun = [one for one in link.said if isinstance(one, Begins)]
+        orders.add(tuple(one.role for one in begun if one.id is None))
+        assert all(one.role for one in begun)  # none is measured
     assert len(orders) == 2  # neither version always comes first in memory

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from maxbench.bench.processes.crew import Work
+from maxbench.bench.processes.messages import FirstCallJob, Started
 from maxbench.reports.gate import starts as module
 from maxbench.reports.gate.benchmarks import every
 from maxbench.reports.gate.sources import Version
@@ -35,12 +36,12 @@ class Processes:
         self.caches.append(cache)
         return {}
 
-    def run(self, kind: str, job: dict[str, Any], env: Any, limit: float) -> Work:
-        role = job["role"]
+    def run(self, job: FirstCallJob, env: Any, limit: float) -> Work:
+        role = job.role
         self.order.append(role)
         self.now += 1.0
         warm = (self.order.count(role) - 1) % 2
-        started = {"event": "started", "load_cpu": self.load, "first_call_cpu": self.first_calls[role][warm]}
+        started = Started(load=9.0, first_call=9.0, load_cpu=self.load, first_call_cpu=self.first_calls[role][warm])
         return Work([] if self.fails else [started], None)
 
 

@@ -25,6 +25,7 @@ import pytest
 from maxbench import impls, reports
 from maxbench.bench.processes import launch
 from maxbench.bench.processes.hub import Talk
+from maxbench.bench.processes.messages import VERSION, Cell, CellDone, Ended, Hello, Message, Outcome, Welcome
 from maxbench.reports.measure import run
 from maxbench.reports.measure.asv_driver import Driver
 from maxbench.reports.measure.cells import ENDED, Cells
@@ -37,7 +38,11 @@ from maxbench.reports.system.progress import Bar
 
 PACKAGE = Path(impls.__file__).resolve().parent
 NAMES, SIZES = ["'a'", "'b'"], ["2", "4"]
-BEGIN = {"benchmark": "argmax.Sweep", "params": ["'a'", "'float32'", "2"], "impls": str(PACKAGE)}
+CELL = Cell("argmax.Sweep", ["'a'", "'float32'", "2"], str(PACKAGE))
+
+
+def hello(cell: Cell = CELL) -> Hello:
+    return Hello(VERSION, "", 1, cell)
 
 
 class Heard:
@@ -50,9 +55,9 @@ class Heard:
     def _tidy(self) -> None:
         self.tidied += 1
 
-    def begin(self, pid: int = 1, **what: Any) -> Talk:
+    def begin(self, pid: int = 1) -> Talk:
         talk = Talk("", pid)
-        assert self.cells.heard(talk, {**BEGIN, **what}) is None
+        assert self.cells.heard(talk, hello()) == Welcome(VERSION)
         return talk
 
     @property
@@ -68,17 +73,17 @@ def heard(tmp_path: Path) -> Heard:
 def test_a_cell_that_is_measured_is_noted_once_with_its_samples(heard: Heard) -> None:
     talk = heard.begin()
     assert heard.lines == []
-    done = {"status": "ok", "detail": "remark", "samples": [3.0, 1.0], "repeat": 2, "number": 7, "dtype": "float32"}
-    heard.cells.heard(talk, {"event": "done", **done, "shape": [1, 2, 1]})
-    heard.cells.heard(talk, {"event": "end", "problem": ""})  # as every process ends
+    outcome = Outcome("ok", "remark", (1, 2, 1), "float32", repeat=2, number=7, samples=[3.0, 1.0])
+    heard.cells.heard(talk, CellDone(outcome))
+    heard.cells.heard(talk, Ended())  # as every process ends
     (line,) = heard.lines
     assert line.items() >= {
-        "benchmark": "argmax.Sweep", "params": BEGIN["params"], "status": "ok", "detail": "remark", "pid": 1,
+        "benchmark": "argmax.Sweep", "params": CELL.params, "status": "ok", "detail": "remark", "pid": 1,
         "repeat": 2, "number": 7, "shape": [1, 2, 1], "dtype": "float32",
     }.items()  # fmt: skip
     assert line["samples"] == [3.0, 1.0]
     ((key, kept),) = heard.cells.lines.items()
-    assert key == ("argmax.Sweep", tuple(BEGIN["params"]))
+    assert key == ("argmax.Sweep", tuple(CELL.params))
     assert [one.as_json() for one in kept] == [line]
     assert heard.cells.bad == {}
     assert heard.tidied == 1
@@ -86,10 +91,10 @@ def test_a_cell_that_is_measured_is_noted_once_with_its_samples(heard: Heard) ->
 
 @pytest.mark.parametrize(("problem", "detail"), [("", ENDED), ("it said what it must not", "it said what it must not")])
 def test_a_cell_that_ends_before_it_is_done_has_failed(heard: Heard, problem: str, detail: str) -> None:
-    heard.cells.heard(heard.begin(), {"event": "end", "problem": problem})
+    heard.cells.heard(heard.begin(), Ended(problem))
     (line,) = heard.lines
     assert (line["status"], line["detail"]) == ("failed", detail)
-    assert heard.cells.bad == {("argmax.Sweep", tuple(BEGIN["params"])): detail}
+    assert heard.cells.bad == {("argmax.Sweep", tuple(CELL.params)): detail}
     assert heard.tidied == 1
 
 
@@ -104,7 +109,7 @@ def test_a_cell_that_holds_too_much_memory_is_ended_and_says_so(heard: Heard) ->
         heard.cells.limit(1 << 20)
         assert process.wait(5) == -signal.SIGKILL
     heard.cells.limit(1 << 20)  # it is gone
-    heard.cells.heard(talk, {"event": "end", "problem": ""})
+    heard.cells.heard(talk, Ended())
     assert re.fullmatch(r"held 0\.0 GiB of memory, limit 0\.0 GiB", heard.lines[-1]["detail"])
 
 
@@ -124,11 +129,11 @@ def test_a_process_that_is_not_ours_is_not_ended(heard: Heard) -> None:
 def test_what_ends_with_an_interrupted_run_has_not_failed(heard: Heard) -> None:
     talk, other = heard.begin(), heard.begin()
     heard.cells.stop()
-    heard.cells.heard(talk, {"event": "end", "problem": ""})
-    heard.cells.heard(other, {"event": "done", "status": "ok", "samples": [1.0]})
+    heard.cells.heard(talk, Ended())
+    heard.cells.heard(other, CellDone(Outcome(samples=[1.0])))
     assert heard.lines == []
     assert heard.cells.bad == heard.cells.lines == {}
-    assert heard.cells.heard(Talk("", 1), dict(BEGIN)) == {"stop": True}
+    assert heard.cells.heard(Talk("", 1), hello()) == Welcome(VERSION, stop=True)
 
 
 def _benchmark(name: str, kind: str, *params: list[str]) -> dict[str, Any]:
@@ -176,22 +181,24 @@ class Asv:
 
     def _cell(self, name: str, params: tuple[str, ...], tick: Callable[[], None]) -> None:
         talk, cells = Talk("", 1), self.run._cells
-        cells.heard(talk, {**BEGIN, "benchmark": name.rpartition(".")[0], "params": list(params)})
+        cells.heard(talk, hello(Cell(name.rpartition(".")[0], list(params), str(PACKAGE))))
         if self.stop_at == 0:
             os.kill(os.getpid(), signal.SIGINT)
         try:
             tick()
         except KeyboardInterrupt:
-            cells.heard(talk, {"event": "end", "problem": ""})  # as it does when asv is ended
+            cells.heard(talk, Ended())  # as it does when asv is ended
             raise
         self.stop_at = None if self.stop_at is None else self.stop_at - 1
         self.measured.append(f"{name.split('.')[1]}({', '.join(params)})")
         # Every process takes another number of samples.
         samples = [float(len(self.measured))] * next(self._counts)
-        timed = {"samples": samples, "repeat": len(samples), "number": 1}
-        more = timed if name == TIMED else {"values": {"peakmem_call": samples[0]}}
-        shape = [2, int(params[2]) if name == TIMED else 2, 1]
-        cells.heard(talk, {"event": "done", "status": "ok", "shape": shape, "dtype": "float32", **more})
+        outcome = Outcome(shape=(2, int(params[2]) if name == TIMED else 2, 1), dtype="float32")
+        if name == TIMED:
+            outcome.samples, outcome.repeat, outcome.number = samples, len(samples), 1
+        else:
+            outcome.values = {"peakmem_call": samples[0]}
+        cells.heard(talk, CellDone(outcome))
 
 
 @pytest.fixture
@@ -333,8 +340,8 @@ def test_a_full_disk_stops_the_run_and_what_was_measured_is_kept(
     journal = tmp_path / "journal.jsonl"
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    def fill(cells: Cells, talk: Talk, message: dict[str, Any]) -> Any:
-        full = len(asv.measured) == at and message.get("event") == "done"
+    def fill(cells: Cells, talk: Talk, message: Message) -> Any:
+        full = len(asv.measured) == at and isinstance(message, CellDone)
         if full:
             resource.setrlimit(resource.RLIMIT_FSIZE, (journal.stat().st_size + 20, before[1]))
         try:
@@ -347,7 +354,7 @@ def test_a_full_disk_stops_the_run_and_what_was_measured_is_kept(
         patch.setattr(Cells, "heard", fill)
         with pytest.raises(OSError, match=r"No space left|File too large"):
             run.measure()
-        assert run._cells.heard(Talk("", 1), dict(BEGIN)) == {"stop": True}
+        assert run._cells.heard(Talk("", 1), hello()) == Welcome(VERSION, stop=True)
     assert json.loads((tmp_path / "run.json").read_text())["state"] == "failed"
     content = journal.read_bytes()
     assert content.endswith(b"}\n")
@@ -404,10 +411,10 @@ def test_what_is_left_running_is_ended_as_a_cell_ends(asv: Asv, tmp_path: Path) 
             tidied.append(1)
 
     with measuring(asv, tmp_path) as run:
-        run._cells.heard(talk := Talk("", 1), dict(BEGIN))
-        run._cells.heard(talk, {"event": "end", "problem": ""})  # asv has ended
+        run._cells.heard(talk := Talk("", 1), hello())
+        run._cells.heard(talk, Ended())  # asv has ended
         run.driver.child = Child()  # type: ignore[assignment]
-        run._cells.heard(talk := Talk("", 1), dict(BEGIN))
+        run._cells.heard(talk := Talk("", 1), hello())
         assert tidied == []
-        run._cells.heard(talk, {"event": "done", "status": "ok"})
+        run._cells.heard(talk, CellDone(Outcome()))
         assert tidied == [1]

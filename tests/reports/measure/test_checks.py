@@ -159,7 +159,8 @@ def test_the_process_that_decides_imports_no_library() -> None:
 import contextlib, io, sys
 from maxbench.reports import gate
 from maxbench.reports.commands import main
-from maxbench.reports.measure import run, side_by_side
+from maxbench.reports.measure import run
+from maxbench.reports.measure.side_by_side import session
 from maxbench.reports.analysis import content
 from maxbench.reports.gate import run
 with contextlib.redirect_stdout(io.StringIO()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,19 @@ import pytest
 
 from maxbench.bench.inputs.recipe import Input
 from maxbench.bench.processes.crew import Work
+from maxbench.bench.processes.messages import (
+    About,
+    Array,
+    Checked,
+    CheckJob,
+    Described,
+    Ended,
+    Given,
+    Message,
+    Trial,
+    Tried,
+    Unavailable,
+)  # fmt: skip
 from maxbench.bench.processes.verdict import Claim, Verdict
 from maxbench.impls import agreement, contract
 from maxbench.impls.contract.layouts import LAYOUTS, OUT_LAYOUTS
@@ -22,42 +35,46 @@ OWN_ARGMAX = Entry("argmax", "c", "maxbench", "maxbench.impls.argmax_c")
 PLUG_IN = Entry("softmax", "p", "plug 1.0", "plug:run")
 CLASH = Entry("softmax", "q", "plug 1.0", "plug:run", "name clash")
 REFUSING = [layout.name for layout in OUT_LAYOUTS if layout.refused is not None]
-ABOUT = {"event": "described", "device": "cpu", "backend": "host", "threads": "one", "doc": "", "dtypes": ["float64"]}
+
+
+def described(
+    name: str = "p", dtypes: Sequence[str] = ("float64",), differs: Mapping[str, str] | None = None
+) -> Described:
+    return Described(name, About("cpu", "one", list(dtypes), dict(differs or {})))
 
 
 class Workers:
     """In place of a crew: answers jobs, and keeps them."""
 
-    def __init__(self, work: Callable[[dict[str, Any]], Work]) -> None:
+    def __init__(self, work: Callable[[CheckJob], Work]) -> None:
         self._work = work
-        self.jobs: list[tuple[str, dict[str, Any], float]] = []
+        self.jobs: list[tuple[CheckJob, float]] = []
 
-    def run(self, kind: str, job: dict[str, Any], *, seconds: float, env: dict[str, str] | None = None) -> Work:
-        self.jobs.append((kind, job, seconds))
+    def run(self, job: CheckJob, *, seconds: float, env: dict[str, str] | None = None) -> Work:
+        self.jobs.append((job, seconds))
         return self._work(job)
 
 
-def checked(case: str, dtype: str, *verdict: Any) -> dict[str, Any]:
+def checked(case: str, dtype: str, *verdict: Any) -> Checked:
     claim = Claim("softmax", Input("case", dtype, name=case), case, (1,), dtype)
-    return {"event": "checked", "claim": claim, "verdict": Verdict(*(verdict or ("agrees",)))}
+    return Checked(claim, Verdict(*(verdict or ("agrees",))))
 
 
-def sound(names: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
-    found = []
+def sound(names: Iterable[tuple[str, str]]) -> list[Message]:
+    found: list[Message] = []
     for case, dtype in names:
-        found.append({"event": "trial", "case": case, "dtype": dtype})
+        found.append(Trial(case, dtype))
         if case not in REFUSING:
             found.append(checked(case, dtype))
-        found.append({"event": "tried", "case": case, "dtype": dtype})
+        found.append(Tried(case, dtype))
     return found
 
 
 NAMES = agreement.names_of_trials(["float64"])
 
 
-def check(messages: list[dict[str, Any]], failure: str | None = None, **about: Any) -> checks.Checked:
-    messages = [{**ABOUT, "name": "p", **about}, *messages]
-    crew: Any = Workers(lambda job: Work(messages, failure))
+def check(messages: Sequence[Message], failure: str | None = None) -> checks.Checked:
+    crew: Any = Workers(lambda job: Work([described(), *messages], failure))
     (found,), pairs = checks.check_all([PLUG_IN], ["float64"], jobs=1, crew=crew)
     assert pairs == []
     return found
@@ -76,11 +93,10 @@ def test_the_job_says_what_is_to_be_checked() -> None:
     crew: Any = Workers(lambda job: Work(sound(NAMES)))
     seen: list[checks.Checked] = []
     found, _ = checks.check_all([PLUG_IN], ["float64"], crew=crew, timeout=7.0, done=seen.append)
-    job = {"operation": "softmax", "names": ["p"], "trials": True, "dtypes": ["float64"]}
-    assert crew.jobs == [("check", job, 7.0)]
+    assert crew.jobs == [(CheckJob("softmax", ["p"], trials=True, dtypes=["float64"]), 7.0)]
     assert seen == found
     checks.check_all([PLUG_IN], crew=crew)
-    assert crew.jobs[1] == ("check", {**job, "dtypes": None}, checks.TIMEOUT)
+    assert crew.jobs[1] == (CheckJob("softmax", ["p"], trials=True), checks.TIMEOUT)
 
 
 @pytest.mark.parametrize(
@@ -88,9 +104,9 @@ def test_the_job_says_what_is_to_be_checked() -> None:
     [
         (3, ("wrong", "at (0,)"), "wrong", "at (0,)", ""),
         (3, ("differs", "at (0,)", "sums", "n*"), "differs", "at (0,)", "sums"),
-        (3, {"event": "broken", "detail": "returned None"}, "wrong", "returned None", ""),
-        (3, {"event": "raised", "detail": "raised ValueError"}, "failed", "raised ValueError", ""),
-        (3, {"event": "refused", "detail": "too large"}, "not supported", "too large", ""),
+        (3, "spoken", "wrong", "returned None", ""),
+        (3, "spoken", "failed", "raised ValueError", ""),
+        (3, "spoken", "not supported", "too large", ""),
         (3, None, "failed", "its process said nothing of it", ""),
         (-1, None, "failed", "its process said nothing of it", ""),
     ],
@@ -101,7 +117,7 @@ def test_each_trial_has_what_was_said_of_it(at: int, message: Any, status: str, 
     if isinstance(message, tuple):
         rest += [checked(case, dtype), checked(case, dtype, *message), checked(case, dtype)]
     elif message is not None:
-        rest.append({**message, "case": case, "dtype": dtype})
+        rest.append(Tried(case, dtype, status, detail))  # type: ignore[arg-type]
     found = check(rest)
     one = found.findings[NAMES.index((case, dtype))]
     assert (one.status, one.detail, one.declared) == (status, detail, declared)
@@ -114,20 +130,20 @@ def test_each_trial_has_what_was_said_of_it(at: int, message: Any, status: str, 
 def test_a_wrong_result_outweighs_what_was_declared_and_what_was_said() -> None:
     case, dtype = NAMES[0]
     said = [checked(case, dtype, "differs", "d", "sums", "n*"), checked(case, dtype, "wrong", "w"),
-            {"event": "raised", "case": case, "dtype": dtype, "detail": "r"}]  # fmt: skip
+            Tried(case, dtype, "failed", "r")]  # fmt: skip
     assert check(sound(NAMES[1:]) + said).findings[0].detail == "w"
 
 
 def test_layouts_that_must_be_refused_need_no_result_and_others_do() -> None:
     assert REFUSING
-    silent = [{"event": "tried", "case": case, "dtype": dtype} for case, dtype in NAMES]
+    silent = [Tried(case, dtype) for case, dtype in NAMES]
     found = check(silent)
     assert {f.case for f in found.findings if f.status == "agrees"} == set(REFUSING)
     assert {f.status for f in found.findings if f.case not in REFUSING} == {"failed"}
 
 
 def test_a_process_that_ends_has_failed_where_it_was() -> None:
-    begun = [*sound(NAMES[:5]), {"event": "trial", "case": NAMES[5][0], "dtype": "float64"}, {"event": "end"}]
+    begun = [*sound(NAMES[:5]), Trial(NAMES[5][0], "float64"), Ended()]
     found = check(begun, "killed")
     assert len(found.findings) == 6
     last = found.findings[-1]
@@ -145,7 +161,7 @@ def test_declared_differences_that_did_not_occur_are_said_of_a_full_check_alone(
     wanted = agreement.names_of_trials(contract.SOFTMAX.dtypes)
     rest = sound(name for name in wanted if name != (case, "float64"))
     rest.append(checked(case, "float64", "differs", "d", "sums", "n = 1/*"))
-    about = {**ABOUT, "name": "p", "dtypes": list(contract.DTYPES), "differs": differs}
+    about = described("p", contract.DTYPES, differs)
     crew: Any = Workers(lambda job: Work([about, *rest]))
     (found,), _ = checks.check_all([PLUG_IN], crew=crew)
     stale = [f for f in found.findings if f.status == "stale"]
@@ -168,7 +184,7 @@ def test_an_optional_dtype_that_is_not_taken_is_one_finding_where_it_was_asked_f
         (["float64", optional], ["float64", optional], []),
         (None, ["float64"], []),
     ):
-        said = [{**ABOUT, "name": "p", "dtypes": about}, *sound(both)]
+        said = [described("p", about), *sound(both)]
         crew: Any = Workers(lambda job, said=said: Work(said))
         (found,), _ = checks.check_all([PLUG_IN], dtypes, crew=crew)
         unsupported = [(f.case, f.dtype, f.status) for f in found.findings if f.status == "not supported"]
@@ -179,8 +195,8 @@ def test_an_optional_dtype_that_is_not_taken_is_one_finding_where_it_was_asked_f
 
 def test_what_does_not_load_says_why() -> None:
     for message, status in (
-        ({"event": "unavailable", "name": "p", "reason": "no cuda"}, "unavailable"),
-        ({"event": "unavailable", "name": "p", "reason": "no cuda", "broken": True}, "failed"),
+        (Unavailable("p", "no cuda"), "unavailable"),
+        (Unavailable("p", "no cuda", broken=True), "failed"),
     ):
         crew: Any = Workers(lambda job, message=message: Work([message]))
         (found,), _ = checks.check_all([PLUG_IN], crew=crew)
@@ -188,7 +204,7 @@ def test_what_does_not_load_says_why() -> None:
         assert [(f.status, f.detail, f.case) for f in found.findings] == [(status, "no cuda", "")]
         (found,) = checks.describe_all([PLUG_IN], crew)
         assert (found.status, found.reason, found.findings) == (status, "no cuda", [])
-    other = {"event": "unavailable", "name": "another", "reason": "no cuda"}
+    other = Unavailable("another", "no cuda")
     for work, reason in ((Work([other]), "its process said nothing of it"), (Work([], "killed"), "killed")):
         crew = Workers(lambda job, work=work: work)
         (found,), _ = checks.check_all([PLUG_IN], crew=crew)
@@ -198,16 +214,16 @@ def test_what_does_not_load_says_why() -> None:
 
 @pytest.mark.parametrize("name", ["a", "z"])
 def test_what_is_said_of_another_name_is_not_of_this_one(name: str) -> None:
-    said = [{**ABOUT, "name": name}, {"event": "unavailable", "name": name, "reason": "not this one"}]
+    said = [described(name), Unavailable(name, "not this one")]
     crew: Any = Workers(lambda job: Work(said))
     (found,) = checks.describe_all([PLUG_IN], crew)
-    assert (found.status, found.reason, found.about) == ("failed", "its process said nothing of it", {})
+    assert (found.status, found.reason, found.about) == ("failed", "its process said nothing of it", None)
 
 
 def test_as_many_are_checked_at_a_time_as_were_asked_for() -> None:
     running = most = 0
 
-    def work(job: dict[str, Any]) -> Work:
+    def work(job: CheckJob) -> Work:
         nonlocal running, most
         running += 1
         most = max(most, running)
@@ -233,51 +249,35 @@ def test_what_cannot_be_loaded_starts_no_process() -> None:
 
 
 def test_descriptions_share_a_process_among_ours_and_each_plug_in_has_its_own() -> None:
-    crew: Any = Workers(lambda job: Work([{**ABOUT, "name": name} for name in job["names"]]))
+    crew: Any = Workers(lambda job: Work([described(name) for name in job.names]))
     found = checks.describe_all([PLUG_IN, OWN[0], OWN_ARGMAX, OWN[1]], crew)
     assert [c.entry for c in found] == [PLUG_IN, OWN[0], OWN_ARGMAX, OWN[1]]
     assert {c.status for c in found} == {"available"}
-    jobs = {(job["operation"], *job["names"], job["trials"]): seconds for _, job, seconds in crew.jobs}
+    jobs = {(job.operation, *job.names, job.trials): seconds for job, seconds in crew.jobs}
     assert jobs == {("softmax", "a", "b", False): 120.0, ("argmax", "c", False): 60.0, ("softmax", "p", False): 60.0}
-    assert {kind for kind, _, _ in crew.jobs} == {"check"}
 
 
 def test_where_one_brings_down_the_process_of_all_each_is_looked_at_alone() -> None:
-    def work(job: dict[str, Any]) -> Work:
-        said = [{**ABOUT, "name": name} for name in job["names"]]
-        return Work(said, "killed") if "a" in job["names"] else Work(said)
+    def work(job: CheckJob) -> Work:
+        said = [described(name) for name in job.names]
+        return Work(said, "killed") if "a" in job.names else Work(said)
 
     crew: Any = Workers(work)
     found = checks.describe_all(OWN, crew)
     assert [(c.entry.name, c.status, c.reason) for c in found] == [("a", "failed", "killed"), ("b", "available", "")]
-    assert [job["names"] for _, job, _ in crew.jobs] == [["a", "b"], ["a"], ["b"]]
-
-
-def test_a_description_has_the_right_types_whatever_was_said() -> None:
-    said = {
-        "device": 1, "doc": None, "source": 2, "layer": "omp", "dtypes": ["float32", "none such", 3],
-        "differs": {1: 2},
-    }  # fmt: skip
-    assert checks._about(said) == {
-        "device": "1", "backend": "", "threads": "", "doc": "None", "source": "2", "path": None, "layer": "omp",
-        "dtypes": ["float32"], "differs": {"1": "2"},
-    }  # fmt: skip
-    found = checks._about({"dtypes": "float32", "differs": ["n"]})
-    assert (found["dtypes"], found["differs"], found["source"]) == ([], {}, None)
-    if contract.OPTIONAL:
-        assert checks._about({"dtypes": [*contract.OPTIONAL]})["dtypes"] == [*contract.OPTIONAL]
+    assert [job.names for job, _ in crew.jobs] == [["a", "b"], ["a"], ["b"]]
 
 
 def test_pairs_are_those_of_the_sound() -> None:
-    def arrays(dtype: str, x: np.ndarray, what: str, operation: str) -> dict[str, Any]:
+    def arrays(dtype: str, x: np.ndarray, what: str, operation: str) -> Given:
         result = np.argmax(x, axis=1) if operation == "argmax" else np.exp(x - x.max(axis=1, keepdims=True))
-        return {"event": "array", "what": what, "dtype_of_x": dtype, "array": result}
+        return Given(Array(what, [*result.shape], result.dtype.name, dtype_of_x=dtype), result)
 
-    def work(job: dict[str, Any]) -> Work:
-        said = [{**ABOUT, "name": name} for name in job["names"]] + sound(NAMES)
-        if job["names"] == ["b"]:
+    def work(job: CheckJob) -> Work:
+        said = [described(name) for name in job.names] + sound(NAMES)
+        if job.names == ["b"]:
             said.append(checked(*NAMES[0], "wrong", "w"))
-        said += [arrays("float64", x, what, job["operation"]) for what, x in agreement.pair_inputs("float64")]
+        said += [arrays("float64", x, what, job.operation) for what, x in agreement.pair_inputs("float64")]
         return Work(said)
 
     crew: Any = Workers(work)

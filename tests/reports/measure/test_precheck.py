@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from maxbench.bench.processes import messages
 from maxbench.bench.processes.crew import Work
 from maxbench.bench.suite import anchor
 from maxbench.bench.workers import noise
@@ -81,8 +82,7 @@ def test_the_arms_are_two_copies_of_an_anchor() -> None:
     assert anchor.one_thread in codes
 
 
-SAID = {"event": "noise", "layer": "tbb", "start": 0.5, "quad_seconds": 0.01,
-        "quads": {"one_thread": [[1, 1, 1.01, 1.01]] * 4}}  # fmt: skip
+SAID = messages.Noise("tbb", 0.5, 0.01, {"one_thread": [[1, 1, 1.01, 1.01]] * 4})
 
 
 class FakeCrew:
@@ -98,16 +98,16 @@ class FakeCrew:
     def __exit__(self, *error: object) -> None:
         return None
 
-    def run(self, kind: str, job: dict[str, object], *, env: dict[str, str], seconds: float, heard: Any) -> Work:
-        assert (kind, job, seconds) == ("noise", {}, 5.0)
+    def run(self, job: messages.NoiseJob, *, env: dict[str, str], seconds: float, heard: Any) -> Work:
+        assert (job, seconds) == (messages.NoiseJob(), 5.0)
         assert env["NUMBA_NUM_THREADS"] == "2"
         FakeCrew.started += 1
         last = FakeCrew.started == 3
-        heard({"event": "ready"})
+        heard(messages.Ready())
         assert self.measuring.acquire(blocking=False)
         self.measuring.release()
         failed = last and self.failure is not None
-        heard({"event": "end"} if failed else SAID)
+        heard(messages.Ended() if failed else SAID)
         return Work([] if failed else [SAID], self.failure if failed else None)
 
 

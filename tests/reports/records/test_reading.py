@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
 from maxbench.bench.processes.link import printable
+from maxbench.bench.processes.messages import Seconds
+from maxbench.impls.agreement import Finding
 from maxbench.reports.analysis import content
 from maxbench.reports.records import asv_results, findings, journal, reading, run, runs
 from maxbench.reports.records.journal import Line
-from maxbench.reports.records.reading import Problems, Seconds, Unreadable
-from maxbench.reports.records.run import Disturbance, Machine, RunRecord
+from maxbench.reports.records.reading import Problems, Unreadable
+from maxbench.reports.records.run import Disturbance, Gpu, Machine, RunRecord
 from maxbench.reports.show import terminal
 from tests.report_data import COLUMNS, Results, side_car
 
@@ -166,6 +169,102 @@ def test_a_file_that_grows_is_not_read_for_ever(tmp_path: Path, monkeypatch: pyt
         reading.read_text(tmp_path / "run.json", tmp_path)
 
 
+def test_a_file_of_the_largest_size_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "run.json").write_text("[12]")
+    monkeypatch.setattr(reading, "MOST_BYTES", 4)
+    assert reading.read_text(tmp_path / "run.json", tmp_path) == "[12]"
+    monkeypatch.setattr(reading, "MOST_BYTES", 3)
+    with pytest.raises(Unreadable, match="has 4 bytes, more than the 3 that are read"):
+        reading.read_text(tmp_path / "run.json", tmp_path)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ELOOP, errno.EDQUOT])
+def test_what_the_system_refuses_is_named_and_nothing_stays_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    handles = Path("/proc/self/fd")
+    opened = len(list(handles.iterdir())) if handles.exists() else 0
+
+    def refuse(*_: Any) -> Any:
+        raise OSError(number, "refused")
+
+    for name in ("open", "fstat"):
+        with monkeypatch.context() as patch:
+            patch.setattr(reading.os, name, refuse)
+            problems = Problems(tmp_path)
+            assert reading.load(tmp_path / "run.json", problems) is None
+            loop = number == errno.ELOOP and name == "open"
+            assert [one.reason for one in problems.found] == ["is a loop of links" if loop else "refused"]
+    assert reading.load(tmp_path / "run.json", Problems(tmp_path)) == {}
+    assert (len(list(handles.iterdir())) if opened else 0) == opened
+
+
+@pytest.mark.parametrize("count", [1, 5, 6, 1005])
+def test_of_many_problems_five_are_named(count: int) -> None:
+    problems = Problems(Path())
+    for k in range(count):
+        problems.add(Path("a"), f"{k}", "wrong")
+    problems.add(Path("b"), "", "gone")
+    named = [f"a: {k}: wrong" for k in range(min(count, 5))]
+    more = [f"a: {count - 5:,} more of the kind"] if count > 5 else []
+    assert problems.lines() == [*named, *more, "set aside b: gone"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "said"),
+    [
+        (int, "x" * 58, f'Expected int, got str; it is "{"x" * 58}"'),
+        (int, "x" * 59, f'Expected int, got str; it is "{"x" * 59}...'),
+        (int, {"a": 1, "b": 2}, "Expected int, got object; it is an object of 2"),
+        (int, [0] * 1000, "Expected int, got array; it is a list of 1,000"),
+        (list[Machine], [{}, {"caches": {"L1": 0, "L2": 1}}],
+         "[1].caches[...]: Expected int >= 1; it is an object of 2"),
+        (list[Machine], [{}, {"gpu": [{}]}], "[1].gpu[0]: Object missing required field name; it is an object of 0"),
+        (list[Machine], [{}, {"gpu": [{"name": "x"}, {"name": 3}]}], "[1].gpu[1].name: Expected str, got int; it is 3"),
+        (dict[str, Machine], {"a": {"name": 3}}, "[...].name: Expected str, got int; it is an object of 1"),
+        (dict[str, list[int]], {"a": ["x"]}, "[...][0]: Expected int, got str; it is an object of 1"),
+        (Literal["a", "b"], "c", 'Expected one of a, b; it is "c"'),
+    ],
+)  # fmt: skip
+def test_a_refusal_says_where_what_is_accepted_and_what_it_is(kind: Any, value: Any, said: str) -> None:
+    with pytest.raises(Unreadable) as caught:
+        reading.convert(kind, value)
+    assert str(caught.value) == said
+    with pytest.raises(Unreadable, match="Number out of range; it is a int"):
+        reading.convert(Seconds, 10**5000)
+
+
+def test_an_object_is_loaded_and_other_values_are_problems(tmp_path: Path) -> None:
+    for words, value, said in (("{}", {}, []), ("[1]", None, ["holds a list of 1, not an object"]), ("{", None, [
+        "truncated or not JSON (Expecting property name enclosed in double quotes: line 1 column 2 (char 1))"
+    ]), ("null", None, [])):  # fmt: skip
+        (tmp_path / "a.json").write_text(words)
+        problems = Problems(tmp_path)
+        assert reading.load_object(tmp_path / "a.json", problems) == value
+        assert [problem.reason for problem in problems.found] == said
+
+
+def test_records_are_plain_for_json() -> None:
+    record = Machine(name="box", caches={"L1": 1}, gpu=[Gpu(name="G", unknown={"more": 1})])
+    found = reading.plain({"a": [record], "b": (1, None), "c": {"d": record}})
+    assert found == json.loads(json.dumps(found))
+    assert found["a"][0] == found["c"]["d"]
+    assert (found["a"][0]["caches"], found["a"][0]["gpu"][0]["more"], found["b"]) == ({"L1": 1}, 1, [1, None])
+
+
+def test_what_is_required_and_wrong_costs_the_record_and_is_named_once() -> None:
+    for value, said in (
+        ({"name": 3}, ["name: Expected str, got int; it is 3"]),
+        ({}, ["machine.gpu: has no name"]),
+        ({"name": "G", "driver": 3}, ["driver: Expected str | null, got int; it is 3"]),
+    ):
+        problems = Problems(Path())
+        record = reading.read(Gpu, value, Path("f"), problems, "" if value else "machine.gpu.")
+        assert [f"{problem.field}: {problem.reason}" for problem in problems.found] == said
+        assert record == (Gpu(name="G") if "driver" in value else None)
+
+
 def test_many_problems_of_a_file_are_counted(tmp_path: Path) -> None:
     (tmp_path / "journal.jsonl").write_text("[]\n" * 8)
     problems = Problems(tmp_path)
@@ -179,16 +278,21 @@ def test_lines_of_the_journal_are_kept_in_order_and_one_by_one(tmp_path: Path) -
     for repeat in (1, 2):
         journal.append(path, Line(benchmark="argmax.Sweep", params=["'a'", "2"], status="ok", repeat=repeat))
     with open(path, "a") as file:
-        for change in ({"repeat": 0, "shape": [1, 2]}, {"status": "fine"}, {"repeat": 7, "detail": "\x1b"}):
+        for change in (
+            {"repeat": 0, "shape": [1, 2]},
+            {"shape": [1, 2, 3, 4]},
+            {"status": "fine"},
+            {"repeat": 7, "detail": "\x1b"},
+        ):
             line = {"benchmark": "argmax.Sweep", "params": ["'a'", "2"], "status": "ok"} | change
             file.write(json.dumps(line) + "\n")
         file.write('{"benchmark": "argm')
     problems = Problems(tmp_path)
     found = journal.load(tmp_path, problems)
-    assert [line.repeat for line in found["argmax.Sweep", ("'a'", "2")]] == [1, 2, None, 7]
+    assert [line.repeat for line in found["argmax.Sweep", ("'a'", "2")]] == [1, 2, None, None, 7]
     assert found["argmax.Sweep", ("'a'", "2")][-1].detail == "\ufffd"
     assert [problem.field for problem in problems.found] == [
-        "line 3: shape", "line 3: repeat", "line 4: status", "line 6",
+        "line 3: shape", "line 3: repeat", "line 4: shape", "line 5: status", "line 7",
     ]  # fmt: skip
 
 
@@ -200,6 +304,19 @@ def test_findings_are_left_out_one_by_one(tmp_path: Path) -> None:
         {**good, "detail": "", "declared": "", "unsized": False}
     ]
     assert [problem.field for problem in problems.found] == ["finding 2", "finding 3", "finding 4"]
+
+
+def test_findings_are_written_and_read_as_they_were(tmp_path: Path) -> None:
+    assert findings.load(tmp_path, problems := Problems(tmp_path)) == []
+    given = [Finding("softmax", "a", "ties", "float32", "agrees"), Finding("argmax", "b", "", "", "failed", "why")]
+    findings.save(tmp_path, given)
+    assert findings.load(tmp_path, problems) == given
+    findings.save(tmp_path, [])
+    assert findings.load(tmp_path, problems) == []
+    assert problems.found == []
+    (tmp_path / findings.FILE).write_text("{}")
+    assert findings.load(tmp_path, problems) == []
+    assert [problem.reason for problem in problems.found] == ["holds an object of 0, not a list of findings"]
 
 
 def _file(folder: Path, **row: Any) -> asv_results.Results:

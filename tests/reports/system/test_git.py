@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from maxbench.reports.gate import sources
+from maxbench.reports.gate import trees
 from maxbench.reports.history.run import HistoryError
 from maxbench.reports.history.run import git as history
 from maxbench.reports.measure import environment
@@ -36,7 +36,7 @@ def hook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
 def test_a_hooks_environment_names_no_repository(hook: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     assert git.run(hook.folder, "ls-files") == b"__init__.py\nnamed.txt\n"
     assert history(hook.folder, "ls-files") == "__init__.py\nnamed.txt\n"
-    assert sources.repository(hook.folder) == hook.folder
+    assert trees.repository(hook.folder) == hook.folder
     # Settings are none: CI trusts folders by them.
     monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
     assert set(os.environ) - set(git.environment()) == {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}

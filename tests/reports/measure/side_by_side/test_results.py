@@ -11,10 +11,13 @@ import pytest
 
 from maxbench import reports
 from maxbench.bench.inputs import grid, workloads
+from maxbench.bench.workers.turns import CEILING
 from maxbench.reports.analysis.content import gather
 from maxbench.reports.commands import main
-from maxbench.reports.measure import precheck, side_by_side
-from maxbench.reports.measure.side_by_side import CEILING, OURS, Timing
+from maxbench.reports.measure import precheck
+from maxbench.reports.measure.side_by_side import results, session
+from maxbench.reports.measure.side_by_side.results import Timing
+from maxbench.reports.measure.side_by_side.session import OURS
 from maxbench.reports.records.run import Precheck, RunRecord
 from maxbench.reports.show import asv_pages
 from tests.plugins import Install
@@ -33,13 +36,13 @@ def timing(implementation: str, *samples: float, **more: Any) -> Timing:
 
 @pytest.fixture(scope="module")
 def side() -> RunRecord:
-    plan = side_by_side.Plan(Path(), ["softmax"], ["float32"], [2], machine="some machine")
-    return side_by_side._begin(plan, 2, None)
+    plan = session.Plan(Path(), ["softmax"], ["float32"], [2], machine="some machine")
+    return session._begin(plan, 2, None)
 
 
 def recorded(folder: Path, side: RunRecord, *processes: list[Timing]) -> Path:
     side.state = "finished"
-    side_by_side.record(folder, side, processes)
+    results.record(folder, side, processes)
     return folder
 
 
@@ -110,8 +113,8 @@ def test_the_command_measures_and_reports(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # One peer, whose arrays are not NumPy's: starting all of them takes most of a minute.
-    assert set(side_by_side._contestants("argmax")) == {OURS, "numpy_vectorized", *grid.PEERS["argmax"]}
-    monkeypatch.setattr(side_by_side, "_contestants", lambda operation: (OURS, "numpy_vectorized", "onnx_runtime"))
+    assert set(session._contestants("argmax")) == {OURS, "numpy_vectorized", *grid.PEERS["argmax"]}
+    monkeypatch.setattr(session, "_contestants", lambda operation: (OURS, "numpy_vectorized", "onnx_runtime"))
     folder = tmp_path / "out"
     arguments = ["--operation", "argmax", "--dtype", "float32", "--input", "n = 2^4*", "--samples", "2"]
     arguments += ["--processes", "1", "--threads", "1", "--machine", "some machine", "--output", str(folder)]
@@ -153,7 +156,7 @@ def test_wrong_and_crashing_ones_are_said_last_and_in_the_exit_status(
     """
     bodies = {"zeros": "out[...] = 0", "dies": "import os; os.abort()"}
     install({k: source.format(v) for k, v in bodies.items()}, {f"argmax.{name}": name for name in bodies})
-    monkeypatch.setattr(side_by_side, "_contestants", lambda operation: ("numpy_vectorized", *bodies))
+    monkeypatch.setattr(session, "_contestants", lambda operation: ("numpy_vectorized", *bodies))
     folder = tmp_path / "out"
     arguments = ["--operation", "argmax", "--dtype", "float32", "--input", "ImageNet", "--samples", "1"]
     arguments += ["--processes", "1", "--threads", "2", "--output", str(folder)]
@@ -184,7 +187,7 @@ def test_inputs_that_are_not_there_are_named(
 
 def test_inputs_are_chosen_by_patterns() -> None:
     def chosen(*patterns: str) -> list[str]:
-        plan = side_by_side.Plan(Path(), ["softmax"], ["float32"], [1], inputs=patterns, step=12)
+        plan = session.Plan(Path(), ["softmax"], ["float32"], [1], inputs=patterns, step=12)
         return [name for name, _ in plan.shapes]
 
     swept = ["n = 2^1", "n = 2^13"]
@@ -196,6 +199,6 @@ def test_inputs_are_chosen_by_patterns() -> None:
 
 def test_the_names_of_inputs_are_those_of_the_cells() -> None:
     for case, (_, n, inner) in workloads.cells():
-        found = side_by_side._key(timing(OURS, 1.0, case=case, n=n, inner=inner))[0]
+        found = results._key(timing(OURS, 1.0, case=case, n=n, inner=inner))[0]
         swept = "Strided" if inner > 1 else "Sweep"
         assert found == f"softmax.{swept if case.startswith('n = ') else 'Workloads'}"

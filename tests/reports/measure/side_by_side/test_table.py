@@ -11,8 +11,13 @@ import pytest
 
 from maxbench.bench.inputs.recipe import Input
 from maxbench.bench.processes.crew import Crew
-from maxbench.reports.measure import side_by_side
-from maxbench.reports.measure.side_by_side import CEILING, OURS, Player, Timing
+from maxbench.bench.processes.messages import Calibrate, Command, Finish, Prepare, Sample, Turn
+from maxbench.bench.workers.turns import CEILING
+from maxbench.reports.measure.side_by_side import session
+from maxbench.reports.measure.side_by_side.player import Answer, Player
+from maxbench.reports.measure.side_by_side.results import Timing
+from maxbench.reports.measure.side_by_side.session import OURS
+from maxbench.reports.measure.side_by_side.table import table
 from maxbench.reports.system import text
 from tests.plugins import Install
 
@@ -52,7 +57,7 @@ def test_the_table_is_over_all_processes_and_shows_wins_and_losses() -> None:
         ]  # fmt: skip
     for ours, numpy in ((1, 80), (1, 80), (90, 80)):
         found += [timing(OURS, ours * 1e-6, case="noisy"), timing("numpy_vectorized", numpy * 1e-6, case="noisy")]
-    lines = side_by_side.table(found)
+    lines = table(found)
     lost = "| 0.5 | torch_cpu | 1.0 | 0.500× (0.300–0.733×) | 50% | 3.00 / 4.50 | LOSS, torch_cpu differs |"
     assert row(lines, "ImageNet").endswith(lost)
     won = "| 1.0 | numpy_vectorized | 0.1 | 8.00× (6.36–10.0×) | 200% | 1.00 / 1.00 | ABOVE CEILING |"
@@ -67,7 +72,7 @@ def test_the_table_is_over_all_processes_and_shows_wins_and_losses() -> None:
 
 def test_one_process_decides_nothing() -> None:
     found = [timing(OURS, 2e-6), timing("numpy_vectorized", 1e-6), timing(CEILING, 1e-6)]
-    lines = side_by_side.table(found)
+    lines = table(found)
     assert "| 0.500× (1 process) | 50% | 1.00 / 1.00 | cannot tell |" in row(lines, "ImageNet")
     assert "| softmax, float32, 1 | 1 | – | – | 0 | 0 | 1 |" in lines
 
@@ -75,48 +80,48 @@ def test_one_process_decides_nothing() -> None:
 @pytest.mark.parametrize(("percent", "marked"), [(104.9, False), (105.1, True)])
 def test_a_share_is_impossible_where_the_report_says_so(percent: float, marked: bool) -> None:
     found = [timing(OURS, 1e-6), timing("numpy_vectorized", 8e-6), timing(CEILING, percent * 1e-8)]
-    assert ("ABOVE CEILING" in row(side_by_side.table(found), "ImageNet")) == marked
+    assert ("ABOVE CEILING" in row(table(found), "ImageNet")) == marked
 
 
 def test_who_is_wrong_or_failed_is_not_the_best_other() -> None:
     bad = {"low": math.nan, "high": math.nan, "remark": "at (0, 0, 0)"}
     others = [timing("torch_cpu", math.nan, status="wrong", **bad), timing("naive", math.nan, status="failed", **bad)]
     ours, top = timing(OURS, 2e-6), timing(CEILING, 1e-6)
-    lines = side_by_side.table([ours, *others, timing("numpy_vectorized", 8e-6), top])
+    lines = table([ours, *others, timing("numpy_vectorized", 8e-6), top])
     assert row(lines, "ImageNet").split(" | ")[3] == "numpy_vectorized"
     for some in ([ours, *others, top], [timing(OURS, math.nan, status="wrong"), timing("naive", 1e-6), top]):
-        assert not any(line.startswith("| ImageNet ") for line in side_by_side.table(some))
+        assert not any(line.startswith("| ImageNet ") for line in table(some))
     # One process that is wrong is enough, whichever it is.
     for place in range(3):
         torch = [timing("torch_cpu", 1e-6) for _ in range(3)]
         torch[place] = others[0]
-        lines = side_by_side.table([ours, *torch, timing("numpy_vectorized", 8e-6), top])
+        lines = table([ours, *torch, timing("numpy_vectorized", 8e-6), top])
         assert row(lines, "ImageNet").split(" | ")[3] == "numpy_vectorized"
 
 
 def test_errors_are_in_units_of_the_last_place() -> None:
-    expected = side_by_side.oracle(np.zeros((2, 4, 1), np.float32))
+    expected = session.oracle(np.zeros((2, 4, 1), np.float32))
     exact = np.full((2, 4, 1), 0.25, np.float32)
-    assert side_by_side.largest_error(expected, exact) == 0
-    assert side_by_side.largest_error(expected, np.nextafter(exact, np.float32(1))) == pytest.approx(1)
+    assert session.largest_error(expected, exact) == 0
+    assert session.largest_error(expected, np.nextafter(exact, np.float32(1))) == pytest.approx(1)
 
 
 class Script:
     """A player that answers from a script, and notes what it was asked."""
 
-    def __init__(self, name: str, log: list[str], seconds: tuple[float, ...] = (), **answers: dict[str, Any]) -> None:
+    def __init__(self, name: str, log: list[str], seconds: tuple[float, ...] = (), **answers: Answer) -> None:
         self.name, self._log, self._seconds, self._answers = name, log, iter(seconds), answers
 
-    def ask(self, do: str, **more: Any) -> dict[str, Any]:
+    def ask(self, command: Command) -> Answer:
+        do = type(command).__name__.lower()
         self._log.append(f"{do} {self.name}")
-        told = {"prepare": {}, "calibrate": {"number": 7}, "sample": {}, "finish": {}}[do]
-        if do == "sample" and do not in self._answers:
-            told = {"seconds": next(self._seconds)}
-        return {"status": "ok", "detail": "", **told, **self._answers.get(do, {})}
+        if do in self._answers:
+            return self._answers[do]
+        return Answer(Turn(number=7, seconds=next(self._seconds) if do == "sample" else None))
 
 
 def cell(*players: Script) -> dict[str, Timing]:
-    found = side_by_side._cell(
+    found = session._cell(
         {player.name: player for player in players},  # type: ignore[misc]
         "softmax", 1, "float32", "some", SHAPE, samples=3,
     )  # fmt: skip
@@ -129,9 +134,9 @@ def test_all_are_sampled_in_turn_in_alternating_order_and_their_medians_are_kept
     shown = np.exp(x.astype(np.float64) - x.max(axis=1, keepdims=True))
     shown /= shown.sum(axis=1, keepdims=True)
     found = cell(
-        Script(OURS, log, (3e-6, 1e-6, 2e-6), prepare={"shown": shown.astype(np.float32), "detail": "differs: x"}),
+        Script(OURS, log, (3e-6, 1e-6, 2e-6), prepare=Answer(Turn(detail="differs: x"), shown.astype(np.float32))),
         Script(CEILING, log, (1e-6, 1e-6, 1e-6)),
-        Script("torch_cpu", log, prepare={"status": "skipped", "detail": "not installed"}),
+        Script("torch_cpu", log, prepare=Answer(Turn("skipped", "not installed"))),
     )
     assert log[:5] == [f"prepare {OURS}", f"prepare {CEILING}", "prepare torch_cpu", f"calibrate {OURS}",
                        f"calibrate {CEILING}"]  # fmt: skip
@@ -149,9 +154,9 @@ def test_all_are_sampled_in_turn_in_alternating_order_and_their_medians_are_kept
 
 @pytest.mark.parametrize("when", ["prepare", "calibrate", "sample", "finish"])
 @pytest.mark.parametrize("status", ["wrong", "failed"])
-def test_what_is_wrong_or_fails_at_any_time_has_no_time_and_harms_nobody(when: str, status: str) -> None:
+def test_what_is_wrong_or_fails_at_any_time_has_no_time_and_harms_nobody(when: str, status: Any) -> None:
     log: list[str] = []
-    bad = Script("bad", log, (1e-6,) * 3, **{when: {"status": status, "detail": "why"}})
+    bad = Script("bad", log, (1e-6,) * 3, **{when: Answer(Turn(status, "why"))})
     found = cell(Script(OURS, log, (1e-6,) * 3), bad)
     assert (found["bad"].status, found["bad"].remark, found["bad"].samples) == (status, "why", ())
     assert math.isnan(found["bad"].seconds)
@@ -169,7 +174,7 @@ WRONG = """
         out[...] = 0
         return out
 """
-PREPARE = {"input": Input("scores", "float32", SHAPE).as_dict(), "bytes": 160, "show": False}
+PREPARE = Prepare(Input("scores", "float32", SHAPE), 160)
 
 
 @pytest.fixture
@@ -182,12 +187,9 @@ def test_a_player_whose_process_ends_is_started_once_more_and_then_left_out(crew
     install({"dies": WRONG.replace("out[...] = 0", "import os; os._exit(0)")}, {"argmax.dies": "dies"})
     player = Player(crew, "argmax", "dies", 1)
     for _ in range(2):
-        answer = player.ask("prepare", **PREPARE)
-        assert (answer["status"], answer["detail"]) == (
-            "failed", "its process ended before it was done: exit status 0"
-        )  # fmt: skip
+        assert player.ask(PREPARE).turn == Turn("failed", "its process ended before it was done: exit status 0")
     began = player._thread
-    assert player.ask("prepare", **PREPARE)["detail"] == "left out after it brought down 2 processes"
+    assert player.ask(PREPARE).turn.detail == "left out after it brought down 2 processes"
     assert player._thread is began is None
     player.end()
 
@@ -196,13 +198,14 @@ def test_a_player_takes_samples_by_the_one_core_and_says_what_is_wrong(crew: Cre
     install({"zeros": WRONG}, {"argmax.zeros": "zeros"})
     good, bad = Player(crew, "argmax", "numpy_vectorized", 1), Player(crew, "argmax", "zeros", 1)
     try:
-        answers = [good.ask("prepare", **PREPARE), *(good.ask(do) for do in ("calibrate", "sample", "finish"))]
-        assert [answer["status"] for answer in answers] == ["ok"] * 4
-        assert answers[1]["number"] > 1
-        assert 0 < answers[2]["seconds"] < 1e-2
-        answer = bad.ask("prepare", **PREPARE)
-        assert answer["status"] == "wrong"
-        assert ", got 0 (x = " in answer["detail"]
+        turns = [good.ask(command).turn for command in (PREPARE, Calibrate(), Sample(), Finish())]
+        assert [turn.status for turn in turns] == ["ok"] * 4
+        assert turns[1].number > 1
+        assert turns[2].seconds is not None
+        assert 0 < turns[2].seconds < 1e-2
+        turn = bad.ask(PREPARE).turn
+        assert turn.status == "wrong"
+        assert ", got 0 (x = " in turn.detail
     finally:
         good.end()
         bad.end()

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from maxbench.bench.inputs.recipe import Input
-from maxbench.reports.measure import side_by_side
-from maxbench.reports.measure.side_by_side import CEILING, Timing
+from maxbench.bench.processes.messages import Command, Prepare, Sample, Turn
+from maxbench.bench.workers.turns import CEILING
+from maxbench.reports.measure.side_by_side import session
+from maxbench.reports.measure.side_by_side.player import Answer
+from maxbench.reports.measure.side_by_side.results import Timing
 
 SHAPE = (4, 10, 3)
 
@@ -18,17 +21,19 @@ SHAPE = (4, 10, 3)
 class Player:
     """Answers what it is told to; keeps what it was asked."""
 
-    def __init__(self, **prepared: Any) -> None:
-        self._answers = {"prepare": prepared, "calibrate": {"number": 7}, "sample": {"seconds": 1e-6}}
-        self.asked: dict[str, dict[str, Any]] = {}
+    def __init__(self, shown: np.ndarray | None = None) -> None:
+        self._shown = shown
+        self.asked: list[Command] = []
 
-    def ask(self, do: str, **more: Any) -> dict[str, Any]:
-        self.asked[do] = more
-        return {"status": "ok", **self._answers.get(do, {})}
+    def ask(self, command: Command) -> Answer:
+        self.asked.append(command)
+        if isinstance(command, Prepare):
+            return Answer(Turn(), self._shown)
+        return Answer(Turn(number=7, seconds=1e-6 if isinstance(command, Sample) else None))
 
 
 def cell(operation: str = "softmax", dtype: str = "float32", **players: Any) -> dict[str, Timing]:
-    found = side_by_side._cell(players, operation, 1, dtype, "case", SHAPE, 3)
+    found = session._cell(players, operation, 1, dtype, "case", SHAPE, 3)
     return {timing.implementation: timing for timing in found}
 
 
@@ -46,16 +51,14 @@ def test_what_is_moved_is_counted_in_bytes(operation: str, dtype: str, kernel: i
     found = cell(operation, dtype, a=player, **{CEILING: Player()})
     assert found["a"].gigabytes_per_second == pytest.approx(kernel / 1e-6 / 1e9)
     assert found[CEILING].gigabytes_per_second == pytest.approx(ceiling / 1e-6 / 1e9)
-    asked = player.asked["prepare"]
-    assert asked["bytes"] == 120 * np.dtype(dtype).itemsize
-    assert asked["input"] == Input("scores", dtype, SHAPE).as_dict()
-    assert asked["show"] == (operation == "softmax")
+    size = 120 * np.dtype(dtype).itemsize
+    assert player.asked[0] == Prepare(Input("scores", dtype, SHAPE), size, show=operation == "softmax")
 
 
 @pytest.mark.parametrize(("dtype", "off", "ulp"), [("float32", 2.0**-22, 2.0), ("float64", 2.0**-51, 2.0)])
 def test_errors_are_against_a_wider_oracle(dtype: str, off: float, ulp: float) -> None:
     x = Input("scores", dtype, SHAPE).array()
-    right = side_by_side.oracle(x).astype(dtype)
+    right = session.oracle(x).astype(dtype)
     shown = right.copy()
     shown[0, 0, 0] *= 1 + off
     found = cell(dtype=dtype, a=Player(shown=right), b=Player(shown=shown), c=Player())
