@@ -1,4 +1,7 @@
-"""The memory bandwidth of a CUDA device: kernels that copy or read an array and do nothing else."""
+"""The memory bandwidth of a CUDA device: kernels that copy or read an array and do nothing else.
+
+asv imports every module of `bench`, also where numba-cuda is not installed: functions import it.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import cuda
 
-from maxbench.impls.cuda.compiling import kernel
 from maxbench.impls.cuda.elements import ELEMENTS
-from maxbench.impls.cuda.intrinsics import access
 from maxbench.impls.cuda.platform import SIMULATED
 
 _ELEMENT = ELEMENTS["float32"]
@@ -22,6 +22,11 @@ _BLOCKS_PER_MULTIPROCESSOR = 16
 @functools.cache
 def _copy(threads: int) -> Any:
     """The kernel (x, out) for flat float32 arrays of whole vectors: each block copies `_VECTORS` * threads vectors."""
+    from numba import cuda
+
+    from maxbench.impls.cuda.compiling import kernel
+    from maxbench.impls.cuda.intrinsics import access
+
     load_vector, store_vector, _, _ = access(_ELEMENT)
     width, count = _ELEMENT.per_vector, _VECTORS * _ELEMENT.per_vector
 
@@ -44,6 +49,11 @@ def _copy(threads: int) -> Any:
 @functools.cache
 def _read(threads: int) -> Any:
     """The kernel (x, sums): every thread adds up its vectors of a flat float32 array into its element of sums."""
+    from numba import cuda
+
+    from maxbench.impls.cuda.compiling import kernel
+    from maxbench.impls.cuda.intrinsics import access
+
     load_vector, _, _, _ = access(_ELEMENT)
     width, count = _ELEMENT.per_vector, _VECTORS * _ELEMENT.per_vector
 
@@ -94,6 +104,8 @@ def reads(x: Any) -> dict[str, Callable[[], Any]]:
     Raises:
         ValueError: the array is not as described.
     """
+    from numba import cuda
+
     _check(x)
     threads = 4 if SIMULATED else 256
     count = 2 if SIMULATED else cuda.get_current_device().MULTIPROCESSOR_COUNT * _BLOCKS_PER_MULTIPROCESSOR
