@@ -1,10 +1,8 @@
-"""The memory bandwidth of a CUDA device: kernels that copy or read an array and do nothing else.
-
-asv imports every module of `bench`, also where numba-cuda is not installed: functions import it.
-"""
+"""The memory bandwidth of a CUDA device: kernels that copy or read an array and do nothing else."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +12,10 @@ import numpy as np
 from maxbench.impls.cuda.elements import ELEMENTS
 from maxbench.impls.cuda.platform import SIMULATED
 
+# asv imports every module of `bench`, also where there is no CUDA in Numba. A global, which the simulator replaces.
+with contextlib.suppress(ImportError):
+    from numba import cuda
+
 _ELEMENT = ELEMENTS["float32"]
 _VECTORS = 4  # of a thread, in flight together
 _BLOCKS_PER_MULTIPROCESSOR = 16
@@ -22,8 +24,6 @@ _BLOCKS_PER_MULTIPROCESSOR = 16
 @functools.cache
 def _copy(threads: int) -> Any:
     """The kernel (x, out) for flat float32 arrays of whole vectors: each block copies `_VECTORS` * threads vectors."""
-    from numba import cuda
-
     from maxbench.impls.cuda.compiling import kernel
     from maxbench.impls.cuda.intrinsics import access
 
@@ -49,8 +49,6 @@ def _copy(threads: int) -> Any:
 @functools.cache
 def _read(threads: int) -> Any:
     """The kernel (x, sums): every thread adds up its vectors of a flat float32 array into its element of sums."""
-    from numba import cuda
-
     from maxbench.impls.cuda.compiling import kernel
     from maxbench.impls.cuda.intrinsics import access
 
@@ -104,8 +102,6 @@ def reads(x: Any) -> dict[str, Callable[[], Any]]:
     Raises:
         ValueError: the array is not as described.
     """
-    from numba import cuda
-
     _check(x)
     threads = 4 if SIMULATED else 256
     count = 2 if SIMULATED else cuda.get_current_device().MULTIPROCESSOR_COUNT * _BLOCKS_PER_MULTIPROCESSOR

@@ -12,7 +12,6 @@ import functools
 import hashlib
 from dataclasses import is_dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -37,8 +36,6 @@ def description(value: Any) -> str:
     """
     if isinstance(value, _PLAIN) or is_dataclass(value):
         return repr(value)
-    if isinstance(value, ModuleType):
-        return value.__name__
     if isinstance(value, tuple):
         return f"({', '.join(map(description, value))})"
     # A dispatcher and an intrinsic of numba are described by the function that they were made of.
