@@ -37,6 +37,7 @@ from maxbench.impls.cuda import compile_cache, regimes, short_rows  # noqa: E402
 from maxbench.impls.cuda.elements import ELEMENTS  # noqa: E402
 from tests.impls.cuda import specialisations  # noqa: E402
 from tests.impls.cuda.specialisations import Specialisation  # noqa: E402
+from tests.needs import ALL  # noqa: E402
 
 EVERYTHING = {s.name: s for s in specialisations.everything()}
 
@@ -54,7 +55,7 @@ def _cross_section() -> list[tuple[str, str]]:
             for dtype, kind, architecture in (
                 ("float32", "vectors" if table.endswith("columns") else "aligned", "sm_90"),
                 ("float16", "single" if table.endswith("columns") or regime.kernel == "short" else "peeled", "sm_80"),
-                third,
+                *([third] if ALL else ()),
             ):
                 names = [name for name in EVERYTHING if name.startswith(f"{prefix}{dtype} {kind}")]
                 longest = f"n={short_rows.longest(ELEMENTS[dtype])}"
