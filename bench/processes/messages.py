@@ -343,7 +343,7 @@ class About(Struct):
 
 
 class Outcome(Struct):
-    """What came of one implementation on one input.
+    """The outcome of measuring one implementation on one input.
 
     Attributes:
         detail: why the status is not ok, or how an ok one differs from the contract, as its author has declared.
@@ -450,7 +450,7 @@ class Begins(Event, tag="begins"):
 
 
 class Prepared(Event, tag="prepared"):
-    """What came of a version of a benchmark; said again where it is no longer right after it was timed.
+    """The state of one version of a benchmark once it is prepared; sent again where its result is wrong after timing.
 
     Attributes:
         clock: that it asks to be timed by; None where it is not ok.
@@ -491,7 +491,7 @@ class Noise(Event, tag="noise"):
 
 
 class Turn(Event, tag="turn"):
-    """What came of loading, and then of each command; it is answered, when its turn has come, by the next one.
+    """The outcome of loading, and then of each command; the answer, once it is its turn again, is the next command.
 
     Attributes:
         number: calls of a sample, once that is settled.
@@ -528,7 +528,7 @@ class PartBegins(Event, tag="part begins"):
 
 
 class PartDone(Event, tag="part done"):
-    """What came of a part of a task."""
+    """The outcome of a part of a task."""
 
     task: Count
     part: str
@@ -610,7 +610,7 @@ class Checked:
 
 @dataclass(frozen=True)
 class Given:
-    """An array has come, as it was announced."""
+    """An array was received, as `Array` announced it."""
 
     about: Array
     values: np.ndarray

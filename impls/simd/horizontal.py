@@ -47,30 +47,30 @@ def reduce_add(typing: Any, a: Any) -> Any:
     return a.element(a), codegen
 
 
-@intrinsic
-def reduce_max(typing: Any, a: Any) -> Any:
-    """The largest lane; unspecified when one is NaN."""
+def _extreme(a: Any, symbol: str) -> Any:
+    """Signature and code of the reduction that keeps of two lanes the first where `symbol` holds, else the second."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         def combine(x: Any, y: Any) -> Any:
-            return builder.select(compare(builder, a, ">", x, y), x, y)
+            return builder.select(compare(builder, a, symbol, x, y), x, y)
 
         return _tree(builder, args[0], a.lanes, combine)
 
     return a.element(a), codegen
+
+
+@intrinsic
+def reduce_max(typing: Any, a: Any) -> Any:
+    """The largest lane; unspecified when one is NaN."""
+
+    return _extreme(a, ">")
 
 
 @intrinsic
 def reduce_min(typing: Any, a: Any) -> Any:
     """The smallest lane; unspecified when one is NaN."""
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        def combine(x: Any, y: Any) -> Any:
-            return builder.select(compare(builder, a, "<", x, y), x, y)
-
-        return _tree(builder, args[0], a.lanes, combine)
-
-    return a.element(a), codegen
+    return _extreme(a, "<")
 
 
 @intrinsic

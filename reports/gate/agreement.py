@@ -18,7 +18,7 @@ def check(workers: Workers, head: Version, benchmarks: Sequence[Benchmark]) -> t
     """Run one implementation of head on the contract's cases, in the dtypes that are to be timed.
 
     Returns:
-        ``wrong``, ``failed`` or ``inconclusive``, and what came of it; None where it agrees or is not available.
+        ``wrong``, ``failed`` or ``inconclusive``, and the reason; None where it agrees or is not available.
 
     Raises:
         SourceError: head cannot be imported.
@@ -34,7 +34,9 @@ def check(workers: Workers, head: Version, benchmarks: Sequence[Benchmark]) -> t
         for one in work.those(Checked)
         if one.verdict.status == "wrong"
     ]
-    wrong += [(one.case, one.dtype, one.detail, False) for one in work.those(Tried) if one.status == "failed"]
+    wrong += [
+        (one.case, one.dtype, one.detail, False) for one in work.those(Tried) if one.status == "failed"
+    ]
     if wrong:
         case, dtype, detail, _ = min(wrong, key=lambda found: not found[3])
         more = f" (and {len(wrong) - 1} more cases)" if len(wrong) > 1 else ""

@@ -126,7 +126,7 @@ def ordered(results: Sequence[Result]) -> list[Result]:
 
 
 def headline(outcome: Outcome) -> str:
-    """One sentence: what came of it, and the counts by verdict."""
+    """One sentence: the outcome, and the counts by verdict."""
     counts = [(verdict, sum(r.verdict == verdict for r in outcome.results)) for verdict in ORDER]
     answer = _STATUS[outcome.status]
     if not any(r.verdict in (*COMPARED, "failed", "wrong") for r in outcome.results):

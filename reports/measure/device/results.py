@@ -74,7 +74,7 @@ class Results:
         return f"{task.operation}.{SIMULATED if self._simulated else ''}{name}"
 
     def record(self, task: AnyTask, name: str, found: Outcome) -> None:
-        """Keep what came of one part of a task: a line of the journal, then the result file."""
+        """Keep the outcome of one part of a task: a line of the journal, then the result file."""
         if task.kind in NOT_STORED:
             return
         params = (repr(name), *self._params(task))

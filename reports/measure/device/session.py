@@ -118,7 +118,7 @@ class Session:
     Args:
         tasks: the most wanted first.
         start: makes a worker for tasks.
-        record: called with (task, name, what came of it) once for every part.
+        record: called with (task, name, outcome) once for every part.
         seconds: the time, from now on.
         seen: called with every line of a worker, and the tasks done and left.
     """

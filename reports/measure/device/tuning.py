@@ -30,7 +30,7 @@ Measure = Callable[[str, int, Sequence[Regime]], Timings]
 
 @dataclass
 class Tuned:
-    """What came of tuning.
+    """The outcome of tuning.
 
     Attributes:
         table: the machine's.

@@ -21,7 +21,7 @@ MOST_ENDS = 2  # processes that an implementation may bring down before its othe
 
 @dataclass
 class Answer:
-    """What came of a command.
+    """The outcome of a command.
 
     Attributes:
         turn: what the process said, or what is to be said of one that ended over it.
