@@ -21,13 +21,19 @@ _VECTORS = 4  # of a thread, in flight together
 _BLOCKS_PER_MULTIPROCESSOR = 16
 
 
-@functools.cache
-def _copy(threads: int) -> Any:
-    """The kernel (x, out) for flat float32 arrays of whole vectors: each block copies `_VECTORS` * threads vectors."""
+def _tools() -> tuple[Any, Any, Any]:
+    """The decorator of kernels, and the device functions that load and store a vector; they need numba-cuda."""
     from maxbench.impls.cuda.compiling import kernel
     from maxbench.impls.cuda.intrinsics import access
 
     load_vector, store_vector, _, _ = access(_ELEMENT)
+    return kernel, load_vector, store_vector
+
+
+@functools.cache
+def _copy(threads: int) -> Any:
+    """The kernel (x, out) for flat float32 arrays of whole vectors: each block copies `_VECTORS` * threads vectors."""
+    kernel, load_vector, store_vector = _tools()
     width, count = _ELEMENT.per_vector, _VECTORS * _ELEMENT.per_vector
 
     @kernel(threads)
@@ -49,10 +55,7 @@ def _copy(threads: int) -> Any:
 @functools.cache
 def _read(threads: int) -> Any:
     """The kernel (x, sums): every thread adds up its vectors of a flat float32 array into its element of sums."""
-    from maxbench.impls.cuda.compiling import kernel
-    from maxbench.impls.cuda.intrinsics import access
-
-    load_vector, _, _, _ = access(_ELEMENT)
+    kernel, load_vector, _ = _tools()
     width, count = _ELEMENT.per_vector, _VECTORS * _ELEMENT.per_vector
 
     @kernel(threads)
