@@ -34,7 +34,9 @@ def check(workers: Workers, head: Version, benchmarks: Sequence[Benchmark]) -> t
         for one in work.those(Checked)
         if one.verdict.status == "wrong"
     ]
-    wrong += [(one.case, one.dtype, one.detail, False) for one in work.those(Tried) if one.status == "failed"]
+    wrong += [
+        (one.case, one.dtype, one.detail, False) for one in work.those(Tried) if one.status in ("failed", "wrong")
+    ]
     if wrong:
         case, dtype, detail, _ = min(wrong, key=lambda found: not found[3])
         more = f" (and {len(wrong) - 1} more cases)" if len(wrong) > 1 else ""
