@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import os
 
+import numpy as np
+
 # max.NaN.f32 and redux.sync are instructions of compute capability 8.0 and newer.
 OLDEST = (8, 0)
 
@@ -20,6 +22,10 @@ def require() -> None:
     Raises:
         ImportError: numba-cuda or what it needs is missing.
     """
+    if not hasattr(np, "row_stack"):
+        # Removed in NumPy 2.5. numba-cuda up to 0.30.4 overloads it when it compiles its first kernel, which fails
+        # with an AttributeError; numba itself asks first (numba/np/arrayobj.py).
+        np.row_stack = np.vstack  # type: ignore[attr-defined]
     try:
         from numba import cuda
     except ImportError as error:
