@@ -48,7 +48,7 @@ def columns(element: Element, across: int, deep: int, rows: int, vectors: bool) 
     width = element.per_vector if vectors else 1
     together, levels = across * deep * width, deep.bit_length() - 1
     register, lowest = element.register, element.lowest
-    load_vector, store_vector, load_one, store_one = access(element)
+    load_vector, _, store_vector, load_one, store_one = access(element)
     limit = 0xFFFFFFFF
 
     @device

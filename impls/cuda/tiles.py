@@ -64,7 +64,7 @@ def tile(element: Element, threads: int, vectors: int, alignment: Alignment) -> 
     guarded = alignment != "aligned"
     size = element.storage.itemsize
     lowest = element.lowest
-    load_vector, store_vector, load_one, store_one = access(element)
+    load_vector, _, store_vector, load_one, store_one = access(element)
 
     @device
     def head(x, base):
