@@ -5,6 +5,11 @@ its memory by DLPack; bfloat16, which the interface has no name for, by DLPack a
 library for Numba, CuPy and PyTorch; for others it is a Numba device array, which states the interface itself. It is on
 the device of the input, where there are several. Without a stream, work goes to the one that PyTorch or CuPy is using,
 else to the default stream.
+
+A first call compiles and prepares (see `plans.Plan`). A further call of which only the arrays' addresses differ takes a
+few microseconds (see `known_calls`) and what it takes to allocate the result: `out` spares that, which for Numba's
+arrays is most of the time. It does not synchronise, so it can be captured into a CUDA graph, if its result is given or
+its library can allocate it then, as PyTorch does and Numba does not; `plans.Plan` says which calls must come before.
 """
 
 from __future__ import annotations
@@ -21,10 +26,11 @@ from .. import contract
 from ..layout import Fold, fold_shape
 from . import known_calls, plans
 from .elements import storage
+from .launching import handle_of
 from .streams import as_stream, current_stream
 
 NAME = "numba_cuda"
-_LEGACY_DEFAULT_STREAM = 1  # by its number in DLPack; Numba's default stream is that one
+_LEGACY_DEFAULT_STREAM = 1  # by its number there; Numba's default stream is that one
 
 
 def softmax(x: Any, axis: int | Sequence[int] | None, out: Any, impl: str | None, stream: Any) -> Any:
@@ -153,6 +159,10 @@ def _as_numba(x: Any, queue: Any) -> Any:
     plain = x.detach() if hasattr(x, "detach") else x
     try:
         if (stated := _interface(plain)) is not None:
+            if stated.get("stream") == _handle(
+                queue
+            ):  # numba-cuda would wait for it, although what follows comes after
+                stated = {**stated, "stream": None}
             return cuda.from_cuda_array_interface(stated, owner=plain)
         return _from_dlpack(plain, queue)
     except (AttributeError, BufferError, NotImplementedError) as error:
@@ -178,7 +188,7 @@ def _from_dlpack(x: Any, queue: Any) -> Any:
     """
     from cuda.core.utils import StridedMemoryView
 
-    view = StridedMemoryView.from_dlpack(x, stream_ptr=int(queue.handle) if queue else _LEGACY_DEFAULT_STREAM)
+    view = StridedMemoryView.from_dlpack(x, stream_ptr=_handle(queue))
     if not view.is_device_accessible:
         raise BufferError("its memory is not the device's")
     strides = None if view.strides is None else tuple(step * view.dtype.itemsize for step in view.strides)
@@ -190,6 +200,11 @@ def _from_dlpack(x: Any, queue: Any) -> Any:
         "version": 3,
     }
     return cuda.from_cuda_array_interface(described, owner=view).view(view.dtype)
+
+
+def _handle(stream: Any) -> int:
+    """A stream's handle as arrays state it and DLPack has it."""
+    return handle_of(stream) or _LEGACY_DEFAULT_STREAM
 
 
 def _like(x: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:

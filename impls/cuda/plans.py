@@ -193,14 +193,13 @@ class _Listing:
 class Plan:
     """The launches for one shape, dtype and alignment on one device: called with device arrays and a stream.
 
-    The first call on a stream goes through numba-cuda's launcher, which compiles. From then on the launches are
-    prepared, if numba-cuda allows it (see `launching`). Threads may share a plan.
+    The first call goes through numba-cuda's launcher, which compiles. From then on launches are prepared, if
+    numba-cuda allows it (see `launching`). Threads may share a plan.
 
-    The first call allocates working memory, if the kernels need some, and for one stream more than is in use. So
-    calls on a stream that a CUDA graph is captured from neither allocate nor synchronise, provided that a call of this
-    shape was made before, on whichever stream, and for each further stream that a graph is captured from, another one.
-    The working memory of graphs is kept for good. Graphs that were captured from one stream share it: they must not be
-    replayed at the same time.
+    CUDA graphs: a call on a stream that a graph is captured from neither allocates nor synchronises, provided that a
+    call of this shape was made before on any stream; where the kernels need working memory, one for each stream that
+    graphs are captured from. That memory is kept for good. Graphs captured from one stream share it, so they must not
+    be replayed at the same time.
     """
 
     def __init__(self, run: Run) -> None:
@@ -213,18 +212,27 @@ class Plan:
         return self._prepared.get(stream)
 
     def __call__(self, x: Any, out: Any, stream: Any) -> None:
-        if (prepared := self._prepared.get(stream)) is not None:
-            prepared(launching.address(x), launching.address(out))
-            return
-        with self._lock:  # two threads on one stream have its working memory one after the other
-            self._run(x, out, stream)
-            if platform.SIMULATED or stream in self._prepared:
-                return
-            listing = _Listing(stream)
-            self._run(launching.X, launching.OUT, listing)
+        if (prepared := self._prepared.get(stream)) is None:
+            with self._lock:  # two threads on one stream have its working memory one after the other
+                if any(self._prepared.values()):  # compiled, by a call on another stream
+                    prepared = self._prepare(x, out, stream)
+                if prepared is None:
+                    self._run(x, out, stream)
+                    self._prepare(x, out, stream)
+                    return
+        prepared(launching.address(x), launching.address(out))
+
+    def _prepare(self, x: Any, out: Any, stream: Any) -> launching.Prepared | None:
+        """Prepare the launches on a stream, unless that has been tried."""
+        if platform.SIMULATED:
+            return None
+        if stream not in self._prepared:
             if len(self._prepared) == STREAMS:
                 del self._prepared[next(iter(self._prepared))]
+            listing = _Listing(stream)
+            self._run(launching.X, launching.OUT, listing)
             self._prepared[stream] = launching.prepare(listing.steps, x, out, stream)
+        return self._prepared[stream]
 
 
 def _per_stream(make_arrays: Callable[[], tuple[Any, ...]]) -> Callable[[Any], tuple[Any, ...]]:
