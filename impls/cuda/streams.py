@@ -41,5 +41,5 @@ def current_stream(x: Any) -> Any:
     if library == "cupy":
         import cupy
 
-        return cupy.cuda.getcurrent_stream()
+        return cupy.cuda.get_current_stream()
     return None

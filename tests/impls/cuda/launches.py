@@ -69,6 +69,8 @@ class Driver:
 class Stream:
     """Stands for a stream of Numba."""
 
+    auto_synchronize = None
+
     def __init__(self, handle: int) -> None:
         self.handle = handle
 
@@ -106,9 +108,11 @@ class Kernel:
         return compiled
 
 
-def device_array(address: int, *shape: int, dtype: Any = np.float32, device: int = 0) -> Any:
+def device_array(
+    address: int, *shape: int, dtype: Any = np.float32, device: int = 0, strides: tuple[int, ...] | None = None
+) -> Any:
     """A device array of Numba that begins at an address, where nothing is."""
     like = np.empty(shape, dtype)
     context = SimpleNamespace(device=SimpleNamespace(id=device))
     memory = SimpleNamespace(device_ctypes_pointer=ctypes.c_size_t(address), context=context)
-    return DeviceNDArray(shape, like.strides, like.dtype, gpu_data=memory)
+    return DeviceNDArray(shape, strides or like.strides, like.dtype, gpu_data=memory)
