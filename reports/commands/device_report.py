@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from maxbench.bench.inputs import device_cells
@@ -12,8 +14,8 @@ from maxbench.bench.processes.messages import PartBegins, PartDone
 from maxbench.impls import contract, registry
 
 from ..analysis.content import gather
-from ..measure import environment, precheck, run_folder
-from ..measure.device.report import NoDevice, Plan, Report, probe
+from ..measure import run_folder
+from ..measure.device.report import NoDevice, Plan, Report, begin, probe
 from ..measure.device.session import Line
 from ..measure.selection import select
 from ..system.progress import Bar
@@ -44,19 +46,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """0: measured; 1: something is wrong or failed; 2: no GPU, or bad options."""
+    begun = time.monotonic()
     plan = Plan(
         folder=Path(), entries=_entries(args), dtypes=args.dtype, seconds=args.budget,
         sample_seconds=args.sample_seconds, simulated=args.simulate, machine=args.machine,
         command=["device-report", *sys.argv[2:]],
     )  # fmt: skip
-    try:
-        device = probe(plan.variables)
-    except NoDevice as error:
-        raise UsageError(f"{error}; --simulate rehearses the command without one") from None
-    plan.folder = run_folder.new(args.output, "device-")
-    noise = precheck.announce(environment.usable_cpus())
+    with ThreadPoolExecutor(1) as pool:
+        record = pool.submit(begin, plan)
+        try:
+            device = probe(plan.variables)
+        except NoDevice as error:
+            raise UsageError(f"{error}; --simulate rehearses the command without one") from None
+        plan.folder = run_folder.new(args.output, "device-")
     with Bar() as bar:
-        found = Report(plan, device, precheck=noise)
+        found = Report(plan, device, record.result(), begun=begun)
 
         def seen(line: Line, done: int, total: int) -> None:
             what = line.part if isinstance(line, PartBegins | PartDone) else "checking"

@@ -30,7 +30,8 @@ from maxbench.bench.processes.messages import (
 from maxbench.bench.processes.verdict import Verdict
 from maxbench.impls.agreement import Finding
 
-STALL_SECONDS = 75.0  # in which a process says nothing; compiling one kernel takes up to about 20
+# In which a process says nothing; compiling one kernel takes up to about 20. Of a short session a quarter.
+STALL_SECONDS, LEAST_STALL_SECONDS = 75.0, 25.0
 MOST_ENDS = 2  # processes that an implementation may bring down
 POLL_SECONDS = 0.05
 
@@ -134,6 +135,7 @@ class Session:
         self._start, self._record, self._seen = start, record, seen
         self._clock, self._sleep = clock, sleep
         self._seconds, self._end = seconds, clock() + seconds
+        self._stall = min(STALL_SECONDS, max(LEAST_STALL_SECONDS, seconds / 4))
         self._said: dict[int, dict[str, Outcome]] = {}
         self._left_out: dict[int, dict[str, Outcome]] = {}  # what there is to say of the parts that a task is without
         self._ends: dict[tuple[str, str], int] = {}
@@ -169,8 +171,8 @@ class Session:
                 if ended is not None:
                     self._blame(at, f"its process ended: {ended}")
                     return
-                if now - last > STALL_SECONDS:
-                    self._blame(at, f"nothing came of it within {STALL_SECONDS:.0f} s")
+                if now - last > self._stall:
+                    self._blame(at, f"nothing came of it within {self._stall:.0f} s")
                     return
                 self._sleep(POLL_SECONDS)
         finally:
