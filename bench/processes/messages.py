@@ -271,9 +271,26 @@ class DeviceJob(Job, tag="device"):
     simulated: bool
 
 
+class CompileJob(Job, tag="compile"):
+    """Compile, for tasks, every `of`-th kernel from the one numbered `first` on, without the device.
+
+    Attributes:
+        device: its name.
+        compute_capability: ``9.0``.
+    """
+
+    tasks: list[AnyTask]
+    device: str
+    compute_capability: str
+    multiprocessors: Positive
+    first: Count
+    of: Positive
+
+
 AnyJob = (
     CheckJob | ResultsJob | FirstCallJob | CasesJob | NoiseJob | TurnsJob | QuadsJob | CountedJob | ProbeJob | DeviceJob
-)
+    | CompileJob
+)  # fmt: skip
 
 
 # Events: what a process that measures says

@@ -20,6 +20,7 @@ with contextlib.suppress(ImportError):
 
 _ELEMENT = ELEMENTS["float32"]
 _VECTORS = 4  # of a thread that reads, in flight together
+READ_THREADS = 256  # of a block that reads
 _BLOCKS_PER_MULTIPROCESSOR = 16
 COPIED = (1, 2, 4, 8)  # vectors of a thread that copies
 THREADS = (256, 512, 1024)  # of a block that copies
@@ -123,7 +124,7 @@ def reads(x: Any) -> dict[str, Callable[[], Any]]:
         ValueError: the array is not as described.
     """
     _check(x)
-    threads = 4 if SIMULATED else 256
+    threads = 4 if SIMULATED else READ_THREADS
     count = 2 if SIMULATED else cuda.get_current_device().MULTIPROCESSOR_COUNT * _BLOCKS_PER_MULTIPROCESSOR
     sums = cuda.device_array(count * threads, np.float32)
 

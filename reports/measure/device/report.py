@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from ...system import files
 from .. import checks, environment, implementations, recording
 from ..disturbance import Watch
 from . import tasks
+from .compilers import Compilers
 from .results import Results
 from .session import Line, Process, Session, Worker
 
@@ -164,7 +166,11 @@ class Report:
 
         left = self.plan.seconds - REPORT_SECONDS - (self._clock() - self._begun)
         state: State = "interrupted"
-        with Crew() as crew:
+        with Crew() as crew, contextlib.ExitStack() as stack:
+            if start is None:
+                cpus = environment.usable_cpus()
+                compilers = Compilers(crew, self.tasks, self.device, self.plan.variables, cpus, left)
+                stack.callback(compilers.stop)
             session = Session(self.tasks, start or self._starter(crew), self._keep, max(left, 0.0), seen=watch, **how)
             try:
                 session.run()
