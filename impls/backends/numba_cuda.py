@@ -10,7 +10,7 @@ import numpy as np
 
 from ..cuda import platform
 
-if reason := platform.unavailable():
+if reason := platform.unavailable() or platform.compiler_problem():
     raise ImportError(reason)
 
 from numba import cuda

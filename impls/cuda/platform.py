@@ -59,6 +59,21 @@ def unavailable() -> str | None:
     return None
 
 
+@functools.cache
+def compiler_problem() -> str | None:
+    """Why kernels cannot be compiled although there is a device, or None if they can."""
+    if SIMULATED:
+        return None
+    from numba.cuda.cudadrv.nvvm import NVVM
+
+    try:
+        NVVM()
+    except Exception as error:  # of numba-cuda, or of the dynamic loader
+        said = " ".join(str(error).split()).rstrip(" .:") or type(error).__name__
+        return f"NVVM, the compiler of CUDA kernels, cannot be loaded ({said}); pip install 'maxbench[cuda]' brings it"
+    return None
+
+
 def device_name() -> str:
     """What kernels run on here: the GPU's name, or the simulator's.
 
