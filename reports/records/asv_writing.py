@@ -98,9 +98,9 @@ def path(where: Path, name: str, commit: str) -> Path:
 
 
 def sampled(samples: Sequence[float], number: int) -> Row:
-    """The row of a time: seconds a call, of each sample of `number` calls. Where asv is not installed it has no interval.
+    """The row of a time: seconds a call, of each sample of `number` calls.
 
-    A machine with a GPU may have no asv, which a device report needs for nothing else.
+    Without an interval where asv is not installed: a device report needs it for nothing else.
     """
     row = {
         "result": statistics.median(samples), "samples": list(samples), "stats_number": number,

@@ -81,7 +81,7 @@ def tasks(
         add(Step.DESCRIBE, DescribeTask, operation, ours)
         add(Step.DESCRIBE_PEERS, DescribeTask, operation, [name for name in prompt if name not in ours])
         add(Step.COMPILED, DescribeTask, operation, compiled, (-1,))
-        for dtype in wanted:
+        for position, dtype in enumerate(wanted):
             # Not in a rehearsal, which `maxbench check --simulate-cuda` is for.
             if simulated or dtype not in contract.OPERATIONS[operation].dtypes:
                 continue
@@ -89,12 +89,12 @@ def tasks(
                 if dtype in first:
                     least = min(CHECK_SECONDS, FIRST_CHECK_SHARE * seconds / len(names))
                     add(Step.AGREE, CheckTask, operation, [name], dtype=dtype, seconds=least)
-                add(Step.AGREE_REST, CheckTask, operation, [name], dtype=dtype, seconds=CHECK_SECONDS)
+                add(Step.AGREE_REST, CheckTask, operation, [name], (position,), dtype=dtype, seconds=CHECK_SECONDS)
             for name in (name for name in mine if name not in ours):
                 if dtype in first and name in prompt:
                     add(Step.AGREE_SAMPLED, CheckTask, operation, [name], dtype=dtype, seconds=5.0, every=SAMPLED)
                 step = Step.AGREE_PEERS if name in prompt else Step.AGREE_COMPILED
-                add(step, CheckTask, operation, [name], (dtype not in first,), dtype=dtype, seconds=CHECK_SECONDS)
+                add(step, CheckTask, operation, [name], (position,), dtype=dtype, seconds=CHECK_SECONDS)
         for position, cell in enumerate(device_cells.cells([operation], dtypes, simulated=simulated)):
             step, order = _step(cell, first), (cell.benchmark != "Ceiling", position)
             if cell.benchmark == "Ceiling":
