@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -234,3 +237,24 @@ def test_a_real_process() -> None:
     assert recorded["nobody"].status == "skipped"
     assert "unknown softmax implementation 'nobody'" in recorded["nobody"].detail
     assert recorded["numpy_vectorized"].detail == "its arrays are in the memory of the cpu, not of a CUDA device"
+
+
+def test_the_process_on_the_device_needs_little() -> None:
+    """On a machine with a GPU whatever else is missing costs its own rows, or the figures of the report."""
+    program = """
+import importlib.abc, sys
+class Missing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in sys.argv[1:]:
+            raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, Missing())
+from maxbench.bench.processes import worker
+from maxbench.bench.workers import compile, device, probe
+"""
+    others = ("asv", "asv_runner", "cpuinfo", "jinja2", "json5", "matplotlib", "packaging", "pandas", "psutil", "pyarrow",
+              "pygments", "rich", "scipy", "tbb")  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", program, *others], capture_output=True, text=True, check=False, timeout=100,
+        env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
