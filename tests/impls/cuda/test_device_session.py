@@ -251,8 +251,10 @@ sys.meta_path.insert(0, Missing())
 from maxbench.bench.processes import worker
 from maxbench.bench.workers import compile, device, probe
 """
-    others = ("asv", "asv_runner", "cpuinfo", "jinja2", "json5", "matplotlib", "packaging", "pandas", "psutil", "pyarrow",
-              "pygments", "rich", "scipy", "tbb")  # fmt: skip
+    others = (
+        "asv", "asv_runner", "cpuinfo", "jinja2", "json5", "matplotlib", "packaging", "pandas", "psutil", "pyarrow",
+        "pygments", "rich", "scipy", "tbb",
+    )  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", program, *others], capture_output=True, text=True, check=False, timeout=100,
         env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1"},
