@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from .columns import columns
+from .columns import WALKING, columns
 from .compiling import kernel
 from .elements import Element
 from .groups import better, key
@@ -17,22 +17,23 @@ _NO_INDEX = np.uint32(0xFFFFFFFF)
 
 
 @functools.cache
-def parts(element: Element, across: int, deep: int, rows: int, vectors: bool, alone: bool) -> Any:
+def parts(element: Element, threads: int, deep: int, rows: int, vectors: bool, alone: bool) -> Any:
     """The kernel (x, keys, indices, size) on a grid of (sets of columns, parts): `size` < 2^32 elements a part.
 
     keys (uint64) and indices (int64) of shape (parts, outer * inner) become the order-preserving key of each part's
     maximum and its place in the column, for `argmax_rows.finish`. alone: one part; then keys is unused and indices
     is the result, of shape (outer, inner).
     """
-    part = columns(element, across, deep, rows, vectors)
+    across = threads // deep
+    part = columns(element, threads, across, deep, rows, vectors)
     width, register, lowest = part.width, element.register, element.lowest
-    count, together = rows * width, across * deep * width
+    count, together = rows * width, threads * width
     locate, load = part.locate, part.load
     key_of, improves = key(element), better(element)
     word = np.uint64 if element.wide else np.uint32
     step = deep * rows
 
-    @kernel(across * deep)
+    @kernel(threads)
     def argmax_columns(x, keys, indices, size):
         t = cuda.threadIdx.x
         values = cuda.local.array(count, register)
@@ -80,6 +81,8 @@ def parts(element: Element, across: int, deep: int, rows: int, vectors: bool, al
                     else:
                         keys[cuda.blockIdx.y, first + w] = top
                         indices[cuda.blockIdx.y, first + w] = begin + np.int64(place)
+            if not WALKING:
+                break
             cuda.syncthreads()
             block += cuda.gridDim.x
 

@@ -130,19 +130,27 @@ def _softmax_columns(name: str, regime: Regime, element: Element, kind: str) -> 
     x, work = _array(element.storage, 3), _array(element.register, 2)
     wide = kind == "vectors"
     rows = plans._column_rows(regime, element, wide)
-    across, moved = regime.threads // regime.sharing, rows if wide else 0
+    moved = rows if wide else 0
+    layout = (element, regime.threads, plans._across(regime), regime.sharing, rows, wide)
     if regime.kernel == "tile":
         yield Specialisation(
-            name, element, lambda: softmax_columns.tile(element, across, regime.sharing, rows, wide),
-            (x, x), moved, moved, True, True, False,
+            name, element, lambda: softmax_columns.tile(*layout), (x, x), moved, moved, True, True, False
+        )
+        return
+    if regime.kernel == "cached":
+        words = _array(np.uint32, 1)
+        yield Specialisation(
+            name, element, lambda: softmax_columns.cached(*layout),
+            (x, x, work, work, words, words, _array(np.uint64, 1), types.int64, types.int64),
+            2 * moved, moved, True, True, False,
         )  # fmt: skip
         return
     yield Specialisation(
-        f"{name} partial", element, lambda: softmax_columns.split(element, across, regime.sharing, rows, wide).partial,
+        f"{name} partial", element, lambda: softmax_columns.split(element, regime.threads, regime.sharing, rows, wide).partial,
         (x, work, work, types.int64), moved, 0, True, True, False,
     )  # fmt: skip
     yield Specialisation(
-        f"{name} finish", element, lambda: softmax_columns.split(element, across, regime.sharing, rows, wide).finish,
+        f"{name} finish", element, lambda: softmax_columns.split(element, regime.threads, regime.sharing, rows, wide).finish,
         (x, x, work, work, types.int64), moved, moved, True, False, False,
     )  # fmt: skip
 
@@ -185,11 +193,10 @@ def _argmax_rows(name: str, regime: Regime, element: Element, kind: Any) -> Iter
 def _argmax_columns(name: str, regime: Regime, element: Element, kind: str) -> Iterator[Specialisation]:
     wide = kind == "vectors"
     rows = plans._column_rows(regime, element, wide)
-    across = regime.threads // regime.sharing
     signature = (_array(element.storage, 3), _array(np.uint64, 2), _array(np.int64, 2), types.int64)
     for alone in (True, False):
         yield Specialisation(
             f"{name} {'whole' if alone else 'parts'}", element,
-            lambda alone=alone: argmax_columns.parts(element, across, regime.sharing, rows, wide, alone),  # type: ignore[misc]
+            lambda alone=alone: argmax_columns.parts(element, regime.threads, regime.sharing, rows, wide, alone),  # type: ignore[misc]
             signature, rows if wide else 0, 0, False, False, False,
         )  # fmt: skip

@@ -41,6 +41,8 @@ COLUMNS = {
     "softmax": {
         "alone": (Regime("tile", 32, 1, 16), 64),
         "shared": (Regime("tile", 32, 4, 64), 64),
+        "several warps": (Regime("tile", 64, 16, 64), 64),
+        "cached": (Regime("cached", 64, 16, 16), 2),
         "split": (Regime("split", 32, 4, 16), 64),
     },
     "argmax": {
