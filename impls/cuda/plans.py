@@ -129,8 +129,9 @@ def _holds_row(regime: Regime, element: Element, n: int, alignment: Alignment, d
 
 def _column_rows(regime: Regime, element: Element, vectors: bool) -> int:
     """Most elements of a column for a thread; fewer where each costs an address of its own: 8 in 32 registers."""
-    # An exponential of 64 bits takes many registers by itself.
-    elements = min(regime.elements(element), 32) if element.wide else regime.elements(element)
+    elements = regime.elements(element)
+    if element.wide:  # an exponential of 64 bits takes many registers by itself
+        elements = min(elements, 8 if regime.kernel == "cached" else 32)
     return max(1, elements // (element.per_vector if vectors else 2 if element.wide else 4))
 
 

@@ -89,7 +89,7 @@ DEVICE: Table = {
         Regime("tile", 256, 32, 32),
         Regime("tile", 256, 64, 32),
         Regime("tile", 512, 128, 32),  # 1024: 64 bytes side by side
-        Regime("cached", 256, 32, 32),
+        Regime("cached", 256, 32, 64),
         Regime("split", 256, 16, 32),
     ),
     "argmax rows": (
@@ -224,7 +224,8 @@ def checked(name: str, regime: Regime) -> Regime:
         value = getattr(regime, what)
         any_number = what == "registers" and name.endswith("columns")
         if not isinstance(value, int) or value < 1 or (value & (value - 1) and not any_number):
-            raise ValueError(f"{name}: {what} {value!r} is not a {'positive integer' if any_number else 'power of two'}")
+            wanted = "positive integer" if any_number else "power of two"
+            raise ValueError(f"{name}: {what} {value!r} is not a {wanted}")
     if regime.longest is not None and (not isinstance(regime.longest, int) or regime.longest < 1):
         raise ValueError(f"{name}: longest {regime.longest!r} is neither a positive integer nor null")
     if regime.threads > 1024 or regime.sharing > regime.threads:

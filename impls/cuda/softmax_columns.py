@@ -110,8 +110,7 @@ def cached(element: Element, threads: int, across: int, deep: int, rows: int, ve
     lag: at least the tasks of a band, so that no block waits for one that has not begun; at most all tasks.
     """
     part = columns(element, threads, across, deep, rows, vectors)
-    width, together, count = part.width, part.together, rows * part.width
-    register, lowest = element.register, element.lowest
+    width, count, register, lowest = part.width, rows * part.width, element.register, element.lowest
     locate, depth, load, store = part.locate, part.depth, part.load, part.store
     maxima, sums = part.meet(larger), part.meet(add)
     exponentials = _exponentials(register, width, rows)
@@ -155,6 +154,7 @@ def cached(element: Element, threads: int, across: int, deep: int, rows: int, ve
         while task < tasks + lag:
             if t == 0:
                 upcoming = np.int32(cuda.atomic.add(tickets, 0, np.uint64(1)) - begin[0])
+            block = np.int64(0)
             if task < tasks:
                 block, which = place(task, band, sets, parts)
                 first, base = locate(x, block, t)
@@ -172,53 +172,61 @@ def cached(element: Element, threads: int, across: int, deep: int, rows: int, ve
                     for w in range(width):
                         tops[which, first + w] = best[w]
                         totals[which, first + w] = total[w]
-                cuda.syncthreads()
-                if t == 0:
-                    cuda.threadfence()
+            cuda.syncthreads()
+            # The loads of the other task are under way while this one's results become known.
+            other, other_which = place(max(task - lag, 0), band, sets, parts)
+            other_first, other_base = locate(x, other, t) if task >= lag else (np.int64(-1), np.int64(0))
+            load(values, x, other_base, other_first, other_which * step + depth(t), n)
+            if t == 0:
+                cuda.threadfence()
+                known = load_shared_word(ready, other) == turn
+                last = False
+                if task < tasks:
                     before = cuda.atomic.add(done, block, np.uint32(1))
-                    order[2] = 1 if np.uint32(before + np.uint32(1)) == np.uint32(turn * np.uint32(parts)) else 0
-                    cuda.threadfence()
-                cuda.syncthreads()
-                if order[2] == 1:
-                    for w in range(width):
-                        mine[w], total[w] = lowest, zero
-                    if first >= 0:
-                        for p in range(depth(t), parts, deep):
-                            for w in range(width):
-                                top = larger(mine[w], tops[p, first + w])
-                                other = rescale(totals[p, first + w], tops[p, first + w], top)
-                                total[w] = rescale(total[w], mine[w], top) + other
-                                mine[w] = top
-                    for w in range(width):
-                        best[w] = mine[w]
-                    maxima(best, t)
-                    for w in range(width):
-                        total[w] = rescale(total[w], mine[w], best[w])
-                    sums(total, t)
-                    if depth(t) == 0 and first >= 0:
-                        for w in range(width):
-                            tops[parts, first + w] = best[w]
-                            usable = lowest < best[w] and best[w] < inf
-                            totals[parts, first + w] = one / total[w] if usable else nan
-                    cuda.syncthreads()
-                    if t == 0:
-                        cuda.threadfence()
-                        store_shared_word(ready, block, turn)
-            if task >= lag:
-                block, which = place(task - lag, band, sets, parts)
-                first, base = locate(x, block, t)
-                load(values, x, base, first, which * step + depth(t), n)
+                    last = np.uint32(before + np.uint32(1)) == np.uint32(turn * np.uint32(parts))
+                cuda.threadfence()
+                order[1] = 1 if last else 0
+                order[2] = 1 if known or task < lag else 0
+            cuda.syncthreads()
+            if order[2] == 0:
                 if t == 0:
-                    while load_shared_word(ready, block) != turn:
+                    while load_shared_word(ready, other) != turn:
                         pause(32)
                     cuda.threadfence()
                 cuda.syncthreads()
+            if other_first >= 0:
+                for w in range(width):
+                    top, scale = tops[parts, other_first + w], totals[parts, other_first + w]
+                    for i in range(rows):
+                        values[i * width + w] = exp(values[i * width + w], top) * scale
+            store(out, other_base, other_first, other_which * step + depth(t), n, values)
+            if order[1] == 1:  # all parts of the set that this block reduced a part of
+                block, _ = place(task, band, sets, parts)
+                first, _ = locate(x, block, t)
+                for w in range(width):
+                    mine[w], total[w] = lowest, zero
                 if first >= 0:
+                    for p in range(depth(t), parts, deep):
+                        for w in range(width):
+                            top = larger(mine[w], tops[p, first + w])
+                            term = rescale(totals[p, first + w], tops[p, first + w], top)
+                            total[w] = rescale(total[w], mine[w], top) + term
+                            mine[w] = top
+                for w in range(width):
+                    best[w] = mine[w]
+                maxima(best, t)
+                for w in range(width):
+                    total[w] = rescale(total[w], mine[w], best[w])
+                sums(total, t)
+                if depth(t) == 0 and first >= 0:
                     for w in range(width):
-                        top, scale = tops[parts, first + w], totals[parts, first + w]
-                        for i in range(rows):
-                            values[i * width + w] = exp(values[i * width + w], top) * scale
-                store(out, base, first, which * step + depth(t), n, values)
+                        usable = lowest < best[w] and best[w] < inf
+                        tops[parts, first + w] = best[w]
+                        totals[parts, first + w] = one / total[w] if usable else nan
+                cuda.syncthreads()
+                if t == 0:
+                    cuda.threadfence()
+                    store_shared_word(ready, block, turn)
             if t == 0:
                 order[0] = upcoming
             cuda.syncthreads()

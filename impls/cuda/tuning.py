@@ -48,9 +48,8 @@ def _all(name: str) -> list[Regime]:
         found = [Regime("tile", 256, 1, 96)]
         for threads, deep in (*shapes, (128, 16), (128, 32), (256, 64), (512, 64), (512, 128)):
             found += [Regime("tile", threads, deep, r) for r in (16, 32, 64)]
-        for kernel in ("cached", "split"):
-            found += [Regime(kernel, 256, deep, r) for deep in (16, 32, 64) for r in (16, 32)]
-        return found
+        found += [Regime("cached", threads, deep, r) for threads, deep in ((256, 32), (256, 64)) for r in (32, 64)]
+        return [*found, *(Regime("split", 256, deep, r) for deep in (8, 16, 32) for r in (16, 32))]
     found = [Regime("short", threads, 1, r) for threads in (64, 128, 256) for r in (16, 32)]
     found += [Regime("rows", 128, lanes, r) for lanes in _LANES for r in _REGISTERS]
     if name == "softmax rows":

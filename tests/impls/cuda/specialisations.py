@@ -145,12 +145,13 @@ def _softmax_columns(name: str, regime: Regime, element: Element, kind: str) -> 
             2 * moved, moved, True, True, False,
         )  # fmt: skip
         return
+    kernels = lambda: softmax_columns.split(element, regime.threads, regime.sharing, rows, wide)  # noqa: E731
     yield Specialisation(
-        f"{name} partial", element, lambda: softmax_columns.split(element, regime.threads, regime.sharing, rows, wide).partial,
+        f"{name} partial", element, lambda: kernels().partial,
         (x, work, work, types.int64), moved, 0, True, True, False,
     )  # fmt: skip
     yield Specialisation(
-        f"{name} finish", element, lambda: softmax_columns.split(element, regime.threads, regime.sharing, rows, wide).finish,
+        f"{name} finish", element, lambda: kernels().finish,
         (x, x, work, work, types.int64), moved, moved, True, False, False,
     )  # fmt: skip
 

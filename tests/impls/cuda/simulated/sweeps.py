@@ -103,7 +103,7 @@ def _largest(name: str, regime: Regime, dtype: str) -> int:
         return short_rows.longest(element)
     if regime.longest is not None:
         return regime.longest
-    if regime.kernel in ("coupled", "split", "parts"):
+    if regime.kernel in ("coupled", "cached", "split", "parts"):
         return 2 * regime.sharing * regime.vectors(element) * element.per_vector + 1
     device = plans.Device(132, {**regimes.DEVICE, name: (regime,)})
     n = 1
