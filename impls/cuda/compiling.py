@@ -17,7 +17,8 @@ RESIDENT_THREADS = 512
 def kernel(threads: int, resident: int = RESIDENT_THREADS) -> Callable[[Callable[..., None]], Any]:
     """Decorate a kernel that is launched with blocks of `threads` threads.
 
-    resident: threads that a multiprocessor must be able to hold, which bounds the registers of each.
+    Args:
+        resident: threads that a multiprocessor must be able to hold together, which bounds their registers.
     """
 
     def compile(function: Callable[..., None]) -> Any:

@@ -29,6 +29,7 @@ Run = Callable[[Any, Any, Any], None]
 
 COUPLED_BLOCKS = 32  # of one row; the lanes of a warp gather their results
 BLOCKS_PER_MULTIPROCESSOR = 8  # how finely long rows are cut, so that all multiprocessors end together
+_MOST_PEELED = 1 << 32  # columns: argmax counts from the first one to an edge in 32 bits
 MOST_BLOCKS = 65535  # in a grid's second dimension
 SHARING_IN_WARP = 8  # threads to a column that are in one warp: 4 of them side by side read 64 bytes together
 MOST_IN_BAND = 8  # sets of columns read side by side: a kilobyte of each row, which is a page of memory
@@ -107,6 +108,8 @@ def choose(name: str, element: Element, n: int, device: Device) -> Regime:
 def _alignment(operation: str, element: Element, n: int, x_offset: int, out_offset: int) -> Alignment:
     if operation == "argmax":  # the output is not written by vectors
         out_offset = x_offset
+        if n >= _MOST_PEELED:
+            return "single"
     if x_offset != out_offset:
         return "single"
     return "aligned" if x_offset == 0 and n % element.per_vector == 0 else "peeled"
@@ -119,12 +122,12 @@ def _holds_row(regime: Regime, element: Element, n: int, alignment: Alignment, d
         return n <= short_rows.longest(element)
     if regime.kernel in ("split", "parts"):
         return True
+    if regime.kernel == "whole":
+        return True
     part = tile(element, regime.sharing, regime.vectors(element), alignment)
-    capacity = part.size - (part.width - 1 if alignment == "peeled" else 0)
-    if regime.kernel == "coupled":
-        # Blocks of a row wait for each other, so the device must hold them all at once.
-        return n <= part.size * min(COUPLED_BLOCKS, device.multiprocessors) - (part.size - capacity)
-    return n <= capacity
+    # Blocks of a row wait for each other, so the device must hold them all at once.
+    blocks = min(COUPLED_BLOCKS, device.multiprocessors) if regime.kernel == "coupled" else 1
+    return n // part.width <= part.vectors * blocks
 
 
 def _column_rows(regime: Regime, element: Element, vectors: bool) -> int:
@@ -256,8 +259,7 @@ def _argmax_rows(element, regime, shape, alignment, vectors, device):
 
 def _softmax_coupled(element, regime, shape, alignment, vectors, device):
     part = tile(element, regime.threads, regime.vectors(element), alignment)
-    head = part.width - 1 if alignment == "peeled" else 0
-    blocks = -(-(shape[1] + head) // part.size)
+    blocks = max(1, -(-(shape[1] // part.width) // part.vectors))
     grid = shape[0] * blocks
     word = np.uint64 if element.wide else np.uint32
     launch = Launch(
@@ -272,9 +274,15 @@ def _softmax_coupled(element, regime, shape, alignment, vectors, device):
     return lambda x, out, stream: launch(stream, x, out, *arrays(stream), blocks)
 
 
+def _softmax_whole(element, regime, shape, alignment, vectors, device):
+    kernel = softmax_split.split(element, regime.threads, regime.vectors(element), alignment).whole
+    launch = Launch(kernel, shape[0], regime.threads)
+    return lambda x, out, stream: launch(stream, x, out)
+
+
 def _softmax_split(element, regime, shape, alignment, vectors, device):
     kernels = softmax_split.split(element, regime.threads, regime.vectors(element), alignment)
-    tiles = -(-(shape[1] + element.per_vector) // kernels.size)
+    tiles = max(1, -(-shape[1] // kernels.size))
     each = _parts(tiles, shape[0], device)
     parts = -(-tiles // each)
     partial = Launch(kernels.partial, (shape[0], parts), regime.threads)
@@ -291,7 +299,7 @@ def _softmax_split(element, regime, shape, alignment, vectors, device):
 
 def _argmax_parts(element, regime, shape, alignment, vectors, device):
     part = tile(element, regime.threads, regime.vectors(element), alignment)
-    tiles = -(-(shape[1] + element.per_vector) // part.size)
+    tiles = max(1, -(-shape[1] // part.size))
     each = _parts(tiles, shape[0], device)
     parts = -(-tiles // each)
     kernel = argmax_rows.parts(element, regime.threads, regime.vectors(element), alignment, parts == 1)
@@ -396,6 +404,7 @@ _ROWS: dict[tuple[str, str], Callable[..., Run]] = {
     ("softmax", "short"): _softmax_short,
     ("softmax", "rows"): _softmax_rows,
     ("softmax", "coupled"): _softmax_coupled,
+    ("softmax", "whole"): _softmax_whole,
     ("softmax", "split"): _softmax_split,
     ("argmax", "short"): _argmax_short,
     ("argmax", "rows"): _argmax_rows,

@@ -2,9 +2,9 @@
 
 A regime is used for rows that it can hold; the first that can is taken. What a thread holds is given in 32-bit
 registers, so that one table serves all dtypes: 32 registers are 32 elements of up to 32 bits, or 16 of 64.
-The built-in numbers come from the occupancy and the machine code, not from timings: they have not run on a device
-yet. A machine's own table is read from the file that MAXBENCH_CUDA_TABLE names, or from maxbench/cuda-<device>.json
-in the user's cache folder, where ``maxbench tune-cuda`` writes it.
+The built-in numbers come from timings on an NVIDIA H200 (docs/cuda.md) and, where kernels have changed since, from the
+occupancy and the machine code. A machine's own table is read from the file that MAXBENCH_CUDA_TABLE names, or from
+maxbench/cuda-<device>.json in the user's cache folder, where ``maxbench tune-cuda`` writes it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .elements import Element
 from .platform import SIMULATED
 
 KINDS = {
-    "softmax rows": ("short", "rows", "coupled", "split"),
+    "softmax rows": ("short", "rows", "coupled", "whole", "split"),
     "softmax columns": ("tile", "cached", "split"),
     "argmax rows": ("short", "rows", "parts"),
     "argmax columns": ("parts",),
@@ -40,9 +40,9 @@ class Regime:
 
     Attributes:
         kernel: short: a thread a row, through shared memory, up to 32 columns (8 of 64 bits). rows: `sharing` threads
-            a row, in registers. coupled: a row over several blocks, read once. split, parts: a row by tiles, over as
-            many blocks as fill the device. tile: a strided axis in registers. cached: one that is read twice, the
-            second time from the L2 cache.
+            a row, in registers. coupled: a row over several blocks, read once. whole: a row by one block, read twice.
+            split, parts: a row by tiles, over as many blocks as fill the device. tile: a strided axis in registers.
+            cached: one that is read twice, the second time from the L2 cache.
         threads: of a block.
         sharing: threads that share one row or column (1 for short).
         registers: of 32 bits, that hold elements in each thread.
@@ -68,7 +68,7 @@ Table = Mapping[str, tuple[Regime, ...]]
 
 DEVICE: Table = {
     "softmax rows": (
-        Regime("short", 128, 1, 16, longest=32),
+        Regime("short", 128, 1, 16, longest=16),
         Regime("rows", 128, 8, 8),  # up to 64 columns of 32 bits
         Regime("rows", 128, 16, 8),
         Regime("rows", 128, 32, 8),
@@ -93,8 +93,9 @@ DEVICE: Table = {
         Regime("split", 256, 16, 32),
     ),
     "argmax rows": (
-        Regime("short", 128, 1, 16, longest=32),
-        Regime("rows", 128, 8, 8),
+        Regime("short", 128, 1, 16, longest=16),
+        Regime("rows", 128, 4, 8),
+        Regime("rows", 128, 4, 16),
         Regime("rows", 128, 16, 8),
         Regime("rows", 128, 32, 8),
         Regime("rows", 128, 32, 16),
@@ -231,7 +232,7 @@ def checked(name: str, regime: Regime) -> Regime:
     if regime.threads > 1024 or regime.sharing > regime.threads:
         raise ValueError(f"{name}: {regime.threads} threads, {regime.sharing} of them to a row, of at most 1024")
     across_warps = name.endswith("rows") and regime.sharing > 32
-    whole_block = across_warps or (regime.kernel in ("coupled", "split", "parts") and name.endswith("rows"))
+    whole_block = across_warps or (regime.kernel in ("coupled", "whole", "split", "parts") and name.endswith("rows"))
     if whole_block and regime.sharing != regime.threads:
         raise ValueError(
             f"{name}: {regime.kernel} with more than a warp to a row shares it among all threads of a block"

@@ -54,7 +54,8 @@ def _all(name: str) -> list[Regime]:
     found += [Regime("rows", 128, lanes, r) for lanes in _LANES for r in _REGISTERS]
     if name == "softmax rows":
         found += [Regime("rows", threads, threads, r) for threads, r in pairs]
-        found += [Regime("coupled", threads, threads, r) for threads in (256, 512) for r in (16, 32)]
+        found += [Regime("coupled", threads, threads, r) for threads in (256, 512, 1024) for r in (16, 32)]
+        found += [Regime("whole", threads, threads, r) for threads in (512, 1024) for r in (8, 16, 32)]
         return [*found, *(Regime("split", t, t, r) for t, r in pairs if t >= 128)]
     return [*found, *(Regime("parts", t, t, r) for t, r in pairs if t >= 128)]
 

@@ -26,6 +26,7 @@ ROWS = {
         "warp": (Regime("rows", 64, 32, 16), 64),
         "block": (Regime("rows", 64, 64, 16), 64),
         "coupled": (Regime("coupled", 64, 64, 8), 64),
+        "whole": (Regime("whole", 64, 64, 8), 64),
         "split": (Regime("split", 64, 64, 8), 64),
     },
     "argmax": {
@@ -100,10 +101,10 @@ def _largest(name: str, regime: Regime, dtype: str) -> int:
     """The longest aligned row that a regime of the device's table is used for, or a few tiles where it has no end."""
     element = ELEMENTS[dtype]
     if regime.kernel == "short":
-        return short_rows.longest(element)
+        return min(short_rows.longest(element), regime.longest or short_rows.longest(element))
     if regime.longest is not None:
         return regime.longest
-    if regime.kernel in ("coupled", "cached", "split", "parts"):
+    if regime.kernel in ("coupled", "whole", "cached", "split", "parts"):
         return 2 * regime.sharing * regime.vectors(element) * element.per_vector + 1
     device = plans.Device(132, {**regimes.DEVICE, name: (regime,)})
     n = 1
