@@ -16,7 +16,17 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from . import argmax_columns, argmax_rows, platform, regimes, short_rows, softmax_columns, softmax_rows, softmax_split
+from . import (
+    argmax_columns,
+    argmax_rows,
+    platform,
+    regimes,
+    short_columns,
+    short_rows,
+    softmax_columns,
+    softmax_rows,
+    softmax_split,
+)
 from .columns import WALKING
 from .elements import ELEMENTS, VECTOR_BYTES, Element
 from .groups import LANES
@@ -32,6 +42,7 @@ BLOCKS_PER_MULTIPROCESSOR = 8  # how finely long rows are cut, so that all multi
 _MOST_PEELED = 1 << 32  # columns: argmax counts from the first one to an edge in 32 bits
 MOST_BLOCKS = 65535  # in a grid's second dimension
 SHARING_IN_WARP = 8  # threads to a column that are in one warp: 4 of them side by side read 64 bytes together
+CACHE_LINE = 128  # bytes
 MOST_IN_BAND = 8  # sets of columns read side by side: a kilobyte of each row, which is a page of memory
 
 
@@ -93,7 +104,7 @@ def make(operation: str, element: Element, shape: Shape, x_offset: int, out_offs
         regime = next(r for r in device.table[name] if _holds_row(r, element, shape[1], alignment, device))
         return _ROWS[operation, regime.kernel](element, regime, shape, alignment, vectors, device)
     vectors = vectors and shape[2] % element.per_vector == 0
-    regime = next(r for r in device.table[name] if _holds_column(r, element, shape[1], vectors, device))
+    regime = next(r for r in device.table[name] if _holds_column(r, element, shape[1], vectors, device, shape[2]))
     return _COLUMNS[operation, regime.kernel](element, regime, shape, vectors, device)
 
 
@@ -151,7 +162,13 @@ def _across(regime: Regime) -> int:
     return (min(regime.threads, LANES) if alone else regime.threads) // regime.sharing
 
 
-def _holds_column(regime: Regime, element: Element, n: int, vectors: bool, device: Device) -> bool:
+def _holds_column(
+    regime: Regime, element: Element, n: int, vectors: bool, device: Device, inner: int | None = None
+) -> bool:
+    """inner: columns side by side, None for many."""
+    if regime.kernel == "short":
+        few = inner is not None and inner <= regime.threads and inner * element.storage.itemsize < CACHE_LINE
+        return few and n <= short_rows.longest(element)
     if regime.longest is not None and n > regime.longest:
         return False
     if regime.kernel == "cached":
@@ -329,6 +346,20 @@ def _blocks_of_columns(regime: Regime, element: Element, shape: Shape, vectors: 
     return -(-shape[0] * shape[2] // columns)
 
 
+def _short_columns(module_kernel: Any, element: Element, regime: Regime, shape: Shape) -> Run:
+    kernel = module_kernel(element, regime.threads, shape[1], shape[2])
+    launch = Launch(kernel, -(-shape[0] // (regime.threads // shape[2])), regime.threads)
+    return lambda x, out, stream: launch(stream, x, out)
+
+
+def _softmax_short_columns(element, regime, shape, vectors, device):
+    return _short_columns(short_columns.softmax, element, regime, shape)
+
+
+def _argmax_short_columns(element, regime, shape, vectors, device):
+    return _short_columns(short_columns.argmax, element, regime, shape)
+
+
 def _softmax_tile(element, regime, shape, vectors, device):
     rows = _even_rows(regime, element, shape[1], vectors)
     kernel = softmax_columns.tile(element, regime.threads, _across(regime), regime.sharing, rows, vectors)
@@ -411,9 +442,11 @@ _ROWS: dict[tuple[str, str], Callable[..., Run]] = {
     ("argmax", "parts"): _argmax_parts,
 }
 _COLUMNS: dict[tuple[str, str], Callable[..., Run]] = {
+    ("softmax", "short"): _softmax_short_columns,
     ("softmax", "tile"): _softmax_tile,
     ("softmax", "cached"): _softmax_cached,
     ("softmax", "split"): _softmax_columns_split,
+    ("argmax", "short"): _argmax_short_columns,
     ("argmax", "parts"): _argmax_columns,
 }
 

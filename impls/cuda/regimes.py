@@ -23,9 +23,9 @@ from .platform import SIMULATED
 
 KINDS = {
     "softmax rows": ("short", "rows", "coupled", "whole", "split"),
-    "softmax columns": ("tile", "cached", "split"),
+    "softmax columns": ("short", "tile", "cached", "split"),
     "argmax rows": ("short", "rows", "parts"),
-    "argmax columns": ("parts",),
+    "argmax columns": ("short", "parts"),
 }
 """Table name -> the kernels that it may name; the last one takes rows of any length."""
 
@@ -39,7 +39,8 @@ class Regime:
     """How rows of some lengths are shared out.
 
     Attributes:
-        kernel: short: a thread a row, through shared memory, up to 32 columns (8 of 64 bits). rows: `sharing` threads
+        kernel: short: a thread a row, through shared memory, up to 32 columns (8 of 64 bits); of a strided axis, a
+            thread a column, where fewer than a cache line lie side by side. rows: `sharing` threads
             a row, in registers. coupled: a row over several blocks, read once. whole: a row by one block, read twice.
             split, parts: a row by tiles, over as many blocks as fill the device. tile: a strided axis in registers.
             cached: one that is read twice, the second time from the L2 cache.
@@ -82,6 +83,7 @@ DEVICE: Table = {
         Regime("split", 256, 256, 32),
     ),
     "softmax columns": (
+        Regime("short", 128, 1, 32),
         Regime("tile", 256, 1, 96),  # up to 24 elements of 32 bits
         Regime("tile", 256, 4, 32),
         Regime("tile", 256, 8, 32),  # 64: up to here within a warp
@@ -104,6 +106,7 @@ DEVICE: Table = {
         Regime("parts", 256, 256, 16),
     ),
     "argmax columns": (
+        Regime("short", 128, 1, 32),
         Regime("parts", 256, 1, 32, longest=64),
         Regime("parts", 256, 8, 32, longest=512),
         Regime("parts", 256, 16, 32),

@@ -27,13 +27,13 @@ def resident(element: Element, count: int, cached: bool = False) -> int:
 
 
 @functools.cache
-def _exponentials(register: Any, width: int, rows: int) -> Any:
+def exponentials(register: Any, width: int, rows: int) -> Any:
     """The device function (values, w, top) -> the sum of exp(value - top), by which the values are replaced."""
     exp = exponential(register)
     whole = rows // ADDENDS
 
     @device
-    def exponentials(values, w, top):
+    def sum_of(values, w, top):
         total, lost = register(0), register(0)
         for group in range(whole):
             some = register(0)
@@ -47,7 +47,7 @@ def _exponentials(register: Any, width: int, rows: int) -> Any:
             some += values[i * width + w]
         return total + (some - lost)
 
-    return exponentials
+    return sum_of
 
 
 @functools.cache
@@ -60,7 +60,7 @@ def tile(element: Element, threads: int, across: int, deep: int, rows: int, vect
     width, together, count, register = part.width, part.together, rows * part.width, element.register
     locate, depth, load, store = part.locate, part.depth, part.load, part.store
     maxima, sums = part.meet(larger), part.meet(add)
-    exponentials = _exponentials(register, width, rows)
+    sum_of = exponentials(register, width, rows)
 
     @kernel(threads, resident(element, count))
     def softmax_columns(x, out):
@@ -79,7 +79,7 @@ def tile(element: Element, threads: int, across: int, deep: int, rows: int, vect
                     tops[w] = larger(tops[w], values[i * width + w])
             maxima(tops, t)
             for w in range(width):
-                totals[w] = exponentials(values, w, tops[w])
+                totals[w] = sum_of(values, w, tops[w])
             sums(totals, t)
             for w in range(width):
                 scale = register(1) / totals[w]
@@ -113,7 +113,7 @@ def cached(element: Element, threads: int, across: int, deep: int, rows: int, ve
     width, count, register, lowest = part.width, rows * part.width, element.register, element.lowest
     locate, depth, load, store = part.locate, part.depth, part.load, part.store
     maxima, sums = part.meet(larger), part.meet(add)
-    exponentials = _exponentials(register, width, rows)
+    sum_of = exponentials(register, width, rows)
     exp, rescale = exponential(register), rescaled(register)
     inf, nan, one, zero = register(np.inf), register(np.nan), register(1), register(0)
     step = deep * rows
@@ -166,7 +166,7 @@ def cached(element: Element, threads: int, across: int, deep: int, rows: int, ve
                 maxima(best, t)
                 for w in range(width):
                     # A part of -inf only adds nothing to its column.
-                    total[w] = exponentials(values, w, best[w]) if best[w] != lowest else zero
+                    total[w] = sum_of(values, w, best[w]) if best[w] != lowest else zero
                 sums(total, t)
                 if depth(t) == 0 and first >= 0:
                     for w in range(width):
@@ -256,7 +256,7 @@ def split(element: Element, threads: int, deep: int, rows: int, vectors: bool) -
     exp, rescale = exponential(register), rescaled(register)
     locate, depth, load, store = part.locate, part.depth, part.load, part.store
     maxima, sums = part.meet(larger), part.meet(add)
-    exponentials = _exponentials(register, width, rows)
+    sum_of = exponentials(register, width, rows)
     inf, nan, one, zero = register(np.inf), register(np.nan), register(1), register(0)
     step = deep * rows
 
@@ -282,7 +282,7 @@ def split(element: Element, threads: int, deep: int, rows: int, vectors: bool) -
                 if top != lowest:  # else there is nothing to add
                     total[w], lost[w] = rescale(total[w], mine[w], top), rescale(lost[w], mine[w], top)
                     mine[w] = top
-                    total[w], lost[w] = accumulate(total[w], lost[w], exponentials(values, w, top))
+                    total[w], lost[w] = accumulate(total[w], lost[w], sum_of(values, w, top))
             start += step
         for w in range(width):
             best[w] = mine[w]

@@ -11,7 +11,16 @@ import numpy as np
 from numba.cuda import types
 from numba.cuda.np import numpy_support
 
-from maxbench.impls.cuda import argmax_columns, argmax_rows, plans, regimes, short_rows, softmax_columns, softmax_rows
+from maxbench.impls.cuda import (
+    argmax_columns,
+    argmax_rows,
+    plans,
+    regimes,
+    short_columns,
+    short_rows,
+    softmax_columns,
+    softmax_rows,
+)
 from maxbench.impls.cuda import softmax_split as split_rows
 from maxbench.impls.cuda.elements import ELEMENTS, Element
 from maxbench.impls.cuda.regimes import Regime
@@ -129,6 +138,9 @@ def _softmax_rows(name: str, regime: Regime, element: Element, kind: Any) -> Ite
 def _softmax_columns(name: str, regime: Regime, element: Element, kind: str) -> Iterator[Specialisation]:
     x, work = _array(element.storage, 3), _array(element.register, 2)
     wide = kind == "vectors"
+    if regime.kernel == "short":
+        yield from _short_columns(name, regime, element, kind, short_columns.softmax, (x, x), True)
+        return
     rows = plans._column_rows(regime, element, wide)
     moved = rows if wide else 0
     layout = (element, regime.threads, plans._across(regime), regime.sharing, rows, wide)
@@ -154,6 +166,24 @@ def _softmax_columns(name: str, regime: Regime, element: Element, kind: str) -> 
         f"{name} finish", element, lambda: kernels().finish,
         (x, x, work, work, types.int64), moved, moved, True, False, False,
     )  # fmt: skip
+
+
+def _short_columns(
+    name: str,
+    regime: Regime,
+    element: Element,
+    kind: str,
+    module_kernel: Any,
+    signature: tuple[Any, ...],
+    softmax: bool,
+) -> Iterator[Specialisation]:
+    if kind == "vectors":  # there is no such variant: elements are moved one by one
+        return
+    for n in _short_lengths(element):
+        yield Specialisation(
+            f"{name} n={n}", element, lambda n=n: module_kernel(element, regime.threads, n, 7),  # type: ignore[misc]
+            signature, 0, 0, softmax, softmax, False,
+        )  # fmt: skip
 
 
 def _argmax_rows(name: str, regime: Regime, element: Element, kind: Any) -> Iterator[Specialisation]:
@@ -193,6 +223,10 @@ def _argmax_rows(name: str, regime: Regime, element: Element, kind: Any) -> Iter
 
 def _argmax_columns(name: str, regime: Regime, element: Element, kind: str) -> Iterator[Specialisation]:
     wide = kind == "vectors"
+    if regime.kernel == "short":
+        x, out = _array(element.storage, 3), _array(np.int64, 2)
+        yield from _short_columns(name, regime, element, kind, short_columns.argmax, (x, out), False)
+        return
     rows = plans._column_rows(regime, element, wide)
     signature = (_array(element.storage, 3), _array(np.uint64, 2), _array(np.int64, 2), types.int64)
     for alone in (True, False):

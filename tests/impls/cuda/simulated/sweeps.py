@@ -40,6 +40,7 @@ ROWS = {
 }
 COLUMNS = {
     "softmax": {
+        "short": (Regime("short", 32, 1, 16), 64),
         "alone": (Regime("tile", 32, 1, 16), 64),
         "shared": (Regime("tile", 32, 4, 64), 64),
         "several warps": (Regime("tile", 64, 16, 64), 64),
@@ -47,6 +48,7 @@ COLUMNS = {
         "split": (Regime("split", 32, 4, 16), 64),
     },
     "argmax": {
+        "short": (Regime("short", 32, 1, 16), 64),
         "whole": (Regime("parts", 32, 4, 8), 1),
         "parts": (Regime("parts", 32, 4, 8), 64),
     },
@@ -93,7 +95,8 @@ def sweep(operation: str, dtype: str, regime: Regime, multiprocessors: int, colu
         if problem:
             bad.append(f"{name}, offsets {offsets}: {problem}")
     assert not bad, "\n".join(bad)
-    assert ran > 0
+    # Of 64 bits only the shortest columns are taken by a thread alone: not every turn has one.
+    assert ran > 0 or (columns and regime.kernel == "short" and ELEMENTS[dtype].wide)
     assert bounded or ran == given
 
 
