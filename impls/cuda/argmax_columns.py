@@ -28,7 +28,7 @@ def parts(element: Element, threads: int, deep: int, rows: int, vectors: bool, a
     part = columns(element, threads, across, deep, rows, vectors)
     width, register, lowest = part.width, element.register, element.lowest
     count, together = rows * width, threads * width
-    locate, load = part.locate, part.load
+    locate, depth, load = part.locate, part.depth, part.load
     key_of, improves = key(element), better(element)
     word = np.uint64 if element.wide else np.uint32
     step = deep * rows
@@ -46,10 +46,10 @@ def parts(element: Element, threads: int, deep: int, rows: int, vectors: bool, a
             first, base = locate(x, block, t)
             begin = np.int64(cuda.blockIdx.y) * size
             last = min(x.shape[1], begin + size)
-            start = begin + t // across
+            start = begin + depth(t)
             for w in range(width):
                 best[w] = lowest
-                index[w] = np.uint32(t // across) if start < last else _NO_INDEX
+                index[w] = np.uint32(depth(t)) if start < last else _NO_INDEX
             for _ in range(0, size, step):
                 if start >= last:
                     break
@@ -61,17 +61,19 @@ def parts(element: Element, threads: int, deep: int, rows: int, vectors: bool, a
                             best[w] = value
                             index[w] = np.uint32(start - begin + i * deep)
                 start += step
-            for w in range(width):
-                shared_keys[t * width + w] = key_of(best[w])
-                shared_indices[t * width + w] = index[w]
-            cuda.syncthreads()
-            if t < across and first >= 0:
+            if deep > 1:
                 for w in range(width):
-                    top = shared_keys[t * width + w]
-                    place = shared_indices[t * width + w]
+                    shared_keys[w * threads + t] = key_of(best[w])
+                    shared_indices[w * threads + t] = index[w]
+                cuda.syncthreads()
+            if first >= 0:
+                side = t % across
+                for w in range(depth(t), width, deep):  # the threads that share columns combine one each
+                    top = shared_keys[w * threads + side] if deep > 1 else key_of(best[w])
+                    place = shared_indices[w * threads + side] if deep > 1 else index[w]
                     for d in range(1, deep):
-                        other = shared_keys[(d * across + t) * width + w]
-                        there = shared_indices[(d * across + t) * width + w]
+                        other = shared_keys[w * threads + d * across + side]
+                        there = shared_indices[w * threads + d * across + side]
                         if other > top or (other == top and there < place):
                             top = other
                             place = there
