@@ -22,6 +22,7 @@ from maxbench.impls.cuda import (
     softmax_rows,
 )
 from maxbench.impls.cuda import softmax_split as split_rows
+from maxbench.impls.cuda.compiling import RESIDENT_THREADS
 from maxbench.impls.cuda.elements import ELEMENTS, Element
 from maxbench.impls.cuda.regimes import Regime
 from tests.impls.cuda import machine_code
@@ -41,6 +42,8 @@ class Specialisation:
         loads, stores: 128-bit accesses that the code must hold at least.
         exponentials, maxima: whether it must hold them.
         warp: whether whole warps meet, by redux for argmax.
+        registers: of a thread, at most: a multiprocessor has 65,536.
+        together: 128-bit loads that must follow each other without a branch.
     """
 
     name: str
@@ -52,6 +55,8 @@ class Specialisation:
     exponentials: bool
     maxima: bool
     warp: bool
+    registers: int = 65536 // RESIDENT_THREADS
+    together: int = 0
 
 
 def _array(dtype: Any, dimensions: int) -> Any:
@@ -144,27 +149,32 @@ def _softmax_columns(name: str, regime: Regime, element: Element, kind: str) -> 
     rows = plans._column_rows(regime, element, wide)
     moved = rows if wide else 0
     layout = (element, regime.threads, plans._across(regime), regime.sharing, rows, wide)
+
+    def registers(cached: bool) -> int:
+        return 65536 // softmax_columns.resident(element, rows * (element.per_vector if wide else 1), cached)
+
     if regime.kernel == "tile":
         yield Specialisation(
-            name, element, lambda: softmax_columns.tile(*layout), (x, x), moved, moved, True, True, False
-        )
+            name, element, lambda: softmax_columns.tile(*layout), (x, x), moved, moved, True, True, False,
+            registers(False), moved,
+        )  # fmt: skip
         return
     if regime.kernel == "cached":
         words = _array(np.uint32, 1)
         yield Specialisation(
             name, element, lambda: softmax_columns.cached(*layout),
             (x, x, work, work, words, words, _array(np.uint64, 1), types.int64, types.int64),
-            2 * moved, moved, True, True, False,
+            2 * moved, moved, True, True, False, registers(True), moved,
         )  # fmt: skip
         return
     kernels = lambda: softmax_columns.split(element, regime.threads, regime.sharing, rows, wide)  # noqa: E731
     yield Specialisation(
         f"{name} partial", element, lambda: kernels().partial,
-        (x, work, work, types.int64), moved, 0, True, True, False,
+        (x, work, work, types.int64), moved, 0, True, True, False, together=moved,
     )  # fmt: skip
     yield Specialisation(
         f"{name} finish", element, lambda: kernels().finish,
-        (x, x, work, work, types.int64), moved, moved, True, False, False,
+        (x, x, work, work, types.int64), moved, moved, True, False, False, together=moved,
     )  # fmt: skip
 
 
@@ -234,4 +244,5 @@ def _argmax_columns(name: str, regime: Regime, element: Element, kind: str) -> I
             f"{name} {'whole' if alone else 'parts'}", element,
             lambda alone=alone: argmax_columns.parts(element, regime.threads, regime.sharing, rows, wide, alone),  # type: ignore[misc]
             signature, rows if wide else 0, 0, False, False, False,
+            80 if wide and element.per_vector > 8 else 64, rows if wide else 0,  # for 3 and 4 blocks a multiprocessor
         )  # fmt: skip
