@@ -11,7 +11,7 @@ from . import compile_cache
 from .platform import SIMULATED
 
 RESIDENT_THREADS = 512
-"""Threads that a multiprocessor must be able to hold: 65,536 registers leave each of them 128."""
+"""Threads that a multiprocessor must at least be able to hold: 65,536 registers leave each of them 128."""
 
 
 def kernel(threads: int, resident: int = RESIDENT_THREADS) -> Callable[[Callable[..., None]], Any]:

@@ -23,12 +23,15 @@ from . import (
     launching,
     platform,
     regimes,
+    short_columns,
     short_rows,
     softmax_columns,
     softmax_rows,
     softmax_split,
 )
+from .columns import WALKING
 from .elements import ELEMENTS, VECTOR_BYTES, Element
+from .groups import LANES
 from .regimes import Regime, Table
 from .tiles import Alignment, tile
 
@@ -41,6 +44,9 @@ BLOCKS_PER_MULTIPROCESSOR = 8  # how finely long rows are cut, so that all multi
 _MOST_PEELED = 1 << 32  # columns: argmax counts from the first one to an edge in 32 bits
 MOST_BLOCKS = 65535  # in a grid's second dimension
 STREAMS = 64  # of each plan: for so many launches are prepared, and working memory is kept
+SHARING_IN_WARP = 8  # threads to a column that are in one warp: 4 of them side by side read 64 bytes together
+CACHE_LINE = 128  # bytes
+MOST_IN_BAND = 8  # sets of columns read side by side: a kilobyte of each row, which is a page of memory
 
 
 @dataclass(frozen=True)
@@ -50,10 +56,12 @@ class Device:
     Attributes:
         multiprocessors: of the device.
         table: its regimes.
+        cache: bytes of its L2 cache; an A100's where it is not known.
     """
 
     multiprocessors: int
     table: Table
+    cache: int = 40 << 20
 
 
 def current_number() -> int:
@@ -71,8 +79,8 @@ def _device(number: int) -> Device:
     """The current device, which has this number."""
     if platform.SIMULATED:
         return Device(1, regimes.load(platform.SIMULATOR_NAME)[0])
-    count = cuda.get_current_device().MULTIPROCESSOR_COUNT
-    return Device(count, regimes.load(platform.device_name())[0])
+    device = cuda.get_current_device()
+    return Device(device.MULTIPROCESSOR_COUNT, regimes.load(platform.device_name())[0], device.L2_CACHE_SIZE)
 
 
 @functools.lru_cache(maxsize=512)
@@ -103,7 +111,7 @@ def _run(operation: str, element: Element, shape: Shape, x_offset: int, out_offs
         regime = next(r for r in device.table[name] if _holds_row(r, element, shape[1], alignment, device))
         return _ROWS[operation, regime.kernel](element, regime, shape, alignment, vectors, device)
     vectors = vectors and shape[2] % element.per_vector == 0
-    regime = next(r for r in device.table[name] if _holds_column(r, element, shape[1], vectors))
+    regime = next(r for r in device.table[name] if _holds_column(r, element, shape[1], vectors, device, shape[2]))
     return _COLUMNS[operation, regime.kernel](element, regime, shape, vectors, device)
 
 
@@ -112,7 +120,7 @@ def choose(name: str, element: Element, n: int, device: Device) -> Regime:
     if name.endswith("rows"):
         alignment: Alignment = "aligned" if n % element.per_vector == 0 else "peeled"
         return next(r for r in device.table[name] if _holds_row(r, element, n, alignment, device))
-    return next(r for r in device.table[name] if _holds_column(r, element, n, True))
+    return next(r for r in device.table[name] if _holds_column(r, element, n, True, device))
 
 
 def _alignment(operation: str, element: Element, n: int, x_offset: int, out_offset: int) -> Alignment:
@@ -141,15 +149,55 @@ def _holds_row(regime: Regime, element: Element, n: int, alignment: Alignment, d
 
 
 def _column_rows(regime: Regime, element: Element, vectors: bool) -> int:
-    """Elements of a column that a thread holds; fewer where each costs an address of its own: 8 in 32 registers."""
-    width = element.per_vector if vectors else 2 if element.wide else 4
-    return max(1, regime.elements(element) // width)
+    """Most elements of a column for a thread; fewer where each costs an address of its own: 8 in 32 registers."""
+    elements = regime.elements(element)
+    if element.wide:  # an exponential of 64 bits takes many registers by itself
+        elements = min(elements, 8 if regime.kernel == "cached" else 32)
+    return max(1, elements // (element.per_vector if vectors else 2 if element.wide else 4))
 
 
-def _holds_column(regime: Regime, element: Element, n: int, vectors: bool) -> bool:
+def _even_rows(regime: Regime, element: Element, n: int, vectors: bool) -> int:
+    """As `_column_rows`, but no more than it takes to read columns of n in as few rounds: none is mostly idle."""
+    most = _column_rows(regime, element, vectors)
+    rounds = -(-n // (regime.sharing * most))
+    return -(-n // (regime.sharing * rounds))
+
+
+def _across(regime: Regime) -> int:
+    """Threads side by side that share columns: few threads to a column are in one warp, without a barrier."""
+    alone = regime.sharing <= SHARING_IN_WARP
+    return (min(regime.threads, LANES) if alone else regime.threads) // regime.sharing
+
+
+def _holds_column(
+    regime: Regime, element: Element, n: int, vectors: bool, device: Device, inner: int | None = None
+) -> bool:
+    """inner: columns side by side, None for many."""
+    if regime.kernel == "short":
+        few = inner is not None and inner <= regime.threads and inner * element.storage.itemsize < CACHE_LINE
+        return few and n <= short_rows.longest(element)
     if regime.longest is not None and n > regime.longest:
         return False
+    if regime.kernel == "cached":
+        return _cached_band(regime, element, n, vectors, device) > 0
     return regime.kernel != "tile" or n <= regime.sharing * _column_rows(regime, element, vectors)
+
+
+def _cached_blocks(regime: Regime, element: Element, vectors: bool, device: Device) -> int:
+    """Blocks of the kernel that reads twice that the device holds."""
+    count = _column_rows(regime, element, vectors) * (element.per_vector if vectors else 1)
+    return device.multiprocessors * max(1, softmax_columns.resident(element, count, cached=True) // regime.threads)
+
+
+def _cached_band(regime: Regime, element: Element, n: int, vectors: bool, device: Device) -> int:
+    """Sets of columns that blocks read side by side, 0 where not even one stays in the L2 cache until it is read again.
+
+    Half of the cache is left to what is written.
+    """
+    rows = _column_rows(regime, element, vectors)
+    each = regime.threads * rows * (element.per_vector if vectors else 1) * element.storage.itemsize
+    room = device.cache // 2 // each - _cached_blocks(regime, element, vectors, device)
+    return max(0, min(MOST_IN_BAND, room // -(-n // (regime.sharing * rows))))
 
 
 class Launch:
@@ -381,30 +429,66 @@ def _blocks_of_columns(regime: Regime, element: Element, shape: Shape, vectors: 
     return -(-shape[0] * shape[2] // columns)
 
 
+def _short_columns(module_kernel: Any, element: Element, regime: Regime, shape: Shape) -> Run:
+    kernel = module_kernel(element, regime.threads, shape[1], shape[2])
+    launch = Launch(kernel, -(-shape[0] // (regime.threads // shape[2])), regime.threads)
+    return lambda x, out, stream: launch(stream, x, out)
+
+
+def _softmax_short_columns(element, regime, shape, vectors, device):
+    return _short_columns(short_columns.softmax, element, regime, shape)
+
+
+def _argmax_short_columns(element, regime, shape, vectors, device):
+    return _short_columns(short_columns.argmax, element, regime, shape)
+
+
 def _softmax_tile(element, regime, shape, vectors, device):
-    rows = _column_rows(regime, element, vectors)
-    kernel = softmax_columns.tile(element, regime.threads // regime.sharing, regime.sharing, rows, vectors)
+    rows = _even_rows(regime, element, shape[1], vectors)
+    kernel = softmax_columns.tile(element, regime.threads, _across(regime), regime.sharing, rows, vectors)
     launch = Launch(kernel, _walkers(_blocks_of_columns(regime, element, shape, vectors)), regime.threads)
     return lambda x, out, stream: launch(stream, x, out)
 
 
+def _softmax_cached(element, regime, shape, vectors, device):
+    rows = _column_rows(regime, element, vectors)
+    kernel = softmax_columns.cached(element, regime.threads, _across(regime), regime.sharing, rows, vectors)
+    sets, parts = _blocks_of_columns(regime, element, shape, vectors), -(-shape[1] // (regime.sharing * rows))
+    band = _cached_band(regime, element, shape[1], vectors, device)
+    blocks = _cached_blocks(regime, element, vectors, device)
+    # By then the blocks that reduce the columns have ended, with few exceptions.
+    lag = min(min(band, sets) * parts + blocks, sets * parts)
+    launch = Launch(kernel, min(blocks, sets * parts), regime.threads)
+
+    def working_memory() -> tuple[Any, ...]:
+        shape_of_parts = (parts + 1, shape[0] * shape[2])
+        counters = (cuda.to_device(np.zeros(sets, np.uint32)) for _ in range(2))
+        results = (cuda.device_array(shape_of_parts, element.register) for _ in range(2))
+        return (*results, *counters, cuda.to_device(np.zeros(1, np.uint64)))
+
+    arrays = _per_stream(working_memory)
+    return lambda x, out, stream: launch(stream, x, out, *arrays(stream), band, lag)
+
+
 def _walkers(blocks: int) -> int:
-    """Blocks that walk over the sets of columns: on a device one for each set."""
-    return min(blocks, 8) if platform.SIMULATED else blocks
+    """Blocks for sets of columns: on a device one for each set."""
+    return min(blocks, 8) if WALKING else blocks
 
 
-def _cut_columns(element: Element, regime: Regime, shape: Shape, vectors: bool, device: Device) -> tuple[int, int, int]:
-    """(blocks of columns, elements of a part, parts)."""
+def _cut_columns(
+    element: Element, regime: Regime, shape: Shape, vectors: bool, device: Device, rows: int
+) -> tuple[int, int, int]:
+    """(blocks of columns, elements of a part, parts), for threads with `rows` elements of each column."""
     blocks = _blocks_of_columns(regime, element, shape, vectors)
-    step = regime.sharing * _column_rows(regime, element, vectors)
+    step = regime.sharing * rows
     size = _parts(-(-shape[1] // step), blocks, device) * step
     return blocks, size, -(-shape[1] // size)
 
 
 def _softmax_columns_split(element, regime, shape, vectors, device):
     rows = _column_rows(regime, element, vectors)
-    kernels = softmax_columns.split(element, regime.threads // regime.sharing, regime.sharing, rows, vectors)
-    blocks, size, parts = _cut_columns(element, regime, shape, vectors, device)
+    kernels = softmax_columns.split(element, regime.threads, regime.sharing, rows, vectors)
+    blocks, size, parts = _cut_columns(element, regime, shape, vectors, device, rows)
     partial = Launch(kernels.partial, (blocks, parts), regime.threads)
     finish = Launch(kernels.finish, (blocks, parts), regime.threads)
     lines = shape[0] * shape[2]
@@ -419,10 +503,9 @@ def _softmax_columns_split(element, regime, shape, vectors, device):
 
 
 def _argmax_columns(element, regime, shape, vectors, device):
-    rows = _column_rows(regime, element, vectors)
-    blocks, size, parts = _cut_columns(element, regime, shape, vectors, device)
-    across = regime.threads // regime.sharing
-    kernel = argmax_columns.parts(element, across, regime.sharing, rows, vectors, parts == 1)
+    rows = _even_rows(regime, element, shape[1], vectors)
+    blocks, size, parts = _cut_columns(element, regime, shape, vectors, device, rows)
+    kernel = argmax_columns.parts(element, regime.threads, regime.sharing, rows, vectors, parts == 1)
     if parts > 1:
         search = Launch(kernel, (blocks, parts), regime.threads)
         return _search_and_finish(search, parts, shape[0] * shape[2], regime.threads, size)
@@ -442,8 +525,11 @@ _ROWS: dict[tuple[str, str], Callable[..., Run]] = {
     ("argmax", "parts"): _argmax_parts,
 }
 _COLUMNS: dict[tuple[str, str], Callable[..., Run]] = {
+    ("softmax", "short"): _softmax_short_columns,
     ("softmax", "tile"): _softmax_tile,
+    ("softmax", "cached"): _softmax_cached,
     ("softmax", "split"): _softmax_columns_split,
+    ("argmax", "short"): _argmax_short_columns,
     ("argmax", "parts"): _argmax_columns,
 }
 
