@@ -167,8 +167,8 @@ def _description(value: Any, seen: set[int]) -> str:
 
     Of a function it is its code and, in turn, all values that it closes over and reads as a global or as an attribute
     of a module: they may come from elsewhere than from source text. Implementations that `numba.extending.overload`
-    adds to a function are not found so. Functions of this package that are called are not described, to save time: the
-    values that they read follow from its sources and from the processor.
+    adds to a function are not found so. Of functions of this package that are called only what they close over is
+    described, to save time: the other values that they read follow from its sources and from the processor.
     """
     if isinstance(value, np.ndarray):
         return f"{value.dtype!r} {value.shape} {hashlib.sha256(value.tobytes()).hexdigest()}"
@@ -184,11 +184,14 @@ def _description(value: Any, seen: set[int]) -> str:
     if not isinstance(function, FunctionType):
         return f"{type(value).__module__}.{type(value).__qualname__}"
     name = f"{function.__module__}.{function.__qualname__}"
-    if seen and (id(function) in seen or _is_in_the_key(function.__module__)):
+    called = bool(seen) and _is_in_the_key(function.__module__)
+    if seen and (id(function) in seen or (called and "<locals>" not in name)):
         return name
     seen.add(id(function))
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     found = {one: cell.cell_contents for one, cell in cells}
+    if called:  # which of the functions that its factory makes
+        return "\n".join([name, *(f"{one} = {_description(value, seen)}" for one, value in found.items())])
     code, names = _code(function.__code__)
     for one in sorted(names & function.__globals__.keys()):
         found[one] = value = function.__globals__[one]

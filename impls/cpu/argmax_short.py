@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Any, NamedTuple
+
 import numba
 import numpy as np
 from numba.extending import register_jitable
@@ -39,8 +42,11 @@ def _has(v, top, at):
     return simd.mask_bits(simd.equal(v, top)) << np.uint64(at)
 
 
+_NUMBERS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
+
+
 def _rows_of(vectors):
-    """A function as `few`, for rows of up to a number of vectors that is known when it is compiled."""
+    """A function as those of `few`, for rows of up to a number of vectors that is known when it is compiled."""
 
     @numba.njit(error_model="numpy")
     def rows(x, out, n, first, end):
@@ -70,40 +76,41 @@ def _rows_of(vectors):
     return rows
 
 
-def _rows_of_least(vectors, *more):
-    """The function of `_rows_of` for the least of several numbers of vectors that hold a row; the last holds any."""
-    these = _rows_of(vectors)
-    if not more:
-        return these
-    others = _rows_of_least(*more)
+class Few(NamedTuple):
+    """Kernels for rows of up to one number of vectors of half a line each.
 
-    @register_jitable
-    def choose(x, out, n, first, end):
-        if n <= vectors * simd.lanes(simd.half_line(x)):
-            these(x, out, n, first, end)
-        else:
-            others(x, out, n, first, end)
+    Attributes:
+        serial: (x, out, first, end): rows first to end of x (outer, n, 1).
+        parallel: (x, out, threads): rows in one contiguous share a thread.
+    """
 
-    return choose
+    serial: Any
+    parallel: Any
 
 
-_rows_of_few = _rows_of_least(2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
+def vectors_of(n, itemsize):
+    """The least of the numbers of vectors that `few` is made for that holds a row of n elements, up to 64."""
+    return next(vectors for vectors in _NUMBERS if n * itemsize <= vectors * simd.VECTOR_BYTES // 2)
 
 
-@cached_njit(nogil=True, error_model="numpy")
-def few(x, out, first, end):
-    """Rows first to end of x (outer, n, 1), n from half a line to 64."""
-    n = x.shape[1]
-    x, out = simd.data(x), simd.data(out)
-    _rows_of_few(x, out, n, first, end)
+@functools.cache
+def few(vectors):
+    """The kernels for rows of half a line to `vectors` times as much; compiled when they are first asked for."""
+    rows_of_few = _rows_of(vectors)
 
+    @cached_njit(nogil=True, error_model="numpy")
+    def few_rows(x, out, first, end):
+        n = x.shape[1]
+        x, out = simd.data(x), simd.data(out)
+        rows_of_few(x, out, n, first, end)
 
-@cached_njit(parallel=True)
-def few_parallel(x, out, threads):
-    """Rows in one contiguous share a thread."""
-    outer = x.shape[0]
-    for t in numba.prange(threads):
-        few(x, out, t * outer // threads, (t + 1) * outer // threads)
+    @cached_njit(parallel=True)
+    def few_rows_parallel(x, out, threads):
+        outer = x.shape[0]
+        for t in numba.prange(threads):
+            few_rows(x, out, t * outer // threads, (t + 1) * outer // threads)
+
+    return Few(few_rows, few_rows_parallel)
 
 
 # Rows of four elements of four bytes: four rows to a vector.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Any, NamedTuple
+
 import numba
 from numba.extending import register_jitable
 
@@ -109,48 +112,48 @@ def _rows_of(vectors):
     return rows
 
 
-def _rows_of_least(vectors):
-    """The function of `_rows_of` for the least number of vectors, from `vectors` to MOST, that holds a row."""
-    these = _rows_of(vectors)
-    if vectors == MOST:
-        return these
-    others = _rows_of_least(vectors + 1)
-
-    @register_jitable
-    def choose(x, out, n, past, first, end, zero):
-        if n <= vectors * simd.lanes(zero):
-            return these(x, out, n, past, first, end, zero)
-        return others(x, out, n, past, first, end, zero)
-
-    return choose
+def vectors_of(n, itemsize):
+    """The vectors that hold a row of n elements, at least two."""
+    return max(2, -(-n * itemsize // max(simd.VECTOR_BYTES // 2, simd.register_bytes())))
 
 
-_rows_of_few = _rows_of_least(2)
+class Few(NamedTuple):
+    """Kernels for rows of one number of vectors.
 
-
-@cached_njit(nogil=True, error_model="numpy")
-def few(x, out, past, first, end):
-    """Rows first to end of x (outer, n, 1) of float32 or float64, n from a vector and an element to MOST vectors.
-
-    Results go past the caches if `past` is True, for which n must be whole vectors and out begin a line. It is None if
-    not, as each way is compiled by itself.
+    Attributes:
+        serial: (x, out, past, first, end): rows first to end of x (outer, n, 1) of float32 or float64. Results go past
+            the caches if `past` is True, for which n must be whole vectors and out begin a line. It is None if not, as
+            each way is compiled by itself.
+        parallel: (x, out, past, threads): rows in one contiguous share a thread.
     """
-    n = x.shape[1]
-    spare = scratch_like(x, n)
-    x, out, scratch = simd.data(x), simd.data(out), simd.data(spare)
-    zero = simd.register(zero_like(x))
-    i = _rows_of_few(x, out, n, past, first, end, zero) if first < end else end
-    while i < end:
-        row = simd.offset(x, i * n)
-        total = weigh(row, n, guess_at(row, n, zero), scratch, True, zero)[1]
-        scale(scratch, n, reciprocal(total, zero), simd.offset(out, i * n), zero)
-        i = _rows_of_few(x, out, n, past, i + 1, end, zero) if i + 1 < end else end
-    return spare.size  # keeps it alive
+
+    serial: Any
+    parallel: Any
 
 
-@cached_njit(parallel=True)
-def few_parallel(x, out, past, threads):
-    """Rows in one contiguous share a thread."""
-    outer = x.shape[0]
-    for t in numba.prange(threads):
-        few(x, out, past, t * outer // threads, (t + 1) * outer // threads)
+@functools.cache
+def few(vectors):
+    """The kernels for rows of 2 to `MOST` vectors; each number is compiled by itself, when it is first asked for."""
+    rows_of_few = _rows_of(vectors)
+
+    @cached_njit(nogil=True, error_model="numpy")
+    def few_rows(x, out, past, first, end):
+        n = x.shape[1]
+        spare = scratch_like(x, n)
+        x, out, scratch = simd.data(x), simd.data(out), simd.data(spare)
+        zero = simd.register(zero_like(x))
+        i = rows_of_few(x, out, n, past, first, end, zero) if first < end else end
+        while i < end:
+            row = simd.offset(x, i * n)
+            total = weigh(row, n, guess_at(row, n, zero), scratch, True, zero)[1]
+            scale(scratch, n, reciprocal(total, zero), simd.offset(out, i * n), zero)
+            i = rows_of_few(x, out, n, past, i + 1, end, zero) if i + 1 < end else end
+        return spare.size  # keeps it alive
+
+    @cached_njit(parallel=True)
+    def few_rows_parallel(x, out, past, threads):
+        outer = x.shape[0]
+        for t in numba.prange(threads):
+            few_rows(x, out, past, t * outer // threads, (t + 1) * outer // threads)
+
+    return Few(few_rows, few_rows_parallel)

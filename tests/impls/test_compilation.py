@@ -25,6 +25,7 @@ from numba.core.registry import cpu_target
 import maxbench
 from maxbench.impls import compilation
 from maxbench.impls.compilation import cached_njit
+from maxbench.impls.cpu import argmax_short, softmax_few
 from tests import plugins
 
 SCALE = 3
@@ -122,6 +123,15 @@ def test_in_tree_code_depends_on_nothing_but_sources_and_the_processor() -> None
         names = {alias.name for n in nodes if isinstance(n, ast.Import | ast.ImportFrom) for alias in n.names}
         names |= {str(node.module).partition(".")[0] for node in nodes if isinstance(node, ast.ImportFrom)}
         assert not names & {"os", "sys", "platform", "pathlib", "psutil", "subprocess", "caches", "threads"}, path
+
+
+@pytest.mark.parametrize("few", [softmax_few.few, argmax_short.few])
+def test_functions_that_one_factory_makes_are_told_apart(few: Any) -> None:
+    """By what those that they call close over: their code is the same."""
+    kernels = [kernel.py_func for vectors in (2, 3, 4) for kernel in few(vectors)]
+    found = [compilation._description(kernel, set()) for kernel in kernels]
+    assert len(set(found)) == len(found)
+    assert not [text for text in found if " at 0x" in text]
 
 
 def test_numbas_own_cache_is_not_used_in_the_tree() -> None:

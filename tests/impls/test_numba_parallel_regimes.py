@@ -113,8 +113,9 @@ def test_tiles_beside_each_other(tile, dtype, shape):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_rows_of_a_few_vectors(dtype, vectors):
     lanes = max(32, simd.register_bytes()) // np.dtype(dtype).itemsize
-    rng = np.random.default_rng(0)
+    rng, kernel = np.random.default_rng(0), softmax.few(vectors).serial
     for n in range((vectors - 1) * lanes + 1, vectors * lanes + 1):
+        assert softmax.vectors_of(n, np.dtype(dtype).itemsize) == vectors
         x = rng.standard_normal((19, n, 1)).astype(dtype) * 3
         # Guesses that fail: of rows at the beginning and the end of a share, one after the other and alone.
         x[3, :], x[9, n // 2], x[10, -1], x[18, 1] = -np.inf, 300, np.nan, np.inf
@@ -122,14 +123,14 @@ def test_rows_of_a_few_vectors(dtype, vectors):
         x[12] += 4000
         x[14, n // 2] = 41
         for out, frame, begin in places(x):
-            softmax.few(x, out, None, 9, 19)
-            softmax.few(x, out, None, 0, 9)
+            kernel(x, out, None, 9, 19)
+            kernel(x, out, None, 0, 9)
             assert contract.SOFTMAX.verify(x, out) is None
             assert unharmed(frame, begin, x.size)
     # Whole vectors, in whole lines.
     if n * x.itemsize % simd.VECTOR_BYTES == 0:
         out, frame, begin = next(places(x))
-        softmax.few(x, out, True, 0, 19)
+        kernel(x, out, True, 0, 19)
         assert contract.SOFTMAX.verify(x, out) is None
         assert unharmed(frame, begin, x.size)
 

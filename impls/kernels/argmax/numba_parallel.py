@@ -15,7 +15,7 @@ from ...caches import last_level
 from ...contract import DTYPES
 from ...cpu.argmax_columns import strided, strided_parallel, tiles_of
 from ...cpu.argmax_rows import merge, pieces_parallel, rows, rows_parallel
-from ...cpu.argmax_short import few, few_parallel, fours, fours_parallel, short, short_parallel
+from ...cpu.argmax_short import few, fours, fours_parallel, short, short_parallel, vectors_of
 from ...registry import implements
 from ...threads import in_parallel, numbas
 from ...views import is_viewed, plain
@@ -107,10 +107,11 @@ def _short(x: np.ndarray, out: np.ndarray, half: bool | None, few_end: int, thre
         else:
             fours(x, out, 0, outer)
     elif n * x.itemsize >= simd.VECTOR_BYTES // 2 and n <= few_end:
+        kernels = few(vectors_of(n, x.itemsize))
         if threads > 1:
-            in_parallel(few_parallel, x, out, threads)
+            in_parallel(kernels.parallel, x, out, threads)
         else:
-            few(x, out, 0, outer)
+            kernels.serial(x, out, 0, outer)
     elif threads > 1:
         in_parallel(short_parallel, x, out, half, threads)
     else:
