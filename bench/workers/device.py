@@ -59,6 +59,8 @@ def main(link: Link, job: DeviceJob) -> None:
     work = Work(link, job.seconds, job.cache_bytes, job.simulated)
     for task in job.tasks:
         work.do(task)
+        # Libraries stay: to look through their objects takes a large part of a second, several times a task.
+        gc.freeze()
 
 
 class LostContext(RuntimeError):
