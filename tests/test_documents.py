@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import doctest
 import importlib.metadata
 import re
+import statistics
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from maxbench import reports
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 RESULTS = ROOT / "docs" / "results"
+DEVICE = ("numba_cuda", "torch_cuda", "cupy")
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", RESULTS / "README.md", *(ROOT / "docs").glob("*.md")]
 
 
@@ -54,6 +57,39 @@ def test_the_figures_of_the_results_are_those_of_the_reports() -> None:
     assert len(rows) == 16
     report = (RESULTS / "full-2-core-emerald-rapids" / "report.md").read_text("utf-8")
     assert rows == re.findall(answer, report, re.MULTILINE)[:16]
+
+
+def test_the_figures_of_the_device_are_those_of_its_timings() -> None:
+    text = (RESULTS / "README.md").read_text("utf-8").split("## A GPU")[1].split("\n## ")[0]
+    with (RESULTS / "h200" / "timings.csv").open(encoding="utf-8") as file:
+        timings = list(csv.DictReader(file))
+    bandwidth = {
+        (row["operation"], row["dtype"], row["shape"], row["implementation"]): float(row["bandwidth_GB_s"])
+        for row in timings if not row["workload"]
+    }  # fmt: skip
+    ceiling = {
+        operation: max(value for (of, _, _, name), value in bandwidth.items() if of == operation and "ceiling" in name)
+        for operation in ("softmax", "argmax")
+    }
+    rows = re.findall(r"^\| (\w+) \| (\w+) \| ([\d× ]+) \| (.*) \|$", text, re.MULTILINE)
+    assert len(rows) == 50
+    for operation, dtype, shape, figures in rows:
+        of = [bandwidth.get((operation, dtype, shape.replace("×", "x"), name)) for name in DEVICE]
+        assert of[0]
+        share = f"{of[0] / ceiling[operation]:.0%}"
+        assert figures.split(" | ") == [f"{of[0]:,.0f}", share, *("–" if x is None else f"{x:,.0f}" for x in of[1:])]
+
+    quoted = re.findall(r"([\d.]+)× in (\w+) \((\d+)", text)
+    found = []
+    for operation in ("softmax", "argmax"):
+        for dtype in ("float32", "float16", "bfloat16", "float64", "int8"):
+            ratios = [
+                mine / bandwidth[of, kind, shape, "torch_cuda"] for (of, kind, shape, name), mine in bandwidth.items()
+                if (of, kind, name) == (operation, dtype, "numba_cuda") and shape.endswith(" x 1")
+            ]  # fmt: skip
+            if ratios:
+                found.append((f"{statistics.geometric_mean(ratios):.2f}", dtype, str(len(ratios))))
+    assert quoted == [(number, dtype, count) for number, dtype, count in found]
 
 
 def test_each_column_of_the_table_is_described() -> None:

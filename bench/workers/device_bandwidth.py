@@ -32,7 +32,7 @@ def _tools() -> tuple[Any, Any, Any]:
     from maxbench.impls.cuda.compiling import kernel
     from maxbench.impls.cuda.intrinsics import access
 
-    load_vector, store_vector, _, _ = access(_ELEMENT)
+    load_vector, _, store_vector, _, _ = access(_ELEMENT)
     return kernel, load_vector, store_vector
 
 

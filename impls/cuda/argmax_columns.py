@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from .columns import columns
+from .columns import WALKING, columns
 from .compiling import kernel
 from .elements import Element
 from .groups import better, key
@@ -17,22 +17,23 @@ _NO_INDEX = np.uint32(0xFFFFFFFF)
 
 
 @functools.cache
-def parts(element: Element, across: int, deep: int, rows: int, vectors: bool, alone: bool) -> Any:
+def parts(element: Element, threads: int, deep: int, rows: int, vectors: bool, alone: bool) -> Any:
     """The kernel (x, keys, indices, size) on a grid of (sets of columns, parts): `size` < 2^32 elements a part.
 
     keys (uint64) and indices (int64) of shape (parts, outer * inner) become the order-preserving key of each part's
     maximum and its place in the column, for `argmax_rows.finish`. alone: one part; then keys is unused and indices
     is the result, of shape (outer, inner).
     """
-    part = columns(element, across, deep, rows, vectors)
+    across = threads // deep
+    part = columns(element, threads, across, deep, rows, vectors)
     width, register, lowest = part.width, element.register, element.lowest
-    count, together = rows * width, across * deep * width
-    locate, load = part.locate, part.load
+    count, together = rows * width, threads * width
+    locate, depth, load = part.locate, part.depth, part.load
     key_of, improves = key(element), better(element)
     word = np.uint64 if element.wide else np.uint32
     step = deep * rows
 
-    @kernel(across * deep)
+    @kernel(threads)
     def argmax_columns(x, keys, indices, size):
         t = cuda.threadIdx.x
         values = cuda.local.array(count, register)
@@ -45,10 +46,10 @@ def parts(element: Element, across: int, deep: int, rows: int, vectors: bool, al
             first, base = locate(x, block, t)
             begin = np.int64(cuda.blockIdx.y) * size
             last = min(x.shape[1], begin + size)
-            start = begin + t // across
+            start = begin + depth(t)
             for w in range(width):
                 best[w] = lowest
-                index[w] = np.uint32(t // across) if start < last else _NO_INDEX
+                index[w] = np.uint32(depth(t)) if start < last else _NO_INDEX
             for _ in range(0, size, step):
                 if start >= last:
                     break
@@ -60,17 +61,19 @@ def parts(element: Element, across: int, deep: int, rows: int, vectors: bool, al
                             best[w] = value
                             index[w] = np.uint32(start - begin + i * deep)
                 start += step
-            for w in range(width):
-                shared_keys[t * width + w] = key_of(best[w])
-                shared_indices[t * width + w] = index[w]
-            cuda.syncthreads()
-            if t < across and first >= 0:
+            if deep > 1:
                 for w in range(width):
-                    top = shared_keys[t * width + w]
-                    place = shared_indices[t * width + w]
+                    shared_keys[w * threads + t] = key_of(best[w])
+                    shared_indices[w * threads + t] = index[w]
+                cuda.syncthreads()
+            if first >= 0:
+                side = t % across
+                for w in range(depth(t), width, deep):  # the threads that share columns combine one each
+                    top = shared_keys[w * threads + side] if deep > 1 else key_of(best[w])
+                    place = shared_indices[w * threads + side] if deep > 1 else index[w]
                     for d in range(1, deep):
-                        other = shared_keys[(d * across + t) * width + w]
-                        there = shared_indices[(d * across + t) * width + w]
+                        other = shared_keys[w * threads + d * across + side]
+                        there = shared_indices[w * threads + d * across + side]
                         if other > top or (other == top and there < place):
                             top = other
                             place = there
@@ -80,6 +83,8 @@ def parts(element: Element, across: int, deep: int, rows: int, vectors: bool, al
                     else:
                         keys[cuda.blockIdx.y, first + w] = top
                         indices[cuda.blockIdx.y, first + w] = begin + np.int64(place)
+            if not WALKING:
+                break
             cuda.syncthreads()
             block += cuda.gridDim.x
 

@@ -16,6 +16,7 @@ from numba import cuda
 from .compiling import device, kernel
 from .elements import Element
 from .groups import better, key, larger, row_argmax
+from .intrinsics import access
 from .tiles import Alignment, tile
 
 _NO_INDEX = np.uint32(0xFFFFFFFF)
@@ -23,13 +24,13 @@ _NO_INDEX = np.uint32(0xFFFFFFFF)
 
 @functools.cache
 def rows(element: Element, threads: int, row_threads: int, vectors: int, alignment: Alignment) -> Any:
-    """The kernel (x, out) for rows of at most ``tile(...).size`` columns, less the head.
+    """The kernel (x, out) for rows of at most ``tile(...).vectors`` whole vectors.
 
     A block takes threads // row_threads rows. x has shape (outer, n, 1), out (outer, 1).
     """
     part = tile(element, row_threads, vectors, alignment)
     register, slots, width, count = element.register, part.slots, part.width, part.registers
-    load, head_of = part.load, part.head
+    load, body, edge, inner, edges = part.load, part.body, part.edge, part.inner, part.edges
     key_of, combine = key(element), row_argmax(element, row_threads)
     floating = element.floating
     rows_per_block = threads // row_threads
@@ -40,19 +41,24 @@ def rows(element: Element, threads: int, row_threads: int, vectors: int, alignme
         row = np.int64(cuda.blockIdx.x) * rows_per_block + cuda.threadIdx.x // row_threads
         n = x.shape[1] if row < x.shape[0] else 0  # a row too many has no columns, but its lanes take part
         base = row * x.shape[1]
-        head = head_of(x, base)
         values = cuda.local.array(count, register)
-        load(values, x, base, t, head, n)
+        load(values, x, base, t, n, 0)
         best = values[0]
         for j in range(1, count):
             best = larger(best, values[j])
+        head, vectors = body(x, base, n)
         index = _NO_INDEX
         for v in range(slots - 1, -1, -1):
-            c = (v * row_threads + t) * width - head
-            for j in range(width - 1, -1, -1):
-                value = values[v * width + j]
-                if (value == best or (floating and value != value)) and 0 <= c + j < n:
-                    index = np.uint32(c + j)
+            at = v * row_threads + t
+            if at < vectors:
+                for j in range(width - 1, -1, -1):
+                    value = values[v * width + j]
+                    if value == best or (floating and value != value):
+                        index = np.uint32(head + at * width + j)
+        for i in range(edges):
+            c, value = edge(i, t, head, vectors), values[inner + i]
+            if c < n and (value == best or (floating and value != value)):
+                index = min(index, np.uint32(c))
         _, index = combine(key_of(best), index, t)
         if t == 0 and row < x.shape[0]:
             out[row, 0] = np.int64(index)
@@ -69,8 +75,9 @@ def parts(element: Element, threads: int, vectors: int, alignment: Alignment, al
     part's maximum and its place in the row, for `finish`.
     """
     part = tile(element, threads, vectors, alignment)
-    register, slots, width, size, lowest = element.register, part.slots, part.width, part.size, element.lowest
-    load, load_slot, head_of = part.load, part.load_slot, part.head
+    register, slots, width, share, lowest = element.register, part.slots, part.width, part.vectors, element.lowest
+    load, load_vector, body, edge, edges = part.load, part.load_vector, part.body, part.edge, part.edges
+    load_one = access(element).load
     key_of, combine, improves = key(element), row_argmax(element, threads), better(element)
     count = part.registers
     floating = element.floating
@@ -80,32 +87,39 @@ def parts(element: Element, threads: int, vectors: int, alignment: Alignment, al
         """The key and the index of the maximum of a part, right in the first thread."""
         n = x.shape[1]
         base = row * n
+        head, vectors = body(x, base, n)
         values = cuda.local.array(count, register)
-        start = which * tiles * size - head_of(
-            x, base
-        )  # the column at which this part begins; the head is before the row
+        first = which * tiles * share
+        start = head + first * width if which > 0 else np.int64(0)  # the column at which this part begins
         best = lowest
-        place = start + t * width  # the vector that holds the best, once it is seen
-        c = start
+        place = first + t  # the vector that holds the best, once it is seen
         for _ in range(tiles):
-            if c >= n:
+            if first >= vectors:
                 break
-            load(values, x, base, t, -c, n)
+            load(values, x, base, t, n, first)
             for v in range(slots):
                 top = values[v * width]
                 for j in range(1, width):
                     top = larger(top, values[v * width + j])
                 if improves(top, best):
                     best = top
-                    place = c + (v * threads + t) * width
-            c += size
+                    place = first + v * threads + t
+            first += share
         index = _NO_INDEX
-        if place < n:
-            load_slot(values, 0, x, base, place, n)
+        if place < vectors:
+            load_vector(values, 0, x, base + head + place * width)
             for j in range(width - 1, -1, -1):
                 value = values[j]
-                if (value == best or (floating and value != value)) and 0 <= place + j < n:
-                    index = np.uint32(place + j - start)
+                if value == best or (floating and value != value):
+                    index = np.uint32(head + place * width + j - start)
+        for i in range(edges):
+            c = edge(i, t, head, vectors)
+            if which == 0 and c < n:
+                value = load_one(x, base + c)
+                equal = value == best or (floating and value != value and best != best)
+                if improves(value, best) or (equal and np.uint32(c) < index):
+                    best = value
+                    index = np.uint32(c)
         top_key, index = combine(key_of(best), index, t)
         return top_key, start + np.int64(index)
 

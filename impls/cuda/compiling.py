@@ -11,16 +11,20 @@ from . import compile_cache
 from .platform import SIMULATED
 
 RESIDENT_THREADS = 512
-"""Threads that a multiprocessor must be able to hold: 65,536 registers leave each of them 128."""
+"""Threads that a multiprocessor must at least be able to hold: 65,536 registers leave each of them 128."""
 
 
-def kernel(threads: int) -> Callable[[Callable[..., None]], Any]:
-    """Decorate a kernel that is launched with blocks of `threads` threads."""
+def kernel(threads: int, resident: int = RESIDENT_THREADS) -> Callable[[Callable[..., None]], Any]:
+    """Decorate a kernel that is launched with blocks of `threads` threads.
+
+    Args:
+        resident: threads that a multiprocessor must be able to hold together, which bounds their registers.
+    """
 
     def compile(function: Callable[..., None]) -> Any:
         if SIMULATED:
             return cuda.jit(function)
-        bounds = (threads, max(1, RESIDENT_THREADS // threads))
+        bounds = (threads, max(1, resident // threads))
         return compile_cache.enable(cuda.jit(function, launch_bounds=bounds))
 
     return compile

@@ -39,6 +39,12 @@ class Element:
         return self.storage.itemsize == 8
 
     @property
+    def fill(self) -> np.ndarray:
+        """A vector of the least value of `storage`, as four 32-bit words."""
+        least = 0xFF80 if self.name == "bfloat16" else -np.inf if self.floating else np.iinfo(self.storage).min
+        return np.full(self.per_vector, least, self.storage).view(np.uint32)
+
+    @property
     def floating(self) -> bool:
         """Whether it has NaNs."""
         return bool(np.dtype(self.register).kind == "f")
@@ -50,12 +56,15 @@ class Access(NamedTuple):
     Attributes:
         load_vector: (registers, at, array, index): one 16-byte load of the elements from array[index] on into
             registers[at], registers[at + 1], ...; read-only data, not kept in L1.
+        load_vector_if: (registers, at, array, index, inside): as load_vector where inside, else the least value of
+            storage; without a branch, so that many loads are in flight.
         store_vector: (array, index, registers, at): the reverse, one 16-byte store, first out of the cache.
         load: (array, index) -> the element as a register value.
         store: (array, index, value): rounds to nearest even where storage is narrower.
     """
 
     load_vector: Any
+    load_vector_if: Any
     store_vector: Any
     load: Any
     store: Any

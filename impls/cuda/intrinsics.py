@@ -93,6 +93,17 @@ else:
         def register_address(context, builder, kind, registers, at, j):
             return _address(context, builder, kind, registers, builder.add(at, ir.Constant(at.type, j)))
 
+        def spread(context, builder, signature, registers, at, four):
+            """Put the elements of a vector, given as four words, into registers."""
+            words = ir.Constant(_FOUR, ir.Undefined)
+            for j in range(4):
+                words = builder.insert_element(words, builder.extract_value(four, j), ir.Constant(_I32, j))
+            values = builder.bitcast(words, vector)
+            for j in range(element.per_vector):
+                value = _widen(builder, builder.extract_element(values, ir.Constant(_I32, j)), element)
+                builder.store(value, register_address(context, builder, signature.args[0], registers, at, j))
+            return context.get_dummy_value()
+
         @intrinsic
         def load_vector(typing, registers, at, array, index):
             def generate(context, builder, signature, arguments):
@@ -104,17 +115,28 @@ else:
                     "=r,=r,=r,=r,l",
                     [builder.ptrtoint(address, _I64)],
                 )
-                words = ir.Constant(_FOUR, ir.Undefined)
-                for j in range(4):
-                    words = builder.insert_element(words, builder.extract_value(four, j), ir.Constant(_I32, j))
-                values = builder.bitcast(words, vector)
-                for j in range(element.per_vector):
-                    value = _widen(builder, builder.extract_element(values, ir.Constant(_I32, j)), element)
-                    target = register_address(context, builder, signature.args[0], arguments[0], arguments[1], j)
-                    builder.store(value, target)
-                return context.get_dummy_value()
+                return spread(context, builder, signature, *arguments[:2], four)
 
             return types.void(registers, types.int64, array, types.int64), generate
+
+        @intrinsic
+        def load_vector_if(typing, registers, at, array, index, inside):
+            def generate(context, builder, signature, arguments):
+                address = _address(context, builder, signature.args[2], arguments[2], arguments[3])
+                # The predicate is inside the assembly: a branch around a load would be waited for before the next.
+                four = _assembly(
+                    builder,
+                    ir.LiteralStructType([_I32] * 4),
+                    "{ .reg .pred inside; setp.ne.u32 inside, $5, 0; "
+                    "mov.b32 $0, $6; mov.b32 $1, $7; mov.b32 $2, $8; mov.b32 $3, $9; "
+                    "@inside ld.global.nc.L1::no_allocate.v4.b32 {$0, $1, $2, $3}, [$4]; }",
+                    "=&r,=&r,=&r,=&r,l,r,r,r,r,r",
+                    [builder.ptrtoint(address, _I64), builder.zext(arguments[4], _I32)]
+                    + [ir.Constant(_I32, int(word)) for word in element.fill],
+                )
+                return spread(context, builder, signature, *arguments[:2], four)
+
+            return types.void(registers, types.int64, array, types.int64, types.boolean), generate
 
         @intrinsic
         def store_vector(typing, array, index, registers, at):
@@ -157,7 +179,7 @@ else:
 
             return types.void(array, types.int64, register), generate
 
-        return Access(load_vector, store_vector, load, store)
+        return Access(load_vector, load_vector_if, store_vector, load, store)
 
     @intrinsic
     def exp2(typing, x):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +17,21 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from . import argmax_columns, argmax_rows, platform, regimes, short_rows, softmax_columns, softmax_rows, softmax_split
+from . import (
+    argmax_columns,
+    argmax_rows,
+    launching,
+    platform,
+    regimes,
+    short_columns,
+    short_rows,
+    softmax_columns,
+    softmax_rows,
+    softmax_split,
+)
+from .columns import WALKING
 from .elements import ELEMENTS, VECTOR_BYTES, Element
+from .groups import LANES
 from .regimes import Regime, Table
 from .tiles import Alignment, tile
 
@@ -27,7 +41,12 @@ Run = Callable[[Any, Any, Any], None]
 
 COUPLED_BLOCKS = 32  # of one row; the lanes of a warp gather their results
 BLOCKS_PER_MULTIPROCESSOR = 8  # how finely long rows are cut, so that all multiprocessors end together
+_MOST_PEELED = 1 << 32  # columns: argmax counts from the first one to an edge in 32 bits
 MOST_BLOCKS = 65535  # in a grid's second dimension
+STREAMS = 64  # of each plan: for so many launches are prepared, and working memory is kept
+SHARING_IN_WARP = 8  # threads to a column that are in one warp: 4 of them side by side read 64 bytes together
+CACHE_LINE = 128  # bytes
+MOST_IN_BAND = 8  # sets of columns read side by side: a kilobyte of each row, which is a page of memory
 
 
 @dataclass(frozen=True)
@@ -37,15 +56,17 @@ class Device:
     Attributes:
         multiprocessors: of the device.
         table: its regimes.
+        cache: bytes of its L2 cache; an A100's where it is not known.
     """
 
     multiprocessors: int
     table: Table
+    cache: int = 40 << 20
 
 
 def current_number() -> int:
     """The number of the current device, 0 in the simulator: plans and their working memory belong to one device."""
-    return 0 if platform.SIMULATED else int(cuda.get_current_device().id)
+    return 0 if platform.SIMULATED else launching.current_device()
 
 
 def current_device() -> Device:
@@ -58,12 +79,12 @@ def _device(number: int) -> Device:
     """The current device, which has this number."""
     if platform.SIMULATED:
         return Device(1, regimes.load(platform.SIMULATOR_NAME)[0])
-    count = cuda.get_current_device().MULTIPROCESSOR_COUNT
-    return Device(count, regimes.load(platform.device_name())[0])
+    device = cuda.get_current_device()
+    return Device(device.MULTIPROCESSOR_COUNT, regimes.load(platform.device_name())[0], device.L2_CACHE_SIZE)
 
 
 @functools.lru_cache(maxsize=512)
-def plan(number: int, operation: str, element: str, shape: Shape, x_offset: int, out_offset: int) -> Run:
+def plan(number: int, operation: str, element: str, shape: Shape, x_offset: int, out_offset: int) -> Plan:
     """The launches for x of this shape on the current device.
 
     Args:
@@ -76,8 +97,12 @@ def plan(number: int, operation: str, element: str, shape: Shape, x_offset: int,
     return make(operation, ELEMENTS[element], shape, x_offset, out_offset, _device(number))
 
 
-def make(operation: str, element: Element, shape: Shape, x_offset: int, out_offset: int, device: Device) -> Run:
+def make(operation: str, element: Element, shape: Shape, x_offset: int, out_offset: int, device: Device) -> Plan:
     """As `plan`, for a device and table that are given."""
+    return Plan(_run(operation, element, shape, x_offset, out_offset, device))
+
+
+def _run(operation: str, element: Element, shape: Shape, x_offset: int, out_offset: int, device: Device) -> Run:
     rows = shape[2] == 1
     name = f"{operation} {'rows' if rows else 'columns'}"
     vectors = x_offset == 0 and (out_offset == 0 or operation == "argmax")
@@ -86,7 +111,7 @@ def make(operation: str, element: Element, shape: Shape, x_offset: int, out_offs
         regime = next(r for r in device.table[name] if _holds_row(r, element, shape[1], alignment, device))
         return _ROWS[operation, regime.kernel](element, regime, shape, alignment, vectors, device)
     vectors = vectors and shape[2] % element.per_vector == 0
-    regime = next(r for r in device.table[name] if _holds_column(r, element, shape[1], vectors))
+    regime = next(r for r in device.table[name] if _holds_column(r, element, shape[1], vectors, device, shape[2]))
     return _COLUMNS[operation, regime.kernel](element, regime, shape, vectors, device)
 
 
@@ -95,12 +120,14 @@ def choose(name: str, element: Element, n: int, device: Device) -> Regime:
     if name.endswith("rows"):
         alignment: Alignment = "aligned" if n % element.per_vector == 0 else "peeled"
         return next(r for r in device.table[name] if _holds_row(r, element, n, alignment, device))
-    return next(r for r in device.table[name] if _holds_column(r, element, n, True))
+    return next(r for r in device.table[name] if _holds_column(r, element, n, True, device))
 
 
 def _alignment(operation: str, element: Element, n: int, x_offset: int, out_offset: int) -> Alignment:
     if operation == "argmax":  # the output is not written by vectors
         out_offset = x_offset
+        if n >= _MOST_PEELED:
+            return "single"
     if x_offset != out_offset:
         return "single"
     return "aligned" if x_offset == 0 and n % element.per_vector == 0 else "peeled"
@@ -113,24 +140,64 @@ def _holds_row(regime: Regime, element: Element, n: int, alignment: Alignment, d
         return n <= short_rows.longest(element)
     if regime.kernel in ("split", "parts"):
         return True
+    if regime.kernel == "whole":
+        return True
     part = tile(element, regime.sharing, regime.vectors(element), alignment)
-    capacity = part.size - (part.width - 1 if alignment == "peeled" else 0)
-    if regime.kernel == "coupled":
-        # Blocks of a row wait for each other, so the device must hold them all at once.
-        return n <= part.size * min(COUPLED_BLOCKS, device.multiprocessors) - (part.size - capacity)
-    return n <= capacity
+    # Blocks of a row wait for each other, so the device must hold them all at once.
+    blocks = min(COUPLED_BLOCKS, device.multiprocessors) if regime.kernel == "coupled" else 1
+    return n // part.width <= part.vectors * blocks
 
 
 def _column_rows(regime: Regime, element: Element, vectors: bool) -> int:
-    """Elements of a column that a thread holds; fewer where each costs an address of its own: 8 in 32 registers."""
-    width = element.per_vector if vectors else 2 if element.wide else 4
-    return max(1, regime.elements(element) // width)
+    """Most elements of a column for a thread; fewer where each costs an address of its own: 8 in 32 registers."""
+    elements = regime.elements(element)
+    if element.wide:  # an exponential of 64 bits takes many registers by itself
+        elements = min(elements, 8 if regime.kernel == "cached" else 32)
+    return max(1, elements // (element.per_vector if vectors else 2 if element.wide else 4))
 
 
-def _holds_column(regime: Regime, element: Element, n: int, vectors: bool) -> bool:
+def _even_rows(regime: Regime, element: Element, n: int, vectors: bool) -> int:
+    """As `_column_rows`, but no more than it takes to read columns of n in as few rounds: none is mostly idle."""
+    most = _column_rows(regime, element, vectors)
+    rounds = -(-n // (regime.sharing * most))
+    return -(-n // (regime.sharing * rounds))
+
+
+def _across(regime: Regime) -> int:
+    """Threads side by side that share columns: few threads to a column are in one warp, without a barrier."""
+    alone = regime.sharing <= SHARING_IN_WARP
+    return (min(regime.threads, LANES) if alone else regime.threads) // regime.sharing
+
+
+def _holds_column(
+    regime: Regime, element: Element, n: int, vectors: bool, device: Device, inner: int | None = None
+) -> bool:
+    """inner: columns side by side, None for many."""
+    if regime.kernel == "short":
+        few = inner is not None and inner <= regime.threads and inner * element.storage.itemsize < CACHE_LINE
+        return few and n <= short_rows.longest(element)
     if regime.longest is not None and n > regime.longest:
         return False
+    if regime.kernel == "cached":
+        return _cached_band(regime, element, n, vectors, device) > 0
     return regime.kernel != "tile" or n <= regime.sharing * _column_rows(regime, element, vectors)
+
+
+def _cached_blocks(regime: Regime, element: Element, vectors: bool, device: Device) -> int:
+    """Blocks of the kernel that reads twice that the device holds."""
+    count = _column_rows(regime, element, vectors) * (element.per_vector if vectors else 1)
+    return device.multiprocessors * max(1, softmax_columns.resident(element, count, cached=True) // regime.threads)
+
+
+def _cached_band(regime: Regime, element: Element, n: int, vectors: bool, device: Device) -> int:
+    """Sets of columns that blocks read side by side, 0 where not even one stays in the L2 cache until it is read again.
+
+    Half of the cache is left to what is written.
+    """
+    rows = _column_rows(regime, element, vectors)
+    each = regime.threads * rows * (element.per_vector if vectors else 1) * element.storage.itemsize
+    room = device.cache // 2 // each - _cached_blocks(regime, element, vectors, device)
+    return max(0, min(MOST_IN_BAND, room // -(-n // (regime.sharing * rows))))
 
 
 class Launch:
@@ -138,21 +205,20 @@ class Launch:
 
     def __init__(self, kernel: Any, grid: int | tuple[int, int], threads: int) -> None:
         self.kernel, self.grid, self.threads = kernel, grid, threads
-        self._configured: dict[Any, Any] = {}
+        self._configured = functools.lru_cache(maxsize=STREAMS)(self._configure)
 
     def __call__(self, stream: Any, *arguments: Any) -> None:
-        configured = self._configured.get(stream)
-        if configured is None:
-            configured = self._configure(stream)
-        configured(*arguments)
+        if type(stream) is _Listing:
+            stream.steps.append(launching.Step(self.kernel, self.grid, self.threads, arguments))
+        elif platform.SIMULATED:
+            self._simulate(*arguments)  # there a kernel holds one configuration at a time
+        else:
+            self._configured(stream)(*arguments)
 
     def _configure(self, stream: Any) -> Any:
-        if platform.SIMULATED:
-            return self._simulate  # there a kernel holds one configuration at a time
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a small grid, for a small problem, is meant
-            self._configured[stream] = self.kernel[self.grid, self.threads, stream]
-        return self._configured[stream]
+            return self.kernel[self.grid, self.threads, stream]
 
     def _simulate(self, *arguments: Any) -> None:
         interval = sys.getswitchinterval()
@@ -165,16 +231,93 @@ class Launch:
             sys.setswitchinterval(interval)
 
 
+class _Listing:
+    """Takes the place of a stream in a plan's launches, which are then listed and not made."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream, self.steps = stream, list[launching.Step]()
+
+
+class Plan:
+    """The launches for one shape, dtype and alignment on one device: called with device arrays and a stream.
+
+    The first call goes through numba-cuda's launcher, which compiles. From then on launches are prepared, if
+    numba-cuda allows it (see `launching`). Threads may share a plan.
+
+    CUDA graphs: a call on a stream that a graph is captured from neither allocates nor synchronises, provided that a
+    call of this shape was made before on any stream; where the kernels need working memory, one for each stream that
+    graphs are captured from. That memory is kept for good. Graphs captured from one stream share it, so they must not
+    be replayed at the same time.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._prepared: dict[Any, launching.Prepared | None] = {}
+        self._lock = threading.Lock()
+
+    def prepared(self, stream: Any) -> launching.Prepared | None:
+        """The launches on a stream as a function of addresses; None before the first call, or if that cannot be."""
+        return self._prepared.get(stream)
+
+    def __call__(self, x: Any, out: Any, stream: Any) -> None:
+        if (prepared := self._prepared.get(stream)) is None:
+            with self._lock:  # two threads on one stream have its working memory one after the other
+                if any(self._prepared.values()):  # compiled, by a call on another stream
+                    prepared = self._prepare(x, out, stream)
+                if prepared is None:
+                    self._run(x, out, stream)
+                    self._prepare(x, out, stream)
+                    return
+        prepared(launching.address(x), launching.address(out))
+
+    def _prepare(self, x: Any, out: Any, stream: Any) -> launching.Prepared | None:
+        """Prepare the launches on a stream, unless that has been tried."""
+        if platform.SIMULATED:
+            return None
+        if stream not in self._prepared:
+            if len(self._prepared) == STREAMS:
+                del self._prepared[next(iter(self._prepared))]
+            listing = _Listing(stream)
+            self._run(launching.X, launching.OUT, listing)
+            self._prepared[stream] = launching.prepare(listing.steps, x, out, stream)
+        return self._prepared[stream]
+
+
 def _per_stream(make_arrays: Callable[[], tuple[Any, ...]]) -> Callable[[Any], tuple[Any, ...]]:
-    """Working memory, made once for each stream: launches on one stream do not overlap."""
-    made: dict[Any, tuple[Any, ...]] = {}
+    """Working memory, made once for each stream: launches on one stream do not overlap.
+
+    There is always one set to spare, for a stream that a CUDA graph is captured from.
+    """
+    spare: list[tuple[Any, ...]] = []
+
+    @functools.lru_cache(maxsize=STREAMS)
+    def arrays_of(stream: Any) -> tuple[Any, ...]:
+        if _captured(stream):
+            if not spare:
+                raise RuntimeError(
+                    "working memory cannot be allocated while a CUDA graph is captured: call with arrays of this shape "
+                    "and dtype before, once for each stream that graphs are captured from"
+                )
+            return spare.pop()
+        arrays = spare.pop() if spare else make_arrays()
+        spare.append(make_arrays())
+        if not platform.SIMULATED:
+            cuda.synchronize()  # what is copied there must have come before another stream uses it
+        return arrays
 
     def arrays(stream: Any) -> tuple[Any, ...]:
-        if stream not in made:
-            made[stream] = make_arrays()
-        return made[stream]
+        if type(stream) is _Listing:
+            return arrays_of(stream.stream)
+        found = arrays_of(stream)
+        if _captured(stream):
+            launching.keep(found)
+        return found
 
     return arrays
+
+
+def _captured(stream: Any) -> bool:
+    return not platform.SIMULATED and launching.capturing(launching.handle_of(stream))
 
 
 def _parts(tiles: int, lines: int, device: Device) -> int:
@@ -216,8 +359,7 @@ def _argmax_rows(element, regime, shape, alignment, vectors, device):
 
 def _softmax_coupled(element, regime, shape, alignment, vectors, device):
     part = tile(element, regime.threads, regime.vectors(element), alignment)
-    head = part.width - 1 if alignment == "peeled" else 0
-    blocks = -(-(shape[1] + head) // part.size)
+    blocks = max(1, -(-(shape[1] // part.width) // part.vectors))
     grid = shape[0] * blocks
     word = np.uint64 if element.wide else np.uint32
     launch = Launch(
@@ -232,9 +374,15 @@ def _softmax_coupled(element, regime, shape, alignment, vectors, device):
     return lambda x, out, stream: launch(stream, x, out, *arrays(stream), blocks)
 
 
+def _softmax_whole(element, regime, shape, alignment, vectors, device):
+    kernel = softmax_split.split(element, regime.threads, regime.vectors(element), alignment).whole
+    launch = Launch(kernel, shape[0], regime.threads)
+    return lambda x, out, stream: launch(stream, x, out)
+
+
 def _softmax_split(element, regime, shape, alignment, vectors, device):
     kernels = softmax_split.split(element, regime.threads, regime.vectors(element), alignment)
-    tiles = -(-(shape[1] + element.per_vector) // kernels.size)
+    tiles = max(1, -(-shape[1] // kernels.size))
     each = _parts(tiles, shape[0], device)
     parts = -(-tiles // each)
     partial = Launch(kernels.partial, (shape[0], parts), regime.threads)
@@ -251,7 +399,7 @@ def _softmax_split(element, regime, shape, alignment, vectors, device):
 
 def _argmax_parts(element, regime, shape, alignment, vectors, device):
     part = tile(element, regime.threads, regime.vectors(element), alignment)
-    tiles = -(-(shape[1] + element.per_vector) // part.size)
+    tiles = max(1, -(-shape[1] // part.size))
     each = _parts(tiles, shape[0], device)
     parts = -(-tiles // each)
     kernel = argmax_rows.parts(element, regime.threads, regime.vectors(element), alignment, parts == 1)
@@ -281,30 +429,66 @@ def _blocks_of_columns(regime: Regime, element: Element, shape: Shape, vectors: 
     return -(-shape[0] * shape[2] // columns)
 
 
+def _short_columns(module_kernel: Any, element: Element, regime: Regime, shape: Shape) -> Run:
+    kernel = module_kernel(element, regime.threads, shape[1], shape[2])
+    launch = Launch(kernel, -(-shape[0] // (regime.threads // shape[2])), regime.threads)
+    return lambda x, out, stream: launch(stream, x, out)
+
+
+def _softmax_short_columns(element, regime, shape, vectors, device):
+    return _short_columns(short_columns.softmax, element, regime, shape)
+
+
+def _argmax_short_columns(element, regime, shape, vectors, device):
+    return _short_columns(short_columns.argmax, element, regime, shape)
+
+
 def _softmax_tile(element, regime, shape, vectors, device):
-    rows = _column_rows(regime, element, vectors)
-    kernel = softmax_columns.tile(element, regime.threads // regime.sharing, regime.sharing, rows, vectors)
+    rows = _even_rows(regime, element, shape[1], vectors)
+    kernel = softmax_columns.tile(element, regime.threads, _across(regime), regime.sharing, rows, vectors)
     launch = Launch(kernel, _walkers(_blocks_of_columns(regime, element, shape, vectors)), regime.threads)
     return lambda x, out, stream: launch(stream, x, out)
 
 
+def _softmax_cached(element, regime, shape, vectors, device):
+    rows = _column_rows(regime, element, vectors)
+    kernel = softmax_columns.cached(element, regime.threads, _across(regime), regime.sharing, rows, vectors)
+    sets, parts = _blocks_of_columns(regime, element, shape, vectors), -(-shape[1] // (regime.sharing * rows))
+    band = _cached_band(regime, element, shape[1], vectors, device)
+    blocks = _cached_blocks(regime, element, vectors, device)
+    # By then the blocks that reduce the columns have ended, with few exceptions.
+    lag = min(min(band, sets) * parts + blocks, sets * parts)
+    launch = Launch(kernel, min(blocks, sets * parts), regime.threads)
+
+    def working_memory() -> tuple[Any, ...]:
+        shape_of_parts = (parts + 1, shape[0] * shape[2])
+        counters = (cuda.to_device(np.zeros(sets, np.uint32)) for _ in range(2))
+        results = (cuda.device_array(shape_of_parts, element.register) for _ in range(2))
+        return (*results, *counters, cuda.to_device(np.zeros(1, np.uint64)))
+
+    arrays = _per_stream(working_memory)
+    return lambda x, out, stream: launch(stream, x, out, *arrays(stream), band, lag)
+
+
 def _walkers(blocks: int) -> int:
-    """Blocks that walk over the sets of columns: on a device one for each set."""
-    return min(blocks, 8) if platform.SIMULATED else blocks
+    """Blocks for sets of columns: on a device one for each set."""
+    return min(blocks, 8) if WALKING else blocks
 
 
-def _cut_columns(element: Element, regime: Regime, shape: Shape, vectors: bool, device: Device) -> tuple[int, int, int]:
-    """(blocks of columns, elements of a part, parts)."""
+def _cut_columns(
+    element: Element, regime: Regime, shape: Shape, vectors: bool, device: Device, rows: int
+) -> tuple[int, int, int]:
+    """(blocks of columns, elements of a part, parts), for threads with `rows` elements of each column."""
     blocks = _blocks_of_columns(regime, element, shape, vectors)
-    step = regime.sharing * _column_rows(regime, element, vectors)
+    step = regime.sharing * rows
     size = _parts(-(-shape[1] // step), blocks, device) * step
     return blocks, size, -(-shape[1] // size)
 
 
 def _softmax_columns_split(element, regime, shape, vectors, device):
     rows = _column_rows(regime, element, vectors)
-    kernels = softmax_columns.split(element, regime.threads // regime.sharing, regime.sharing, rows, vectors)
-    blocks, size, parts = _cut_columns(element, regime, shape, vectors, device)
+    kernels = softmax_columns.split(element, regime.threads, regime.sharing, rows, vectors)
+    blocks, size, parts = _cut_columns(element, regime, shape, vectors, device, rows)
     partial = Launch(kernels.partial, (blocks, parts), regime.threads)
     finish = Launch(kernels.finish, (blocks, parts), regime.threads)
     lines = shape[0] * shape[2]
@@ -319,10 +503,9 @@ def _softmax_columns_split(element, regime, shape, vectors, device):
 
 
 def _argmax_columns(element, regime, shape, vectors, device):
-    rows = _column_rows(regime, element, vectors)
-    blocks, size, parts = _cut_columns(element, regime, shape, vectors, device)
-    across = regime.threads // regime.sharing
-    kernel = argmax_columns.parts(element, across, regime.sharing, rows, vectors, parts == 1)
+    rows = _even_rows(regime, element, shape[1], vectors)
+    blocks, size, parts = _cut_columns(element, regime, shape, vectors, device, rows)
+    kernel = argmax_columns.parts(element, regime.threads, regime.sharing, rows, vectors, parts == 1)
     if parts > 1:
         search = Launch(kernel, (blocks, parts), regime.threads)
         return _search_and_finish(search, parts, shape[0] * shape[2], regime.threads, size)
@@ -335,14 +518,18 @@ _ROWS: dict[tuple[str, str], Callable[..., Run]] = {
     ("softmax", "short"): _softmax_short,
     ("softmax", "rows"): _softmax_rows,
     ("softmax", "coupled"): _softmax_coupled,
+    ("softmax", "whole"): _softmax_whole,
     ("softmax", "split"): _softmax_split,
     ("argmax", "short"): _argmax_short,
     ("argmax", "rows"): _argmax_rows,
     ("argmax", "parts"): _argmax_parts,
 }
 _COLUMNS: dict[tuple[str, str], Callable[..., Run]] = {
+    ("softmax", "short"): _softmax_short_columns,
     ("softmax", "tile"): _softmax_tile,
+    ("softmax", "cached"): _softmax_cached,
     ("softmax", "split"): _softmax_columns_split,
+    ("argmax", "short"): _argmax_short_columns,
     ("argmax", "parts"): _argmax_columns,
 }
 
@@ -351,19 +538,43 @@ _VIEWED = frozenset(name for name, element in ELEMENTS.items() if element.storag
 
 
 def run(operation: str, x: Any, out: Any, stream: Any = 0) -> Any:
-    """Fill out from x, arrays on the current device, on a stream; returns out without waiting."""
-    element = x.dtype.name
+    """Fill out from x, arrays on the current device, on a stream; returns out without waiting.
+
+    A call of a shape, dtype and alignment that was called on this stream before neither allocates nor synchronises;
+    for calls that are captured into a CUDA graph, see `Plan`.
+    """
+    element = _name(x.dtype)
+    if platform.SIMULATED:
+        number, x_start, out_start = current_number(), x.ctypes.data, out.ctypes.data
+    else:
+        number = launching.current_device()
+        x_start, out_start = x.device_ctypes_pointer.value or 0, out.device_ctypes_pointer.value or 0
+    planned = plan(number, operation, element, tuple(x.shape), x_start % VECTOR_BYTES, out_start % VECTOR_BYTES)
+    if (prepared := planned.prepared(stream)) is not None:
+        prepared(x_start, out_start)
+        return out
     given, filled = x, out
     if element in _VIEWED:
         stored = ELEMENTS[element].storage
         given = x.view(stored)
         filled = out.view(stored) if operation == "softmax" else out
-    plan(current_number(), operation, element, tuple(x.shape), _offset(x), _offset(out))(given, filled, stream)
+    planned(given, filled, stream)
     return out
+
+
+def prepared(operation: str, x: Any, out: Any, stream: Any) -> launching.Prepared | None:
+    """What `run` does with arrays like these, as a function of their addresses; None where they need `run`."""
+    number, shape = current_number(), tuple(x.shape)
+    return plan(number, operation, _name(x.dtype), shape, _offset(x), _offset(out)).prepared(stream)
+
+
+@functools.lru_cache(maxsize=64)
+def _name(dtype: np.dtype) -> str:
+    """dtype.name is computed anew at every use, and slower than a launch."""
+    return dtype.name
 
 
 def _offset(array: Any) -> int:
     """Bytes by which an array starts after a 16-byte boundary."""
-    if platform.SIMULATED:
-        return int(array.ctypes.data) % VECTOR_BYTES
-    return int(array.device_ctypes_pointer.value or 0) % VECTOR_BYTES
+    start = int(array.ctypes.data) if platform.SIMULATED else launching.address(array)
+    return start % VECTOR_BYTES

@@ -25,7 +25,7 @@ def require() -> None:
     if not hasattr(np, "row_stack"):
         # Removed in NumPy 2.5. numba-cuda up to 0.30.4 overloads it when it compiles its first kernel, which fails
         # with an AttributeError; numba itself asks first (numba/np/arrayobj.py).
-        np.row_stack = np.vstack  # type: ignore[attr-defined]
+        np.vstack = np.vstack  # type: ignore[attr-defined]
     try:
         from numba import cuda
     except ImportError as error:

@@ -2,9 +2,9 @@
 
 A regime is used for rows that it can hold; the first that can is taken. What a thread holds is given in 32-bit
 registers, so that one table serves all dtypes: 32 registers are 32 elements of up to 32 bits, or 16 of 64.
-The built-in numbers come from the occupancy and the machine code, not from timings: they have not run on a device
-yet. A machine's own table is read from the file that MAXBENCH_CUDA_TABLE names, or from maxbench/cuda-<device>.json
-in the user's cache folder, where ``maxbench tune-cuda`` writes it.
+The built-in numbers come from timings on an NVIDIA H200 (docs/cuda.md) and, where kernels have changed since, from the
+occupancy and the machine code. A machine's own table is read from the file that MAXBENCH_CUDA_TABLE names, or from
+maxbench/cuda-<device>.json in the user's cache folder, where ``maxbench tune-cuda`` writes it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from .elements import Element
 from .platform import SIMULATED
 
 KINDS = {
-    "softmax rows": ("short", "rows", "coupled", "split"),
-    "softmax columns": ("tile", "split"),
+    "softmax rows": ("short", "rows", "coupled", "whole", "split"),
+    "softmax columns": ("short", "tile", "cached", "split"),
     "argmax rows": ("short", "rows", "parts"),
-    "argmax columns": ("parts",),
+    "argmax columns": ("short", "parts"),
 }
 """Table name -> the kernels that it may name; the last one takes rows of any length."""
 
@@ -39,9 +39,11 @@ class Regime:
     """How rows of some lengths are shared out.
 
     Attributes:
-        kernel: short: a thread a row, through shared memory, up to 32 columns (8 of 64 bits). rows: `sharing` threads
-            a row, in registers. coupled: a row over several blocks, read once. split, parts: a row by tiles, over as
-            many blocks as fill the device. tile: a strided axis in registers.
+        kernel: short: a thread a row, through shared memory, up to 32 columns (8 of 64 bits); of a strided axis, a
+            thread a column, where fewer than a cache line lie side by side. rows: `sharing` threads
+            a row, in registers. coupled: a row over several blocks, read once. whole: a row by one block, read twice.
+            split, parts: a row by tiles, over as many blocks as fill the device. tile: a strided axis in registers.
+            cached: one that is read twice, the second time from the L2 cache.
         threads: of a block.
         sharing: threads that share one row or column (1 for short).
         registers: of 32 bits, that hold elements in each thread.
@@ -67,7 +69,7 @@ Table = Mapping[str, tuple[Regime, ...]]
 
 DEVICE: Table = {
     "softmax rows": (
-        Regime("short", 128, 1, 16, longest=32),
+        Regime("short", 128, 1, 16, longest=16),
         Regime("rows", 128, 8, 8),  # up to 64 columns of 32 bits
         Regime("rows", 128, 16, 8),
         Regime("rows", 128, 32, 8),
@@ -81,17 +83,21 @@ DEVICE: Table = {
         Regime("split", 256, 256, 32),
     ),
     "softmax columns": (
-        Regime("tile", 256, 1, 32),
-        Regime("tile", 256, 2, 32),
+        Regime("short", 128, 1, 32),
+        Regime("tile", 256, 1, 96),  # up to 24 elements of 32 bits
         Regime("tile", 256, 4, 32),
-        Regime("tile", 256, 8, 32),
-        Regime("tile", 256, 16, 32),
+        Regime("tile", 256, 8, 32),  # 64: up to here within a warp
+        Regime("tile", 128, 16, 32),
         Regime("tile", 256, 32, 32),
-        Regime("split", 256, 8, 32),
+        Regime("tile", 256, 64, 32),
+        Regime("tile", 512, 128, 32),  # 1024: 64 bytes side by side
+        Regime("cached", 256, 32, 64),
+        Regime("split", 256, 16, 32),
     ),
     "argmax rows": (
-        Regime("short", 128, 1, 16, longest=32),
-        Regime("rows", 128, 8, 8),
+        Regime("short", 128, 1, 16, longest=16),
+        Regime("rows", 128, 4, 8),
+        Regime("rows", 128, 4, 16),
         Regime("rows", 128, 16, 8),
         Regime("rows", 128, 32, 8),
         Regime("rows", 128, 32, 16),
@@ -100,9 +106,10 @@ DEVICE: Table = {
         Regime("parts", 256, 256, 16),
     ),
     "argmax columns": (
-        Regime("parts", 256, 1, 16, longest=8),
-        Regime("parts", 256, 4, 16, longest=64),
-        Regime("parts", 256, 8, 16),
+        Regime("short", 128, 1, 32),
+        Regime("parts", 256, 1, 32, longest=64),
+        Regime("parts", 256, 8, 32, longest=512),
+        Regime("parts", 256, 16, 32),
     ),
 }
 
@@ -117,6 +124,7 @@ SIMULATOR: Table = {
     ),
     "softmax columns": (
         Regime("tile", 8, 2, 64),
+        Regime("cached", 8, 2, 64, longest=512),
         Regime("split", 8, 2, 256),
     ),
     "argmax rows": (
@@ -218,14 +226,16 @@ def checked(name: str, regime: Regime) -> Regime:
         raise ValueError(f"{name}: kernel {regime.kernel!r}: accepted are {', '.join(KINDS[name])}")
     for what in ("threads", "sharing", "registers"):
         value = getattr(regime, what)
-        if not isinstance(value, int) or value < 1 or value & (value - 1):
-            raise ValueError(f"{name}: {what} {value!r} is not a power of two")
+        any_number = what == "registers" and name.endswith("columns")
+        if not isinstance(value, int) or value < 1 or (value & (value - 1) and not any_number):
+            wanted = "positive integer" if any_number else "power of two"
+            raise ValueError(f"{name}: {what} {value!r} is not a {wanted}")
     if regime.longest is not None and (not isinstance(regime.longest, int) or regime.longest < 1):
         raise ValueError(f"{name}: longest {regime.longest!r} is neither a positive integer nor null")
     if regime.threads > 1024 or regime.sharing > regime.threads:
         raise ValueError(f"{name}: {regime.threads} threads, {regime.sharing} of them to a row, of at most 1024")
     across_warps = name.endswith("rows") and regime.sharing > 32
-    whole_block = across_warps or (regime.kernel in ("coupled", "split", "parts") and name.endswith("rows"))
+    whole_block = across_warps or (regime.kernel in ("coupled", "whole", "split", "parts") and name.endswith("rows"))
     if whole_block and regime.sharing != regime.threads:
         raise ValueError(
             f"{name}: {regime.kernel} with more than a warp to a row shares it among all threads of a block"

@@ -58,7 +58,7 @@ def batch(element: Element, threads: int, n: int, rows_per_thread: int, vectors:
     part = tile(element, threads, -(-count // (threads * element.per_vector)), "aligned")
     slots, width, registers = part.slots, part.width, part.registers
     move_in, move_out = part.load, part.store
-    _, _, load_one, store_one = access(element)
+    _, _, _, load_one, store_one = access(element)
     register = element.register
     even = n % 2 == 0
 
@@ -73,7 +73,7 @@ def batch(element: Element, threads: int, n: int, rows_per_thread: int, vectors:
         size = x.size - base
         if vectors and size >= count:
             values = cuda.local.array(registers, register)
-            move_in(values, x, base, t, 0, count)
+            move_in(values, x, base, t, count, 0)
             for v in range(slots):
                 for j in range(width):
                     e = np.int32((v * threads + t) * width + j)
@@ -94,7 +94,7 @@ def batch(element: Element, threads: int, n: int, rows_per_thread: int, vectors:
                     e = np.int32((v * threads + t) * width + j)
                     if e < count:
                         values[v * width + j] = shared[place(e)]
-            move_out(out, base, t, 0, count, values)
+            move_out(out, base, t, count, 0, values)
         else:
             for e in range(t, min(size, count), threads):
                 store_one(out, base + e, shared[place(e)])

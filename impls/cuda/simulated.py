@@ -134,6 +134,12 @@ def access(element: Element) -> Any:
         start = _vector(flat, index, width)
         registers[at : at + width] = widen(flat[start : start + width])
 
+    def load_vector_if(registers: Any, at: int, array: Any, index: int, inside: bool) -> None:
+        if inside:
+            load_vector(registers, at, array, index)
+        else:
+            registers[at : at + width] = widen(element.fill.view(element.storage))
+
     def store_vector(array: Any, index: int, registers: Any, at: int) -> None:
         flat = _flat(array)
         start = _vector(flat, index, width)
@@ -147,7 +153,7 @@ def access(element: Element) -> Any:
         flat = _flat(array)
         flat[_inside(flat, index)] = narrow(element.register(value))
 
-    return Access(load_vector, store_vector, load, store)
+    return Access(load_vector, load_vector_if, store_vector, load, store)
 
 
 def _flat(array: Any) -> np.ndarray:

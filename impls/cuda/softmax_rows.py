@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from .compiling import device, kernel
+from .compiling import RESIDENT_THREADS, device, kernel
 from .elements import Element
 from .groups import ADDENDS, LANES, accumulate, add, exponential, larger, rescaled, row_reduction
 from .intrinsics import bits_float, float_bits, load_shared_word, pause, store_shared_word
@@ -20,45 +20,62 @@ from .tiles import Alignment, tile
 
 
 @functools.cache
+def exponentials(element: Element, inner: int, count: int) -> Any:
+    """The device function (values, top) -> the sum of exp(values - top), which replace the values.
+
+    There are count values; the first `inner` of them are added in groups.
+    """
+    register, run = element.register, min(inner, ADDENDS)
+    exp = exponential(register)
+
+    @device
+    def replace(values, top):
+        total, lost = register(0), register(0)
+        for block in range(inner // run):
+            some = register(0)
+            for j in range(block * run, (block + 1) * run):
+                values[j] = exp(values[j], top)
+                some += values[j]
+            total, lost = accumulate(total, lost, some)
+        for j in range(inner, count):
+            values[j] = exp(values[j], top)
+            total, lost = accumulate(total, lost, values[j])
+        return total
+
+    return replace
+
+
+@functools.cache
 def rows(element: Element, threads: int, row_threads: int, vectors: int, alignment: Alignment) -> Any:
-    """The kernel (x, out) for rows of at most ``tile(...).size`` columns, less the head.
+    """The kernel (x, out) for rows of at most ``tile(...).vectors`` whole vectors.
 
     A block of `threads` threads takes threads // row_threads rows: x[i] for i from there on. x and out have
     shape (outer, n, 1).
     """
     part = tile(element, row_threads, vectors, alignment)
     register, count = element.register, part.registers
-    run = min(count, ADDENDS)
-    exp = exponential(register)
+    exponentials_of = exponentials(element, part.inner, count)
     maximum_of_row = row_reduction(larger, register, row_threads)
     sum_of_row = row_reduction(add, register, row_threads)
-    load, store, head_of = part.load, part.store, part.head
+    load, store = part.load, part.store
     rows_per_block = threads // row_threads
 
-    @kernel(threads)
+    @kernel(threads, RESIDENT_THREADS if element.wide else 2 * RESIDENT_THREADS)
     def softmax_rows(x, out):
         t = cuda.threadIdx.x % row_threads
         row = np.int64(cuda.blockIdx.x) * rows_per_block + cuda.threadIdx.x // row_threads
         n = x.shape[1] if row < x.shape[0] else 0  # a row too many has no columns, but its lanes take part
         base = row * x.shape[1]
-        head = head_of(x, base)
         values = cuda.local.array(count, register)
-        load(values, x, base, t, head, n)
+        load(values, x, base, t, n, 0)
         top = values[0]
         for j in range(1, count):
             top = larger(top, values[j])
         top = maximum_of_row(top, t)
-        total, lost = register(0), register(0)
-        for block in range(count // run):
-            some = register(0)
-            for j in range(block * run, (block + 1) * run):
-                values[j] = exp(values[j], top)
-                some += values[j]
-            total, lost = accumulate(total, lost, some)
-        scale = register(1) / sum_of_row(total, t)
+        scale = register(1) / sum_of_row(exponentials_of(values, top), t)
         for j in range(count):
             values[j] *= scale
-        store(out, base, t, head, n, values)
+        store(out, base, t, n, 0, values)
 
     return softmax_rows
 
@@ -76,12 +93,12 @@ def coupled(element: Element, threads: int, vectors: int, alignment: Alignment) 
     turn and clear the other. tickets: one uint64, 0 at first. They serve launches of one grid size on one stream.
     """
     part = tile(element, threads, vectors, alignment)
-    register, count, size, lowest = element.register, part.registers, part.size, element.lowest
-    run = min(count, ADDENDS)
-    exp, rescale = exponential(register), rescaled(register)
+    register, count, lowest = element.register, part.registers, element.lowest
+    share = part.vectors
+    exponentials_of, rescale = exponentials(element, part.inner, count), rescaled(register)
     maximum_of_block, sum_of_block = row_reduction(larger, register, threads), row_reduction(add, register, threads)
     maximum_of_warp, sum_of_warp = row_reduction(larger, register, LANES), row_reduction(add, register, LANES)
-    load, store, head_of = part.load, part.store, part.head
+    load, store = part.load, part.store
     word = np.uint64 if element.wide else np.uint32
     empty = word(2 ** (64 if element.wide else 32) - 1)
     inf, nan, one, zero = register(np.inf), register(np.nan), register(1), register(0)
@@ -94,7 +111,8 @@ def coupled(element: Element, threads: int, vectors: int, alignment: Alignment) 
             seen = load_shared_word(words, index)
         return bits_float(seen)
 
-    @kernel(threads)
+    # Two blocks a multiprocessor and more: while one waits for others of its row, another loads or stores.
+    @kernel(threads, RESIDENT_THREADS if element.wide else 2 * RESIDENT_THREADS)
     def softmax_coupled(x, out, tops, totals, tickets, blocks):
         t = cuda.threadIdx.x
         order = cuda.shared.array(3, np.int64)
@@ -116,21 +134,15 @@ def coupled(element: Element, threads: int, vectors: int, alignment: Alignment) 
         row, which, slot = order[0], order[1], order[2]
         n = x.shape[1]
         base = row * n
-        head = head_of(x, base) - which * size  # this block's part begins so much later
+        first = which * share
         values = cuda.local.array(count, register)
-        load(values, x, base, t, head, n)
+        load(values, x, base, t, n, first)
         top = values[0]
         for j in range(1, count):
             top = larger(top, values[j])
         top = maximum_of_block(top, t)
-        total, lost = zero, zero
-        for block in range(count // run):
-            some = zero
-            for j in range(block * run, (block + 1) * run):
-                # A part of -inf only has -inf as maximum and adds nothing to its row.
-                values[j] = exp(values[j], top) if top != lowest else zero
-                some += values[j]
-            total, lost = accumulate(total, lost, some)
+        # A part of -inf only adds nothing to its row.
+        total = exponentials_of(values, top if top != lowest else zero)
         total = sum_of_block(total, t)
         if t < LANES:
             if t == 0:
@@ -151,6 +163,6 @@ def coupled(element: Element, threads: int, vectors: int, alignment: Alignment) 
         scale = scales[0]
         for j in range(count):
             values[j] *= scale
-        store(out, base, t, head, n, values)
+        store(out, base, t, n, first, values)
 
     return softmax_coupled

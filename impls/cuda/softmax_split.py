@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import cuda
 
-from .compiling import kernel
+from .compiling import RESIDENT_THREADS, device, kernel
 from .elements import Element
 from .groups import ADDENDS, accumulate, add, exponential, larger, rescaled, row_reduction
 from .tiles import Alignment, tile
@@ -25,23 +25,44 @@ class Split(NamedTuple):
         partial: (x, tops, totals, tiles): the maximum and the sum of each part into tops and totals, which have
             shape (rows, parts) and the element's register type. tiles: tiles of a part.
         finish: (x, out, tops, totals, tiles).
+        whole: (x, out): both for a row by one block, on a grid of rows: its second read finds in the L2 cache what the
+            blocks that run together have read.
     """
 
     size: int
     partial: Any
     finish: Any
+    whole: Any
 
 
 @functools.cache
 def split(element: Element, threads: int, vectors: int, alignment: Alignment) -> Split:
     """The kernels for x and out of shape (outer, n, 1)."""
     part = tile(element, threads, vectors, alignment)
-    register, count, size, lowest = element.register, part.registers, part.size, element.lowest
-    run = min(count, ADDENDS)
+    register, inner, count, share, lowest = element.register, part.inner, part.registers, part.vectors, element.lowest
+    run = min(inner, ADDENDS)
     exp, rescale = exponential(register), rescaled(register)
     maximum_of_block, sum_of_block = row_reduction(larger, register, threads), row_reduction(add, register, threads)
-    load, store, head_of = part.load, part.store, part.head
+    load, store, body = part.load, part.store, part.body
     inf, nan, one, zero = register(np.inf), register(np.nan), register(1), register(0)
+
+    @device
+    def take(values, top, total, lost):
+        """The maximum and the sum, with what it lost, of what they were before and of these values."""
+        new_top = top
+        for j in range(count):
+            new_top = larger(new_top, values[j])
+        if new_top != lowest:  # else there is nothing to add
+            if new_top != top:
+                total, lost = rescale(total, top, new_top), rescale(lost, top, new_top)
+            for block in range(inner // run):
+                some = zero
+                for j in range(block * run, (block + 1) * run):
+                    some += exp(values[j], new_top)
+                total, lost = accumulate(total, lost, some)
+            for j in range(inner, count):
+                total, lost = accumulate(total, lost, exp(values[j], new_top))
+        return new_top, total, lost
 
     @kernel(threads)
     def softmax_partial(x, tops, totals, tiles):
@@ -49,27 +70,15 @@ def split(element: Element, threads: int, vectors: int, alignment: Alignment) ->
         row = np.int64(cuda.blockIdx.x)
         n = x.shape[1]
         base = row * n
-        head = head_of(x, base)
+        _, vectors = body(x, base, n)
         values = cuda.local.array(count, register)
         top, total, lost = lowest, zero, zero
         first = np.int64(cuda.blockIdx.y) * tiles
         for i in range(first, first + tiles):
-            skip = head - i * size
-            if skip + n <= 0:
+            if i > 0 and i * share >= vectors:
                 break
-            load(values, x, base, t, skip, n)
-            new_top = top
-            for j in range(count):
-                new_top = larger(new_top, values[j])
-            if new_top != lowest:  # else there is nothing to add
-                if new_top != top:
-                    total, lost = rescale(total, top, new_top), rescale(lost, top, new_top)
-                    top = new_top
-                for block in range(count // run):
-                    some = zero
-                    for j in range(block * run, (block + 1) * run):
-                        some += exp(values[j], top)
-                    total, lost = accumulate(total, lost, some)
+            load(values, x, base, t, n, i * share)
+            top, total, lost = take(values, top, total, lost)
         block_top = maximum_of_block(top, t)
         block_total = sum_of_block(rescale(total, top, block_top), t)
         if t == 0:
@@ -82,7 +91,7 @@ def split(element: Element, threads: int, vectors: int, alignment: Alignment) ->
         row = np.int64(cuda.blockIdx.x)
         n = x.shape[1]
         base = row * n
-        head = head_of(x, base)
+        _, vectors = body(x, base, n)
         values = cuda.local.array(count, register)
         top, total = lowest, zero
         for p in range(t, tops.shape[1], threads):
@@ -94,12 +103,36 @@ def split(element: Element, threads: int, vectors: int, alignment: Alignment) ->
         scale = one / total if lowest < row_top and row_top < inf else nan
         first = np.int64(cuda.blockIdx.y) * tiles
         for i in range(first, first + tiles):
-            skip = head - i * size
-            if skip + n <= 0:
+            if i > 0 and i * share >= vectors:
                 break
-            load(values, x, base, t, skip, n)
+            load(values, x, base, t, n, i * share)
             for j in range(count):
                 values[j] = exp(values[j], row_top) * scale
-            store(out, base, t, skip, n, values)
+            store(out, base, t, n, i * share, values)
 
-    return Split(size, softmax_partial, softmax_finish)
+    @kernel(threads, max(threads, RESIDENT_THREADS))
+    def softmax_whole(x, out):
+        t = cuda.threadIdx.x
+        row = np.int64(cuda.blockIdx.x)
+        n = x.shape[1]
+        base = row * n
+        _, vectors = body(x, base, n)
+        values = cuda.local.array(count, register)
+        top, total, lost = lowest, zero, zero
+        i = np.int64(0)
+        while i == 0 or i < vectors:
+            load(values, x, base, t, n, i)
+            top, total, lost = take(values, top, total, lost)
+            i += share
+        row_top = maximum_of_block(top, t)
+        total = sum_of_block(rescale(total, top, row_top), t)
+        scale = one / total if lowest < row_top and row_top < inf else nan
+        # Backwards: what was read last is the likeliest to be in the cache still.
+        while i > 0:
+            i -= share
+            load(values, x, base, t, n, i)
+            for j in range(count):
+                values[j] = exp(values[j], row_top) * scale
+            store(out, base, t, n, i, values)
+
+    return Split(part.size, softmax_partial, softmax_finish, softmax_whole)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -55,7 +56,7 @@ def main(args: argparse.Namespace) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from None
-    device = plans.Device(plans.current_device().multiprocessors, regimes.built_in())
+    device = dataclasses.replace(plans.current_device(), table=regimes.built_in())
     measure = tuning.OnDevice(device, args.sample_seconds, _cache_bytes(platform.SIMULATED))
     with Bar() as bar:
 

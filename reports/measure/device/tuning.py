@@ -6,7 +6,7 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from maxbench.bench import timing
@@ -130,7 +130,7 @@ class OnDevice:
 
     def _plan(self, cell: Cell, name: str, regime: Regime) -> Callable[[Any, Any], Any]:
         """A function (x, out) that runs a candidate; what making it raises it raises when it is called."""
-        device = plans.Device(self._device.multiprocessors, {**self._device.table, name: (regime,)})
+        device = replace(self._device, table={**self._device.table, name: (regime,)})
         run: Any = None
 
         def call(x: Any, out: Any) -> Any:

@@ -33,6 +33,8 @@ class Code:
         stack, local: bytes of a thread.
         shared: bytes of a block.
         instructions: how often each occurs, by its full name.
+        together: loads of 128 bits that follow each other without a branch between, where they are most: those are
+            under way at the same time.
     """
 
     registers: int
@@ -40,6 +42,7 @@ class Code:
     local: int
     shared: int
     instructions: Counter[str]
+    together: int
 
     def count(self, pattern: str) -> int:
         """Instructions whose whole name matches."""
@@ -112,7 +115,19 @@ def disassemble(cubin: bytes) -> Code:
     used = {name: int(value) for name, value in re.findall(r"\b(REG|STACK|SHARED|LOCAL):(\d+)", usage)}
     names = re.findall(r"^\s+/\*[0-9a-f]+\*/\s+(?:@!?\w+\s+)?([A-Z][A-Z0-9_.]*)", listing, re.MULTILINE)
     assert names, "nvdisasm listed no instructions"
-    return Code(used["REG"], used["STACK"], used["LOCAL"], used["SHARED"], Counter(names))
+    most = max(sum(bool(re.match(r"LDG\..*128", name)) for name in block) for block in _straight(names))
+    return Code(used["REG"], used["STACK"], used["LOCAL"], used["SHARED"], Counter(names), most)
+
+
+def _straight(names: list[str]) -> Iterator[list[str]]:
+    """The instructions between one branch or barrier and the next."""
+    block: list[str] = []
+    for name in names:
+        block.append(name)
+        if re.match(r"(BRA|CALL|RET|EXIT|BAR|BRX|WARPSYNC)\b", name):
+            yield block
+            block = []
+    yield block
 
 
 def _run(*words: Any) -> str:

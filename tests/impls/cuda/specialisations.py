@@ -11,8 +11,18 @@ import numpy as np
 from numba.cuda import types
 from numba.cuda.np import numpy_support
 
-from maxbench.impls.cuda import argmax_columns, argmax_rows, plans, regimes, short_rows, softmax_columns, softmax_rows
+from maxbench.impls.cuda import (
+    argmax_columns,
+    argmax_rows,
+    plans,
+    regimes,
+    short_columns,
+    short_rows,
+    softmax_columns,
+    softmax_rows,
+)
 from maxbench.impls.cuda import softmax_split as split_rows
+from maxbench.impls.cuda.compiling import RESIDENT_THREADS
 from maxbench.impls.cuda.elements import ELEMENTS, Element
 from maxbench.impls.cuda.regimes import Regime
 from tests.impls.cuda import machine_code
@@ -32,6 +42,8 @@ class Specialisation:
         loads, stores: 128-bit accesses that the code must hold at least.
         exponentials, maxima: whether it must hold them.
         warp: whether whole warps meet, by redux for argmax.
+        registers: of a thread, at most: a multiprocessor has 65,536.
+        together: 128-bit loads that must follow each other without a branch.
     """
 
     name: str
@@ -43,6 +55,8 @@ class Specialisation:
     exponentials: bool
     maxima: bool
     warp: bool
+    registers: int = 65536 // RESIDENT_THREADS
+    together: int = 0
 
 
 def _array(dtype: Any, dimensions: int) -> Any:
@@ -129,22 +143,57 @@ def _softmax_rows(name: str, regime: Regime, element: Element, kind: Any) -> Ite
 def _softmax_columns(name: str, regime: Regime, element: Element, kind: str) -> Iterator[Specialisation]:
     x, work = _array(element.storage, 3), _array(element.register, 2)
     wide = kind == "vectors"
+    if regime.kernel == "short":
+        yield from _short_columns(name, regime, element, kind, short_columns.softmax, (x, x), True)
+        return
     rows = plans._column_rows(regime, element, wide)
-    across, moved = regime.threads // regime.sharing, rows if wide else 0
+    moved = rows if wide else 0
+    layout = (element, regime.threads, plans._across(regime), regime.sharing, rows, wide)
+
+    def registers(cached: bool) -> int:
+        return 65536 // softmax_columns.resident(element, rows * (element.per_vector if wide else 1), cached)
+
     if regime.kernel == "tile":
         yield Specialisation(
-            name, element, lambda: softmax_columns.tile(element, across, regime.sharing, rows, wide),
-            (x, x), moved, moved, True, True, False,
+            name, element, lambda: softmax_columns.tile(*layout), (x, x), moved, moved, True, True, False,
+            registers(False), moved,
         )  # fmt: skip
         return
+    if regime.kernel == "cached":
+        words = _array(np.uint32, 1)
+        yield Specialisation(
+            name, element, lambda: softmax_columns.cached(*layout),
+            (x, x, work, work, words, words, _array(np.uint64, 1), types.int64, types.int64),
+            2 * moved, moved, True, True, False, registers(True), moved,
+        )  # fmt: skip
+        return
+    kernels = lambda: softmax_columns.split(element, regime.threads, regime.sharing, rows, wide)  # noqa: E731
     yield Specialisation(
-        f"{name} partial", element, lambda: softmax_columns.split(element, across, regime.sharing, rows, wide).partial,
-        (x, work, work, types.int64), moved, 0, True, True, False,
+        f"{name} partial", element, lambda: kernels().partial,
+        (x, work, work, types.int64), moved, 0, True, True, False, together=moved,
     )  # fmt: skip
     yield Specialisation(
-        f"{name} finish", element, lambda: softmax_columns.split(element, across, regime.sharing, rows, wide).finish,
-        (x, x, work, work, types.int64), moved, moved, True, False, False,
+        f"{name} finish", element, lambda: kernels().finish,
+        (x, x, work, work, types.int64), moved, moved, True, False, False, together=moved,
     )  # fmt: skip
+
+
+def _short_columns(
+    name: str,
+    regime: Regime,
+    element: Element,
+    kind: str,
+    module_kernel: Any,
+    signature: tuple[Any, ...],
+    softmax: bool,
+) -> Iterator[Specialisation]:
+    if kind == "vectors":  # there is no such variant: elements are moved one by one
+        return
+    for n in _short_lengths(element):
+        yield Specialisation(
+            f"{name} n={n}", element, lambda n=n: module_kernel(element, regime.threads, n, 7),  # type: ignore[misc]
+            signature, 0, 0, softmax, softmax, False,
+        )  # fmt: skip
 
 
 def _argmax_rows(name: str, regime: Regime, element: Element, kind: Any) -> Iterator[Specialisation]:
@@ -184,12 +233,16 @@ def _argmax_rows(name: str, regime: Regime, element: Element, kind: Any) -> Iter
 
 def _argmax_columns(name: str, regime: Regime, element: Element, kind: str) -> Iterator[Specialisation]:
     wide = kind == "vectors"
+    if regime.kernel == "short":
+        x, out = _array(element.storage, 3), _array(np.int64, 2)
+        yield from _short_columns(name, regime, element, kind, short_columns.argmax, (x, out), False)
+        return
     rows = plans._column_rows(regime, element, wide)
-    across = regime.threads // regime.sharing
     signature = (_array(element.storage, 3), _array(np.uint64, 2), _array(np.int64, 2), types.int64)
     for alone in (True, False):
         yield Specialisation(
             f"{name} {'whole' if alone else 'parts'}", element,
-            lambda alone=alone: argmax_columns.parts(element, across, regime.sharing, rows, wide, alone),  # type: ignore[misc]
+            lambda alone=alone: argmax_columns.parts(element, regime.threads, regime.sharing, rows, wide, alone),  # type: ignore[misc]
             signature, rows if wide else 0, 0, False, False, False,
+            80 if wide and element.per_vector > 8 else 64, rows if wide else 0,  # for 3 and 4 blocks a multiprocessor
         )  # fmt: skip

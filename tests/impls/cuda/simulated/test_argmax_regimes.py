@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from maxbench.impls.cuda import regimes, short_rows
+from maxbench.impls.cuda import plans, regimes, short_rows
 from maxbench.impls.cuda.elements import ELEMENTS
 from maxbench.impls.cuda.regimes import Regime
 from tests.impls.cuda.simulated.arrays import wrong
@@ -40,3 +40,14 @@ def test_short_rows_in_several_batches(dtype: str, threads: int) -> None:
             break
         x = (rng.standard_normal((333, n, 1)) * 9).astype(dtype)
         assert wrong("argmax", dtype, x, Regime("short", threads, 1, 16)) is None, n
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float32", "float64"])
+def test_short_columns_in_several_batches(dtype: str) -> None:
+    """Batches of whole x[i], a last one of fewer, and one x[i] with a column for every thread."""
+    rng = np.random.default_rng(9)
+    for n, inner in ((1, 2), (3, 3), (4, 4), (8, 7), (5, 15), (2, 32), (32, 5)):
+        if n > short_rows.longest(ELEMENTS[dtype]) or inner * ELEMENTS[dtype].storage.itemsize >= plans.CACHE_LINE:
+            continue
+        x = (rng.standard_normal((33, n, inner)) * 9).astype(dtype)
+        assert wrong("argmax", dtype, x, Regime("short", 32, 1, 16), x_offset=1) is None, (n, inner)
