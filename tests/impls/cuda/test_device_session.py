@@ -92,7 +92,7 @@ def test_who_brings_down_several_processes_is_left_out(ending: str, processes: i
     tasks: list[AnyTask] = [ApiTask(id=i, operation="softmax", names=["a", "b", "c"]) for i in range(10)]
     recorded, workers, _ = session(lambda task, name: ending if name == "b" else fine(task, name), tasks=tasks)
     left_out = "left out after it ended or stopped several processes, the last time so: "
-    assert [recorded[i, "b"] for i in range(6)] == [
+    assert [recorded[i, "b"] for i in range(10)] == [
         ("failed", reason if i < processes else left_out + reason) for i in range(10)
     ]
     assert {recorded[i, n][0] for i in range(10) for n in "ac"} == {"ok"}
