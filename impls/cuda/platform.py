@@ -25,7 +25,7 @@ def require() -> None:
     if not hasattr(np, "row_stack"):
         # Removed in NumPy 2.5. numba-cuda up to 0.30.4 overloads it when it compiles its first kernel, which fails
         # with an AttributeError; numba itself asks first (numba/np/arrayobj.py).
-        np.vstack = np.vstack  # type: ignore[attr-defined]
+        setattr(np, "row_stack", np.vstack)  # noqa: B010 - not an attribute that NumPy's types have
     try:
         from numba import cuda
     except ImportError as error:
