@@ -76,6 +76,10 @@ class Input:
             return workloads.tiled_block(self.dtype)
         return None
 
+    def like(self) -> np.ndarray:
+        """An array of the shape and dtype that are given, without memory: all of its elements are one zero."""
+        return np.broadcast_to(np.zeros((), self.dtype), self.shape)
+
     def rows(self, first: int, last: int) -> np.ndarray:
         """x[first:last]; without the rest of x where that repeats a few values."""
         block = self.repeated()

@@ -54,7 +54,7 @@ class Judge:
         operation = contract.OPERATIONS[claim.operation]
         # An input that repeats a few values is made row by row, unless its checksum is compared.
         whole = claim.checksum is not None or claim.input.repeated() is None
-        x = self._x(claim.input) if whole else _without_memory(claim.input)
+        x = self._x(claim.input) if whole else claim.input.like()
         if form := operation.form(x, claim.shape, _dtype(claim.dtype)):
             return Verdict("wrong", str(form))
         if claim.problem:
@@ -132,11 +132,6 @@ class Judge:
 def _part(rows: Callable[[int, int], np.ndarray], where: Part) -> np.ndarray:
     """A part of an input whose rows a function gives."""
     return np.ascontiguousarray(rows(where[0], where[1])[:, :, where[2] : where[3]])
-
-
-def _without_memory(given: Input) -> np.ndarray:
-    """An array of the shape and dtype of an input, all of whose elements are one zero."""
-    return np.broadcast_to(np.zeros((), given.dtype), given.shape)
 
 
 def declared(differs: Mapping[str, str], case: str, dtype: str) -> str | None:

@@ -283,6 +283,7 @@ class CompileJob(Job, tag="compile"):
     device: str
     compute_capability: str
     multiprocessors: Positive
+    cache_bytes: Count
     first: Count
     of: Positive
 

@@ -37,7 +37,7 @@ def main(link: Link, job: CompileJob) -> None:
     with contextlib.suppress(AttributeError, OSError):
         os.nice(10)
     with without_device(job.compute_capability):
-        device = plans.Device(job.multiprocessors, regimes.load(job.device)[0])
+        device = plans.Device(job.multiprocessors, regimes.load(job.device)[0], job.cache_bytes)
         for number, (kernel, arguments) in enumerate(kernels(inputs(job.tasks), device)):
             if number % job.of == job.first:
                 with contextlib.suppress(Exception):
@@ -77,14 +77,13 @@ def kernels(wanted: Iterator[tuple[str, str, Shape]], device: plans.Device) -> I
 
 
 def _planned(operation: str, dtype: str, shape: Shape, device: plans.Device) -> Iterator[Kernel]:
-    """The kernels of a plan: it is run with launches that note their arguments."""
+    """The kernels of a plan, whose launches are listed, with working memory on the host."""
     element = ELEMENTS[dtype]
     x = np.empty((1, 1, 1), element.storage)
     out = np.empty((1, 1, 1), element.storage) if operation == "softmax" else np.empty((1, 1), np.int64)
-    noted: list[Kernel] = []
-    with _noting(noted):
-        plans.make(operation, element, shape, 0, 0, device)(x, out, 0)
-    yield from noted
+    with _memory_of_the_host():
+        steps = plans.steps(operation, element, shape, x, out, device)
+    yield from ((step.kernel, step.arguments) for step in steps)
 
 
 def _ceiling(way: str) -> Iterator[Kernel]:
@@ -99,19 +98,17 @@ def _ceiling(way: str) -> Iterator[Kernel]:
 
 
 @contextlib.contextmanager
-def _noting(noted: list[Kernel]) -> Iterator[None]:
-    """Launches are noted instead, with working memory on the host."""
+def _memory_of_the_host() -> Iterator[None]:
+    """Working memory of kernels is on the host, and as small as it can be."""
     from numba import cuda
-
-    def launch(self: Any, stream: Any, *arguments: Any) -> None:
-        noted.append((self.kernel, arguments))
 
     def device_array(shape: Any, dtype: Any) -> np.ndarray:
         return np.empty((1,) * (len(shape) if isinstance(shape, tuple) else 1), dtype)
 
     with _replaced(
-        (plans.Launch, "__call__", launch), (cuda, "device_array", device_array), (cuda, "to_device", np.asarray)
-    ):
+        (cuda, "device_array", device_array), (cuda, "to_device", np.asarray), (cuda, "synchronize", lambda: None),
+        (plans, "_captured", lambda stream: False),
+    ):  # fmt: skip
         yield
 
 

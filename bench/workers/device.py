@@ -59,6 +59,8 @@ def main(link: Link, job: DeviceJob) -> None:
     work = Work(link, job.seconds, job.cache_bytes, job.simulated)
     for task in job.tasks:
         work.do(task)
+        # Libraries stay: to look through their objects takes a large part of a second, several times a task.
+        gc.freeze()
 
 
 class LostContext(RuntimeError):
@@ -162,7 +164,7 @@ class Work:
             kernel = implementation.kernel
             cloned = optional(kernel.backend, "clone") is not None
             if cloned and arrays is None:
-                arrays = self._arrays(cell)
+                arrays = DeviceArrays.of(cell)
             free = self._free() - (cell.nbytes if cloned else 0)  # of other values, at the end
             room = int(SPARE * free / (len(task.names) - len(ready)))
             copies = device_cells.buffers(cell.pair_bytes, self.cache_bytes, room)
@@ -186,12 +188,6 @@ class Work:
         del x
         self._sample(task, cell, ready)
 
-    def _arrays(self, cell: device_cells.Cell) -> DeviceArrays:
-        """The values of a cell's input, on the device."""
-        operation = contract.OPERATIONS[cell.operation]
-        like = operation.allocate(np.empty((0, *cell.shape[1:]), cell.dtype))
-        return DeviceArrays(cell.input, (cell.shape[0], *like.shape[1:]), like.dtype)
-
     def _prepared(
         self, cell: device_cells.Cell, kernel: impls.Kernel, copies: int, x: np.ndarray | None,
         arrays: DeviceArrays | None,
@@ -205,9 +201,8 @@ class Work:
             pairs = [arrays.pair(kernel.backend) for _ in range(copies)]
         except Exception as error:  # a library may raise anything
             return timing.Failed(described(error))
-        like = np.broadcast_to(np.zeros((), cell.dtype), cell.shape)
         return timing.prepare(
-            self.link, cell.operation, kernel, cell.input, x=like, arrays=pairs, transfers=arrays
+            self.link, cell.operation, kernel, cell.input, x=cell.input.like(), arrays=pairs, transfers=arrays
         )  # fmt: skip
 
     def _contestant(self, name: str, sampler: Sampler) -> Contestant:

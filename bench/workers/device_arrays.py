@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from maxbench.impls import contract
+
+from ..inputs.device_cells import Cell
 from ..inputs.recipe import Input
 from ..processes.verdict import TIMED, Verdict
 from ..timing.memory import poison
@@ -50,6 +53,12 @@ class DeviceArrays(Transfers):
         poison(block)
         self._poison = repeated(block, shape)
         self._values = (given, self._made(given))
+
+    @classmethod
+    def of(cls, cell: Cell) -> DeviceArrays:
+        """Of a cell's input."""
+        like = contract.OPERATIONS[cell.operation].allocate(np.empty((0, *cell.shape[1:]), cell.dtype))
+        return cls(cell.input, (cell.shape[0], *like.shape[1:]), like.dtype)
 
     def pair(self, backend: Any) -> tuple[Any, Any]:
         """New arrays for x and out in a backend's own type, the latter poisoned."""

@@ -51,14 +51,12 @@ def copy_kernel(vectors: int) -> Any:
         values = cuda.local.array(count, np.float32)
         threads = np.int64(cuda.blockDim.x)
         first = np.int64(cuda.blockIdx.x) * vectors * threads + cuda.threadIdx.x
+        # Beyond the end the last vector is copied again: without a condition all loads are in flight together.
+        last = x.shape[0] // width - 1
         for v in range(vectors):
-            at = (first + v * threads) * width
-            if at < x.shape[0]:
-                load_vector(values, v * width, x, at)
+            load_vector(values, v * width, x, min(first + v * threads, last) * width)
         for v in range(vectors):
-            at = (first + v * threads) * width
-            if at < x.shape[0]:
-                store_vector(out, at, values, v * width)
+            store_vector(out, min(first + v * threads, last) * width, values, v * width)
 
     return copy
 

@@ -102,6 +102,13 @@ def make(operation: str, element: Element, shape: Shape, x_offset: int, out_offs
     return Plan(_run(operation, element, shape, x_offset, out_offset, device))
 
 
+def steps(operation: str, element: Element, shape: Shape, x: Any, out: Any, device: Device) -> list[launching.Step]:
+    """The launches of a plan for aligned arrays, which are listed and not made."""
+    listing = _Listing(0)
+    _run(operation, element, shape, 0, 0, device)(x, out, listing)
+    return listing.steps
+
+
 def _run(operation: str, element: Element, shape: Shape, x_offset: int, out_offset: int, device: Device) -> Run:
     rows = shape[2] == 1
     name = f"{operation} {'rows' if rows else 'columns'}"

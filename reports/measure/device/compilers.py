@@ -47,7 +47,9 @@ class Compilers:
             return
         count = min(MOST, max(1, cpus - KEPT))
         for first in range(count):
-            job = CompileJob(order(tasks, count), device.name, capability, multiprocessors, first, count)
+            job = CompileJob(
+                order(tasks, count), device.name, capability, multiprocessors, device.cache_bytes, first, count
+            )
             self._threads.append(
                 threading.Thread(target=self._run, args=(crew, job, dict(environment), seconds), daemon=True)
             )

@@ -32,7 +32,7 @@ from maxbench.impls.agreement import Finding
 
 # In which a process says nothing; compiling one kernel takes up to about 20. Of a short session a quarter.
 STALL_SECONDS, LEAST_STALL_SECONDS = 75.0, 25.0
-MOST_ENDS = 4  # processes that an implementation may bring down; one that hangs costs more, and counts twice
+MOST_ENDS, ENDS_OF_A_HANG = 8, 4  # processes that an implementation may bring down; one that hangs costs more
 POLL_SECONDS = 0.05
 
 Line = PartBegins | PartDone | TaskDone | Finding
@@ -172,7 +172,7 @@ class Session:
                     self._blame(at, f"its process ended: {ended}")
                     return
                 if now - last > self._stall:
-                    self._blame(at, f"nothing came of it within {self._stall:.0f} s", 2)
+                    self._blame(at, f"nothing came of it within {self._stall:.0f} s", ENDS_OF_A_HANG)
                     return
                 self._sleep(POLL_SECONDS)
         finally:

@@ -15,7 +15,8 @@ from maxbench.bench.inputs.device_cells import Cell
 from maxbench.bench.processes.hub import Here
 from maxbench.bench.timing.schedules import Contestant
 from maxbench.bench.workers.device import LEAST_SAMPLES, MOST_SAMPLES, SAMPLE_SECONDS, WARM_UP_SECONDS
-from maxbench.impls import backends, contract
+from maxbench.bench.workers.device_arrays import DeviceArrays
+from maxbench.impls import backends
 from maxbench.impls.cuda import plans, platform, regimes, tuning
 from maxbench.impls.cuda.elements import ELEMENTS
 from maxbench.impls.cuda.regimes import Regime, Table
@@ -106,14 +107,16 @@ class OnDevice:
     def __call__(self, name: str, n: int, tried: Sequence[Regime]) -> Timings:
         """Seconds of one call for every candidate, or what went wrong with it."""
         cell = cell_of(name, n, simulated=self._simulated)
-        operation, x = contract.OPERATIONS[cell.operation], cell.input.array()
         copies = device_cells.buffers(cell.pair_bytes, self._cache, 8 * cell.pair_bytes)
-        pairs = [(self._backend.put(x), self._backend.put(operation.allocate(x))) for _ in range(copies)]
+        arrays = DeviceArrays.of(cell)
+        pairs = [arrays.pair(self._backend) for _ in range(copies)]
         found: Timings = {}
         ready: dict[Regime, Contestant] = {}
         for regime in tried:
             candidate = _Candidate(self._plan(cell, name, regime), self._backend)
-            outcome = timing.prepare(self._judge, cell.operation, candidate, cell.input, x=x, arrays=pairs)
+            outcome = timing.prepare(
+                self._judge, cell.operation, candidate, cell.input, x=cell.input.like(), arrays=pairs, transfers=arrays
+            )
             if isinstance(outcome, timing.Ready):
                 outcome.sampler.seconds = SAMPLE_SECONDS
                 outcome.sampler.calibrate(WARM_UP_SECONDS)

@@ -15,7 +15,7 @@ from maxbench.bench.inputs.device_cells import Cell
 from maxbench.bench.inputs.recipe import Input
 from maxbench.bench.processes.messages import CellTask, Outcome, PartDone
 from maxbench.bench.timing import ready
-from maxbench.bench.workers import device, device_arrays
+from maxbench.bench.workers import device, device_arrays, device_bandwidth
 from maxbench.bench.workers.device_arrays import DeviceArrays, repeated
 from maxbench.impls import contract
 from maxbench.impls.backends import numba_cuda
@@ -114,3 +114,18 @@ def test_of_a_large_result_the_parts_that_the_judge_wants_are_fetched(monkeypatc
     assert measured(softmax, shape).status == "ok"
     assert max(fetched) < 4 * math.prod(shape) / 10
     assert len(fetched) >= 6
+
+
+@pytest.mark.parametrize("vectors", [1, 4, 15, 16, 17, 40])
+def test_a_ceiling_moves_every_element_and_no_more(vectors: int) -> None:
+    """One that leaves some out would be too fast."""
+    x = BACKEND.put(np.arange(4 * vectors, dtype=np.float32))
+    out = BACKEND.put(np.full(4 * vectors + 8, -1, np.float32))
+    ways = device_bandwidth.copies(x, out[4:-4])
+    assert len(ways) == 2
+    for way, call in ways.items():
+        out.copy_to_device(np.full(4 * vectors + 8, -1, np.float32))
+        call()
+        assert out.copy_to_host().tolist() == [-1] * 4 + list(range(4 * vectors)) + [-1] * 4, way
+    (read,) = device_bandwidth.reads(x).values()
+    assert read().copy_to_host().sum() == sum(range(4 * vectors))
