@@ -241,13 +241,15 @@ def test_another_call_is_checked(device: Device, different: Any) -> None:
 @KINDS
 def test_arrays_are_told_apart_in_every_library(device: Device, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(known_calls, "_several_devices", lambda: True)
-    for _ in range(2):
-        _soft(kind(1 << 30, 64, 64))
+    for out in (None, None, kind(1 << 31, 64, 64), kind(1 << 31, 64, 64)):
+        _soft(kind(1 << 30, 64, 64), out)
     for shape, dtype, number in (((64, 32), "f4", 0), ((64, 64), "f8", 0), ((64, 64), "f4", 1)):
         before = device.checked
         for _ in range(2):
             _soft(*(kind(address, *shape, dtype=dtype, device=number) for address in (1 << 30, 1 << 31)))
         assert device.checked == before + 1, (shape, dtype, number)
+    with pytest.raises(TypeError, match="does not take int32"):
+        _soft(kind(1 << 30, 64, 64, dtype="i4"))
     for arrays in (
         (kind(1 << 30, 64, 64, strides=(4, 256)),),
         (kind(1 << 30, 64, 64), kind(1 << 30, 64, 64, strides=(4, 256))),
