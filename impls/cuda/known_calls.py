@@ -110,9 +110,9 @@ def repeat(operation: str, x: Any, axis: Any, out: Any, keepdims: bool, stream: 
     kind: Any = type(x)
     library = _library(kind)
     # An axis of another type may equal an integer and be refused, as True is.
-    if library is None or (axis is not None and type(axis) is not int) or (out is not None and type(out) is not kind):
+    if library is None or (axis is not None and type(axis) is not int):
         return None, None
-    try:
+    try:  # out may be of another library, and is then read as x is, or not at all
         start, layout = library.read(x)
         out_start, out_layout = (0, None) if out is None else library.read(out)
         queue = 0 if library.stream is None else library.stream(x)

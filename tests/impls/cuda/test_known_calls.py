@@ -27,7 +27,8 @@ class Device:
 
     Attributes:
         checked: how many calls were made in full, with all checks.
-        allocated: addresses of results, the next one last.
+        result: the address of the newest result.
+        entered: devices that were made the current one for a time.
     """
 
     def __init__(self, driver: Driver) -> None:
@@ -114,15 +115,19 @@ class Stated:
         return {**data, **self.more}
 
 
-class Tensor(Stated):
-    """Stands for a tensor of PyTorch."""
+class Placed(Stated):
+    """The same, and tells which device it is on."""
 
-    def __init__(self, address: int, *shape: int, dtype: Any = np.float32, device: int = 0) -> None:
-        super().__init__(address, *shape, dtype=dtype)
+    def __init__(self, address: int, *shape: int, dtype: Any = np.float32, device: int = 0, **more: Any) -> None:
+        super().__init__(address, *shape, dtype=dtype, **more)
         self.number, self.device = device, f"cuda:{device}"
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return (2, self.number)
+
+
+class Tensor(Placed):
+    """Stands for a tensor of PyTorch."""
 
     def detach(self) -> Tensor:
         return self
@@ -140,14 +145,16 @@ class Tensor(Stated):
 Tensor.__module__ = "torch"
 
 
-class Cupy(Stated):
+class Cupy(Placed):
     """Stands for an array of CuPy."""
 
     @property
     def data(self) -> Any:
-        return SimpleNamespace(ptr=self.address, device_id=0)
+        return SimpleNamespace(ptr=self.address, device_id=self.number)
 
-    strides = (256, 4)
+    @property
+    def strides(self) -> tuple[int, ...]:
+        return self.more.get("strides") or np.empty(self.shape, self.dtype).strides
 
 
 Cupy.__module__, Cupy.__qualname__ = "cupy", "ndarray"
@@ -176,7 +183,7 @@ def cupy(device: Device, monkeypatch: pytest.MonkeyPatch) -> Any:
     return cupy
 
 
-KINDS = pytest.mark.parametrize("kind", [device_array, Stated, Tensor, Cupy])
+KINDS = pytest.mark.parametrize("kind", [device_array, Placed, Tensor, Cupy])
 
 
 def _soft(x: Any, out: Any = None, axis: Any = -1, stream: Any = None) -> Any:
@@ -216,17 +223,39 @@ DIFFERENT = {
     "alignment": lambda: _soft(device_array(4096 + 4, 3, 64)),
     "out": lambda: _soft(device_array(4096, 3, 64), device_array(65536, 3, 64)),
     "stream": lambda: _soft(device_array(4096, 3, 64), stream=Stream(80)),
-    "library": lambda: _soft(Stated(4096, 3, 64)),
+    "library": lambda: _soft(Cupy(4096, 3, 64)),
     "operation": lambda: argmax(device_array(4096, 3, 64), -1, None, False, None, None),
 }
 
 
+@pytest.mark.usefixtures("cupy")
 @pytest.mark.parametrize("different", DIFFERENT.values(), ids=DIFFERENT)
 def test_another_call_is_checked(device: Device, different: Any) -> None:
     for _ in range(2):
         _soft(device_array(4096, 3, 64))
     different()
     assert device.checked == 2
+
+
+@pytest.mark.usefixtures("torch", "cupy")
+@KINDS
+def test_arrays_are_told_apart_in_every_library(device: Device, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known_calls, "_several_devices", lambda: True)
+    for out in (None, None, kind(1 << 31, 64, 64), kind(1 << 31, 64, 64)):
+        _soft(kind(1 << 30, 64, 64), out)
+    for shape, dtype, number in (((64, 32), "f4", 0), ((64, 64), "f8", 0), ((64, 64), "f4", 1)):
+        before = device.checked
+        for _ in range(2):
+            _soft(*(kind(address, *shape, dtype=dtype, device=number) for address in (1 << 30, 1 << 31)))
+        assert device.checked == before + 1, (shape, dtype, number)
+    with pytest.raises(TypeError, match="does not take int32"):
+        _soft(kind(1 << 30, 64, 64, dtype="i4"))
+    for arrays in (
+        (kind(1 << 30, 64, 64, strides=(4, 256)),),
+        (kind(1 << 30, 64, 64), kind(1 << 30, 64, 64, strides=(4, 256))),
+    ):
+        with pytest.raises(ValueError, match="not C-contiguous"):
+            _soft(*arrays)
 
 
 @pytest.mark.parametrize("shape", [(3, 64), (3,)])
@@ -303,6 +332,18 @@ def test_an_array_that_states_more_is_always_checked(device: Device, stated: dic
     assert device.checked == 2
 
 
+def test_a_dtype_without_a_name_in_the_interface_goes_by_dlpack_each_time(device: Device) -> None:
+    """So that its producer orders its work before."""
+    assert known_calls.repeat("softmax", Stated(4096, 3, 64, typestr="<V2"), 1, None, False, None) == (None, None)
+
+
+def test_an_array_that_does_not_tell_its_device_is_on_the_current_one(device: Device) -> None:
+    for number in (0, 1, 0, 1):
+        device.driver.device = number
+        _soft(Stated(4096, 3, 64))
+    assert (device.checked, device.entered) == (2, [])
+
+
 def test_the_device_of_the_array_is_the_current_one(device: Device, torch: Any) -> None:
     for _ in range(2):
         _soft(Tensor(4096, 3, 64, device=1))
@@ -349,5 +390,6 @@ def test_numbas_allocation_is_public_where_the_quick_one_is_gone(device: Device)
 def test_the_simulator_knows_no_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     known_calls._library.cache_clear()
     monkeypatch.setattr(known_calls, "SIMULATED", True)
+    monkeypatch.setattr(known_calls, "_several_devices", lambda: False)
     assert known_calls.repeat("softmax", device_array(4096, 3, 64), 1, None, False, None) == (None, None)
     known_calls._library.cache_clear()

@@ -15,6 +15,7 @@ pytest.importorskip("numba_cuda")
 from maxbench.impls.cuda import launching, plans
 from tests.impls.cuda.launches import Driver, Kernel, Launched, Stream, device_array
 
+MEMORY = 1 << 40  # where working memory begins
 STREAM, OTHER = Stream(80), Stream(96)
 
 
@@ -99,7 +100,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 def _make(made: list[Any]) -> Any:
     def make() -> tuple[Any, ...]:
-        made.append(_row(65536 + 4096 * (len(made) - made.count("synchronized"))))
+        made.append(_row(MEMORY + 4096 * (len(made) - made.count("synchronized"))))
         return (made[-1],)
 
     return make
@@ -116,7 +117,7 @@ def test_kernels_of_a_plan_run_in_order_on_working_memory_of_the_stream(driver: 
         (7, (4, 1, 1), 128, 80), (8, (5, 2, 1), 128, 80),
         (7, (4, 1, 1), 128, 80), (8, (5, 2, 1), 128, 80),
     ]  # fmt: skip
-    own, others = 65536, 65536 + 4096  # a set is made before it is needed
+    own, others = MEMORY, MEMORY + 4096  # a set is made before it is needed
     assert driver.launches[1].parameters == [*_parameters(256), *_parameters(own), *_parameters(512)]
     assert driver.launches[3].parameters == [*_parameters(4096), *_parameters(others), *_parameters(8192)]
     assert driver.launches[4].parameters == [*_parameters(256), *_parameters(others)]
@@ -133,13 +134,26 @@ def test_graphs_are_captured_with_memory_that_was_made_before_and_is_kept(driver
     for _ in range(2):
         plan(_row(256), _row(512), STREAM)
     assert memory == before
-    assert driver.launches[2].parameters == [*_parameters(256), *_parameters(65536 + 4096)]
+    assert driver.launches[2].parameters == [*_parameters(256), *_parameters(MEMORY + 4096)]
     assert len(launching._kept) == 1
     with pytest.raises(RuntimeError, match="working memory cannot be allocated while a CUDA graph is captured"):
         plan(_row(256), _row(512), OTHER)
     driver.capturing = set()
     plan(_row(256), _row(512), OTHER)
     assert len(memory) > len(before)
+
+
+def test_numba_cudas_launcher_keeps_the_memory_of_graphs_too(
+    driver: Driver, memory: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launching, "prepare", lambda *given: None)
+    plan = _plan(Kernel(driver, 7), Kernel(driver, 8), memory=_make(memory))
+    plan(_row(4096), _row(8192), STREAM)
+    assert launching._kept == {}
+    driver.capturing = {80}
+    for _ in range(2):
+        plan(_row(4096), _row(8192), STREAM)
+    assert list(launching._kept.values()) == [(memory[0],)]
 
 
 @pytest.mark.parametrize(
@@ -154,7 +168,7 @@ def test_graphs_are_captured_with_memory_that_was_made_before_and_is_kept(driver
                 "debug": True,
                 "cooperative": True,
                 "launch_config_sensitive": True,
-                "extensions": ["one"],
+                "extensions": [SimpleNamespace(prepare_args=lambda kind, value, **_: (kind, value))],
                 "argument_types": (),
                 "_codelibrary": None,
                 "_prepare_args": None,
@@ -174,11 +188,14 @@ def test_numba_cudas_launcher_is_used_where_its_interfaces_are_others(
     kernel[4, 128, 0](x, out, 3)  # compiles
     kernel.calls.clear()
     change(monkeypatch, kernel)
+    tried, prepare = [], launching.prepare
+    monkeypatch.setattr(launching, "prepare", lambda *given: tried.append(given) or prepare(*given))
     for _ in range(3):
         plan(x, out, 0)
     assert kernel.calls == 3 * [(4, 128, 0, (x, out, 3))]
     assert driver.launches == []
     assert plan.prepared(0) is None
+    assert len(tried) == 1
 
 
 def _compiled(monkeypatch: pytest.MonkeyPatch, kernel: Kernel, name: str, value: Any) -> None:
