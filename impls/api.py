@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Sequence
 from typing import Any, SupportsIndex
@@ -192,6 +193,7 @@ def _run(implementation: registry.Implementation, dtype: str, view: np.ndarray, 
     return kernel.backend.get(kernel.run(put(view), put(out)))
 
 
+@functools.cache
 def _on_device() -> Any:
     """The same functions for arrays in GPU memory.
 

@@ -10,7 +10,11 @@ _CUDA = 2  # DLPack's number for CUDA device memory
 def on_device(x: Any) -> bool:
     """Whether x is an array in CUDA device memory: by the CUDA array interface or by DLPack."""
     kind = type(x)
-    if hasattr(kind, "__cuda_ndarray__") or getattr(x, "__cuda_ndarray__", False):  # Numba's own, simulated ones too
+    if hasattr(kind, "__cuda_ndarray__"):  # Numba's own
+        return True
+    if kind.__module__.startswith("torch") and (answer := getattr(x, "is_cuda", None)) is not None:
+        return bool(answer)  # in a twentieth of the time
+    if getattr(x, "__cuda_ndarray__", False):  # simulated
         return True
     try:
         if hasattr(kind, "__dlpack_device__"):

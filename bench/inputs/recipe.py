@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -67,6 +68,26 @@ class Input:
             return agreement.as_rows(agreement.out_input(self.dtype), self.axis)
         raise ValueError(f"no input is described by {self}")
 
+    def repeated(self) -> np.ndarray | None:
+        """The flat values that x repeats from its first element on; None where it does not repeat any."""
+        if self.kind == "another":
+            return _block(np.dtype(self.dtype))
+        if self.kind == "tiled" and math.prod(self.shape) > workloads.TILED:
+            return workloads.tiled_block(self.dtype)
+        return None
+
+    def rows(self, first: int, last: int) -> np.ndarray:
+        """x[first:last]; without the rest of x where that repeats a few values."""
+        block = self.repeated()
+        if block is None:
+            return self.array()[first:last]
+        size = math.prod(self.shape[1:])
+        begin, count = first * size % len(block), (last - first) * size
+        values = block[begin : begin + count]
+        if len(values) < count:
+            values = np.concatenate([values, np.resize(block, count - len(values))])
+        return values.reshape(last - first, *self.shape[1:])
+
     def into(self, x: np.ndarray) -> None:
         """Fill an array of its shape and dtype; with other values without a second array as large."""
         if self.kind not in ("another", "changed"):
@@ -97,16 +118,18 @@ class Input:
         return int(row), int(column)
 
 
+@functools.lru_cache(maxsize=16)
 def _block(dtype: np.dtype) -> np.ndarray:
-    """The values that another array repeats."""
-    block = np.random.default_rng(20260102).standard_normal(_BLOCK, np.float32)
-    if dtype.kind == "f":
-        return (block * 3).astype(dtype)
-    if dtype.kind == "b":
-        signs: np.ndarray = block > 0
-        return signs
-    info = np.iinfo(dtype)
-    return np.random.default_rng(20260102).integers(info.min, info.max, _BLOCK, dtype, endpoint=True)
+    """The values that another array repeats; not to be written to."""
+    rng = np.random.default_rng(20260102)
+    if dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        block = rng.integers(info.min, info.max, _BLOCK, dtype, endpoint=True)
+    else:
+        normal = rng.standard_normal(_BLOCK, np.float32)
+        block = normal > 0 if dtype.kind == "b" else (normal * 3).astype(dtype)
+    block.flags.writeable = False
+    return block
 
 
 def _change(x: np.ndarray, index: int) -> None:

@@ -6,6 +6,7 @@ the same numbers.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy as np
 SWEEP_ELEMENTS = 1 << 20
 LARGEST = 1 << 24  # the largest n side by side; smaller ones have rows up to SWEEP_ELEMENTS
 STRIDED_INNER = 64
+TILED = 1 << 22  # elements from which on scores are repeated
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,16 @@ def scores(shape: tuple[int, ...], dtype: str, order: str = "random") -> np.ndar
 
 def tiled(shape: tuple[int, ...], dtype: str) -> np.ndarray:
     """Seeded scores, repeated where there are many, which takes a tenth of the time."""
-    total, block = math.prod(shape), 1 << 22
-    if total <= block:
+    total = math.prod(shape)
+    if total <= TILED:
         return scores(shape, dtype)
+    return np.resize(tiled_block(dtype), total).reshape(shape)
+
+
+@functools.lru_cache(maxsize=4)
+def tiled_block(dtype: str) -> np.ndarray:
+    """The scores that `tiled` repeats in arrays of more elements than a block has; not to be written to."""
     # One more than a power of two, so that the block is no whole number of rows.
-    return np.resize(scores((block + 1,), dtype), total).reshape(shape)
+    block = scores((TILED + 1,), dtype)
+    block.flags.writeable = False
+    return block

@@ -194,10 +194,18 @@ class Here:
     ) -> Verdict:
         """See `Link.check`."""
         array = np.ascontiguousarray(result)
-        claim = Claim(
-            operation, given, case, array.shape, array.dtype.name, None if x is None else checksum(x), problem
-        )
-        return self._judge.judge(claim, lambda parts: [array[a:b, ..., c:d] for a, b, c, d in parts], self._differs)
+        return self.check_parts(
+            operation, given, array.shape, array.dtype.name, lambda a, b, c, d: array[a:b, ..., c:d], case=case, x=x,
+            problem=problem,
+        )  # fmt: skip
+
+    def check_parts(
+        self, operation: str, given: Input, shape: tuple[int, ...], dtype: str,
+        part: Callable[[int, int, int, int], np.ndarray], *, case: str, x: np.ndarray | None = None, problem: str = "",
+    ) -> Verdict:  # fmt: skip
+        """See `Link.check_parts`."""
+        claim = Claim(operation, given, case, shape, dtype, None if x is None else checksum(x), problem)
+        return self._judge.judge(claim, lambda parts: [part(*where) for where in parts], self._differs)
 
 
 def main() -> None:

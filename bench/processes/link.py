@@ -30,6 +30,9 @@ CUT = " [cut]"
 
 T = TypeVar("T")
 
+Part = Callable[[int, int, int, int], np.ndarray]
+"""(first and last row, first and last of the neighbouring columns) -> that part of a result, on the host."""
+
 # Bound before any foreign code is imported, which may replace them in their modules.
 _encode, _plain = msgspec.json.Encoder().encode, msgspec.to_builtins
 _as_array, _contiguous = np.asarray, np.ascontiguousarray
@@ -183,11 +186,34 @@ class Link:
             return Verdict("wrong", f"returned {type(result).__name__}, where an array must come back")
         array = _contiguous(_as_array(result))
         dtype = array.dtype.name if array.dtype.isnative else array.dtype.str
+        return self.check_parts(
+            operation, given, array.shape, dtype, lambda a, b, c, d: array[a:b, ..., c:d], case=case, x=x,
+            problem=problem,
+        )  # fmt: skip
+
+    def check_parts(
+        self, operation: str, given: Input, shape: tuple[int, ...], dtype: str, part: Part, *, case: str,
+        x: np.ndarray | None = None, problem: str = "",
+    ) -> Verdict:  # fmt: skip
+        """Hand over a result of which only the parts that the judge wants are fetched: see `check`.
+
+        Args:
+            shape, dtype: of the whole.
+            part: see `Part`.
+
+        Raises:
+            Lost: a part cannot be fetched; the conversation has ended.
+        """
         seen = None if x is None else checksum(_contiguous(x))
-        wanted = self._ask(Check(Claim(operation, given, case, array.shape, dtype, seen, problem)), _read_parts)
+        wanted = self._ask(Check(Claim(operation, given, case, shape, dtype, seen, problem)), _read_parts)
         with _listening():
-            for first, last, left, right in wanted.parts:
-                self._connection.send_bytes(_bytes(array[first:last, ..., left:right]))
+            for where in wanted.parts:
+                try:
+                    content = _bytes(part(*where))
+                except Exception as error:  # what a device's library raises
+                    self.close()
+                    raise Lost(f"a result cannot be fetched: {type(error).__name__}: {error}") from error
+                self._connection.send_bytes(content)
             return receive(self._connection, _read_verdict)
 
     def give(self, what: str, array: Any, *, index: int = 0, dtype_of_x: str = "") -> None:

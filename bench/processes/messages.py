@@ -220,10 +220,11 @@ class DescribeTask(Task, tag="describe"):
 
 
 class CheckTask(Task, tag="check"):
-    """The trials of the contract, in one dtype, for `seconds` at most."""
+    """The trials of the contract, in one dtype, for `seconds` at most; of those one in `every`."""
 
     dtype: str
     seconds: Seconds
+    every: Positive = 1
 
 
 class CellTask(Task, tag="cell"):
@@ -270,9 +271,26 @@ class DeviceJob(Job, tag="device"):
     simulated: bool
 
 
+class CompileJob(Job, tag="compile"):
+    """Compile, for tasks, every `of`-th kernel from the one numbered `first` on, without the device.
+
+    Attributes:
+        device: its name.
+        compute_capability: ``9.0``.
+    """
+
+    tasks: list[AnyTask]
+    device: str
+    compute_capability: str
+    multiprocessors: Positive
+    first: Count
+    of: Positive
+
+
 AnyJob = (
     CheckJob | ResultsJob | FirstCallJob | CasesJob | NoiseJob | TurnsJob | QuadsJob | CountedJob | ProbeJob | DeviceJob
-)
+    | CompileJob
+)  # fmt: skip
 
 
 # Events: what a process that measures says
@@ -354,6 +372,7 @@ class Outcome(Struct):
         values: what asv's other methods return, by their names: bytes, seconds or ulp.
         copies: arrays that the calls of a sample went through, on a device.
         beyond_cache: whether those are larger than the device's cache.
+        ways: of a ceiling, seconds of one call by every way to move the bytes.
         about: what the implementation declares, where the task was to describe it.
     """
 
@@ -367,6 +386,7 @@ class Outcome(Struct):
     values: dict[str, Amount] | None = None
     copies: Count | None = None
     beyond_cache: bool | None = None
+    ways: dict[str, Amount] | None = None
     about: About | None = None
 
 

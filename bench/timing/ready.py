@@ -39,6 +39,48 @@ class Checks(Protocol):
     ) -> Verdict:
         """The verdict on a result."""
 
+    def check_parts(
+        self, operation: str, given: Input, shape: tuple[int, ...], dtype: str,
+        part: Callable[[int, int, int, int], np.ndarray], *, case: str, x: np.ndarray | None = None, problem: str = "",
+    ) -> Verdict:  # fmt: skip
+        """The verdict on a result of which parts alone are fetched."""
+
+
+class Transfers:
+    """How arrays of a backend are filled, and how the judge sees results: as a whole, through the host."""
+
+    def refilled(self, backend: Any, x: Any, given: Input) -> Any:
+        """The values of an input in the same memory."""
+        if isinstance(x, np.ndarray):
+            given.into(x)
+            return x
+        return _filled(backend, x, given.array())
+
+    def poisoned(self, backend: Any, out: Any) -> Any:
+        """An output with values in it that no correct result holds."""
+        if isinstance(out, np.ndarray):
+            poison(out)
+            return out
+        host = np.array(backend.get(out))
+        poison(host)
+        return _filled(backend, out, host)
+
+    def judged(
+        self, checks: Checks, backend: Any, operation: str, given: Input, x: Any, result: Any, problem: str
+    ) -> Verdict | Failed:
+        """The verdict on a result, or what getting it from the backend raised.
+
+        Args:
+            x: the input as it is after the call.
+            problem: what else is wrong.
+        """
+        try:
+            host = _fetched(backend, result)
+            seen = None if is_far(backend, x) else _fetched(backend, x)
+        except Exception as error:
+            return Failed(described(error))
+        return checks.check(operation, given, host, case=TIMED, x=seen, problem=problem)
+
 
 @dataclass(frozen=True)
 class Refused:
@@ -71,8 +113,9 @@ class Ready:
 
     def __init__(
         self, operation: str, kernel: Any, given: Input, checks: Checks, arrays: Sequence[tuple[Any, Any]],
-        guards: Sequence[np.ndarray],
+        guards: Sequence[np.ndarray], transfers: Transfers | None = None,
     ) -> None:  # fmt: skip
+        self._transfers = transfers or Transfers()
         self._operation, self._kernel, self._input, self._checks = operation, kernel, given, checks
         self._arrays, self._guards = list(arrays), guards
         self._run, self._wait = kernel.run, kernel.backend.synchronize
@@ -119,10 +162,10 @@ class Ready:
         x, out = self._arrays[0]
         try:
             if given is not None:
-                x = _refilled(self._kernel.backend, x, given)
+                x = self._transfers.refilled(self._kernel.backend, x, given)
                 self._input = given
             if clean:
-                out = _poison(self._kernel.backend, out)
+                out = self._transfers.poisoned(self._kernel.backend, out)
             self._arrays[0] = x, out
             result = self._run(x, out)
             self._wait()
@@ -136,7 +179,7 @@ class Ready:
         seen = self._fills and len(self._arrays) == 1 and _in_place(self._kernel.backend, out)
         try:
             if seen:
-                _poison(self._kernel.backend, out)
+                self._transfers.poisoned(self._kernel.backend, out)
             taken = self.sampler.sample()
             result = out if seen else self._run(x, out)
             self._wait()
@@ -148,17 +191,12 @@ class Ready:
         """Hand a result over, with the input as it is now; keeps what its author has declared of it."""
         backend = self._kernel.backend
         self._fills = result is self._arrays[0][1]
-        try:
-            host = _fetched(backend, result)
-            far = backend.device != "cpu" and host.nbytes > FAR_BYTES
-            given = None if far else _fetched(backend, x)
-        except Exception as error:
-            return Failed(described(error))
         beside = not intact(self._guards)
-        verdict = self._checks.check(
-            self._operation, self._input, host, case=TIMED, x=given,
-            problem="it wrote beside out" if beside else "",
-        )  # fmt: skip
+        verdict = self._transfers.judged(
+            self._checks, backend, self._operation, self._input, x, result, "it wrote beside out" if beside else ""
+        )
+        if isinstance(verdict, Failed):
+            return verdict
         if verdict.status == "wrong":
             return Wrong(verdict.detail)
         self.declared = f"differs: {verdict.declared} ({verdict.detail})" if verdict.status == "differs" else ""
@@ -173,7 +211,7 @@ class Ready:
                 not done where calls are long.
         """
         x, _ = self._arrays[0]
-        if self._kernel.backend.device != "cpu" and x.nbytes > FAR_BYTES:
+        if is_far(self._kernel.backend, x):
             return self.check(self._input.other())
         other = self._input.other()
         if self.sampler.long:  # whoever remembers results, or does less from some call on, is not so slow
@@ -222,6 +260,7 @@ class Differs(Ready):
 def prepare(
     checks: Checks, operation: str, kernel: Any, given: Input, *, x: np.ndarray | None = None, copies: int = 1,
     arrays: Sequence[tuple[Any, Any]] | None = None, guards: Sequence[np.ndarray] = (),
+    transfers: Transfers | None = None,
 ) -> Ready | Refused | Wrong | Failed:  # fmt: skip
     """Put an input where the kernel works, call it, and have the result judged.
 
@@ -230,6 +269,7 @@ def prepare(
         given: the input; `x` is its array where that is at hand.
         copies: of x and out, which calls go through in turn.
         arrays, guards: x and out that are there already, and what lies around out, in place of copies.
+        transfers: how the arrays are filled and results are fetched, where that is not through the host.
     """
     settle_allocator()
     try:
@@ -240,7 +280,7 @@ def prepare(
         if arrays is None:
             arrays = [allocate(kernel.backend, operation, x, around) for _ in range(copies)]
         del x
-        ready = Ready(operation, kernel, given, checks, arrays, around)
+        ready = Ready(operation, kernel, given, checks, arrays, around, transfers)
         wrong = ready.check()
     except Exception as error:  # a plug-in's own objects may raise anything
         if isinstance(error, Lost):
@@ -277,6 +317,11 @@ def _fetched(backend: Any, array: Any) -> Any:
     return array if isinstance(array, np.ndarray) or on_host(backend) else backend.get(array)
 
 
+def is_far(backend: Any, x: Any) -> bool:
+    """Whether copying x to the host takes longer than timing calls on it."""
+    return bool(backend.device != "cpu" and x.nbytes > FAR_BYTES)
+
+
 def on_host(backend: Any) -> bool:
     """Whether a backend's arrays are NumPy's: of this package, or of another version of it."""
     return bool(backend.name == backends.HOST.name)
@@ -299,23 +344,6 @@ def clock_of(kernel: Any) -> Clock:
 
 def _in_place(backend: Any, array: Any) -> bool:
     return isinstance(array, np.ndarray) or optional(backend, "fill") is not None
-
-
-def _poison(backend: Any, out: Any) -> Any:
-    if isinstance(out, np.ndarray):
-        poison(out)
-        return out
-    host = np.array(backend.get(out))
-    poison(host)
-    return _filled(backend, out, host)
-
-
-def _refilled(backend: Any, x: Any, given: Input) -> Any:
-    """The values of an input in the same memory."""
-    if isinstance(x, np.ndarray):
-        given.into(x)
-        return x
-    return _filled(backend, x, given.array())
 
 
 def _filled(backend: Any, array: Any, values: np.ndarray) -> Any:

@@ -21,7 +21,6 @@ from maxbench.impls import agreement, contract
 from .. import timing
 from ..inputs import device_cells, workloads
 from ..inputs.recipe import Input
-from ..processes.crew import Crew
 from ..processes.link import Link
 from ..processes.messages import (
     ApiTask,
@@ -42,15 +41,17 @@ from ..processes.messages import (
     TransferTask,
 )  # fmt: skip
 from ..suite import startup
-from ..timing.ready import described
+from ..timing.ready import described, optional
 from ..timing.sampling import Sampler
 from ..timing.schedules import Contestant
 from .check import about, allocate, run_trials
+from .device_arrays import DeviceArrays, repeated
 
 SPARE = 0.8  # of the free memory, that buffers may take
 SIMULATED_SHAPE = (4, 32, 1)
 SAMPLE_SECONDS, WARM_UP_SECONDS = 0.004, 0.02
 LEAST_SAMPLES, MOST_SAMPLES = 5, 40
+CEILINGS = 2  # ways to move the bytes that are sampled as long as an implementation, the fastest at first sight
 
 
 def main(link: Link, job: DeviceJob) -> None:
@@ -60,11 +61,27 @@ def main(link: Link, job: DeviceJob) -> None:
         work.do(task)
 
 
+class LostContext(RuntimeError):
+    """The CUDA context of this process cannot be used any more, after an illegal address for example."""
+
+
+def context_error() -> str | None:
+    """What every call on the device raises from now on, or None."""
+    from numba import cuda
+
+    try:
+        cuda.synchronize()
+    except Exception as error:  # of the driver
+        return described(error)
+    return None
+
+
 class Work:
     """What a task needs: who listens, how long to sample, and the sizes of the device."""
 
     def __init__(self, link: Link, seconds: float, cache_bytes: int, simulated: bool) -> None:
         self.link, self.seconds, self.cache_bytes, self.simulated = link, seconds, cache_bytes, simulated
+        self._tried: dict[tuple[str, str, str], set[int]] = {}  # trials of check tasks, by number
 
     def do(self, task: Task) -> None:
         """One task, whatever comes of it."""
@@ -90,6 +107,15 @@ class Work:
 
     def _done(self, task: Task, name: str, outcome: Outcome) -> None:
         self.link.say(PartDone(task.id, name, outcome))
+
+    def _sound(self) -> None:
+        """Return if the device can still be used by this process.
+
+        Raises:
+            LostContext: it cannot: this process must end, and a new one goes on.
+        """
+        if not self.simulated and (error := context_error()) is not None:
+            raise LostContext(f"the CUDA context is lost: {error}")
 
     def _named(self, task: Task) -> Iterator[str]:
         """The parts of a task that are not left out, each announced."""
@@ -119,6 +145,7 @@ class Work:
         except NotImplementedError as error:
             found = Outcome("skipped", str(error))
         except Exception as error:  # a peer may raise anything; the others are measured all the same
+            self._sound()
             found = Outcome("failed", described(error))
         self._done(task, name, found)
 
@@ -128,27 +155,60 @@ class Work:
             self._guarded(task, "ceiling", lambda: self._ceiling(task, cell))
             return
         ready: list[tuple[timing.Ready, Contestant, int]] = []
-        x = cell.input.array()
+        arrays: DeviceArrays | None = None
+        x: np.ndarray | None = None
         for name, implementation in self._parts(task):
             # Each may have its share of the memory that those before it have left.
-            room = int(SPARE * self._free() / (len(task.names) - len(ready)))
+            kernel = implementation.kernel
+            cloned = optional(kernel.backend, "clone") is not None
+            if cloned and arrays is None:
+                arrays = self._arrays(cell)
+            free = self._free() - (cell.nbytes if cloned else 0)  # of other values, at the end
+            room = int(SPARE * free / (len(task.names) - len(ready)))
             copies = device_cells.buffers(cell.pair_bytes, self.cache_bytes, room)
             if copies < 1:
                 detail = f"x and its result take {cell.pair_bytes} bytes, and {room} are free"
                 self._done(task, name, Outcome("skipped", detail))
                 continue
-            kernel = implementation.kernel
             self.link.say(Loaded(dict(kernel.differs)))
-            outcome = timing.prepare(self.link, cell.operation, kernel, cell.input, x=x, copies=copies)
+            if not cloned and x is None:
+                x = cell.input.array()
+            outcome = self._prepared(cell, kernel, copies, x, arrays if cloned else None)
             if isinstance(outcome, timing.Ready):
                 ready.append((outcome, self._contestant(name, outcome.sampler), copies))
             else:
                 statuses: dict[type, Status] = {
                     timing.Refused: "skipped", timing.Wrong: "wrong", timing.Failed: "failed",
                 }  # fmt: skip
+                if isinstance(outcome, timing.Failed):
+                    self._sound()
                 self._done(task, name, Outcome(statuses[type(outcome)], outcome.reason))
         del x
         self._sample(task, cell, ready)
+
+    def _arrays(self, cell: device_cells.Cell) -> DeviceArrays:
+        """The values of a cell's input, on the device."""
+        operation = contract.OPERATIONS[cell.operation]
+        like = operation.allocate(np.empty((0, *cell.shape[1:]), cell.dtype))
+        return DeviceArrays(cell.input, (cell.shape[0], *like.shape[1:]), like.dtype)
+
+    def _prepared(
+        self, cell: device_cells.Cell, kernel: impls.Kernel, copies: int, x: np.ndarray | None,
+        arrays: DeviceArrays | None,
+    ) -> timing.Ready | timing.Refused | timing.Wrong | timing.Failed:  # fmt: skip
+        """An implementation on so many copies of x and out: of the host's array, or of those on the device."""
+        if arrays is None:
+            return timing.prepare(self.link, cell.operation, kernel, cell.input, x=x, copies=copies)
+        try:
+            if refusal := kernel.refusal(cell.dtype, math.prod(cell.shape)):
+                return timing.Refused(refusal)
+            pairs = [arrays.pair(kernel.backend) for _ in range(copies)]
+        except Exception as error:  # a library may raise anything
+            return timing.Failed(described(error))
+        like = np.broadcast_to(np.zeros((), cell.dtype), cell.shape)
+        return timing.prepare(
+            self.link, cell.operation, kernel, cell.input, x=like, arrays=pairs, transfers=arrays
+        )  # fmt: skip
 
     def _contestant(self, name: str, sampler: Sampler) -> Contestant:
         sampler.seconds = SAMPLE_SECONDS
@@ -169,6 +229,8 @@ class Work:
             announce(one.name)
             if (wrong := prepared.finish()) is not None:
                 status: Status = "wrong" if isinstance(wrong, timing.Wrong) else "failed"
+                if status == "failed":
+                    self._sound()
                 self._done(task, one.name, Outcome(status, wrong.reason))
                 continue
             beyond = device_cells.beyond_cache(cell.pair_bytes, copies, self.cache_bytes)
@@ -186,23 +248,34 @@ class Work:
         copies = device_cells.buffers(cell.pair_bytes, self.cache_bytes, int(SPARE * self._free()))
         if copies < 1:
             raise NotImplementedError(f"{cell.pair_bytes} bytes do not fit the free memory")
-        x = np.ones(cell.shape[1], np.float32)
+        block = workloads.scores((1 << 16,), "float32")
         ways: dict[str, list[Callable[[], Any]]] = {}
         for _ in range(copies):
-            given = backend.put(x)
+            given = repeated(block, cell.shape[1:2])
             if cell.operation == "softmax":
-                moves = device_bandwidth.copies(given, backend.put(x))
+                moves = device_bandwidth.copies(given, backend.clone(given))
             else:
                 moves = device_bandwidth.reads(given)
             for way, call in moves.items():
                 ways.setdefault(way, []).append(call)
-        ready = [
-            self._contestant(way, Sampler(_turns(calls), backend.synchronize, "device", timer=backend.timer))
-            for way, calls in ways.items()
-        ]
-        timing.in_turn(ready, self.seconds * len(ready), least=LEAST_SAMPLES, most=MOST_SAMPLES)
-        best = min(ready, key=lambda one: float(np.median(one.samples)))
-        return Outcome(detail=best.name, samples=best.samples, number=best.sampler.number, copies=copies)
+        ready, failures = [], []
+        for way, calls in ways.items():
+            sampler = Sampler(_turns(calls), backend.synchronize, "device", timer=backend.timer)
+            try:
+                ready.append(self._contestant(way, sampler))
+            except Exception as error:  # where kernels do not compile, the driver copies all the same
+                self._sound()
+                failures.append(f"{way}: {described(error)}")
+        if not ready:
+            raise RuntimeError("; ".join(failures))
+        timing.in_turn(ready, 0, least=LEAST_SAMPLES)
+        ready.sort(key=_median)
+        timing.in_turn(ready[:CEILINGS], self.seconds * CEILINGS, least=LEAST_SAMPLES, most=MOST_SAMPLES)
+        best = min(ready[:CEILINGS], key=_median)
+        return Outcome(
+            ways={one.name: _median(one) for one in ready}, samples=best.samples, number=best.sampler.number,
+            copies=copies,
+        )  # fmt: skip
 
     def _describe(self, task: DescribeTask) -> None:
         """What the implementations declare."""
@@ -210,24 +283,35 @@ class Work:
             self._done(task, name, Outcome(about=about(found)))
 
     def _check(self, task: CheckTask) -> None:
-        """Agreement on the contract's cases for one implementation and dtype, until the task's seconds are over."""
+        """Agreement on the contract's cases for one implementation and dtype, until the task's seconds are over.
+
+        Cases that an earlier task of this process has tried are not tried again.
+        """
         end = time.monotonic() + task.seconds
         for name, implementation in self._parts(task):
-            late = False
+            tried = self._tried.setdefault((task.operation, name, task.dtype), set())
+            left = 0
 
-            def trials(one: impls.Implementation = implementation) -> Iterator[agreement.Trial]:
-                nonlocal late
-                for trial in agreement.trials(one, agreement.wanted_dtypes(one.operation, [task.dtype]), allocate):
-                    if late := time.monotonic() > end:
-                        return
+            def trials(
+                one: impls.Implementation = implementation, tried: set[int] = tried
+            ) -> Iterator[agreement.Trial]:
+                nonlocal left
+                every = agreement.trials(one, agreement.wanted_dtypes(one.operation, [task.dtype]), allocate)
+                for number, trial in enumerate(every):
+                    if number in tried:
+                        continue
+                    if number % task.every or time.monotonic() > end:
+                        left += 1
+                        continue
+                    self._sound()
+                    tried.add(number)
                     yield trial
 
             self.link.say(Loaded(dict(implementation.kernel.differs)))
             run_trials(self.link, task.operation, implementation.kernel, trials())
-            if late:
-                self._done(task, name, Outcome("skipped", f"not all cases within {task.seconds:.0f} s"))
-            else:
-                self._done(task, name, Outcome())
+            self._sound()
+            done = Outcome("skipped", f"{left} of {left + len(tried)} cases were left out") if left else Outcome()
+            self._done(task, name, done)
 
     def _launch(self, task: LaunchTask) -> None:
         """What Python takes to start a call on a tiny array."""
@@ -304,6 +388,8 @@ class Work:
 
     def _start(self, task: StartTask) -> None:
         """Load and first call in processes of their own, with an empty compile cache and with the one then filled."""
+        from ..processes.crew import Crew  # here: it needs psutil
+
         with Crew() as crew:
             for name in self._named(task):
                 self._done(task, name, startup.measure(crew, task.operation, name, "float32"))
@@ -326,6 +412,11 @@ class Work:
         from numba import cuda
 
         return int(cuda.current_context().get_memory_info().free)
+
+
+def _median(contestant: Contestant) -> float:
+    """Seconds of one call, so far."""
+    return float(np.median(contestant.samples))
 
 
 def _turns(calls: list[Callable[[], Any]]) -> Callable[[], Any]:

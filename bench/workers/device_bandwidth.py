@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -17,8 +19,12 @@ with contextlib.suppress(ImportError):
     from numba import cuda
 
 _ELEMENT = ELEMENTS["float32"]
-_VECTORS = 4  # of a thread, in flight together
+_VECTORS = 4  # of a thread that reads, in flight together
+READ_THREADS = 256  # of a block that reads
 _BLOCKS_PER_MULTIPROCESSOR = 16
+COPIED = (1, 2, 4, 8)  # vectors of a thread that copies
+THREADS = (256, 512, 1024)  # of a block that copies
+_MOST_THREADS = max(THREADS)
 
 
 def _tools() -> tuple[Any, Any, Any]:
@@ -31,20 +37,25 @@ def _tools() -> tuple[Any, Any, Any]:
 
 
 @functools.cache
-def _copy(threads: int) -> Any:
-    """The kernel (x, out) for flat float32 arrays of whole vectors: each block copies `_VECTORS` * threads vectors."""
-    kernel, load_vector, store_vector = _tools()
-    width, count = _ELEMENT.per_vector, _VECTORS * _ELEMENT.per_vector
+def copy_kernel(vectors: int) -> Any:
+    """The kernel (x, out) for flat float32 arrays of whole vectors, which each thread copies so many of.
 
-    @kernel(threads)
+    Loads pass by the first-level cache, and stores are the first to leave the second. All loads of a thread are in
+    flight before its first store; the vectors of a block lie side by side.
+    """
+    kernel, load_vector, store_vector = _tools()
+    width, count = _ELEMENT.per_vector, vectors * _ELEMENT.per_vector
+
+    @kernel(_MOST_THREADS)
     def copy(x, out):
         values = cuda.local.array(count, np.float32)
-        first = np.int64(cuda.blockIdx.x) * _VECTORS * threads + cuda.threadIdx.x
-        for v in range(_VECTORS):
+        threads = np.int64(cuda.blockDim.x)
+        first = np.int64(cuda.blockIdx.x) * vectors * threads + cuda.threadIdx.x
+        for v in range(vectors):
             at = (first + v * threads) * width
             if at < x.shape[0]:
                 load_vector(values, v * width, x, at)
-        for v in range(_VECTORS):
+        for v in range(vectors):
             at = (first + v * threads) * width
             if at < x.shape[0]:
                 store_vector(out, at, values, v * width)
@@ -53,7 +64,7 @@ def _copy(threads: int) -> Any:
 
 
 @functools.cache
-def _read(threads: int) -> Any:
+def read_kernel(threads: int) -> Any:
     """The kernel (x, sums): every thread adds up its vectors of a flat float32 array into its element of sums."""
     kernel, load_vector, _ = _tools()
     width, count = _ELEMENT.per_vector, _VECTORS * _ELEMENT.per_vector
@@ -84,6 +95,8 @@ def _read(threads: int) -> Any:
 def copies(x: Any, out: Any) -> dict[str, Callable[[], Any]]:
     """Calls that copy x to out, by name: flat float32 device arrays of a whole number of 16-byte vectors; none waits.
 
+    PyTorch's is among them where this process has imported PyTorch.
+
     Raises:
         ValueError: the arrays are not as described.
     """
@@ -91,12 +104,17 @@ def copies(x: Any, out: Any) -> dict[str, Callable[[], Any]]:
     _check(out)
     if x.shape != out.shape:
         raise ValueError(f"x has {x.shape[0]} elements and out {out.shape[0]}")
-    threads = 4 if SIMULATED else 256
-    blocks = -(-x.shape[0] // (_ELEMENT.per_vector * _VECTORS * threads))
-    return {
-        "the driver's copy": lambda: out.copy_to_device(x),
-        "a kernel": lambda: _copy(threads)[blocks, threads](x, out),
-    }
+    stream = cuda.default_stream()  # without a stream the driver's copy waits
+    ways: dict[str, Callable[[], Any]] = {"the driver's copy": lambda: out.copy_to_device(x, stream=stream)}
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        source, target = torch.as_tensor(x, device="cuda"), torch.as_tensor(out, device="cuda")
+        ways["PyTorch's copy_"] = lambda: target.copy_(source)
+    for vectors, threads in itertools.product((4,) if SIMULATED else COPIED, (4,) if SIMULATED else THREADS):
+        blocks = -(-x.shape[0] // (_ELEMENT.per_vector * vectors * threads))
+        launch = copy_kernel(vectors)[blocks, threads]
+        ways[f"a kernel, {vectors} x {threads} vectors a block"] = functools.partial(launch, x, out)
+    return ways
 
 
 def reads(x: Any) -> dict[str, Callable[[], Any]]:
@@ -106,12 +124,12 @@ def reads(x: Any) -> dict[str, Callable[[], Any]]:
         ValueError: the array is not as described.
     """
     _check(x)
-    threads = 4 if SIMULATED else 256
+    threads = 4 if SIMULATED else READ_THREADS
     count = 2 if SIMULATED else cuda.get_current_device().MULTIPROCESSOR_COUNT * _BLOCKS_PER_MULTIPROCESSOR
     sums = cuda.device_array(count * threads, np.float32)
 
     def read() -> Any:
-        _read(threads)[count, threads](x, sums)
+        read_kernel(threads)[count, threads](x, sums)
         return sums
 
     return {"a kernel that adds up": read}

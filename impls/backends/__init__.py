@@ -26,6 +26,9 @@ class Backend(Protocol):
             host's clock is the only one.
         run_host: ``run_host(run, x, out)`` fills the host array out from the host array x by ``run`` on arrays of this
             backend, and returns out. None where x and out are put, and the result is got, as a whole.
+        clone: ``clone(array)`` copies an array that any library has on the device (by ``__cuda_array_interface__``)
+            into an array of this backend, on the device; ``fill`` takes such arrays too. None where values come from
+            the host alone.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Backend(Protocol):
     fill: Callable[[Any, np.ndarray], Any] | None = None
     timer: Callable[[Callable[[], Any]], float] | None = None
     run_host: Callable[[Callable[..., Any], np.ndarray, np.ndarray], np.ndarray] | None = None
+    clone: Callable[[Any], Any] | None = None
 
     @abstractmethod
     def put(self, array: np.ndarray) -> Any:
@@ -48,7 +52,7 @@ class Backend(Protocol):
         """Return once every call made so far has finished."""
 
 
-_MEMBERS = ("name", "device", "simulated", "fill", "timer", "run_host", "put", "get", "synchronize")
+_MEMBERS = ("name", "device", "simulated", "fill", "timer", "run_host", "clone", "put", "get", "synchronize")
 
 
 def check(backend: Any) -> Backend:

@@ -24,12 +24,18 @@ class _Cupy(Backend):
     def put(self, array: np.ndarray) -> Any:
         return cupy.array(array)
 
+    def clone(self, array: Any) -> Any:
+        return cupy.array(cupy.asarray(array))
+
     def get(self, array: Any) -> np.ndarray:
         result: np.ndarray = cupy.asnumpy(array)
         return result
 
-    def fill(self, array: Any, values: np.ndarray) -> Any:
-        array.set(values)
+    def fill(self, array: Any, values: Any) -> Any:
+        if isinstance(values, np.ndarray):
+            array.set(values)
+        else:
+            array[...] = cupy.asarray(values)
         return array
 
     def synchronize(self) -> None:

@@ -36,6 +36,10 @@ class _JaxCuda(Backend):
         with jax.enable_x64(True):
             return jax.device_put(array.copy(), DEVICE).block_until_ready()
 
+    def clone(self, array: Any) -> Any:
+        with jax.enable_x64(True):
+            return jax.numpy.array(array, copy=True).block_until_ready()
+
     def get(self, array: Any) -> np.ndarray:
         return np.asarray(array)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..cuda import platform
 
-if reason := platform.unavailable():
+if reason := platform.unavailable() or platform.compiler_problem():
     raise ImportError(reason)
 
 from numba import cuda
@@ -38,13 +38,20 @@ class _NumbaCuda(Backend):
         # As what kernels read: NumPy does not hand out the memory of an array of bfloat16, which the copy needs.
         return cuda.to_device(array.view(storage(array.dtype))).view(array.dtype)
 
+    def clone(self, array: Any) -> Any:
+        """A copy on the device of an array that is there, of any library."""
+        given = array if self.simulated else cuda.as_cuda_array(array)
+        copy = cuda.device_array(given.shape, given.dtype)
+        copy.copy_to_device(given)
+        return copy
+
     def get(self, array: Any) -> np.ndarray:
         """A device array as a host array; waits for the kernels that write it."""
         host: np.ndarray = array.copy_to_host()
         return host
 
     def fill(self, array: Any, values: np.ndarray) -> Any:
-        """Copy a C-contiguous host array into a device array of its shape and dtype."""
+        """Copy a C-contiguous array of the host or the device into a device array of its shape and dtype."""
         array.view(storage(values.dtype)).copy_to_device(values.view(storage(values.dtype)))
         return array
 

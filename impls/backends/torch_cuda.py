@@ -23,12 +23,16 @@ class _TorchCuda(Backend):
     def put(self, array: np.ndarray) -> Any:
         return torch.from_numpy(array).to("cuda", copy=True)
 
+    def clone(self, array: Any) -> Any:
+        return torch.as_tensor(array, device="cuda").clone()
+
     def get(self, array: Any) -> np.ndarray:
         result: np.ndarray = array.cpu().numpy()
         return result
 
-    def fill(self, array: Any, values: np.ndarray) -> Any:
-        return array.copy_(torch.from_numpy(values))
+    def fill(self, array: Any, values: Any) -> Any:
+        there = not isinstance(values, np.ndarray)
+        return array.copy_(torch.as_tensor(values, device="cuda") if there else torch.from_numpy(values))
 
     def synchronize(self) -> None:
         torch.cuda.synchronize()

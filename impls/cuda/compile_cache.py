@@ -54,6 +54,7 @@ def enable(dispatcher: Any) -> Any:
     It compiles every time where this version of numba-cuda keeps its cache in another way.
     """
     try:
+        from numba.cuda.core.caching import IndexDataCacheFile
         from numba.cuda.dispatcher import CUDACache
         from numba_cuda import __version__
     except ImportError:
@@ -63,9 +64,15 @@ def enable(dispatcher: Any) -> Any:
         """numba-cuda's cache with the key described above."""
 
         def _index_key(self, sig: Any, codegen: Any) -> Any:
-            key = (sig, codegen.magic_tuple(), __version__, sources(), made_from)
+            key: tuple[Any, ...] = (sig, *map(tuple, codegen.magic_tuple()), __version__, sources(), made_from)
             launch = getattr(self, "_launch_config_key", None)
-            return key if launch is None else (*key, ("launch_config", launch))
+            if launch is not None:
+                key = (*key, ("launch_config", launch))
+            # Files of its own for each key: in those of one function, which numba numbers, two processes that
+            # compile at once would give the code of two kernels the same name.
+            name = f"{self._impl.filename_base}-{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}"
+            self._cache_file = IndexDataCacheFile(self._cache_path, name, self._impl.locator.get_source_stamp())
+            return key
 
     try:
         made_from = description(dispatcher)

@@ -5,12 +5,16 @@ its memory by DLPack; bfloat16, which the interface has no name for, by DLPack a
 library for Numba, CuPy and PyTorch; for others it is a Numba device array, which states the interface itself. It is on
 the device of the input, where there are several. Without a stream, work goes to the one that PyTorch or CuPy is using,
 else to the default stream.
+
+A first call compiles and prepares (see `plans.Plan`). A further call of which only the arrays' addresses differ takes a
+few microseconds (see `known_calls`) and what it takes to allocate the result: `out` spares that, which for Numba's
+arrays is most of the time. It does not synchronise, so it can be captured into a CUDA graph, if its result is given or
+its library can allocate it then, as PyTorch does and Numba does not; `plans.Plan` says which calls must come before.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -20,33 +24,50 @@ from numba import cuda
 
 from .. import contract
 from ..layout import Fold, fold_shape
-from . import plans
+from . import known_calls, plans
 from .elements import storage
+from .launching import handle_of
+from .streams import as_stream, current_stream
 
 NAME = "numba_cuda"
-_LEGACY_DEFAULT_STREAM = 1  # by its number in DLPack; Numba's default stream is that one
+_LEGACY_DEFAULT_STREAM = 1  # by its number there; Numba's default stream is that one
 
 
 def softmax(x: Any, axis: int | Sequence[int] | None, out: Any, impl: str | None, stream: Any) -> Any:
     """As `impls.softmax` for x, and out if given, in device memory; starts on stream and does not wait."""
     _check_implementation("softmax", impl)
+    result, call = known_calls.repeat("softmax", x, axis, out, False, stream)
+    if result is not None:
+        return result
     with _on_device_of(x):
         a, folded, queue = _prepare(x, axis, contract.SOFTMAX, stream)
         result = _like(x, tuple(a.shape), a.dtype) if out is None else out
         target = _view(out, tuple(a.shape), a.dtype, x, queue) if out is not None else _as_numba(result, queue)
-        _run("softmax", a, target, folded, folded.shape, queue)
+        _run("softmax", a, target, folded, folded.shape, queue, call, result if out is None else None)
     return result
 
 
 def argmax(x: Any, axis: int | None, out: Any, keepdims: bool, impl: str | None, stream: Any) -> Any:
     """As `impls.argmax` for x, and out if given, in device memory; starts on stream and does not wait."""
     _check_implementation("argmax", impl)
+    result, call = known_calls.repeat("argmax", x, axis, out, bool(keepdims), stream)
+    if result is not None:
+        return result
     with _on_device_of(x):
         a, folded, queue = _prepare(x, axis, contract.ARGMAX, stream)
         shape, index = folded.keepdims if keepdims else folded.reduced, np.dtype(np.int64)
         result = _like(x, shape, index) if out is None else out
         target = _view(out, shape, index, x, queue) if out is not None else _as_numba(result, queue)
-        _run("argmax", a, target, folded, (folded.shape[0], folded.shape[2]), queue)
+        _run(
+            "argmax",
+            a,
+            target,
+            folded,
+            (folded.shape[0], folded.shape[2]),
+            queue,
+            call,
+            result if out is None else None,
+        )
     return result
 
 
@@ -62,7 +83,7 @@ def _prepare(x: Any, axis: Any, operation: contract.Operation, stream: Any) -> t
         TypeError: a dtype that is not accepted.
         ValueError: x is not C-contiguous, so that taking it would need a copy; or its axis is empty.
     """
-    queue = as_stream(_current_stream(x) if stream is None else stream)
+    queue = as_stream(current_stream(x) if stream is None else stream)
     a = _as_numba(x, queue)
     if a.dtype.name not in operation.dtypes:
         raise TypeError(
@@ -79,9 +100,15 @@ def _prepare(x: Any, axis: Any, operation: contract.Operation, stream: Any) -> t
     return a, folded, queue
 
 
-def _run(operation: str, a: Any, target: Any, folded: Fold, out_shape: tuple[int, ...], stream: Any) -> None:
+def _run(
+    operation: str, a: Any, target: Any, folded: Fold, out_shape: tuple[int, ...], stream: Any,
+    call: known_calls.Call | None, new: Any,
+) -> None:  # fmt: skip
     if math.prod(folded.shape):
-        plans.run(operation, a.reshape(folded.shape), target.reshape(out_shape), stream)
+        x, out = a.reshape(folded.shape), target.reshape(out_shape)
+        plans.run(operation, x, out, stream)
+        if call is not None:
+            call.learn(plans.prepared(operation, x, out, stream), new)
 
 
 def _number(x: Any) -> int | None:
@@ -132,6 +159,10 @@ def _as_numba(x: Any, queue: Any) -> Any:
     plain = x.detach() if hasattr(x, "detach") else x
     try:
         if (stated := _interface(plain)) is not None:
+            if stated.get("stream") == _handle(
+                queue
+            ):  # numba-cuda would wait for it, although what follows comes after
+                stated = {**stated, "stream": None}
             return cuda.from_cuda_array_interface(stated, owner=plain)
         return _from_dlpack(plain, queue)
     except (AttributeError, BufferError, NotImplementedError) as error:
@@ -157,7 +188,7 @@ def _from_dlpack(x: Any, queue: Any) -> Any:
     """
     from cuda.core.utils import StridedMemoryView
 
-    view = StridedMemoryView.from_dlpack(x, stream_ptr=int(queue.handle) if queue else _LEGACY_DEFAULT_STREAM)
+    view = StridedMemoryView.from_dlpack(x, stream_ptr=_handle(queue))
     if not view.is_device_accessible:
         raise BufferError("its memory is not the device's")
     strides = None if view.strides is None else tuple(step * view.dtype.itemsize for step in view.strides)
@@ -169,6 +200,11 @@ def _from_dlpack(x: Any, queue: Any) -> Any:
         "version": 3,
     }
     return cuda.from_cuda_array_interface(described, owner=view).view(view.dtype)
+
+
+def _handle(stream: Any) -> int:
+    """A stream's handle as arrays state it and DLPack has it."""
+    return handle_of(stream) or _LEGACY_DEFAULT_STREAM
 
 
 def _like(x: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
@@ -183,40 +219,3 @@ def _like(x: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
 
         return cupy.empty(shape, dtype)
     return cuda.device_array(shape, dtype)
-
-
-def as_stream(stream: Any) -> Any:
-    """A stream of Numba, CuPy, PyTorch, or its address, as Numba takes it; None is the default stream.
-
-    Raises:
-        TypeError: it is none of these.
-    """
-    if stream is None:
-        return 0
-    for attribute in ("cuda_stream", "ptr"):  # PyTorch's, CuPy's
-        stream = getattr(stream, attribute, stream)
-    if isinstance(stream, int):
-        return _at_address(stream) if stream else 0
-    if hasattr(stream, "auto_synchronize"):  # Numba's own
-        return stream
-    raise TypeError(f"stream is a {type(stream).__name__}: accepted are streams of Numba, CuPy, PyTorch, or an address")
-
-
-@functools.lru_cache(maxsize=64)
-def _at_address(address: int) -> Any:
-    """One object for a stream, because launches are prepared for each."""
-    return cuda.external_stream(address)
-
-
-def _current_stream(x: Any) -> Any:
-    """The stream that x's library is working on, so that what it has begun is done before."""
-    library = type(x).__module__.partition(".")[0]
-    if library == "torch":
-        import torch
-
-        return torch.cuda.current_stream(x.device)
-    if library == "cupy":
-        import cupy
-
-        return cupy.cuda.get_current_stream()
-    return None

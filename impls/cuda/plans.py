@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from numba import cuda
 from . import (
     argmax_columns,
     argmax_rows,
+    launching,
     platform,
     regimes,
     short_columns,
@@ -41,6 +43,7 @@ COUPLED_BLOCKS = 32  # of one row; the lanes of a warp gather their results
 BLOCKS_PER_MULTIPROCESSOR = 8  # how finely long rows are cut, so that all multiprocessors end together
 _MOST_PEELED = 1 << 32  # columns: argmax counts from the first one to an edge in 32 bits
 MOST_BLOCKS = 65535  # in a grid's second dimension
+STREAMS = 64  # of each plan: for so many launches are prepared, and working memory is kept
 SHARING_IN_WARP = 8  # threads to a column that are in one warp: 4 of them side by side read 64 bytes together
 CACHE_LINE = 128  # bytes
 MOST_IN_BAND = 8  # sets of columns read side by side: a kilobyte of each row, which is a page of memory
@@ -63,7 +66,7 @@ class Device:
 
 def current_number() -> int:
     """The number of the current device, 0 in the simulator: plans and their working memory belong to one device."""
-    return 0 if platform.SIMULATED else int(cuda.get_current_device().id)
+    return 0 if platform.SIMULATED else launching.current_device()
 
 
 def current_device() -> Device:
@@ -81,7 +84,7 @@ def _device(number: int) -> Device:
 
 
 @functools.lru_cache(maxsize=512)
-def plan(number: int, operation: str, element: str, shape: Shape, x_offset: int, out_offset: int) -> Run:
+def plan(number: int, operation: str, element: str, shape: Shape, x_offset: int, out_offset: int) -> Plan:
     """The launches for x of this shape on the current device.
 
     Args:
@@ -94,8 +97,12 @@ def plan(number: int, operation: str, element: str, shape: Shape, x_offset: int,
     return make(operation, ELEMENTS[element], shape, x_offset, out_offset, _device(number))
 
 
-def make(operation: str, element: Element, shape: Shape, x_offset: int, out_offset: int, device: Device) -> Run:
+def make(operation: str, element: Element, shape: Shape, x_offset: int, out_offset: int, device: Device) -> Plan:
     """As `plan`, for a device and table that are given."""
+    return Plan(_run(operation, element, shape, x_offset, out_offset, device))
+
+
+def _run(operation: str, element: Element, shape: Shape, x_offset: int, out_offset: int, device: Device) -> Run:
     rows = shape[2] == 1
     name = f"{operation} {'rows' if rows else 'columns'}"
     vectors = x_offset == 0 and (out_offset == 0 or operation == "argmax")
@@ -198,21 +205,20 @@ class Launch:
 
     def __init__(self, kernel: Any, grid: int | tuple[int, int], threads: int) -> None:
         self.kernel, self.grid, self.threads = kernel, grid, threads
-        self._configured: dict[Any, Any] = {}
+        self._configured = functools.lru_cache(maxsize=STREAMS)(self._configure)
 
     def __call__(self, stream: Any, *arguments: Any) -> None:
-        configured = self._configured.get(stream)
-        if configured is None:
-            configured = self._configure(stream)
-        configured(*arguments)
+        if type(stream) is _Listing:
+            stream.steps.append(launching.Step(self.kernel, self.grid, self.threads, arguments))
+        elif platform.SIMULATED:
+            self._simulate(*arguments)  # there a kernel holds one configuration at a time
+        else:
+            self._configured(stream)(*arguments)
 
     def _configure(self, stream: Any) -> Any:
-        if platform.SIMULATED:
-            return self._simulate  # there a kernel holds one configuration at a time
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a small grid, for a small problem, is meant
-            self._configured[stream] = self.kernel[self.grid, self.threads, stream]
-        return self._configured[stream]
+            return self.kernel[self.grid, self.threads, stream]
 
     def _simulate(self, *arguments: Any) -> None:
         interval = sys.getswitchinterval()
@@ -225,16 +231,93 @@ class Launch:
             sys.setswitchinterval(interval)
 
 
+class _Listing:
+    """Takes the place of a stream in a plan's launches, which are then listed and not made."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream, self.steps = stream, list[launching.Step]()
+
+
+class Plan:
+    """The launches for one shape, dtype and alignment on one device: called with device arrays and a stream.
+
+    The first call goes through numba-cuda's launcher, which compiles. From then on launches are prepared, if
+    numba-cuda allows it (see `launching`). Threads may share a plan.
+
+    CUDA graphs: a call on a stream that a graph is captured from neither allocates nor synchronises, provided that a
+    call of this shape was made before on any stream; where the kernels need working memory, one for each stream that
+    graphs are captured from. That memory is kept for good. Graphs captured from one stream share it, so they must not
+    be replayed at the same time.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._prepared: dict[Any, launching.Prepared | None] = {}
+        self._lock = threading.Lock()
+
+    def prepared(self, stream: Any) -> launching.Prepared | None:
+        """The launches on a stream as a function of addresses; None before the first call, or if that cannot be."""
+        return self._prepared.get(stream)
+
+    def __call__(self, x: Any, out: Any, stream: Any) -> None:
+        if (prepared := self._prepared.get(stream)) is None:
+            with self._lock:  # two threads on one stream have its working memory one after the other
+                if any(self._prepared.values()):  # compiled, by a call on another stream
+                    prepared = self._prepare(x, out, stream)
+                if prepared is None:
+                    self._run(x, out, stream)
+                    self._prepare(x, out, stream)
+                    return
+        prepared(launching.address(x), launching.address(out))
+
+    def _prepare(self, x: Any, out: Any, stream: Any) -> launching.Prepared | None:
+        """Prepare the launches on a stream, unless that has been tried."""
+        if platform.SIMULATED:
+            return None
+        if stream not in self._prepared:
+            if len(self._prepared) == STREAMS:
+                del self._prepared[next(iter(self._prepared))]
+            listing = _Listing(stream)
+            self._run(launching.X, launching.OUT, listing)
+            self._prepared[stream] = launching.prepare(listing.steps, x, out, stream)
+        return self._prepared[stream]
+
+
 def _per_stream(make_arrays: Callable[[], tuple[Any, ...]]) -> Callable[[Any], tuple[Any, ...]]:
-    """Working memory, made once for each stream: launches on one stream do not overlap."""
-    made: dict[Any, tuple[Any, ...]] = {}
+    """Working memory, made once for each stream: launches on one stream do not overlap.
+
+    There is always one set to spare, for a stream that a CUDA graph is captured from.
+    """
+    spare: list[tuple[Any, ...]] = []
+
+    @functools.lru_cache(maxsize=STREAMS)
+    def arrays_of(stream: Any) -> tuple[Any, ...]:
+        if _captured(stream):
+            if not spare:
+                raise RuntimeError(
+                    "working memory cannot be allocated while a CUDA graph is captured: call with arrays of this shape "
+                    "and dtype before, once for each stream that graphs are captured from"
+                )
+            return spare.pop()
+        arrays = spare.pop() if spare else make_arrays()
+        spare.append(make_arrays())
+        if not platform.SIMULATED:
+            cuda.synchronize()  # what is copied there must have come before another stream uses it
+        return arrays
 
     def arrays(stream: Any) -> tuple[Any, ...]:
-        if stream not in made:
-            made[stream] = make_arrays()
-        return made[stream]
+        if type(stream) is _Listing:
+            return arrays_of(stream.stream)
+        found = arrays_of(stream)
+        if _captured(stream):
+            launching.keep(found)
+        return found
 
     return arrays
+
+
+def _captured(stream: Any) -> bool:
+    return not platform.SIMULATED and launching.capturing(launching.handle_of(stream))
 
 
 def _parts(tiles: int, lines: int, device: Device) -> int:
@@ -455,19 +538,43 @@ _VIEWED = frozenset(name for name, element in ELEMENTS.items() if element.storag
 
 
 def run(operation: str, x: Any, out: Any, stream: Any = 0) -> Any:
-    """Fill out from x, arrays on the current device, on a stream; returns out without waiting."""
-    element = x.dtype.name
+    """Fill out from x, arrays on the current device, on a stream; returns out without waiting.
+
+    A call of a shape, dtype and alignment that was called on this stream before neither allocates nor synchronises;
+    for calls that are captured into a CUDA graph, see `Plan`.
+    """
+    element = _name(x.dtype)
+    if platform.SIMULATED:
+        number, x_start, out_start = current_number(), x.ctypes.data, out.ctypes.data
+    else:
+        number = launching.current_device()
+        x_start, out_start = x.device_ctypes_pointer.value or 0, out.device_ctypes_pointer.value or 0
+    planned = plan(number, operation, element, tuple(x.shape), x_start % VECTOR_BYTES, out_start % VECTOR_BYTES)
+    if (prepared := planned.prepared(stream)) is not None:
+        prepared(x_start, out_start)
+        return out
     given, filled = x, out
     if element in _VIEWED:
         stored = ELEMENTS[element].storage
         given = x.view(stored)
         filled = out.view(stored) if operation == "softmax" else out
-    plan(current_number(), operation, element, tuple(x.shape), _offset(x), _offset(out))(given, filled, stream)
+    planned(given, filled, stream)
     return out
+
+
+def prepared(operation: str, x: Any, out: Any, stream: Any) -> launching.Prepared | None:
+    """What `run` does with arrays like these, as a function of their addresses; None where they need `run`."""
+    number, shape = current_number(), tuple(x.shape)
+    return plan(number, operation, _name(x.dtype), shape, _offset(x), _offset(out)).prepared(stream)
+
+
+@functools.lru_cache(maxsize=64)
+def _name(dtype: np.dtype) -> str:
+    """dtype.name is computed anew at every use, and slower than a launch."""
+    return dtype.name
 
 
 def _offset(array: Any) -> int:
     """Bytes by which an array starts after a 16-byte boundary."""
-    if platform.SIMULATED:
-        return int(array.ctypes.data) % VECTOR_BYTES
-    return int(array.device_ctypes_pointer.value or 0) % VECTOR_BYTES
+    start = int(array.ctypes.data) if platform.SIMULATED else launching.address(array)
+    return start % VECTOR_BYTES

@@ -25,11 +25,13 @@ def require() -> None:
     if not hasattr(np, "row_stack"):
         # Removed in NumPy 2.5. numba-cuda up to 0.30.4 overloads it when it compiles its first kernel, which fails
         # with an AttributeError; numba itself asks first (numba/np/arrayobj.py).
-        np.row_stack = np.vstack  # type: ignore[attr-defined]
+        setattr(np, "row_stack", np.vstack)  # noqa: B010 - not an attribute that NumPy's types have
     try:
         from numba import cuda
     except ImportError as error:
         raise ImportError(f"numba-cuda cannot be imported ({error}); pip install 'maxbench[cuda]'") from None
+    except Exception as error:  # of the package that loads CUDA's libraries
+        raise ImportError(_not_loaded("a library of CUDA", error)) from None
     if getattr(cuda, "implementation", None) != "NVIDIA":
         raise ImportError(
             "numba-cuda is not installed, and the CUDA support inside numba is no longer maintained; "
@@ -48,8 +50,8 @@ def unavailable() -> str | None:
         return None
     from numba import cuda
 
-    if not cuda.is_available():
-        return "no CUDA GPU: " + _driver_problem()
+    if problem := _driver_problem():
+        return f"no CUDA GPU: {problem}"
     capability = tuple(cuda.get_current_device().compute_capability)
     if capability < OLDEST:
         return (
@@ -57,6 +59,25 @@ def unavailable() -> str | None:
             f"{'.'.join(map(str, OLDEST))} or newer"
         )
     return None
+
+
+@functools.cache
+def compiler_problem() -> str | None:
+    """Why kernels cannot be compiled although there is a device, or None if they can."""
+    if SIMULATED:
+        return None
+    from numba.cuda.cudadrv.nvvm import NVVM
+
+    try:
+        NVVM()
+    except Exception as error:  # of numba-cuda, or of the package that loads CUDA's libraries
+        return _not_loaded("NVVM, which compiles CUDA kernels,", error)
+    return None
+
+
+def _not_loaded(what: str, error: Exception) -> str:
+    said = str(error).strip().partition("\n")[0].rstrip(" .:") or type(error).__name__
+    return f"{what} cannot be loaded ({said}); pip install 'maxbench[cuda]' brings it"
 
 
 def device_name() -> str:
@@ -75,11 +96,12 @@ def device_name() -> str:
     return name.decode() if isinstance(name, bytes) else str(name)
 
 
-def _driver_problem() -> str:
+def _driver_problem() -> str | None:
+    """Why the driver gives no device, or None. `cuda.is_available` asks for NVVM as well, and raises without it."""
     from numba.cuda.cudadrv.driver import driver
 
     try:
         count = driver.get_device_count()
     except Exception as error:  # the driver's own words, on one line
         return " ".join(str(error).replace("Error at driver init:", "").split()).rstrip(" :") or type(error).__name__
-    return f"the driver finds {count} devices" if count == 0 else "the CUDA libraries cannot be loaded"
+    return None if count else "the driver finds 0 devices"

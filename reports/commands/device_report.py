@@ -5,19 +5,23 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from maxbench.bench.inputs import device_cells
+from maxbench.bench.processes import launch
 from maxbench.bench.processes.messages import PartBegins, PartDone
 from maxbench.impls import contract, registry
 
 from ..analysis.content import gather
-from ..measure import environment, precheck, run_folder
-from ..measure.device.report import NoDevice, Plan, Report, probe
+from ..measure import run_folder
+from ..measure.device.report import NoDevice, Plan, Report, begin, probe
 from ..measure.device.session import Line
 from ..measure.selection import select
+from ..show import report
 from ..system.progress import Bar
-from ..system.usage import UsageError
+from ..system.usage import INTERRUPTED, UsageError
 from . import conclude, options
 
 SECONDS, LEAST_SECONDS = 480.0, 60.0
@@ -43,32 +47,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """0: measured; 1: something is wrong or failed; 2: no GPU, or bad options."""
+    """0: measured; 1: something is wrong or failed; 2: no GPU, or bad options; a signal's: interrupted."""
+    begun = time.monotonic()
     plan = Plan(
         folder=Path(), entries=_entries(args), dtypes=args.dtype, seconds=args.budget,
         sample_seconds=args.sample_seconds, simulated=args.simulate, machine=args.machine,
         command=["device-report", *sys.argv[2:]],
     )  # fmt: skip
-    try:
-        device = probe(plan.variables)
-    except NoDevice as error:
-        raise UsageError(f"{error}; --simulate rehearses the command without one") from None
-    plan.folder = run_folder.new(args.output, "device-")
-    noise = precheck.announce(environment.usable_cpus())
+    with ThreadPoolExecutor(1) as pool:
+        record = pool.submit(begin, plan)
+        try:
+            device = probe(plan.variables)
+        except NoDevice as error:
+            raise UsageError(f"{error}; --simulate rehearses the command without one") from None
+        plan.folder = run_folder.new(args.output, "device-")
     with Bar() as bar:
-        found = Report(plan, device, precheck=noise)
+        found = Report(plan, device, record.result(), begun=begun)
 
         def seen(line: Line, done: int, total: int) -> None:
             what = line.part if isinstance(line, PartBegins | PartDone) else "checking"
             bar.show(f"{device.name}: {what}", done, total, None)
 
-        found.run(seen)
+        try:
+            found.run(seen)
+        except KeyboardInterrupt as stop:
+            bar.__exit__(None, None, None)
+            return _interrupted(plan.folder, args.baseline, stop)
         bar.show("writing the report", 1, 1, None)
         content = gather([plan.folder], args.baseline)
         unwritten = conclude.write_report(content, plan.folder)
     return conclude.conclude(
         content, plan.folder, found.record.implementations, args.format, found.results.failures, unwritten=unwritten
     )
+
+
+def _interrupted(folder: Path, baseline: str | None, stop: KeyboardInterrupt) -> int:
+    """Write the report of what was measured; the exit status."""
+    print(f"Interrupted. What was measured is kept in {folder}", file=sys.stderr)
+    unwritten = conclude.write_report(gather([folder], baseline), folder)
+    print(unwritten or f"Report so far: {folder / report.PAGE}", file=sys.stderr)
+    return stop.status if isinstance(stop, launch.Stopped) else INTERRUPTED
 
 
 def _entries(args: argparse.Namespace) -> tuple[registry.Entry, ...]:

@@ -74,6 +74,8 @@ positive = number("finite numbers above 0", lambda value: 0 < value < math.inf)
 
 PATTERNS = "a word that occurs in it, or its whole with * and ?"  # see `reports.measure.selection.matches`
 
+NAMES = f"the whole of it, {PATTERNS}"  # see `reports.measure.selection.select`
+
 # Option -> how argparse takes it. A command's help goes on after this one.
 OPTIONS: dict[str, dict[str, Any]] = {
     # How long, and how often.
@@ -93,8 +95,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     # What counts.
     "--threshold": {"metavar": "PERCENT", "help": "the smallest difference in time that counts"},
     # What is measured.
-    "PATTERN": {"nargs": "*", "metavar": "PATTERN", "help": f"implementations by name: {PATTERNS}"},
-    "--only": {"action": "append", "metavar": "PATTERN", "help": f"these alone, by name: {PATTERNS}; repeatable"},
+    "PATTERN": {"nargs": "*", "metavar": "PATTERN", "help": f"implementations by name: {NAMES}"},
+    "--only": {"action": "append", "metavar": "PATTERN", "help": f"these alone, by name: {NAMES}; repeatable"},
     "--input": {"action": "append", "metavar": "PATTERN", "help": f"inputs, by name: {PATTERNS}; repeatable"},
     "--operation": {"choices": sorted(contract.OPERATIONS), "help": "one operation instead of both"},
     "--dtype": {"action": "append", "help": "only this dtype; repeatable"},

@@ -14,18 +14,21 @@ from ..system.usage import UsageError
 def select(patterns: Iterable[str] | None, operation: str | None = None) -> tuple[registry.Entry, ...]:
     """The implementations that match any pattern (all, without one) and belong to the operation (either, for None).
 
-    A pattern is compared with the name and with ``operation.name``: see `matches`.
+    A pattern is compared with the name and with ``operation.name``: see `matches`. One that is an implementation's very
+    name chooses that one alone, and not those whose names hold it as well.
 
     Raises:
         UsageError: a pattern matches nothing; lists what there is.
     """
     entries = [e for e in impls.catalogue() if operation in (None, e.operation)]
-    chosen = list(patterns) if patterns else ["*"]
-    for pattern in chosen:
-        if not any(_matches(entry, pattern) for entry in entries):
+    chosen: set[registry.Entry] = set()
+    for pattern in patterns or ["*"]:
+        some = [e for e in entries if named(e, [pattern])] or [e for e in entries if _matches(e, pattern)]
+        if not some:
             known = ", ".join(dict.fromkeys(e.name for e in entries))
             raise UsageError(f"no implementation matches {pattern!r} (known: {known})")
-    return tuple(entry for entry in entries if any(_matches(entry, pattern) for pattern in chosen))
+        chosen.update(some)
+    return tuple(entry for entry in entries if entry in chosen)
 
 
 def named(entry: registry.Entry, patterns: Iterable[str] | None) -> bool:

@@ -10,9 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from asv.results import get_filename
-from asv_runner.statistics import compute_stats
-
 from ..system import files
 from .asv_results import FORMAT
 from .run import Machine
@@ -96,17 +93,25 @@ def content(
 
 
 def path(where: Path, name: str, commit: str) -> Path:
-    """The result file of an environment and a commit in a machine's folder."""
-    return Path(where.parent / get_filename(where.name, commit, name))
+    """The result file of an environment and a commit in a machine's folder, as asv names it."""
+    return where / f"{commit[:8]}-{name}.json"
 
 
 def sampled(samples: Sequence[float], number: int) -> Row:
-    """The row of a time: seconds a call, of each sample of `number` calls."""
-    _, stats = compute_stats(list(samples), number)
-    return {
+    """The row of a time: seconds a call, of each sample of `number` calls.
+
+    Without an interval where asv is not installed: a device report needs it for nothing else.
+    """
+    row = {
         "result": statistics.median(samples), "samples": list(samples), "stats_number": number,
-        "started_at": int(time.time() * 1000), "stats_ci_99_a": stats["ci_99_a"], "stats_ci_99_b": stats["ci_99_b"],
+        "started_at": int(time.time() * 1000),
     }  # fmt: skip
+    try:
+        from asv_runner.statistics import compute_stats
+    except ModuleNotFoundError:
+        return row
+    _, stats = compute_stats(list(samples), number)
+    return {**row, "stats_ci_99_a": stats["ci_99_a"], "stats_ci_99_b": stats["ci_99_b"]}
 
 
 def absent(failed: bool) -> Row:

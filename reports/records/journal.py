@@ -43,6 +43,7 @@ class Line(Record):
         number: calls of a sample.
         copies: arrays that the calls of a sample went through, on a device.
         beyond_cache: whether those are larger than the device's cache.
+        ways: of a device's ceiling, seconds of one call by every way to move the bytes; the fastest is the ceiling.
         processes: what each of several processes measured, where asv keeps one number: by the benchmark's method.
         round: the number of the round, from 0, in which a run measured it.
         samples: each sample of a time, in seconds.
@@ -61,6 +62,7 @@ class Line(Record):
     number: Positive | None = None
     copies: Count | None = None
     beyond_cache: bool | None = None
+    ways: dict[str, Amount] | None = None
     processes: dict[str, list[Amount]] | None = None
     round: Count | None = None
     samples: list[Seconds] | None = None

@@ -9,6 +9,7 @@ array([[0.09 , 0.245, 0.665]])
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,10 @@ def __getattr__(name: str) -> Any:
     version, plug-ins find that version's.
     """
     if name in __all__:
-        return getattr(import_module(".impls", __name__), name)
+        try:  # import_module alone takes a third of a small call
+            return getattr(sys.modules[f"{__name__}.impls"], name)
+        except (KeyError, AttributeError):  # not imported yet, or being imported by another thread
+            return getattr(import_module(".impls", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -220,6 +221,15 @@ def test_arrays_in_gpu_memory_are_passed_on(operation: str, monkeypatch: pytest.
         assert impls.argmax(x, 3, out, keepdims=True, impl="some", stream=5) == (x, 3, out, True, "some", 5)
 
 
+@pytest.fixture
+def not_loaded() -> Iterator[None]:
+    """The functions for arrays in GPU memory have not been needed yet."""
+    api._on_device.cache_clear()
+    yield
+    api._on_device.cache_clear()
+
+
+@pytest.mark.usefixtures("not_loaded")
 @BOTH
 def test_arrays_in_gpu_memory_need_the_cuda_implementation(operation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def load(operation: str, name: str) -> Any:
@@ -230,6 +240,7 @@ def test_arrays_in_gpu_memory_need_the_cuda_implementation(operation: str, monke
         getattr(impls, operation)(OnDevice())
 
 
+@pytest.mark.usefixtures("not_loaded")
 def test_arrays_in_gpu_memory_have_a_module_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     module = object()
     monkeypatch.setattr(registry, "load", lambda operation, name: None)

@@ -260,3 +260,6 @@ def test_what_does_not_state_a_device_is_not_on_one(name: str, error: type[Excep
     assert devices.on_device(stated())
     assert devices.on_device(type("Foreign", (), {"__dlpack_device__": lambda self: (2, 0)})())
     assert not devices.on_device(type("Foreign", (), {"__dlpack_device__": lambda self: (1, 0)})())
+    for there in (True, False):  # of PyTorch, which says so itself, and takes longer to say it by DLPack
+        tensor = type("Tensor", (), {"__module__": "torch", "is_cuda": there, "__dlpack_device__": None})()
+        assert devices.on_device(tensor) is there

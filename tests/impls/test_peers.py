@@ -8,6 +8,7 @@ import pytest
 from maxbench import impls
 from maxbench.bench.inputs import grid, recipe
 from maxbench.bench.processes.hub import Here
+from maxbench.bench.processes.judge import declared
 from maxbench.impls import agreement, contract, peers, registry
 from tests.checked import wrong
 
@@ -103,3 +104,11 @@ def test_the_largest_error_that_is_declared_is_a_number_for_each_dtype(operation
 def test_a_library_that_is_not_installed_is_a_reason():
     with pytest.raises(ImportError, match=r"no_such_library is not installed; pip install 'maxbench\[peers\]'"):
         peers.need("no_such_library")
+
+
+def test_what_is_declared_of_libraries_on_a_gpu_covers_the_cases_of_long_sums_alone():
+    """Their modules do not load without a GPU: here the patterns that they share."""
+    for dtype in contract.FLOATS:
+        named = {case.name for case in contract.KERNEL_CASES if declared(peers.DRIFTS_ON_CUDA, case.name, dtype)}
+        badly = {case.name for case in contract.KERNEL_CASES if "sums that round badly" in case.name}
+        assert named == badly | ({"1,048,576 nearly equal columns"} if dtype != "float16" else set())

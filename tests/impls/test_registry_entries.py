@@ -71,7 +71,7 @@ def test_a_declaration_keeps_what_it_was_given() -> None:
         ({"differs": {"timed*": "by up to some ulp"}}, "differs 'timed*': 'by up to some ulp' does not say by how"),
         (
             {"backend": types.SimpleNamespace(name="mine", device="cpu", put=None, get=None, simulated=False)},
-            "a backend of type SimpleNamespace lacks fill, timer, run_host, synchronize: accepted are",
+            "a backend of type SimpleNamespace lacks fill, timer, run_host, clone, synchronize: accepted are",
         ),
         ({"backend": Mine("tpu")}, "backend 'mine': device 'tpu': accepted are"),
     ],

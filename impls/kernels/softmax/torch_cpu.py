@@ -9,13 +9,10 @@ from ...contract import FLOATS
 from ...peers import DRIFTS, GROWS, LONGEST, timed
 from ...registry import implements
 
+TIMED = {**timed(GROWS, LONGEST, float16=110, float32=850_000), **timed(GROWS, float64=22_000)}
 
-@implements(
-    dtypes=FLOATS,
-    backend=BACKEND,
-    threads="many",
-    differs={**DRIFTS, **timed(GROWS, LONGEST, float16=110, float32=850_000), **timed(GROWS, float64=22_000)},
-)
+
+@implements(dtypes=FLOATS, backend=BACKEND, threads="many", differs={**DRIFTS, **TIMED})
 def run(x: Any, out: Any) -> Any:
     """Softmax over axis 1 of x (outer, n, inner) into out."""
     if x.shape[2] == 1:

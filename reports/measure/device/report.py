@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -25,14 +26,16 @@ from maxbench.impls import registry
 from maxbench.impls.agreement import Finding
 
 from ...records import findings
-from ...records.run import Implementation, Precheck, RunRecord, State
+from ...records.run import Implementation, RunRecord, State
+from ...system import files
 from .. import checks, environment, implementations, recording
 from ..disturbance import Watch
 from . import tasks
+from .compilers import Compilers
 from .results import Results
 from .session import Line, Process, Session, Worker
 
-REPORT_SECONDS = 30.0  # kept for writing the report
+REPORT_SECONDS = 12.0  # kept for writing the report, which takes about 4
 PROBE_SECONDS = 60.0
 UNSEEN = "not looked at yet"
 SIMULATED = (
@@ -97,32 +100,41 @@ def probe(variables: dict[str, str]) -> Gpu:
     raise NoDevice(next((one.reason for one in work.those(Unavailable)), f"asking for the GPU failed: {work.failure}"))
 
 
+def begin(plan: Plan) -> RunRecord:
+    """What is known of the machine before anything is measured; it takes seconds to find out."""
+    # No precheck: what the CPUs' noise lets one see says nothing about times by the device's own events.
+    return recording.begin(plan.folder.name, plan.command, "device", environment.usable_cpus(), plan.machine)
+
+
 class Report:
     """One device report; `record` is saved at every step."""
 
     def __init__(
-        self, plan: Plan, device: Gpu, *, precheck: Precheck | None = None,
+        self, plan: Plan, device: Gpu, record: RunRecord | None = None, *, begun: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        self.plan, self.device, self._precheck, self._clock = plan, device, precheck, clock
-        self._begun = clock()
+        self.plan, self.device, self._clock = plan, device, clock
+        self._begun = clock() if begun is None else begun
         self._watch = Watch()
-        self.findings: list[Finding] = []
+        self._findings: dict[tuple[str, ...], Finding] = {}
+        self._unfinished: dict[tuple[str, ...], str] = {}
         self._entries = {(entry.operation, entry.name): implementations.outline(entry) for entry in plan.entries}
         for entry in self._entries.values():
             entry.status, entry.reason = "unavailable", UNSEEN
-        self.tasks = tasks.tasks(plan.names, plan.dtypes, simulated=plan.simulated)
-        self.record = self._begin()
+        self.tasks = tasks.tasks(plan.names, plan.dtypes, seconds=plan.seconds, simulated=plan.simulated)
+        self.record = self._begin(record or begin(plan))
         self.results = Results(plan.folder, self.tasks, self.record, plan.simulated)
         self.save()
 
-    def _begin(self) -> RunRecord:
+    @property
+    def findings(self) -> list[Finding]:
+        """Of every case that was tried, the last."""
+        return list(self._findings.values())
+
+    def _begin(self, begun: RunRecord) -> RunRecord:
         plan = self.plan
-        threads = environment.usable_cpus()
-        begun = recording.begin(
-            plan.folder.name, plan.command, "device", threads, plan.machine, precheck=self._precheck
-        )  # fmt: skip
         about = {name: value for name, value in structs.asdict(self.device).items() if value is not None}
+        begun.id = files.encode(plan.folder.name).decode()
         begun.simulated, begun.device = plan.simulated, about
         begun.implementations = list(self._entries.values())
         begun.warnings = [SIMULATED] if plan.simulated else []
@@ -149,12 +161,16 @@ class Report:
 
         def watch(line: Line, done: int, total: int) -> None:
             if isinstance(line, Finding):
-                self.findings.append(line)
+                self._findings[line.operation, line.implementation, line.case, line.dtype] = line
             seen(line, done, total)
 
         left = self.plan.seconds - REPORT_SECONDS - (self._clock() - self._begun)
         state: State = "interrupted"
-        with Crew() as crew:
+        with Crew() as crew, contextlib.ExitStack() as stack:
+            if start is None:
+                cpus = environment.usable_cpus()
+                compilers = Compilers(crew, self.tasks, self.device, self.plan.variables, cpus, left)
+                stack.callback(compilers.stop)
             session = Session(self.tasks, start or self._starter(crew), self._keep, max(left, 0.0), seen=watch, **how)
             try:
                 session.run()
@@ -194,16 +210,23 @@ class Report:
         if wrong is not None and entry.status not in ("wrong", "failed"):
             entry.status = "failed" if wrong.status == "failed" else "wrong"
             entry.reason = f"{wrong.case} {wrong.dtype}: {wrong.detail}"
-        elif found.status != "ok" and entry.status == "available":
-            agreed = sum(f.status == "agrees" for f in mine)
-            self.record.warnings.append(
-                f"{task.operation}.{name} was not checked to the end in {task.dtype}, after {agreed} cases that agree: "
-                f"{found.detail}"
-            )
+        if found.status == "ok":
+            self._unfinished.pop(key, None)
+        else:
+            self._unfinished[key] = found.detail
         findings.save(self.plan.folder, self.findings)
         self.save()
 
     def _finish(self, state: State) -> None:
+        for key, reason in self._unfinished.items():
+            operation, name, dtype = key
+            if self._entries[operation, name].status == "available":
+                mine = [f for f in self.findings if (f.operation, f.implementation, f.dtype) == key]
+                agreed = sum(f.status == "agrees" for f in mine)
+                self.record.warnings.append(
+                    f"{operation}.{name} was not checked to the end in {dtype}, after {agreed} cases that agree: "
+                    f"{reason}"
+                )
         recording.end(self.record, state)
         self.record.disturbance = [self._watch.found()]
         findings.save(self.plan.folder, self.findings)

@@ -83,7 +83,7 @@ class Results:
             benchmark=benchmark, params=list(params), status=found.status, detail=found.detail[:MOST_DETAIL],
             pid=os.getpid(), at=time.time(), shape=self._shape(task), dtype=self._dtype(task),
             repeat=len(found.samples) if found.samples else None, number=found.number, copies=found.copies,
-            beyond_cache=found.beyond_cache,
+            beyond_cache=found.beyond_cache, ways=found.ways,
         )  # fmt: skip
         if found.status in ("failed", "wrong"):
             self.failures[benchmark, params] = line.detail

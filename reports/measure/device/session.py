@@ -30,8 +30,9 @@ from maxbench.bench.processes.messages import (
 from maxbench.bench.processes.verdict import Verdict
 from maxbench.impls.agreement import Finding
 
-STALL_SECONDS = 75.0  # in which a process says nothing; compiling one kernel takes up to about 20
-MOST_ENDS = 2  # processes that an implementation may bring down
+# In which a process says nothing; compiling one kernel takes up to about 20. Of a short session a quarter.
+STALL_SECONDS, LEAST_STALL_SECONDS = 75.0, 25.0
+MOST_ENDS = 4  # processes that an implementation may bring down; one that hangs costs more, and counts twice
 POLL_SECONDS = 0.05
 
 Line = PartBegins | PartDone | TaskDone | Finding
@@ -134,6 +135,7 @@ class Session:
         self._start, self._record, self._seen = start, record, seen
         self._clock, self._sleep = clock, sleep
         self._seconds, self._end = seconds, clock() + seconds
+        self._stall = min(STALL_SECONDS, max(LEAST_STALL_SECONDS, seconds / 4))
         self._said: dict[int, dict[str, Outcome]] = {}
         self._left_out: dict[int, dict[str, Outcome]] = {}  # what there is to say of the parts that a task is without
         self._ends: dict[tuple[str, str], int] = {}
@@ -169,8 +171,8 @@ class Session:
                 if ended is not None:
                     self._blame(at, f"its process ended: {ended}")
                     return
-                if now - last > STALL_SECONDS:
-                    self._blame(at, f"nothing came of it within {STALL_SECONDS:.0f} s")
+                if now - last > self._stall:
+                    self._blame(at, f"nothing came of it within {self._stall:.0f} s", 2)
                     return
                 self._sleep(POLL_SECONDS)
         finally:
@@ -197,8 +199,12 @@ class Session:
         for name in task.names:
             self._record(task, name, said.get(name, otherwise))
 
-    def _blame(self, at: PartBegins | None, reason: str) -> None:
-        """Note what ended the worker as the outcome of the part it was at, which is then left out."""
+    def _blame(self, at: PartBegins | None, reason: str, ends: int = 1) -> None:
+        """Note what ended the worker as the outcome of the part it was at, which is then left out.
+
+        Args:
+            ends: that this counts for: see `MOST_ENDS`.
+        """
         task = None if at is None else self._tasks.get(at.task)
         if at is None or task is None:
             # It was between tasks: the first that is left will not be tried for ever.
@@ -207,9 +213,9 @@ class Session:
         self._leave_out(task, at.part, reason)
         self._said.pop(task.id, None)  # of the others it will be said again
         key = (task.operation, at.part)
-        self._ends[key] = self._ends.get(key, 0) + 1
+        self._ends[key] = self._ends.get(key, 0) + ends
         if self._ends[key] >= MOST_ENDS:
-            text = f"left out after it brought down {MOST_ENDS} processes: {reason}"
+            text = f"left out after it ended or stopped several processes, the last time so: {reason}"
             for other in self._tasks.values():
                 if other.operation == task.operation and at.part in other.names and at.part not in other.without:
                     self._leave_out(other, at.part, text)

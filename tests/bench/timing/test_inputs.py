@@ -111,3 +111,29 @@ def test_an_element_that_is_the_largest_number_becomes_the_smallest() -> None:
 def test_checksums() -> None:
     x = np.arange(6, dtype=np.int16).reshape(1, 3, 2)
     assert verdict.checksum(x) == zlib.crc32(x.tobytes())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+@pytest.mark.parametrize("shape", [(7, 11, 3), (40, 2, 1)])
+def test_rows_are_those_of_the_whole(dtype: str, shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workloads, "TILED", 16)
+    workloads.tiled_block.cache_clear()
+    for given in (Input("tiled", dtype, shape), Input("another", dtype, shape), Input("scores", dtype, shape)):
+        x = given.array()
+        for first, last in [(0, 1), (0, shape[0]), (3, 5), (shape[0] - 1, shape[0])]:
+            assert same(given.rows(first, last), x[first:last])
+    workloads.tiled_block.cache_clear()
+
+
+def test_what_an_input_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workloads, "TILED", 16)
+    workloads.tiled_block.cache_clear()
+    large, small = Input("tiled", "float32", (17, 1, 1)), Input("tiled", "float32", (16, 1, 1))
+    assert same(large.repeated(), large.array().reshape(-1))
+    assert small.repeated() is None
+    assert Input("scores", "float32", (17, 1, 1)).repeated() is None
+    assert large.other().repeated() is not None
+    assert large.changed(3).repeated() is None
+    with pytest.raises(ValueError, match="read-only"):
+        large.repeated()[0] = 1
+    workloads.tiled_block.cache_clear()

@@ -303,3 +303,18 @@ def test_of_a_changed_input_its_row_is_looked_at() -> None:
     result[0, 30, 2] /= 2
     result[5, 30, 2] *= 2  # looked at with the values before the change
     assert judged(claim, result).status == "agrees"
+
+
+@pytest.mark.parametrize("operation", ["softmax", "argmax"])
+def test_of_an_input_that_repeats_values_no_more_is_made_than_is_looked_at(operation: str, monkeypatch: Any) -> None:
+    given = Input("another", "float32", (400, 50, 4))
+    claim, result = claim_of(given, operation, checksum=None)
+    whole, _ = claim_of(given, operation)
+    monkeypatch.setattr(judge, "WHOLE", 1 << 12)
+    monkeypatch.setattr(Input, "array", None)
+    assert judged(claim, result).status == "agrees"
+    result[-1] = result[0]
+    assert judged(claim, result).status == "wrong"
+    assert judged(replace(claim, shape=(400, 50)), result).status == "wrong"
+    with pytest.raises(TypeError):  # its checksum is that of all of it
+        judged(whole, result)

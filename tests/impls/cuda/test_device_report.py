@@ -6,22 +6,25 @@ import functools
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from maxbench import impls, reports
 from maxbench.bench.inputs import device_cells
+from maxbench.bench.processes import launch
 from maxbench.bench.processes.messages import AnyTask, CellTask, CheckTask, DescribeTask, Gpu, LaunchTask, Outcome
 from maxbench.impls import contract
 from maxbench.impls.agreement import Finding
 from maxbench.reports.analysis.content import gather
 from maxbench.reports.commands import main
 from maxbench.reports.measure import environment
-from maxbench.reports.measure.device.report import NoDevice, Plan, Report, probe
+from maxbench.reports.measure.device.report import REPORT_SECONDS, NoDevice, Plan, Report, probe
 from maxbench.reports.system import usage
 from tests.impls.cuda.fakes import Clock, Does, Worker, measured
 
@@ -47,7 +50,7 @@ def run(folder: Path, does: Does, seconds: float = 480.0, each: float = 0.5) -> 
     report.run(
         lambda line, done, total: None, lambda left: Worker(left, clock, each, does), clock=clock, sleep=clock.sleep
     )
-    assert clock.now <= seconds - 30 + each
+    assert clock.now <= seconds - REPORT_SECONDS + each
     return report
 
 
@@ -118,10 +121,10 @@ def test_the_side_car_says_what_was_found(finished: Report) -> None:
 
 
 def test_what_the_time_does_not_suffice_for_is_said(tmp_path: Path) -> None:
-    run(tmp_path / "run", measured, seconds=90, each=1.0)
+    run(tmp_path / "run", measured, seconds=30 + REPORT_SECONDS, each=1.0)
     table = reports.load(tmp_path / "run")
     left = table[table["status"] == "skipped"]
-    assert set(left["reason"]) == {"the time of 60 s was spent before this was measured"}
+    assert set(left["reason"]) == {"the time of 30 s was spent before this was measured"}
     done = table[(table["status"] == "ok") & (table["benchmark"] == "Sweep")]
     wanted = {c.label for c in device_cells.cells(["softmax"]) if c.priority == device_cells.PRIMARY}
     assert set(done["n"]) <= wanted
@@ -138,6 +141,55 @@ def test_an_interrupted_report_keeps_what_it_has(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))["state"] == "interrupted"
     table = reports.load(tmp_path / "run")
     assert set(table["status"]) == {"ok", "interrupted"}
+
+
+def command(
+    does: Does, folder: Path, monkeypatch: pytest.MonkeyPatch, *words: str, each: float = 0.5
+) -> int:  # fmt: skip
+    """The command's exit status, on a device that is pretended."""
+    clock, run_report = Clock(), Report.run
+
+    def pretended(self: Report, seen: Any) -> None:
+        run_report(self, seen, lambda left: Worker(left, clock, each, does), clock=clock, sleep=clock.sleep)
+
+    monkeypatch.setattr(Report, "run", pretended)
+    monkeypatch.setattr("maxbench.reports.commands.device_report.probe", lambda variables: H200)
+    return main.main(["device-report", "--only", "numba_cuda", "--output", str(folder), *words])
+
+
+@pytest.mark.parametrize(("stop", "status"), [(KeyboardInterrupt(), 130), (launch.Stopped(signal.SIGTERM), 143)])
+def test_an_interrupted_command_ends_with_a_report(
+    stop: BaseException,
+    status: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def does(task: AnyTask, name: str) -> Outcome:
+        if isinstance(task, LaunchTask):
+            raise stop
+        return measured(task, name)
+
+    assert command(does, tmp_path / "run", monkeypatch) == status
+    said = capsys.readouterr().err
+    assert f"Interrupted. What was measured is kept in {tmp_path / 'run'}" in said
+    assert f"Report so far: {tmp_path / 'run' / 'index.html'}" in said
+    page = (tmp_path / "run" / "index.html").read_text("utf-8")
+    assert "attention rows" in page
+    table = reports.load(tmp_path / "run")
+    assert set(table.loc[table["benchmark"] == "Launch", "status"]) == {"interrupted"}
+    first = table[(table["benchmark"] == "Sweep") & (table["n"] == 1024) & (table["dtype"] == "float32")]
+    assert set(first["status"]) == {"ok"}
+
+
+def test_a_command_that_is_out_of_time_ends_with_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(measured, tmp_path / "run", monkeypatch, "--budget", "60", each=2.0) == 0
+    assert f"Report: {tmp_path / 'run' / 'index.html'}" in capsys.readouterr().err
+    table = reports.load(tmp_path / "run")
+    assert "was spent before this was measured" in table.loc[table["status"] == "skipped", "reason"].iloc[0]
+    assert (tmp_path / "run" / "index.html").is_file()
 
 
 def test_a_wrong_case_is_told_and_an_unfinished_check_too(tmp_path: Path) -> None:
@@ -206,3 +258,9 @@ def test_a_rehearsal_measures_every_kind_and_ranks_nothing(tmp_path: Path) -> No
     kinds = {"Sweep", "Workloads", "Ceiling", "Launch", "Api", "Transfer", "Start"}
     assert {f"Simulated{kind}" for kind in kinds} <= set(table["benchmark"])
     assert not gather([tmp_path / "run"]).contests
+    lines = [json.loads(line) for line in (tmp_path / "run" / "journal.jsonl").read_text("utf-8").splitlines()]
+    ceilings = [line for line in lines if line["benchmark"].endswith("Ceiling")]
+    fastest = sorted(min(line["ways"].values()) for line in ceilings)
+    assert fastest == pytest.approx(sorted(table.loc[table["benchmark"] == "SimulatedCeiling", "value"]))
+    assert {line["detail"] for line in ceilings} == {""}  # how the bytes were moved is no declared difference
+    assert {"the driver's copy", "a kernel, 4 x 4 vectors a block"} in [set(line["ways"]) for line in ceilings]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -26,7 +29,7 @@ from maxbench.bench.processes.messages import (
 )  # fmt: skip
 from maxbench.bench.processes.verdict import Claim, Verdict
 from maxbench.impls.agreement import Finding
-from maxbench.reports.measure.device.session import STALL_SECONDS, Process, Session
+from maxbench.reports.measure.device.session import MOST_ENDS, STALL_SECONDS, Process, Session
 from tests.impls.cuda.fakes import Clock, Does, Worker
 
 TASKS: list[AnyTask] = [ApiTask(id=i, operation="softmax", names=["a", "b", "c"]) for i in range(4)]
@@ -80,12 +83,20 @@ def test_a_process_that_ends_costs_its_own_part_only() -> None:
     assert len(workers) == 2
 
 
-def test_who_brings_down_two_processes_is_left_out() -> None:
-    recorded, workers, _ = session(lambda task, name: "exit status 1" if name == "b" else fine(task, name))
-    assert [recorded[i, "b"][0] for i in range(4)] == ["failed"] * 4
-    assert "left out after it brought down 2 processes: its process ended: exit status 1" in recorded[3, "b"][1]
-    assert {recorded[i, n][0] for i in range(4) for n in "ac"} == {"ok"}
-    assert len(workers) == 3
+@pytest.mark.parametrize(
+    ("ending", "processes", "reason"),
+    [("exit status 1", MOST_ENDS, "its process ended: exit status 1"),
+     ("hangs", MOST_ENDS // 2, "nothing came of it within 75 s")],
+)  # fmt: skip
+def test_who_brings_down_several_processes_is_left_out(ending: str, processes: int, reason: str) -> None:
+    tasks: list[AnyTask] = [ApiTask(id=i, operation="softmax", names=["a", "b", "c"]) for i in range(6)]
+    recorded, workers, _ = session(lambda task, name: ending if name == "b" else fine(task, name), tasks=tasks)
+    left_out = "left out after it ended or stopped several processes, the last time so: "
+    assert [recorded[i, "b"] for i in range(6)] == [
+        ("failed", reason if i < processes else left_out + reason) for i in range(6)
+    ]
+    assert {recorded[i, n][0] for i in range(6) for n in "ac"} == {"ok"}
+    assert len(workers) == processes + 1
 
 
 def test_a_process_that_says_nothing_is_ended() -> None:
@@ -93,6 +104,13 @@ def test_a_process_that_says_nothing_is_ended() -> None:
     assert recorded[0, "a"] == ("failed", f"nothing came of it within {STALL_SECONDS:.0f} s")
     assert recorded[0, "b"][0] == recorded[3, "c"][0] == "ok"
     assert STALL_SECONDS < clock.now < 2 * STALL_SECONDS
+
+
+@pytest.mark.parametrize(("seconds", "waited"), [(1000, 75), (200, 50), (60, 25)])
+def test_a_short_session_waits_less_for_a_process_that_says_nothing(seconds: float, waited: float) -> None:
+    recorded, _, _ = session(lambda t, n: "hangs" if (t.id, n) == (0, "a") else fine(t, n), seconds=seconds)
+    assert recorded[0, "a"] == ("failed", f"nothing came of it within {waited} s")
+    assert recorded[3, "c"][0] == "ok"
 
 
 def test_a_hang_does_not_outlast_the_time() -> None:
@@ -219,3 +237,26 @@ def test_a_real_process() -> None:
     assert recorded["nobody"].status == "skipped"
     assert "unknown softmax implementation 'nobody'" in recorded["nobody"].detail
     assert recorded["numpy_vectorized"].detail == "its arrays are in the memory of the cpu, not of a CUDA device"
+
+
+def test_the_process_on_the_device_needs_little() -> None:
+    """On a machine with a GPU whatever else is missing costs its own rows, or the figures of the report."""
+    program = """
+import importlib.abc, sys
+class Missing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in sys.argv[1:]:
+            raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, Missing())
+from maxbench.bench.processes import worker
+from maxbench.bench.workers import compile, device, probe
+"""
+    others = (
+        "asv", "asv_runner", "cpuinfo", "jinja2", "json5", "matplotlib", "packaging", "pandas", "psutil", "pyarrow",
+        "pygments", "rich", "scipy", "tbb",
+    )  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", program, *others], capture_output=True, text=True, check=False, timeout=100,
+        env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr

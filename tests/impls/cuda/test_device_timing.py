@@ -12,8 +12,19 @@ import pytest
 from maxbench import Kernel, UnknownImplementation, implements
 from maxbench.bench.inputs import device_cells
 from maxbench.bench.inputs.device_cells import Cell
-from maxbench.bench.processes.messages import CellTask, Outcome, PartBegins, PartDone, TaskDone
+from maxbench.bench.processes.messages import (
+    AnyTask,
+    CellTask,
+    CheckTask,
+    LaunchTask,
+    Outcome,
+    PartBegins,
+    PartDone,
+    TaskDone,
+    Tried,
+)  # fmt: skip
 from maxbench.bench.workers import device
+from maxbench.impls import agreement
 from tests.impls.cuda.fakes import Backend, Link
 
 L2 = 60 << 20
@@ -175,3 +186,68 @@ def test_a_sample_is_as_many_calls_as_take_long_enough_by_the_devices_timer(
     found, _ = measured({"a": on_device(softmax, one)}, monkeypatch)
     assert found["a"].number == pytest.approx(number, rel=0.01)
     assert found["a"].samples == pytest.approx([one] * len(found["a"].samples))
+
+
+def checking(monkeypatch: pytest.MonkeyPatch, run: Run, simulated: bool = True) -> tuple[device.Work, Link]:
+    """A worker whose implementation `mine` is this, and what it says."""
+    found = SimpleNamespace(operation="softmax", name="mine", kernel=on_device(run))
+    monkeypatch.setattr(device.impls, "load", lambda operation, name: found)
+    monkeypatch.setattr(device.Work, "_free", lambda self: 1 << 20)
+    link = Link()
+    return device.Work(link, 0.0, 1024, simulated), link  # type: ignore[arg-type]
+
+
+def test_some_cases_now_and_the_others_later_are_all_cases_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    work, link = checking(monkeypatch, softmax)
+    every = agreement.names_of_trials(["float32"])
+    work.do(CheckTask(id=1, operation="softmax", names=["mine"], dtype="float32", seconds=60, every=8))
+    tried = [(one.case, one.dtype) for one in link.those(Tried)]
+    assert tried == every[::8]
+    (done,) = link.those(PartDone)
+    assert (done.outcome.status, done.outcome.detail) == (
+        "skipped", f"{len(every) - len(tried)} of {len(every)} cases were left out"
+    )  # fmt: skip
+    work.do(CheckTask(id=2, operation="softmax", names=["mine"], dtype="float32", seconds=60))
+    assert sorted((one.case, one.dtype) for one in link.those(Tried)) == sorted(every)
+    assert link.those(PartDone)[-1].outcome.status == "ok"
+    link.said.clear()
+    work.do(CheckTask(id=3, operation="softmax", names=["mine"], dtype="float32", seconds=60))
+    assert not link.those(Tried)
+    assert link.those(PartDone)[-1].outcome.status == "ok"
+
+
+@pytest.mark.parametrize("task", [
+    CheckTask(id=1, operation="softmax", names=["mine"], dtype="float32", seconds=60),
+    CellTask(id=1, operation="softmax", names=["mine"], cell=SMALL),
+    LaunchTask(id=1, operation="softmax", names=["mine"]),
+])  # fmt: skip
+def test_a_lost_context_ends_the_process_at_the_part_that_lost_it(
+    task: AnyTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after an illegal address: all that follows in the process would fail as well."""
+    lost: list[str] = []
+
+    def fails(x: Any, out: Any) -> Any:
+        lost.append("ILLEGAL_ADDRESS")
+        raise RuntimeError("launch failed")
+
+    work, link = checking(monkeypatch, fails, simulated=False)
+    monkeypatch.setattr(device, "context_error", lambda: "".join(lost[:1]) or None)
+    with pytest.raises(device.LostContext, match="the CUDA context is lost: ILLEGAL_ADDRESS"):
+        work.do(task)
+    assert link.those(PartBegins)[-1] == PartBegins(1, "mine")
+    assert not link.those(PartDone)
+    assert not link.those(TaskDone)
+    assert [one.status for one in link.those(Tried)] == (["failed"] if isinstance(task, CheckTask) else [])
+
+
+def test_a_failure_that_leaves_the_context_as_it_was_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(x: Any, out: Any) -> Any:
+        raise RuntimeError("odd")
+
+    work, link = checking(monkeypatch, fails, simulated=False)
+    monkeypatch.setattr(device, "context_error", lambda: None)
+    work.do(CellTask(id=1, operation="softmax", names=["mine"], cell=SMALL))
+    assert [(done.outcome.status, done.outcome.detail) for done in link.those(PartDone)] == [
+        ("failed", "RuntimeError: odd")
+    ]

@@ -11,7 +11,7 @@ import pytest
 
 from maxbench.reports.commands import main, options
 from maxbench.reports.measure import environment
-from maxbench.reports.measure.selection import matches
+from maxbench.reports.measure.selection import matches, select
 
 
 def actions() -> Iterator[tuple[str, argparse.Action]]:
@@ -132,3 +132,20 @@ def test_the_rounds_of_older_runs_are_processes() -> None:
 )
 def test_a_pattern_is_a_word_or_a_whole_name_with_wildcards(pattern: str, names: tuple[str, ...], there: bool) -> None:
     assert matches(pattern, *names) == there
+
+
+@pytest.mark.parametrize(
+    ("patterns", "names"),
+    [
+        (["torch_cuda"], {"softmax.torch_cuda", "argmax.torch_cuda"}),
+        (["softmax.torch_cuda"], {"softmax.torch_cuda"}),
+        (["torch_cuda", "argmax.torch_cuda_compiled"],
+         {"softmax.torch_cuda", "argmax.torch_cuda", "argmax.torch_cuda_compiled"}),
+        (["torch_cuda*"], {f"{operation}.torch_cuda{more}" for operation in ("softmax", "argmax")
+                           for more in ("", "_compiled")}),
+        (["h_cuda"], {f"{operation}.torch_cuda{more}" for operation in ("softmax", "argmax")
+                      for more in ("", "_compiled")}),
+    ],
+)  # fmt: skip
+def test_a_name_chooses_no_other_that_holds_it(patterns: list[str], names: set[str]) -> None:
+    assert {f"{entry.operation}.{entry.name}" for entry in select(patterns)} == names

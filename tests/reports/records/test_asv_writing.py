@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from asv.results import Results as AsvResults
+from asv.results import get_filename
 
 from maxbench.reports.records import asv_results, asv_writing, journal_rows
 from maxbench.reports.records.journal import Journal, Line
@@ -49,6 +51,21 @@ def test_what_has_no_row_was_skipped_unless_it_failed() -> None:
     content = asv_writing.content("box", "env", "c", "1", {TIME: ([["'a'"]], {})})
     assert math.isnan(content["results"][TIME][0][0])
     assert content["results"][TIME][3] is None
+
+
+def test_files_are_named_as_asv_names_them(tmp_path: Path) -> None:
+    assert asv_writing.path(tmp_path / "box", "device-launch", "c" * 40) == tmp_path / get_filename(
+        "box", "c" * 40, "device-launch"
+    )
+
+
+def test_without_asv_there_is_no_interval(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "asv_runner.statistics", None)
+    row = asv_writing.sampled([3.0, 1.0, 2.0], 5)
+    assert row == {"result": 2.0, "samples": [3.0, 1.0, 2.0], "stats_number": 5, "started_at": int(NOW * 1000)}
+    asv_writing.write(tmp_path, "env", "c" * 40, "9", {TIME: ([["'a'"]], {("'a'",): row})})
+    (measurement,) = asv_results.read_file(asv_writing.path(tmp_path, "env", "c" * 40)).measurements
+    assert (measurement.value, measurement.low, measurement.high) == (2.0, None, None)
 
 
 def test_rows_of_times_have_asv_s_interval() -> None:

@@ -16,6 +16,7 @@ from maxbench.impls import contract
 from maxbench.impls.backends import aligned_empty
 from maxbench.impls.contract.dtypes import named
 from maxbench.impls.cuda import device_arrays, plans
+from maxbench.impls.cuda.streams import as_stream, at_address
 from tests import needs
 
 
@@ -126,11 +127,11 @@ def test_other_libraries_arrays_by_the_interface() -> None:
 
 def test_streams_of_other_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_arrays.cuda, "external_stream", lambda address: ("stream", address))
-    device_arrays._at_address.cache_clear()
-    assert device_arrays.as_stream(SimpleNamespace(cuda_stream=64)) == ("stream", 64)
-    assert device_arrays.as_stream(SimpleNamespace(ptr=96)) == ("stream", 96)
-    assert device_arrays.as_stream(SimpleNamespace(ptr=0)) == 0
-    device_arrays._at_address.cache_clear()
+    at_address.cache_clear()
+    assert as_stream(SimpleNamespace(cuda_stream=64)) == ("stream", 64)
+    assert as_stream(SimpleNamespace(ptr=96)) == ("stream", 96)
+    assert as_stream(SimpleNamespace(ptr=0)) == 0
+    at_address.cache_clear()
 
 
 class _OnlyDlpack:
@@ -273,7 +274,7 @@ def test_tensors_of_bfloat16(
     stream.handle = 64
     monkeypatch.setattr(device_arrays.cuda, "external_stream", lambda address: stream, raising=False)
     monkeypatch.setattr(_TorchTensor, "older", older)
-    device_arrays._at_address.cache_clear()
+    at_address.cache_clear()
     x = _array(3, 40, dtype="bfloat16")
     soft, hard = impls.softmax(_TorchTensor(x), -1), impls.argmax(_TorchTensor(x), -1)
     assert type(soft) is type(hard) is _TorchTensor
@@ -281,7 +282,7 @@ def test_tensors_of_bfloat16(
     assert _right("argmax", x, hard.array)
     assert [described["typestr"] for described in stated] == ["<u2", "<u2", "<u2", "<i8"]
     assert streams == [64, 64, 64]
-    device_arrays._at_address.cache_clear()
+    at_address.cache_clear()
 
 
 def _tensor(shape: tuple[int, ...], dtype: np.dtype) -> _TorchTensor:

@@ -1,0 +1,267 @@
+"""Launches by prepared parameters, and by numba-cuda's launcher where they cannot be: which, and with what."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba_cuda")
+
+from maxbench.impls.cuda import launching, plans
+from tests.impls.cuda.launches import Driver, Kernel, Launched, Stream, device_array
+
+STREAM, OTHER = Stream(80), Stream(96)
+
+
+@pytest.fixture
+def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
+    driver = Driver()
+    monkeypatch.setattr(launching, "driver", driver)
+    monkeypatch.setattr(launching, "_kept", {})
+    return driver
+
+
+@pytest.fixture
+def kernel(driver: Driver) -> Kernel:
+    return Kernel(driver, 7)
+
+
+def _plan(*kernels: Kernel, memory: Any = None) -> plans.Plan:
+    """A plan of one kernel (x, out, 3), or of two that exchange results through working memory."""
+    launches = [plans.Launch(kernel, (5, 2) if i else 4, 128) for i, kernel in enumerate(kernels)]
+    if len(kernels) == 1:
+        return plans.Plan(lambda x, out, stream: launches[0](stream, x, out, 3))
+    arrays = plans._per_stream(memory)
+
+    def run(x: Any, out: Any, stream: Any) -> None:
+        (partial,) = arrays(stream)
+        launches[0](stream, x, partial)
+        launches[1](stream, x, partial, out)
+
+    return plans.Plan(run)
+
+
+def _row(address: int) -> Any:
+    return device_array(address, 1, 32, 1)
+
+
+def _parameters(address: int, items: int = 32) -> list[int]:
+    """Of an array (1, items, 1) of float32: no meminfo, no parent, items, bytes of each, address, shape, strides."""
+    return [0, 0, items, 4, address, 1, items, 1, 4 * items, 4, 4]
+
+
+@pytest.mark.parametrize(("stream", "handle"), [(0, 0), (STREAM, 80)])
+def test_the_first_call_is_numba_cudas_and_prepares_the_next(
+    driver: Driver, kernel: Kernel, stream: Any, handle: int
+) -> None:
+    plan, x, out = _plan(kernel), _row(4096), _row(8192)
+    assert plan.prepared(stream) is None
+    plan(x, out, stream)
+    assert kernel.calls == [(4, 128, stream, (x, out, 3))]
+    assert driver.launches == []
+    plan(_row(4096 + 256), _row(8192 + 256), stream)
+    prepared = plan.prepared(stream)
+    assert prepared is not None
+    prepared(2**63 + 16, 32)
+    first = [*_parameters(4096 + 256), *_parameters(8192 + 256), 3]
+    second = [*_parameters(2**63 + 16), *_parameters(32), 3]
+    assert driver.launches == [Launched(7, (4, 1, 1), 128, handle, words) for words in (first, second)]
+    assert len(kernel.calls) == 1
+
+
+def test_another_stream_needs_no_launcher_of_numba_cuda(driver: Driver, kernel: Kernel) -> None:
+    plan = _plan(kernel)
+    for stream in (0, STREAM):
+        plan(_row(4096), _row(8192), stream)
+    assert len(kernel.calls) == 1
+    assert [launched.stream for launched in driver.launches] == [80]
+
+
+def test_input_and_result_may_be_one_array(driver: Driver, kernel: Kernel) -> None:
+    plan, x = _plan(kernel), _row(4096)
+    plan(x, x, 0)
+    plan(x, _row(8192), 0)
+    assert driver.launches[0].parameters == [*_parameters(4096), *_parameters(8192), 3]
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The arrays of working memory that have been made, in sets of one, and "synchronized" for each wait."""
+    made: list[Any] = []
+    monkeypatch.setattr(plans.cuda, "synchronize", lambda: made.append("synchronized"))
+    return made
+
+
+def _make(made: list[Any]) -> Any:
+    def make() -> tuple[Any, ...]:
+        made.append(_row(65536 + 4096 * (len(made) - made.count("synchronized"))))
+        return (made[-1],)
+
+    return make
+
+
+def test_kernels_of_a_plan_run_in_order_on_working_memory_of_the_stream(driver: Driver, memory: list[Any]) -> None:
+    kernels = Kernel(driver, 7), Kernel(driver, 8)
+    plan = _plan(*kernels, memory=_make(memory))
+    for stream in (0, STREAM):
+        plan(_row(4096), _row(8192), stream)
+        plan(_row(256), _row(512), stream)
+    assert [launched[:4] for launched in driver.launches] == [
+        (7, (4, 1, 1), 128, 0), (8, (5, 2, 1), 128, 0),
+        (7, (4, 1, 1), 128, 80), (8, (5, 2, 1), 128, 80),
+        (7, (4, 1, 1), 128, 80), (8, (5, 2, 1), 128, 80),
+    ]  # fmt: skip
+    own, others = 65536, 65536 + 4096  # a set is made before it is needed
+    assert driver.launches[1].parameters == [*_parameters(256), *_parameters(own), *_parameters(512)]
+    assert driver.launches[3].parameters == [*_parameters(4096), *_parameters(others), *_parameters(8192)]
+    assert driver.launches[4].parameters == [*_parameters(256), *_parameters(others)]
+    assert memory[2] == "synchronized"
+
+
+def test_graphs_are_captured_with_memory_that_was_made_before_and_is_kept(driver: Driver, memory: list[Any]) -> None:
+    plan = _plan(Kernel(driver, 7), Kernel(driver, 8), memory=_make(memory))
+    plan(_row(4096), _row(8192), 0)
+    plan(_row(4096), _row(8192), 0)
+    assert launching._kept == {}
+    before = list(memory)
+    driver.capturing = {80, 96}
+    for _ in range(2):
+        plan(_row(256), _row(512), STREAM)
+    assert memory == before
+    assert driver.launches[2].parameters == [*_parameters(256), *_parameters(65536 + 4096)]
+    assert len(launching._kept) == 1
+    with pytest.raises(RuntimeError, match="working memory cannot be allocated while a CUDA graph is captured"):
+        plan(_row(256), _row(512), OTHER)
+    driver.capturing = set()
+    plan(_row(256), _row(512), OTHER)
+    assert len(memory) > len(before)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda monkeypatch, kernel: monkeypatch.setattr(launching, "driver", None),
+        lambda monkeypatch, kernel: monkeypatch.setattr(kernel, "typeof_pyval", lambda value: None),
+        lambda monkeypatch, kernel: monkeypatch.delattr(Kernel, "typeof_pyval"),
+        *(
+            (lambda monkeypatch, kernel, name=name, value=value: _compiled(monkeypatch, kernel, name, value))
+            for name, value in {
+                "debug": True,
+                "cooperative": True,
+                "launch_config_sensitive": True,
+                "extensions": ["one"],
+                "argument_types": (),
+                "_codelibrary": None,
+                "_prepare_args": None,
+            }.items()
+        ),
+        lambda monkeypatch, kernel: _passing(monkeypatch, kernel, lambda after, passed: after.append("copy back")),
+        lambda monkeypatch, kernel: _passing(monkeypatch, kernel, lambda after, passed: passed.append(1.5)),
+        lambda monkeypatch, kernel: _passing(monkeypatch, kernel, lambda after, passed: passed.append(True)),
+        lambda monkeypatch, kernel: _passing(monkeypatch, kernel, lambda after, passed: passed.append(4096)),
+        lambda monkeypatch, kernel: _passing(monkeypatch, kernel, lambda after, passed: passed.clear()),
+    ],
+)
+def test_numba_cudas_launcher_is_used_where_its_interfaces_are_others(
+    change: Any, driver: Driver, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, x, out = _plan(kernel), _row(4096), _row(8192)
+    kernel[4, 128, 0](x, out, 3)  # compiles
+    kernel.calls.clear()
+    change(monkeypatch, kernel)
+    for _ in range(3):
+        plan(x, out, 0)
+    assert kernel.calls == 3 * [(4, 128, 0, (x, out, 3))]
+    assert driver.launches == []
+    assert plan.prepared(0) is None
+
+
+def _compiled(monkeypatch: pytest.MonkeyPatch, kernel: Kernel, name: str, value: Any) -> None:
+    (compiled,) = kernel.overloads.values()
+    monkeypatch.setattr(compiled, name, value, raising=False)
+
+
+def _passing(monkeypatch: pytest.MonkeyPatch, kernel: Kernel, change: Any) -> None:
+    """Change what numba-cuda passes for each argument."""
+    (compiled,) = kernel.overloads.values()
+    original = compiled._prepare_args
+
+    def prepare(kind: Any, value: Any, stream: Any, after: list[Any], passed: list[Any]) -> None:
+        original(kind, value, stream, after, passed)
+        change(after, passed)
+
+    monkeypatch.setattr(compiled, "_prepare_args", prepare)
+
+
+def test_a_launch_that_fails_is_named(driver: Driver, kernel: Kernel) -> None:
+    plan = _plan(kernel)
+    plan(_row(4096), _row(8192), 0)
+    driver.result = pytest.importorskip("cuda.bindings.driver").CUresult.CUDA_ERROR_ILLEGAL_ADDRESS
+    for _ in range(2):
+        with pytest.raises(Exception, match=r"\[700\] launching a kernel failed: CUDA_ERROR_ILLEGAL_ADDRESS"):
+            plan(_row(4096), _row(8192), 0)
+
+
+def test_threads_do_not_change_each_others_parameters(driver: Driver, kernel: Kernel) -> None:
+    plan = _plan(kernel)
+    plan(_row(4096), _row(8192), 0)
+    driver.during = lambda: time.sleep(0.05)
+    threads = [threading.Thread(target=plan, args=(_row(256 * i), _row(1024 * i), 0)) for i in (1, 2, 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(launched.parameters for launched in driver.launches) == [
+        [*_parameters(256 * i), *_parameters(1024 * i), 3] for i in (1, 2, 3)
+    ]
+
+
+def test_a_plan_remembers_a_bounded_number_of_streams(
+    driver: Driver, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plans, "STREAMS", 2)
+    plan, streams = _plan(kernel), [Stream(16), Stream(32), Stream(48)]
+    for stream in streams:
+        plan(_row(4096), _row(8192), stream)
+    assert [plan.prepared(stream) is None for stream in streams] == [True, False, False]
+
+
+def test_run_finds_the_plan_by_what_it_depends_on(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And gives kernels the arrays as they are stored, as a first call and as further ones."""
+    keys: list[tuple[Any, ...]] = []
+    kernels = {name: Kernel(driver, i) for i, name in enumerate(("float32", "bool"))}
+    planned = {name: _plan(kernel) for name, kernel in kernels.items()}
+
+    def plan(number: int, operation: str, element: str, *rest: Any) -> plans.Plan:
+        keys.append((number, operation, element, *rest))
+        return planned[element]
+
+    monkeypatch.setattr(plans, "plan", plan)
+    x, out = device_array(4096 + 4, 1, 32, 1), device_array(8192 + 8, 1, 1, dtype=np.int64)
+    assert plans.run("argmax", x, out) is out
+    driver.device = 1
+    assert plans.run("argmax", x, out) is out
+    key = ("argmax", "float32", (1, 32, 1), 4, 8)
+    assert keys == [(0, *key), (1, *key)]
+    assert plans.prepared("argmax", x, out, 0) is planned["float32"].prepared(0) is not None
+    flags = device_array(4096, 1, 32, 1, dtype=np.bool_)
+    for _ in range(2):
+        plans.run("argmax", flags, out)
+    (given, _, _) = kernels["bool"].calls[0][3]
+    assert given.dtype == np.uint8
+    assert driver.launches[-1].parameters[4] == 4096
+
+
+def test_without_a_context_numba_cuda_makes_one(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launching.cuda, "get_current_device", lambda: SimpleNamespace(id=3))
+    driver.device = 2
+    assert plans.current_number() == 2
+    driver.device = None
+    assert plans.current_number() == 3
+    monkeypatch.setattr(launching, "driver", None)
+    assert plans.current_number() == 3
