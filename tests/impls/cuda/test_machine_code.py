@@ -130,7 +130,15 @@ def test_the_checks_see_what_is_wrong() -> None:
     wanted = next(s for s in EVERYTHING.values() if s.name.startswith("softmax columns tile") and "float32 v" in s.name)
     code = machine_code.compile_kernel(slow, (*wanted.signature, types.int64), "sm_90")
     found = " ".join(problems(code, wanted))
-    for text in ("local memory", "loads of 128 bits", "without a branch", "stores of 128 bits", "float64", "exp2", "keeps NaN"):
+    for text in (
+        "local memory",
+        "loads of 128 bits",
+        "without a branch",
+        "stores of 128 bits",
+        "float64",
+        "exp2",
+        "keeps NaN",
+    ):
         assert text in found
 
 
