@@ -9,7 +9,7 @@ import numpy as np
 from numba import cuda
 
 from .columns import WALKING, columns
-from .compiling import kernel
+from .compiling import RESIDENT_THREADS, kernel
 from .elements import Element
 from .groups import better, key
 
@@ -33,7 +33,10 @@ def parts(element: Element, threads: int, deep: int, rows: int, vectors: bool, a
     word = np.uint64 if element.wide else np.uint32
     step = deep * rows
 
-    @kernel(threads)
+    # With 64 registers a thread, or 80 where a vector is 16 columns.
+    resident = RESIDENT_THREADS * (3 if width > 8 else 4) // 2
+
+    @kernel(threads, resident)
     def argmax_columns(x, keys, indices, size):
         t = cuda.threadIdx.x
         values = cuda.local.array(count, register)
@@ -53,7 +56,7 @@ def parts(element: Element, threads: int, deep: int, rows: int, vectors: bool, a
             for _ in range(0, size, step):
                 if start >= last:
                     break
-                load(values, x, base, first, start, last)
+                load(values, x, base, start, last)
                 for i in range(rows):
                     for w in range(width):
                         value = values[i * width + w]

@@ -32,10 +32,10 @@ class Columns(NamedTuple):
         together: columns of a block.
         depth: (t) -> the row of threads that a thread is in, its first element of each of its columns.
         locate: (x, block, t) -> (first, base): the number of the thread's first column and the address of its first
-            element; first is -1 where there is none.
-        load: (registers, x, base, first, j, last): `rows` elements of each column, from row j in steps of `deep`, into
-            registers[i * width + w]; rows from `last` on, and all where first is -1, become `lowest`.
-        store: (out, base, first, j, last, registers).
+            element; both are -1 where there is none.
+        load: (registers, x, base, j, last): `rows` elements of each column, from row j in steps of `deep`, into
+            registers[i * width + w]; rows from `last` on, and all where base is -1, become `lowest`.
+        store: (out, base, j, last, registers).
         meet: (combine) -> the device function (registers, t) that combines registers[w] over the threads that share
             the columns, in each of them. A group of more than a warp meets at one barrier; two such functions, or one
             with a barrier between its uses, do not disturb each other.
@@ -80,19 +80,19 @@ def columns(element: Element, threads: int, across: int, deep: int, rows: int, v
         first = (block * side + t // group * across + t % across) * width
         total = x.shape[0] * x.shape[2]
         if first >= total:
-            return np.int64(-1), np.int64(0)
+            return np.int64(-1), np.int64(-1)
         # A division of 32 bits is several times faster.
         outer = np.int64(np.uint32(first) // np.uint32(x.shape[2])) if total <= limit else first // x.shape[2]
         return first, outer * (x.shape[1] - 1) * x.shape[2] + first
 
     @device
-    def rows_left(first, j, last):
+    def rows_left(base, j, last):
         """Of 32 bits, so that a row's place is compared by one instruction."""
-        return np.int32(min(np.int64(last - j), np.int64(step))) if first >= 0 else np.int32(0)
+        return np.int32(min(np.int64(last - j), np.int64(step))) if base >= 0 else np.int32(0)
 
     @device
-    def load(registers, x, base, first, j, last):
-        left = rows_left(first, j, last)
+    def load(registers, x, base, j, last):
+        left = rows_left(base, j, last)
         at = base + j * x.shape[2]
         for i in range(rows):
             inside = i * deep < left
@@ -105,8 +105,8 @@ def columns(element: Element, threads: int, across: int, deep: int, rows: int, v
             at += deep * x.shape[2]
 
     @device
-    def store(out, base, first, j, last, registers):
-        left = rows_left(first, j, last)
+    def store(out, base, j, last, registers):
+        left = rows_left(base, j, last)
         at = base + j * out.shape[2]
         for i in range(rows):
             if i * deep < left:

@@ -18,6 +18,7 @@ INSTRUCTIONS = {
     "load_vector": ("ld.global.nc.L1::no_allocate.v4.b32", "LDG.E.128"),
     "store_vector": ("st.global.cs.v4.b32", "STG.E.EF.128"),
     "exp2": ("ex2.approx.ftz.f32", "MUFU.EX2"),
+    "reciprocal": ("rcp.approx.ftz.f32", "MUFU.RCP"),
     "maximum of float32": ("max.NaN.f32", "FMNMX.NAN"),
     "warp_max": ("redux.sync.max.u32", "REDUX.MAX"),
     "warp_min": ("redux.sync.min.u32", "REDUX.MIN"),
@@ -37,6 +38,7 @@ if SIMULATED:
         maximum,
         misalignment,
         pause,
+        reciprocal,
         shuffle_xor,
         store_shared_word,
         warp_max,
@@ -191,6 +193,15 @@ else:
         return types.float32(types.float32), generate
 
     @intrinsic
+    def reciprocal(typing, x):
+        """1 / x, float32, for x from 1 to 2^126: one unit in the last place off at most; NaN stays."""
+
+        def generate(context, builder, signature, arguments):
+            return _assembly(builder, _F32, "rcp.approx.ftz.f32 $0, $1;", "=f,f", arguments)
+
+        return types.float32(types.float32), generate
+
+    @intrinsic
     def maximum(typing, a, b):
         """The larger of two register values of one type; NaN if either is one."""
 
@@ -321,6 +332,7 @@ __all__ = [
     "maximum",
     "misalignment",
     "pause",
+    "reciprocal",
     "shuffle_xor",
     "store_shared_word",
     "warp_max",

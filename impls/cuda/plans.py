@@ -159,7 +159,7 @@ def _column_rows(regime: Regime, element: Element, vectors: bool) -> int:
     """Most elements of a column for a thread; fewer where each costs an address of its own: 8 in 32 registers."""
     elements = regime.elements(element)
     if element.wide:  # an exponential of 64 bits takes many registers by itself
-        elements = min(elements, 8 if regime.kernel == "cached" else 32)
+        elements = min(elements, {"tile": 32, "cached": 8, "split": 8}.get(regime.kernel, elements))
     return max(1, elements // (element.per_vector if vectors else 2 if element.wide else 4))
 
 

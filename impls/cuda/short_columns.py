@@ -19,7 +19,7 @@ from .compiling import device, kernel
 from .elements import Element
 from .groups import LANES, better, larger
 from .intrinsics import access
-from .softmax_columns import exponentials
+from .softmax_columns import exponentials, inverse
 
 
 class Batch(NamedTuple):
@@ -105,7 +105,7 @@ def softmax(element: Element, threads: int, n: int, inner: int) -> Any:
     """The kernel (x, out) for x of shape (outer, n, inner), inner <= threads, a batch a block."""
     rows, words, stride, divided, load, store = batch(element, threads, n, inner)
     register = element.register
-    sum_of = exponentials(register, 1, n)
+    sum_of, inverse_of = exponentials(register, 1, n), inverse(register)
 
     @kernel(threads)
     def softmax_short_columns(x, out):
@@ -123,7 +123,7 @@ def softmax(element: Element, threads: int, n: int, inner: int) -> Any:
             top = values[0]
             for j in range(1, n):
                 top = larger(top, values[j])
-            scale = register(1) / sum_of(values, 0, top)
+            scale = inverse_of(sum_of(values, 0, top))
             for j in range(n):
                 shared[mine + j * inner] = values[j] * scale
         cuda.syncthreads()

@@ -77,6 +77,11 @@ def exp2(x: Any) -> Any:
     return np.float32(0) if y < _SMALLEST_NORMAL else np.float32(y)
 
 
+def reciprocal(x: Any) -> Any:
+    """1 / x in float32."""
+    return np.float32(1) / x
+
+
 def maximum(a: Any, b: Any) -> Any:
     """The larger one, NaN if either is."""
     return a if a > b or a != a else b

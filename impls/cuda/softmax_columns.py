@@ -12,7 +12,7 @@ from .columns import WALKING, columns
 from .compiling import RESIDENT_THREADS, device, kernel
 from .elements import Element
 from .groups import ADDENDS, accumulate, add, exponential, larger, rescaled
-from .intrinsics import load_shared_word, pause, store_shared_word
+from .intrinsics import load_shared_word, pause, reciprocal, store_shared_word
 
 
 def resident(element: Element, count: int, cached: bool = False) -> int:
@@ -24,6 +24,21 @@ def resident(element: Element, count: int, cached: bool = False) -> int:
     if element.wide or count > 32 or (cached and narrow):
         return RESIDENT_THREADS
     return RESIDENT_THREADS * 3 // 2 if cached or narrow else RESIDENT_THREADS * 2
+
+
+@functools.cache
+def inverse(register: Any) -> Any:
+    """The device function (sum of exponentials) -> its reciprocal, which takes float32 no slow path with registers."""
+
+    @device
+    def single(total):
+        return reciprocal(total)
+
+    @device
+    def double(total):
+        return register(1) / total
+
+    return double if register is np.float64 else single
 
 
 @functools.cache
@@ -60,7 +75,7 @@ def tile(element: Element, threads: int, across: int, deep: int, rows: int, vect
     width, together, count, register = part.width, part.together, rows * part.width, element.register
     locate, depth, load, store = part.locate, part.depth, part.load, part.store
     maxima, sums = part.meet(larger), part.meet(add)
-    sum_of = exponentials(register, width, rows)
+    sum_of, inverse_of = exponentials(register, width, rows), inverse(register)
 
     @kernel(threads, resident(element, count))
     def softmax_columns(x, out):
@@ -71,8 +86,8 @@ def tile(element: Element, threads: int, across: int, deep: int, rows: int, vect
         totals = cuda.local.array(width, register)
         block = np.int64(cuda.blockIdx.x)
         while block * together < x.shape[0] * x.shape[2]:
-            first, base = locate(x, block, t)
-            load(values, x, base, first, depth(t), n)
+            _, base = locate(x, block, t)
+            load(values, x, base, depth(t), n)
             for w in range(width):
                 tops[w] = values[w]
                 for i in range(1, rows):
@@ -82,10 +97,10 @@ def tile(element: Element, threads: int, across: int, deep: int, rows: int, vect
                 totals[w] = sum_of(values, w, tops[w])
             sums(totals, t)
             for w in range(width):
-                scale = register(1) / totals[w]
+                scale = inverse_of(totals[w])
                 for i in range(rows):
                     values[i * width + w] *= scale
-            store(out, base, first, depth(t), n, values)
+            store(out, base, depth(t), n, values)
             if not WALKING:
                 break
             block += cuda.gridDim.x
@@ -113,9 +128,9 @@ def cached(element: Element, threads: int, across: int, deep: int, rows: int, ve
     width, count, register, lowest = part.width, rows * part.width, element.register, element.lowest
     locate, depth, load, store = part.locate, part.depth, part.load, part.store
     maxima, sums = part.meet(larger), part.meet(add)
-    sum_of = exponentials(register, width, rows)
+    sum_of, inverse_of = exponentials(register, width, rows), inverse(register)
     exp, rescale = exponential(register), rescaled(register)
-    inf, nan, one, zero = register(np.inf), register(np.nan), register(1), register(0)
+    inf, nan, zero = register(np.inf), register(np.nan), register(0)
     step = deep * rows
 
     @device
@@ -158,7 +173,7 @@ def cached(element: Element, threads: int, across: int, deep: int, rows: int, ve
             if task < tasks:
                 block, which = place(task, band, sets, parts)
                 first, base = locate(x, block, t)
-                load(values, x, base, first, which * step + depth(t), n)
+                load(values, x, base, which * step + depth(t), n)
                 for w in range(width):
                     best[w] = values[w]
                     for i in range(1, rows):
@@ -175,8 +190,8 @@ def cached(element: Element, threads: int, across: int, deep: int, rows: int, ve
             cuda.syncthreads()
             # The loads of the other task are under way while this one's results become known.
             other, other_which = place(max(task - lag, 0), band, sets, parts)
-            other_first, other_base = locate(x, other, t) if task >= lag else (np.int64(-1), np.int64(0))
-            load(values, x, other_base, other_first, other_which * step + depth(t), n)
+            other_first, other_base = locate(x, other, t) if task >= lag else (np.int64(-1), np.int64(-1))
+            load(values, x, other_base, other_which * step + depth(t), n)
             if t == 0:
                 cuda.threadfence()
                 known = load_shared_word(ready, other) == turn
@@ -199,7 +214,7 @@ def cached(element: Element, threads: int, across: int, deep: int, rows: int, ve
                     top, scale = tops[parts, other_first + w], totals[parts, other_first + w]
                     for i in range(rows):
                         values[i * width + w] = exp(values[i * width + w], top) * scale
-            store(out, other_base, other_first, other_which * step + depth(t), n, values)
+            store(out, other_base, other_which * step + depth(t), n, values)
             if order[1] == 1:  # all parts of the set that this block reduced a part of
                 block, _ = place(task, band, sets, parts)
                 first, _ = locate(x, block, t)
@@ -222,7 +237,7 @@ def cached(element: Element, threads: int, across: int, deep: int, rows: int, ve
                     for w in range(width):
                         usable = lowest < best[w] and best[w] < inf
                         tops[parts, first + w] = best[w]
-                        totals[parts, first + w] = one / total[w] if usable else nan
+                        totals[parts, first + w] = inverse_of(total[w]) if usable else nan
                 cuda.syncthreads()
                 if t == 0:
                     cuda.threadfence()
@@ -256,8 +271,8 @@ def split(element: Element, threads: int, deep: int, rows: int, vectors: bool) -
     exp, rescale = exponential(register), rescaled(register)
     locate, depth, load, store = part.locate, part.depth, part.load, part.store
     maxima, sums = part.meet(larger), part.meet(add)
-    sum_of = exponentials(register, width, rows)
-    inf, nan, one, zero = register(np.inf), register(np.nan), register(1), register(0)
+    sum_of, inverse_of = exponentials(register, width, rows), inverse(register)
+    inf, nan, zero = register(np.inf), register(np.nan), register(0)
     step = deep * rows
 
     @kernel(threads)
@@ -274,7 +289,7 @@ def split(element: Element, threads: int, deep: int, rows: int, vectors: bool) -
         start = np.int64(cuda.blockIdx.y) * size
         last = min(x.shape[1], start + size)
         while start < last:
-            load(values, x, base, first, start + depth(t), last)
+            load(values, x, base, start + depth(t), last)
             for w in range(width):
                 top = mine[w]
                 for i in range(rows):
@@ -315,15 +330,15 @@ def split(element: Element, threads: int, deep: int, rows: int, vectors: bool) -
                     total[w], rest[w] = accumulate(old, lost, term)
                     best[w] = top
         for w in range(width):
-            scale[w] = one / total[w] if lowest < best[w] and best[w] < inf else nan
+            scale[w] = inverse_of(total[w]) if lowest < best[w] and best[w] < inf else nan
         start = np.int64(cuda.blockIdx.y) * size
         last = min(x.shape[1], start + size)
         while start < last:
-            load(values, x, base, first, start + depth(t), last)
+            load(values, x, base, start + depth(t), last)
             for i in range(rows):
                 for w in range(width):
                     values[i * width + w] = exp(values[i * width + w], best[w]) * scale[w]
-            store(out, base, first, start + depth(t), last, values)
+            store(out, base, start + depth(t), last, values)
             start += step
 
     return Split(softmax_partial, softmax_finish)
