@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from maxbench.impls.cuda import plans, regimes, short_rows
+from maxbench.impls.cuda import plans, short_rows
 from maxbench.impls.cuda.elements import ELEMENTS
 from maxbench.impls.cuda.regimes import Regime
 from tests.impls.cuda.simulated.arrays import wrong
@@ -24,8 +24,7 @@ def test_columns(name: str, dtype: str) -> None:
     sweep("argmax", dtype, *COLUMNS["argmax"][name], columns=True)
 
 
-@pytest.mark.parametrize("dtype", LONGEST)
-@pytest.mark.parametrize("name", [name for name in regimes.DEVICE if name.startswith("argmax")])
+@pytest.mark.parametrize(("name", "dtype"), [pair for pair in LONGEST if pair[0].startswith("argmax")])
 def test_regimes_of_the_device_at_their_longest_row(name: str, dtype: str) -> None:
     device_table(name, dtype)
 

@@ -7,7 +7,7 @@ import pytest
 from numba import cuda
 
 from maxbench.impls import contract
-from maxbench.impls.cuda import plans, regimes, short_rows, softmax_columns
+from maxbench.impls.cuda import plans, short_rows, softmax_columns
 from maxbench.impls.cuda.elements import ELEMENTS
 from maxbench.impls.cuda.regimes import Regime
 from tests.impls.cuda import simulator
@@ -27,8 +27,7 @@ def test_columns(name: str, dtype: str) -> None:
     sweep("softmax", dtype, *COLUMNS["softmax"][name], columns=True)
 
 
-@pytest.mark.parametrize("dtype", LONGEST)
-@pytest.mark.parametrize("name", [name for name in regimes.DEVICE if name.startswith("softmax")])
+@pytest.mark.parametrize(("name", "dtype"), [pair for pair in LONGEST if pair[0].startswith("softmax")])
 def test_regimes_of_the_device_at_their_longest_row(name: str, dtype: str) -> None:
     device_table(name, dtype)
 
