@@ -159,9 +159,7 @@ def _as_numba(x: Any, queue: Any) -> Any:
     plain = x.detach() if hasattr(x, "detach") else x
     try:
         if (stated := _interface(plain)) is not None:
-            if stated.get("stream") == _handle(
-                queue
-            ):  # numba-cuda would wait for it, although what follows comes after
+            if stated.get("stream") == _handle(queue):  # what follows comes after; numba-cuda would wait nonetheless
                 stated = {**stated, "stream": None}
             return cuda.from_cuda_array_interface(stated, owner=plain)
         return _from_dlpack(plain, queue)

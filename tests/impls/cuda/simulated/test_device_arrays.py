@@ -125,6 +125,22 @@ def test_other_libraries_arrays_by_the_interface() -> None:
     assert contract.SOFTMAX.verify(x[:, :, None], result.copy_to_host()[:, :, None]) is None
 
 
+@pytest.mark.parametrize(("own", "waited_for"), [(1, None), (64, 64)])
+def test_the_stream_that_an_array_states_is_waited_for_unless_it_is_the_calls_own(
+    own: int, waited_for: int | None, stated: list[dict[str, Any]]
+) -> None:
+    class Streaming(_Tensor):
+        def detach(self) -> _Tensor:
+            return self
+
+        @property
+        def __cuda_array_interface__(self) -> dict[str, Any]:
+            return {**self.array.__array_interface__, "stream": own}
+
+    impls.softmax(Streaming(_array(3, 40)), -1)
+    assert stated[0]["stream"] == waited_for
+
+
 def test_streams_of_other_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_arrays.cuda, "external_stream", lambda address: ("stream", address))
     at_address.cache_clear()
