@@ -378,7 +378,36 @@ def _softmax_coupled(element, regime, shape, alignment, vectors, device):
         return cuda.to_device(empty), cuda.to_device(empty), cuda.to_device(np.zeros(1, np.uint64))
 
     arrays = _per_stream(working_memory)
-    return lambda x, out, stream: launch(stream, x, out, *arrays(stream), blocks)
+    split = _softmax_split(element, regime, shape, alignment, vectors, device)
+
+    def run(x: Any, out: Any, stream: Any) -> None:
+        if _may_couple(stream, device):
+            launch(stream, x, out, *arrays(stream), blocks)
+        else:
+            split(x, out, stream)
+
+    return run
+
+
+def _may_couple(stream: Any, device: Device) -> bool:
+    """Whether rows may be coupled on a stream.
+
+    Blocks take their rows in order, so of each launch all but one block of one row at most wait for a block that has
+    not started, and launches on one stream do not overlap. A multiprocessor holds one block at least: so some block
+    can start, and end the wait, as long as there are fewer waiting blocks than multiprocessors. That bounds the streams
+    of this process (other processes have the device at other times); on further ones rows are split.
+    """
+    handle = launching.handle_of(stream.stream if type(stream) is _Listing else stream)
+    coupled = _coupled_streams.setdefault(current_number(), set())
+    waiting = min(COUPLED_BLOCKS, device.multiprocessors) - 1
+    with _coupled_lock:
+        if handle not in coupled and (not coupled or (len(coupled) + 1) * waiting < device.multiprocessors):
+            coupled.add(handle)
+    return handle in coupled
+
+
+_coupled_streams: dict[int, set[int]] = {}  # by the number of the device
+_coupled_lock = threading.Lock()
 
 
 def _softmax_whole(element, regime, shape, alignment, vectors, device):

@@ -12,7 +12,8 @@ import pytest
 
 pytest.importorskip("numba_cuda")
 
-from maxbench.impls.cuda import launching, plans
+from maxbench.impls.cuda import launching, plans, regimes
+from maxbench.impls.cuda.elements import ELEMENTS
 from tests.impls.cuda.launches import Driver, Kernel, Launched, Stream, device_array
 
 MEMORY = 1 << 40  # where working memory begins
@@ -282,3 +283,26 @@ def test_without_a_context_numba_cuda_makes_one(driver: Driver, monkeypatch: pyt
     assert plans.current_number() == 3
     monkeypatch.setattr(launching, "driver", None)
     assert plans.current_number() == 3
+
+
+@pytest.mark.parametrize(("multiprocessors", "streams"), [(132, 4), (108, 3), (64, 2), (20, 1), (1, 6)])
+def test_rows_are_coupled_on_fewer_streams_than_could_wait_for_each_other(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch, multiprocessors: int, streams: int
+) -> None:
+    """31 blocks of each launch may wait, and one that they wait for must find a multiprocessor."""
+    monkeypatch.setattr(plans, "_coupled_streams", {})
+    device = plans.Device(multiprocessors, regimes.DEVICE)
+    for _ in range(2):
+        assert [plans._may_couple(Stream(n), device) for n in range(1, 7)] == [n <= streams for n in range(1, 7)]
+
+
+def test_on_further_streams_rows_are_split(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plans, "_coupled_streams", {0: {1, 2, 3, 4}})
+    memory = SimpleNamespace(to_device=lambda a: a, device_array=np.empty, synchronize=lambda: None)
+    monkeypatch.setattr(plans, "cuda", memory)
+    table = {**regimes.DEVICE, "softmax rows": (regimes.Regime("coupled", 512, 512, 32),)}
+    plan = plans.make("softmax", ELEMENTS["float32"], (3, 20000, 1), 0, 0, plans.Device(132, table))
+    for stream, kernels in ((4, ["softmax_coupled"]), (5, ["softmax_partial", "softmax_finish"])):
+        listing = plans._Listing(Stream(stream))
+        plan._run(launching.X, launching.OUT, listing)
+        assert [step.kernel.py_func.__name__ for step in listing.steps] == kernels
