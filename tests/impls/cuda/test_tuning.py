@@ -30,6 +30,23 @@ def test_candidates_hold_the_row_and_begin_with_the_present_choice(name: str) ->
     assert len(tuning.candidates(name, 64, H200)) > 5
 
 
+def test_long_columns_are_read_twice_through_the_cache_where_they_fit_it() -> None:
+    def kernel(n: int, cache: int) -> str:
+        device = plans.Device(132, regimes.DEVICE, cache)
+        return plans.choose("softmax columns", plans.ELEMENTS["float32"], n, device).kernel
+
+    lengths = (1024, 1025, 65536, 1 << 20)
+    assert [kernel(n, 50 << 20) for n in lengths] == ["tile", "cached", "cached", "split"]
+    assert [kernel(n, 40 << 20) for n in lengths] == ["tile", "cached", "split", "split"]
+
+
+@pytest.mark.parametrize(("n", "rows"), [(8, 8), (21, 21), (24, 24), (25, 7), (64, 8), (65, 5), (1000, 8)])
+def test_threads_hold_no_more_rows_of_a_column_than_it_takes(n: int, rows: int) -> None:
+    element = plans.ELEMENTS["float32"]
+    regime = plans.choose("softmax columns", element, n, H200)
+    assert plans._even_rows(regime, element, n, vectors=True) == rows
+
+
 def tuned(seconds_of: Any, budget: float = 1e6, each: float = 1.0) -> device_tuning.Tuned:
     clock = Clock()
 
@@ -128,6 +145,7 @@ def broken(**change: Any) -> str:
         ('{"device": "gpu", "tables": {"argmax rows": []}}', "the last regime must be 'parts'"),
         (regimes.as_json(TABLE, "another"), "it was measured on 'another', and this device is 'gpu'"),
         (broken(threads=100), "threads 100 is not a power of two"),
+        (broken(registers=0), "registers 0 is not a positive integer"),
         (broken(longest="many"), "longest 'many' is neither"),
         (broken(speed=3), r"\['speed'\] in a regime"),
     ],
