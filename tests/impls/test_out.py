@@ -98,6 +98,9 @@ def recorded(monkeypatch: pytest.MonkeyPatch, module: Any, threads: int) -> set[
     for name, value in list(vars(module).items()):
         if hasattr(value, "signatures") or name == "merge":
             monkeypatch.setattr(module, name, noting(name, value))
+    few = module.few  # makes kernels, a pair for each number of vectors
+    pair = type(few(2))
+    monkeypatch.setattr(module, "few", lambda vectors: pair(*map(noting, ("few", "few_parallel"), few(vectors))))
     return called
 
 
