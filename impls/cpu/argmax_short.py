@@ -88,11 +88,6 @@ class Few(NamedTuple):
     parallel: Any
 
 
-def vectors_of(n, itemsize):
-    """The least of the numbers of vectors that `few` is made for that holds a row of n elements, up to 64."""
-    return next(vectors for vectors in _NUMBERS if n * itemsize <= vectors * simd.VECTOR_BYTES // 2)
-
-
 @functools.cache
 def few(vectors):
     """The kernels for rows of half a line to `vectors` times as much; compiled when they are first asked for."""
@@ -111,6 +106,12 @@ def few(vectors):
             few_rows(x, out, t * outer // threads, (t + 1) * outer // threads)
 
     return Few(few_rows, few_rows_parallel)
+
+
+@functools.cache
+def few_for(n, itemsize):
+    """The kernels of `few` for rows of n elements, up to 64, of so many bytes: those of the fewest vectors."""
+    return few(next(vectors for vectors in _NUMBERS if n * itemsize <= vectors * simd.VECTOR_BYTES // 2))
 
 
 # Rows of four elements of four bytes: four rows to a vector.

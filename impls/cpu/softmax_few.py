@@ -112,11 +112,6 @@ def _rows_of(vectors):
     return rows
 
 
-def vectors_of(n, itemsize):
-    """The vectors that hold a row of n elements, at least two."""
-    return max(2, -(-n * itemsize // max(simd.VECTOR_BYTES // 2, simd.register_bytes())))
-
-
 class Few(NamedTuple):
     """Kernels for rows of one number of vectors.
 
@@ -157,3 +152,9 @@ def few(vectors):
             few_rows(x, out, past, t * outer // threads, (t + 1) * outer // threads)
 
     return Few(few_rows, few_rows_parallel)
+
+
+@functools.cache
+def few_for(n, itemsize):
+    """The kernels of `few` for rows of n elements of so many bytes: those of the fewest vectors."""
+    return few(max(2, -(-n * itemsize // max(simd.VECTOR_BYTES // 2, simd.register_bytes()))))

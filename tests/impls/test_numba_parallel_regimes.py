@@ -9,7 +9,7 @@ import pytest
 
 from maxbench import impls
 from maxbench.impls import contract, simd
-from maxbench.impls.cpu.softmax_few import MOST
+from maxbench.impls.cpu.softmax_few import MOST, few, few_for
 from maxbench.impls.cpu.softmax_tiles import tiles_of
 from maxbench.impls.views import plain
 from tests.checked import wrong
@@ -113,9 +113,9 @@ def test_tiles_beside_each_other(tile, dtype, shape):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_rows_of_a_few_vectors(dtype, vectors):
     lanes = max(32, simd.register_bytes()) // np.dtype(dtype).itemsize
-    rng, kernel = np.random.default_rng(0), softmax.few(vectors).serial
+    rng, kernel = np.random.default_rng(0), few(vectors).serial
     for n in range((vectors - 1) * lanes + 1, vectors * lanes + 1):
-        assert softmax.vectors_of(n, np.dtype(dtype).itemsize) == vectors
+        assert few_for(n, np.dtype(dtype).itemsize).serial is kernel
         x = rng.standard_normal((19, n, 1)).astype(dtype) * 3
         # Guesses that fail: of rows at the beginning and the end of a share, one after the other and alone.
         x[3, :], x[9, n // 2], x[10, -1], x[18, 1] = -np.inf, 300, np.nan, np.inf

@@ -98,9 +98,13 @@ def recorded(monkeypatch: pytest.MonkeyPatch, module: Any, threads: int) -> set[
     for name, value in list(vars(module).items()):
         if hasattr(value, "signatures") or name == "merge":
             monkeypatch.setattr(module, name, noting(name, value))
-    few = module.few  # makes kernels, a pair for each number of vectors
-    pair = type(few(2))
-    monkeypatch.setattr(module, "few", lambda vectors: pair(*map(noting, ("few", "few_parallel"), few(vectors))))
+    few = module.few_for  # gives a pair of kernels
+
+    def noted(n: int, itemsize: int) -> Any:
+        pair = few(n, itemsize)
+        return type(pair)(*map(noting, ("few", "few_parallel"), pair))
+
+    monkeypatch.setattr(module, "few_for", noted)
     return called
 
 

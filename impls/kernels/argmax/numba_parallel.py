@@ -15,7 +15,7 @@ from ...caches import last_level
 from ...contract import DTYPES
 from ...cpu.argmax_columns import strided, strided_parallel, tiles_of
 from ...cpu.argmax_rows import merge, pieces_parallel, rows, rows_parallel
-from ...cpu.argmax_short import few, fours, fours_parallel, short, short_parallel, vectors_of
+from ...cpu.argmax_short import few_for, fours, fours_parallel, short, short_parallel
 from ...registry import implements
 from ...threads import in_parallel, numbas
 from ...views import is_viewed, plain
@@ -107,7 +107,7 @@ def _short(x: np.ndarray, out: np.ndarray, half: bool | None, few_end: int, thre
         else:
             fours(x, out, 0, outer)
     elif n * x.itemsize >= simd.VECTOR_BYTES // 2 and n <= few_end:
-        kernels = few(vectors_of(n, x.itemsize))
+        kernels = few_for(n, x.itemsize)
         if threads > 1:
             in_parallel(kernels.parallel, x, out, threads)
         else:

@@ -15,7 +15,7 @@ from ... import simd
 from ...caches import last_level, second_level
 from ...cpu.softmax_beside import beside, beside_parallel
 from ...cpu.softmax_columns import columns, columns_parallel, columns_split
-from ...cpu.softmax_few import MOST, few, vectors_of
+from ...cpu.softmax_few import MOST, few_for
 from ...cpu.softmax_fours import fours, fours_parallel
 from ...cpu.softmax_pieces import PIECE, long_parallel
 from ...cpu.softmax_rows import rows, rows_parallel
@@ -70,7 +70,7 @@ def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
         _fours(a, b, threads, lanes)
     elif LONG and MANY and _are_few(x, lanes):
         past = True if _streams(x) and n % lanes == 0 and b.ctypes.data % simd.VECTOR_BYTES == 0 else None
-        kernels = few(vectors_of(n, x.itemsize))
+        kernels = few_for(n, x.itemsize)
         if threads > 1:
             in_parallel(kernels.parallel, a, b, past, threads)
         else:
