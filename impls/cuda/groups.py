@@ -61,6 +61,33 @@ def exponential(register: Any) -> Any:
 
 
 @functools.cache
+def exponentials(register: Any, width: int, rows: int) -> Any:
+    """The device function (values, w, top) -> the sum of exp(values - top), which replace the values.
+
+    The values are those at w, w + width, ...: `rows` of them, each group of `ADDENDS` added with compensation.
+    """
+    exp = exponential(register)
+    whole = rows // ADDENDS
+
+    @device
+    def sum_of(values, w, top):
+        total, lost = register(0), register(0)
+        for group in range(whole):
+            some = register(0)
+            for i in range(group * ADDENDS, (group + 1) * ADDENDS):
+                values[i * width + w] = exp(values[i * width + w], top)
+                some += values[i * width + w]
+            total, lost = accumulate(total, lost, some)
+        some = register(0)
+        for i in range(whole * ADDENDS, rows):
+            values[i * width + w] = exp(values[i * width + w], top)
+            some += values[i * width + w]
+        return total + (some - lost)
+
+    return sum_of
+
+
+@functools.cache
 def row_reduction(combine: Any, register: Any, threads: int) -> Any:
     """The device function (value, t) -> the combination over the `threads` threads of a row, in each of them.
 

@@ -392,10 +392,10 @@ def _softmax_coupled(element, regime, shape, alignment, vectors, device):
 def _may_couple(stream: Any, device: Device) -> bool:
     """Whether rows may be coupled on a stream.
 
-    Blocks take their rows in order, so of each launch all but one block of one row at most wait for a block that has
-    not started, and launches on one stream do not overlap. A multiprocessor holds one block at least: so some block
-    can start, and end the wait, as long as there are fewer waiting blocks than multiprocessors. That bounds the streams
-    of this process (other processes have the device at other times); on further ones rows are split.
+    Blocks start in the order of their rows, so in each launch only blocks of one row wait for one that has not started:
+    all but one of them at most. Launches on one stream do not overlap. As long as fewer blocks wait than there are
+    multiprocessors, each of which holds one block at least, another block can start and end the wait. That bounds the
+    streams of this process (other processes have the device at other times); on further ones rows are split.
     """
     handle = launching.handle_of(stream.stream if type(stream) is _Listing else stream)
     coupled = _coupled_streams.setdefault(current_number(), set())

@@ -17,9 +17,9 @@ from numba import cuda
 
 from .compiling import device, kernel
 from .elements import Element
-from .groups import LANES, better, larger
+from .groups import LANES, better, exponentials, larger
 from .intrinsics import access
-from .softmax_columns import exponentials, inverse
+from .softmax_columns import inverse
 
 
 class Batch(NamedTuple):

@@ -16,7 +16,7 @@ from numba import cuda
 
 from .compiling import device, kernel
 from .elements import Element
-from .groups import ADDENDS, accumulate, better, exponential, larger
+from .groups import better, exponentials, larger
 from .intrinsics import access
 from .tiles import tile
 
@@ -107,7 +107,7 @@ def softmax(element: Element, threads: int, n: int, rows_per_thread: int, vector
     """The kernel (x, out) for x of shape (outer, n, 1), a batch a block."""
     rows, words, stride, load, store = batch(element, threads, n, rows_per_thread, vectors)
     register = element.register
-    exp = exponential(register)
+    sum_of = exponentials(register, 1, n)
 
     @kernel(threads)
     def softmax_short(x, out):
@@ -125,19 +125,7 @@ def softmax(element: Element, threads: int, n: int, rows_per_thread: int, vector
                 top = values[0]
                 for j in range(1, n):
                     top = larger(top, values[j])
-                total, lost = register(0), register(0)
-                for group in range(n // ADDENDS):
-                    some = register(0)
-                    for j in range(group * ADDENDS, (group + 1) * ADDENDS):
-                        values[j] = exp(values[j], top)
-                        some += values[j]
-                    total, lost = accumulate(total, lost, some)
-                some = register(0)
-                for j in range(n // ADDENDS * ADDENDS, n):
-                    values[j] = exp(values[j], top)
-                    some += values[j]
-                total, lost = accumulate(total, lost, some)
-                scale = register(1) / total
+                scale = register(1) / sum_of(values, 0, top)
                 for j in range(n):
                     shared[mine + j] = values[j] * scale
         cuda.syncthreads()

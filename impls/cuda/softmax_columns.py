@@ -11,7 +11,7 @@ from numba import cuda
 from .columns import WALKING, columns
 from .compiling import RESIDENT_THREADS, device, kernel
 from .elements import Element
-from .groups import ADDENDS, accumulate, add, exponential, larger, rescaled
+from .groups import accumulate, add, exponential, exponentials, larger, rescaled
 from .intrinsics import load_shared_word, pause, reciprocal, store_shared_word
 
 
@@ -39,30 +39,6 @@ def inverse(register: Any) -> Any:
         return register(1) / total
 
     return double if register is np.float64 else single
-
-
-@functools.cache
-def exponentials(register: Any, width: int, rows: int) -> Any:
-    """The device function (values, w, top) -> the sum of exp(value - top), by which the values are replaced."""
-    exp = exponential(register)
-    whole = rows // ADDENDS
-
-    @device
-    def sum_of(values, w, top):
-        total, lost = register(0), register(0)
-        for group in range(whole):
-            some = register(0)
-            for i in range(group * ADDENDS, (group + 1) * ADDENDS):
-                values[i * width + w] = exp(values[i * width + w], top)
-                some += values[i * width + w]
-            total, lost = accumulate(total, lost, some)
-        some = register(0)
-        for i in range(whole * ADDENDS, rows):
-            values[i * width + w] = exp(values[i * width + w], top)
-            some += values[i * width + w]
-        return total + (some - lost)
-
-    return sum_of
 
 
 @functools.cache

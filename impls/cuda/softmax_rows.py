@@ -14,35 +14,9 @@ from numba import cuda
 
 from .compiling import RESIDENT_THREADS, device, kernel
 from .elements import Element
-from .groups import ADDENDS, LANES, accumulate, add, exponential, larger, rescaled, row_reduction
+from .groups import LANES, add, exponentials, larger, rescaled, row_reduction
 from .intrinsics import bits_float, float_bits, load_shared_word, pause, store_shared_word
 from .tiles import Alignment, tile
-
-
-@functools.cache
-def exponentials(element: Element, inner: int, count: int) -> Any:
-    """The device function (values, top) -> the sum of exp(values - top), which replace the values.
-
-    There are count values; the first `inner` of them are added in groups.
-    """
-    register, run = element.register, min(inner, ADDENDS)
-    exp = exponential(register)
-
-    @device
-    def replace(values, top):
-        total, lost = register(0), register(0)
-        for block in range(inner // run):
-            some = register(0)
-            for j in range(block * run, (block + 1) * run):
-                values[j] = exp(values[j], top)
-                some += values[j]
-            total, lost = accumulate(total, lost, some)
-        for j in range(inner, count):
-            values[j] = exp(values[j], top)
-            total, lost = accumulate(total, lost, values[j])
-        return total
-
-    return replace
 
 
 @functools.cache
@@ -54,7 +28,7 @@ def rows(element: Element, threads: int, row_threads: int, vectors: int, alignme
     """
     part = tile(element, row_threads, vectors, alignment)
     register, count = element.register, part.registers
-    exponentials_of = exponentials(element, part.inner, count)
+    sum_of = exponentials(register, 1, count)
     maximum_of_row = row_reduction(larger, register, row_threads)
     sum_of_row = row_reduction(add, register, row_threads)
     load, store = part.load, part.store
@@ -72,7 +46,7 @@ def rows(element: Element, threads: int, row_threads: int, vectors: int, alignme
         for j in range(1, count):
             top = larger(top, values[j])
         top = maximum_of_row(top, t)
-        scale = register(1) / sum_of_row(exponentials_of(values, top), t)
+        scale = register(1) / sum_of_row(sum_of(values, 0, top), t)
         for j in range(count):
             values[j] *= scale
         store(out, base, t, n, 0, values)
@@ -95,7 +69,7 @@ def coupled(element: Element, threads: int, vectors: int, alignment: Alignment) 
     part = tile(element, threads, vectors, alignment)
     register, count, lowest = element.register, part.registers, element.lowest
     share = part.vectors
-    exponentials_of, rescale = exponentials(element, part.inner, count), rescaled(register)
+    sum_of, rescale = exponentials(register, 1, count), rescaled(register)
     maximum_of_block, sum_of_block = row_reduction(larger, register, threads), row_reduction(add, register, threads)
     maximum_of_warp, sum_of_warp = row_reduction(larger, register, LANES), row_reduction(add, register, LANES)
     load, store = part.load, part.store
@@ -142,7 +116,7 @@ def coupled(element: Element, threads: int, vectors: int, alignment: Alignment) 
             top = larger(top, values[j])
         top = maximum_of_block(top, t)
         # A part of -inf only adds nothing to its row.
-        total = exponentials_of(values, top if top != lowest else zero)
+        total = sum_of(values, 0, top if top != lowest else zero)
         total = sum_of_block(total, t)
         if t < LANES:
             if t == 0:

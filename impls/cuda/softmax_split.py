@@ -13,7 +13,7 @@ from numba import cuda
 
 from .compiling import RESIDENT_THREADS, device, kernel
 from .elements import Element
-from .groups import ADDENDS, accumulate, add, exponential, larger, rescaled, row_reduction
+from .groups import accumulate, add, exponential, exponentials, larger, rescaled, row_reduction
 from .tiles import Alignment, tile
 
 
@@ -39,8 +39,8 @@ class Split(NamedTuple):
 def split(element: Element, threads: int, vectors: int, alignment: Alignment) -> Split:
     """The kernels for x and out of shape (outer, n, 1)."""
     part = tile(element, threads, vectors, alignment)
-    register, inner, count, share, lowest = element.register, part.inner, part.registers, part.vectors, element.lowest
-    run = min(inner, ADDENDS)
+    register, count, share, lowest = element.register, part.registers, part.vectors, element.lowest
+    sum_of = exponentials(register, 1, count)
     exp, rescale = exponential(register), rescaled(register)
     maximum_of_block, sum_of_block = row_reduction(larger, register, threads), row_reduction(add, register, threads)
     load, store, body = part.load, part.store, part.body
@@ -48,20 +48,14 @@ def split(element: Element, threads: int, vectors: int, alignment: Alignment) ->
 
     @device
     def take(values, top, total, lost):
-        """The maximum and the sum, with what it lost, of what they were before and of these values."""
+        """The maximum and the sum, with what it lost, once these values are added, which are replaced."""
         new_top = top
         for j in range(count):
             new_top = larger(new_top, values[j])
         if new_top != lowest:  # else there is nothing to add
             if new_top != top:
                 total, lost = rescale(total, top, new_top), rescale(lost, top, new_top)
-            for block in range(inner // run):
-                some = zero
-                for j in range(block * run, (block + 1) * run):
-                    some += exp(values[j], new_top)
-                total, lost = accumulate(total, lost, some)
-            for j in range(inner, count):
-                total, lost = accumulate(total, lost, exp(values[j], new_top))
+            total, lost = accumulate(total, lost, sum_of(values, 0, new_top))
         return new_top, total, lost
 
     @kernel(threads)
