@@ -277,13 +277,14 @@ class CompileJob(Job, tag="compile"):
     Attributes:
         device: its name.
         compute_capability: ``9.0``.
+        shared_bytes: of shared memory, of a multiprocessor.
     """
 
     tasks: list[AnyTask]
     device: str
     compute_capability: str
     multiprocessors: Positive
-    cache_bytes: Count
+    shared_bytes: Count
     first: Count
     of: Positive
 
@@ -529,6 +530,7 @@ class Gpu(Event, tag="gpu"):
     """What the GPU is.
 
     Attributes:
+        shared_bytes: of shared memory, of a multiprocessor.
         cuda: the newest version that its driver is made for.
     """
 
@@ -537,6 +539,7 @@ class Gpu(Event, tag="gpu"):
     cache_bytes: Count
     compute_capability: str | None = None
     multiprocessors: Count | None = None
+    shared_bytes: Count | None = None
     memory_bytes: Count | None = None
     cuda: str | None = None
 

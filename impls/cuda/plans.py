@@ -30,10 +30,11 @@ from . import (
     softmax_split,
 )
 from .columns import WALKING
+from .compiling import RESIDENT_THREADS
 from .elements import ELEMENTS, VECTOR_BYTES, Element
 from .groups import LANES
 from .regimes import Regime, Table
-from .tiles import Alignment, tile
+from .tiles import Alignment, Tile, tile
 
 Shape = tuple[int, int, int]
 Run = Callable[[Any, Any, Any], None]
@@ -46,7 +47,7 @@ MOST_BLOCKS = 65535  # in a grid's second dimension
 STREAMS = 64  # of each plan: for so many launches are prepared, and working memory is kept
 SHARING_IN_WARP = 8  # threads to a column that are in one warp: 4 of them side by side read 64 bytes together
 CACHE_LINE = 128  # bytes
-MOST_IN_BAND = 8  # sets of columns read side by side: a kilobyte of each row, which is a page of memory
+RESERVED_SHARED = 3 << 10  # bytes of shared memory of a block: the driver's, and those of reductions
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,12 @@ class Device:
     Attributes:
         multiprocessors: of the device.
         table: its regimes.
-        cache: bytes of its L2 cache; an A100's where it is not known.
+        shared: bytes of shared memory of a multiprocessor; the least of all that are supported, where it is not known.
     """
 
     multiprocessors: int
     table: Table
-    cache: int = 40 << 20
+    shared: int = 100 << 10
 
 
 def current_number() -> int:
@@ -80,7 +81,8 @@ def _device(number: int) -> Device:
     if platform.SIMULATED:
         return Device(1, regimes.load(platform.SIMULATOR_NAME)[0])
     device = cuda.get_current_device()
-    return Device(device.MULTIPROCESSOR_COUNT, regimes.load(platform.device_name())[0], device.L2_CACHE_SIZE)
+    shared = device.MAX_SHARED_MEMORY_PER_MULTIPROCESSOR
+    return Device(device.MULTIPROCESSOR_COUNT, regimes.load(platform.device_name())[0], shared)
 
 
 @functools.lru_cache(maxsize=512)
@@ -115,7 +117,7 @@ def _run(operation: str, element: Element, shape: Shape, x_offset: int, out_offs
     vectors = x_offset == 0 and (out_offset == 0 or operation == "argmax")
     if rows:
         alignment = _alignment(operation, element, shape[1], x_offset, out_offset)
-        regime = next(r for r in device.table[name] if _holds_row(r, element, shape[1], alignment, device))
+        regime = next(r for r in device.table[name] if _holds_row(r, element, shape[1], alignment, device, shape[0]))
         return _ROWS[operation, regime.kernel](element, regime, shape, alignment, vectors, device)
     vectors = vectors and shape[2] % element.per_vector == 0
     regime = next(r for r in device.table[name] if _holds_column(r, element, shape[1], vectors, device, shape[2]))
@@ -140,26 +142,46 @@ def _alignment(operation: str, element: Element, n: int, x_offset: int, out_offs
     return "aligned" if x_offset == 0 and n % element.per_vector == 0 else "peeled"
 
 
-def _holds_row(regime: Regime, element: Element, n: int, alignment: Alignment, device: Device) -> bool:
+def _holds_row(
+    regime: Regime, element: Element, n: int, alignment: Alignment, device: Device, outer: int | None = None
+) -> bool:
+    """outer: rows, None for many."""
     if regime.longest is not None and n > regime.longest:
         return False
     if regime.kernel == "short":
         return n <= short_rows.longest(element)
     if regime.kernel in ("split", "parts"):
         return True
-    if regime.kernel == "whole":
-        return True
     part = tile(element, regime.sharing, regime.vectors(element), alignment)
+    if regime.kernel == "rows":
+        return n // part.width <= part.vectors
+    tiles, most = _tiles(n, part), 1 + _most_shared(part, element, device)
+    if regime.kernel == "block":  # few rows leave multiprocessors idle that can share them
+        return tiles <= most and (tiles == 1 or outer is None or 2 * outer > device.multiprocessors)
     # Blocks of a row wait for each other, so the device must hold them all at once.
-    blocks = min(COUPLED_BLOCKS, device.multiprocessors) if regime.kernel == "coupled" else 1
-    return n // part.width <= part.vectors * blocks
+    return tiles <= most * min(COUPLED_BLOCKS, device.multiprocessors)
+
+
+def _tiles(n: int, part: Tile) -> int:
+    return max(1, -(-(n // part.width) // part.vectors))
+
+
+def _most_shared(part: Tile, element: Element, device: Device) -> int:
+    """Tiles that a block has room for in shared memory; a multiprocessor holds as many blocks as registers allow."""
+    blocks = max(1, RESIDENT_THREADS * (1 if element.wide else 2) // part.threads)
+    return max(0, device.shared // blocks - RESERVED_SHARED) // _shared_bytes(part, element)
+
+
+def _shared_bytes(part: Tile, element: Element) -> int:
+    """Of a tile in shared memory."""
+    return part.size * int(np.dtype(element.register).itemsize)
 
 
 def _column_rows(regime: Regime, element: Element, vectors: bool) -> int:
     """Most elements of a column for a thread; fewer where each costs an address of its own: 8 in 32 registers."""
     elements = regime.elements(element)
     if element.wide:  # an exponential of 64 bits takes many registers by itself
-        elements = min(elements, {"tile": 32, "cached": 8, "split": 8}.get(regime.kernel, elements))
+        elements = min(elements, {"tile": 32, "split": 8}.get(regime.kernel, elements))
     return max(1, elements // (element.per_vector if vectors else 2 if element.wide else 4))
 
 
@@ -185,47 +207,30 @@ def _holds_column(
         return few and n <= short_rows.longest(element)
     if regime.longest is not None and n > regime.longest:
         return False
-    if regime.kernel == "cached":
-        return _cached_band(regime, element, n, vectors, device) > 0
     return regime.kernel != "tile" or n <= regime.sharing * _column_rows(regime, element, vectors)
 
 
-def _cached_blocks(regime: Regime, element: Element, vectors: bool, device: Device) -> int:
-    """Blocks of the kernel that reads twice that the device holds."""
-    count = _column_rows(regime, element, vectors) * (element.per_vector if vectors else 1)
-    return device.multiprocessors * max(1, softmax_columns.resident(element, count, cached=True) // regime.threads)
-
-
-def _cached_band(regime: Regime, element: Element, n: int, vectors: bool, device: Device) -> int:
-    """Sets of columns that blocks read side by side, 0 where not even one stays in the L2 cache until it is read again.
-
-    Half of the cache is left to what is written.
-    """
-    rows = _column_rows(regime, element, vectors)
-    each = regime.threads * rows * (element.per_vector if vectors else 1) * element.storage.itemsize
-    room = device.cache // 2 // each - _cached_blocks(regime, element, vectors, device)
-    return max(0, min(MOST_IN_BAND, room // -(-n // (regime.sharing * rows))))
-
-
 class Launch:
-    """A kernel with its grid: called with a stream and the kernel's arguments."""
+    """A kernel with its grid and its bytes of dynamic shared memory: called with a stream and its arguments."""
 
-    def __init__(self, kernel: Any, grid: int | tuple[int, int], threads: int) -> None:
-        self.kernel, self.grid, self.threads = kernel, grid, threads
+    def __init__(self, kernel: Any, grid: int | tuple[int, int], threads: int, shared: int = 0) -> None:
+        self.kernel, self.grid, self.threads, self.shared = kernel, grid, threads, shared
         self._configured = functools.lru_cache(maxsize=STREAMS)(self._configure)
 
     def __call__(self, stream: Any, *arguments: Any) -> None:
         if type(stream) is _Listing:
-            stream.steps.append(launching.Step(self.kernel, self.grid, self.threads, arguments))
+            stream.steps.append(launching.Step(self.kernel, self.grid, self.threads, arguments, self.shared))
         elif platform.SIMULATED:
             self._simulate(*arguments)  # there a kernel holds one configuration at a time
         else:
+            if self.shared:
+                launching.allow_shared(self.kernel, arguments, self.shared)
             self._configured(stream)(*arguments)
 
     def _configure(self, stream: Any) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a small grid, for a small problem, is meant
-            return self.kernel[self.grid, self.threads, stream]
+            return self.kernel[self.grid, self.threads, stream, self.shared]
 
     def _simulate(self, *arguments: Any) -> None:
         interval = sys.getswitchinterval()
@@ -233,7 +238,7 @@ class Launch:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # inf - inf is the definition's own NaN
-                self.kernel[self.grid, self.threads](*arguments)
+                self.kernel[self.grid, self.threads, 0, self.shared](*arguments)
         finally:
             sys.setswitchinterval(interval)
 
@@ -364,14 +369,25 @@ def _argmax_rows(element, regime, shape, alignment, vectors, device):
     return _in_registers(argmax_rows.rows, element, regime, shape, alignment)
 
 
+def _softmax_block(element, regime, shape, alignment, vectors, device):
+    part = tile(element, regime.threads, regime.vectors(element), alignment)
+    kernel = softmax_rows.block(element, regime.threads, regime.vectors(element), alignment)
+    more = _tiles(shape[1], part) - 1
+    launch = Launch(kernel, shape[0], regime.threads, more * _shared_bytes(part, element))
+    return lambda x, out, stream: launch(stream, x, out, more)
+
+
 def _softmax_coupled(element, regime, shape, alignment, vectors, device):
     part = tile(element, regime.threads, regime.vectors(element), alignment)
-    blocks = max(1, -(-(shape[1] // part.width) // part.vectors))
+    tiles, most = _tiles(shape[1], part), 1 + _most_shared(part, element, device)
+    # Few rows take as many blocks as fill the device.
+    blocks = max(-(-tiles // most), min(COUPLED_BLOCKS, device.multiprocessors // shape[0], tiles))
+    each = -(-tiles // blocks)
+    blocks, more = -(-tiles // each), each - 1
     grid = shape[0] * blocks
     word = np.uint64 if element.wide else np.uint32
-    launch = Launch(
-        softmax_rows.coupled(element, regime.threads, regime.vectors(element), alignment), grid, regime.threads
-    )
+    kernel = softmax_rows.coupled(element, regime.threads, regime.vectors(element), alignment)
+    launch = Launch(kernel, grid, regime.threads, more * _shared_bytes(part, element))
 
     def working_memory() -> tuple[Any, ...]:
         empty = np.full(2 * grid, np.iinfo(word).max, word)
@@ -382,7 +398,7 @@ def _softmax_coupled(element, regime, shape, alignment, vectors, device):
 
     def run(x: Any, out: Any, stream: Any) -> None:
         if _may_couple(stream, device):
-            launch(stream, x, out, *arrays(stream), blocks)
+            launch(stream, x, out, *arrays(stream), blocks, more)
         else:
             split(x, out, stream)
 
@@ -408,12 +424,6 @@ def _may_couple(stream: Any, device: Device) -> bool:
 
 _coupled_streams: dict[int, set[int]] = {}  # by the number of the device
 _coupled_lock = threading.Lock()
-
-
-def _softmax_whole(element, regime, shape, alignment, vectors, device):
-    kernel = softmax_split.split(element, regime.threads, regime.vectors(element), alignment).whole
-    launch = Launch(kernel, shape[0], regime.threads)
-    return lambda x, out, stream: launch(stream, x, out)
 
 
 def _softmax_split(element, regime, shape, alignment, vectors, device):
@@ -486,26 +496,6 @@ def _softmax_tile(element, regime, shape, vectors, device):
     return lambda x, out, stream: launch(stream, x, out)
 
 
-def _softmax_cached(element, regime, shape, vectors, device):
-    rows = _column_rows(regime, element, vectors)
-    kernel = softmax_columns.cached(element, regime.threads, _across(regime), regime.sharing, rows, vectors)
-    sets, parts = _blocks_of_columns(regime, element, shape, vectors), -(-shape[1] // (regime.sharing * rows))
-    band = _cached_band(regime, element, shape[1], vectors, device)
-    blocks = _cached_blocks(regime, element, vectors, device)
-    # By then the blocks that reduce the columns have ended, with few exceptions.
-    lag = min(min(band, sets) * parts + blocks, sets * parts)
-    launch = Launch(kernel, min(blocks, sets * parts), regime.threads)
-
-    def working_memory() -> tuple[Any, ...]:
-        shape_of_parts = (parts + 1, shape[0] * shape[2])
-        counters = (cuda.to_device(np.zeros(sets, np.uint32)) for _ in range(2))
-        results = (cuda.device_array(shape_of_parts, element.register) for _ in range(2))
-        return (*results, *counters, cuda.to_device(np.zeros(1, np.uint64)))
-
-    arrays = _per_stream(working_memory)
-    return lambda x, out, stream: launch(stream, x, out, *arrays(stream), band, lag)
-
-
 def _walkers(blocks: int) -> int:
     """Blocks for sets of columns: on a device one for each set."""
     return min(blocks, 8) if WALKING else blocks
@@ -553,8 +543,8 @@ def _argmax_columns(element, regime, shape, vectors, device):
 _ROWS: dict[tuple[str, str], Callable[..., Run]] = {
     ("softmax", "short"): _softmax_short,
     ("softmax", "rows"): _softmax_rows,
+    ("softmax", "block"): _softmax_block,
     ("softmax", "coupled"): _softmax_coupled,
-    ("softmax", "whole"): _softmax_whole,
     ("softmax", "split"): _softmax_split,
     ("argmax", "short"): _argmax_short,
     ("argmax", "rows"): _argmax_rows,
@@ -563,7 +553,6 @@ _ROWS: dict[tuple[str, str], Callable[..., Run]] = {
 _COLUMNS: dict[tuple[str, str], Callable[..., Run]] = {
     ("softmax", "short"): _softmax_short_columns,
     ("softmax", "tile"): _softmax_tile,
-    ("softmax", "cached"): _softmax_cached,
     ("softmax", "split"): _softmax_columns_split,
     ("argmax", "short"): _argmax_short_columns,
     ("argmax", "parts"): _argmax_columns,

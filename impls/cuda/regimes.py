@@ -22,8 +22,8 @@ from .elements import Element
 from .platform import SIMULATED
 
 KINDS = {
-    "softmax rows": ("short", "rows", "coupled", "whole", "split"),
-    "softmax columns": ("short", "tile", "cached", "split"),
+    "softmax rows": ("short", "rows", "block", "coupled", "split"),
+    "softmax columns": ("short", "tile", "split"),
     "argmax rows": ("short", "rows", "parts"),
     "argmax columns": ("short", "parts"),
 }
@@ -41,12 +41,12 @@ class Regime:
     Attributes:
         kernel: short: a thread a row, through shared memory, up to 32 columns (8 of 64 bits); of a strided axis, a
             thread a column, where fewer than a cache line lie side by side. rows: `sharing` threads
-            a row, in registers. coupled: a row over several blocks, read once. whole: a row by one block, read twice.
-            split, parts: a row by tiles, over as many blocks as fill the device. tile: a strided axis in registers.
-            cached: one that is read twice, the second time from the L2 cache.
+            a row, in registers. block: a row by one block, in registers and shared memory. coupled: a row over several
+            such blocks. split, parts: a row by tiles, over as many blocks as fill the device; split reads it twice.
+            tile: a strided axis in registers.
         threads: of a block.
         sharing: threads that share one row or column (1 for short).
-        registers: of 32 bits, that hold elements in each thread.
+        registers: of 32 bits, that hold elements in each thread; of block and coupled those of one tile.
         longest: the longest row to use it for, where that is less than it can hold.
     """
 
@@ -77,21 +77,19 @@ DEVICE: Table = {
         Regime("rows", 128, 32, 32),  # 1024
         Regime("rows", 128, 128, 16),
         Regime("rows", 128, 128, 32),
-        Regime("rows", 256, 256, 32),  # 8192: several blocks a multiprocessor, so that loads and stores overlap
+        Regime("rows", 512, 512, 16),  # 8192: several blocks a multiprocessor, so that loads and stores overlap
         Regime("rows", 512, 512, 32),  # 16384
-        Regime("coupled", 512, 512, 32),  # up to 32 blocks a row: 524,288
-        Regime("split", 256, 256, 32),
+        Regime("block", 1024, 1024, 16),  # 65,536: four tiles
+        Regime("coupled", 1024, 1024, 16),  # up to 32 blocks a row: 2,097,152
+        Regime("split", 512, 512, 32),
     ),
     "softmax columns": (
         Regime("short", 128, 1, 32),
-        Regime("tile", 256, 1, 96),  # up to 24 elements of 32 bits
-        Regime("tile", 256, 4, 32),
-        Regime("tile", 256, 8, 32),  # 64: up to here within a warp
+        Regime("tile", 256, 2, 64),  # up to 32 elements of 32 bits
         Regime("tile", 128, 16, 32),
-        Regime("tile", 256, 32, 32),
+        Regime("tile", 256, 16, 64),
         Regime("tile", 256, 64, 32),
-        Regime("tile", 512, 128, 32),  # 1024: 64 bytes side by side
-        Regime("cached", 256, 32, 64),
+        Regime("tile", 512, 64, 64),  # 1024
         Regime("split", 256, 16, 32),
     ),
     "argmax rows": (
@@ -124,7 +122,6 @@ SIMULATOR: Table = {
     ),
     "softmax columns": (
         Regime("tile", 8, 2, 64),
-        Regime("cached", 8, 2, 64, longest=512),
         Regime("split", 8, 2, 256),
     ),
     "argmax rows": (
@@ -235,7 +232,7 @@ def checked(name: str, regime: Regime) -> Regime:
     if regime.threads > 1024 or regime.sharing > regime.threads:
         raise ValueError(f"{name}: {regime.threads} threads, {regime.sharing} of them to a row, of at most 1024")
     across_warps = name.endswith("rows") and regime.sharing > 32
-    whole_block = across_warps or (regime.kernel in ("coupled", "whole", "split", "parts") and name.endswith("rows"))
+    whole_block = across_warps or (regime.kernel in ("block", "coupled", "split", "parts") and name.endswith("rows"))
     if whole_block and regime.sharing != regime.threads:
         raise ValueError(
             f"{name}: {regime.kernel} with more than a warp to a row shares it among all threads of a block"

@@ -48,14 +48,13 @@ def _all(name: str) -> list[Regime]:
         found = [Regime("tile", 256, 1, 96)]
         for threads, deep in (*shapes, (128, 16), (128, 32), (256, 64), (512, 64), (512, 128)):
             found += [Regime("tile", threads, deep, r) for r in (16, 32, 64)]
-        found += [Regime("cached", threads, deep, r) for threads, deep in ((256, 32), (256, 64)) for r in (32, 64)]
         return [*found, *(Regime("split", 256, deep, r) for deep in (8, 16, 32) for r in (16, 32))]
     found = [Regime("short", threads, 1, r) for threads in (64, 128, 256) for r in (16, 32)]
     found += [Regime("rows", 128, lanes, r) for lanes in _LANES for r in _REGISTERS]
     if name == "softmax rows":
         found += [Regime("rows", threads, threads, r) for threads, r in pairs]
-        found += [Regime("coupled", threads, threads, r) for threads in (256, 512, 1024) for r in (16, 32)]
-        found += [Regime("whole", threads, threads, r) for threads in (512, 1024) for r in (8, 16, 32)]
+        in_blocks = [(threads, r) for threads in (256, 512, 1024) for r in _REGISTERS]
+        found += [Regime(kernel, threads, threads, r) for kernel in ("block", "coupled") for threads, r in in_blocks]
         return [*found, *(Regime("split", t, t, r) for t, r in pairs if t >= 128)]
     return [*found, *(Regime("parts", t, t, r) for t, r in pairs if t >= 128)]
 
@@ -67,7 +66,7 @@ def _fits(name: str, regime: Regime, n: int, device: plans.Device) -> bool:
         plans.choose(name, element, n, alone)
     except StopIteration:
         return False
-    bounded = regime.kernel in ("rows", "tile")
+    bounded = regime.kernel in ("rows", "block", "coupled", "tile")
     return not bounded or regime.sharing * regime.elements(element) <= ROOMY * max(n, regime.elements(element))
 
 

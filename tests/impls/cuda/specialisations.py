@@ -123,11 +123,17 @@ def _softmax_rows(name: str, regime: Regime, element: Element, kind: Any) -> Ite
             name, element, lambda: softmax_rows.rows(element, regime.threads, regime.sharing, vectors, kind),
             (x, x), moved, moved, True, True, warp,
         )  # fmt: skip
+    elif regime.kernel == "block":
+        yield Specialisation(
+            name, element, lambda: softmax_rows.block(element, regime.threads, vectors, kind),
+            (x, x, types.int64), 2 * moved, 2 * moved, True, True, warp,
+        )  # fmt: skip
     elif regime.kernel == "coupled":
         words = _array(np.uint64 if element.wide else np.uint32, 1)
         yield Specialisation(
             name, element, lambda: softmax_rows.coupled(element, regime.threads, vectors, kind),
-            (x, x, words, words, _array(np.uint64, 1), types.int64), moved, moved, True, True, warp,
+            (x, x, words, words, _array(np.uint64, 1), types.int64, types.int64),
+            2 * moved, 2 * moved, True, True, warp,
         )  # fmt: skip
     else:
         yield Specialisation(
@@ -150,21 +156,11 @@ def _softmax_columns(name: str, regime: Regime, element: Element, kind: str) -> 
     moved = rows if wide else 0
     layout = (element, regime.threads, plans._across(regime), regime.sharing, rows, wide)
 
-    def registers(cached: bool) -> int:
-        return 65536 // softmax_columns.resident(element, rows * (element.per_vector if wide else 1), cached)
-
+    registers = 65536 // softmax_columns.resident(element, rows * (element.per_vector if wide else 1))
     if regime.kernel == "tile":
         yield Specialisation(
             name, element, lambda: softmax_columns.tile(*layout), (x, x), moved, moved, True, True, False,
-            registers(False), moved,
-        )  # fmt: skip
-        return
-    if regime.kernel == "cached":
-        words = _array(np.uint32, 1)
-        yield Specialisation(
-            name, element, lambda: softmax_columns.cached(*layout),
-            (x, x, work, work, words, words, _array(np.uint64, 1), types.int64, types.int64),
-            2 * moved, moved, True, True, False, registers(True), moved,
+            registers, moved,
         )  # fmt: skip
         return
     kernels = lambda: softmax_columns.split(element, regime.threads, regime.sharing, rows, wide)  # noqa: E731

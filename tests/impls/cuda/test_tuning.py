@@ -30,17 +30,43 @@ def test_candidates_hold_the_row_and_begin_with_the_present_choice(name: str) ->
     assert len(tuning.candidates(name, 64, H200)) > 5
 
 
-def test_long_columns_are_read_twice_through_the_cache_where_they_fit_it() -> None:
-    def kernel(n: int, cache: int) -> str:
-        device = plans.Device(132, regimes.DEVICE, cache)
-        return plans.choose("softmax columns", plans.ELEMENTS["float32"], n, device).kernel
+@pytest.mark.parametrize(
+    ("kilobytes", "longest"), [(100, {"block": 32768, "coupled": 1 << 20}), (228, {"block": 65536, "coupled": 1 << 21})]
+)
+def test_long_rows_fill_the_shared_memory_of_a_block_and_then_of_several(
+    kilobytes: int, longest: dict[str, int]
+) -> None:
+    device = plans.Device(132, regimes.DEVICE, kilobytes << 10)
 
-    lengths = (1024, 1025, 65536, 1 << 20)
-    assert [kernel(n, 50 << 20) for n in lengths] == ["tile", "cached", "cached", "split"]
-    assert [kernel(n, 40 << 20) for n in lengths] == ["tile", "cached", "split", "split"]
+    def kernel(n: int) -> str:
+        return plans.choose("softmax rows", plans.ELEMENTS["float32"], n, device).kernel
+
+    ends = [16384, longest["block"], longest["coupled"]]
+    assert [kernel(n) for n in ends] == ["rows", "block", "coupled"]
+    assert [kernel(n + 4) for n in ends] == ["block", "coupled", "split"]
 
 
-@pytest.mark.parametrize(("n", "rows"), [(8, 8), (21, 21), (24, 24), (25, 7), (64, 8), (65, 5), (1000, 8)])
+@pytest.mark.parametrize(
+    ("rows", "n", "kernel", "blocks", "shared"),
+    [
+        (300, 50257, "softmax_block", 1, 3), (67, 50257, "softmax_block", 1, 3), (66, 50257, "softmax_coupled", 2, 1),
+        (32, 128256, "softmax_coupled", 4, 1), (300, 131072, "softmax_coupled", 2, 3),
+        (1, 40000, "softmax_coupled", 3, 0), (1, 2097152, "softmax_coupled", 32, 3),
+        (1, 1048576, "softmax_coupled", 32, 1), (1, 20000, "softmax_coupled", 2, 0),
+    ],
+)  # fmt: skip
+def test_few_rows_are_shared_by_as_many_blocks_as_fill_the_device(
+    monkeypatch: pytest.MonkeyPatch, rows: int, n: int, kernel: str, blocks: int, shared: int
+) -> None:
+    """`shared`: tiles of 64 KiB in shared memory."""
+    monkeypatch.setattr(plans, "_may_couple", lambda stream, device: True)
+    monkeypatch.setattr(plans, "_per_stream", lambda make: lambda stream: (None,) * 3)
+    device = plans.Device(132, regimes.DEVICE, 228 << 10)
+    (step,) = plans.steps("softmax", plans.ELEMENTS["float32"], (rows, n, 1), None, None, device)
+    assert (step.kernel.py_func.__name__, step.grid, step.shared) == (kernel, rows * blocks, shared << 16)
+
+
+@pytest.mark.parametrize(("n", "rows"), [(8, 4), (21, 11), (24, 12), (33, 3), (64, 4), (65, 5), (1000, 16)])
 def test_threads_hold_no_more_rows_of_a_column_than_it_takes(n: int, rows: int) -> None:
     element = plans.ELEMENTS["float32"]
     regime = plans.choose("softmax columns", element, n, H200)

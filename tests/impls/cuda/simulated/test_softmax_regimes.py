@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numba import cuda
 
-from maxbench.impls import contract
-from maxbench.impls.cuda import plans, short_rows, softmax_columns
+from maxbench.impls.cuda import plans, short_rows
 from maxbench.impls.cuda.elements import ELEMENTS
 from maxbench.impls.cuda.regimes import Regime
-from tests.impls.cuda import simulator
-from tests.impls.cuda.simulated.arrays import placed, wrong
+from tests.impls.cuda.simulated.arrays import wrong
 from tests.impls.cuda.simulated.sweeps import COLUMNS, LONGEST, ROWS, SOFTMAX_DTYPES, device_table, sweep
 
 
@@ -30,23 +27,6 @@ def test_columns(name: str, dtype: str) -> None:
 @pytest.mark.parametrize(("name", "dtype"), [pair for pair in LONGEST if pair[0].startswith("softmax")])
 def test_regimes_of_the_device_at_their_longest_row(name: str, dtype: str) -> None:
     device_table(name, dtype)
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_cached_columns_with_blocks_in_any_order_and_launch_after_launch(seed: int) -> None:
-    """With the least lag, so that blocks do wait for what others reduce; every launch has another input."""
-    rng, float32 = np.random.default_rng(seed), ELEMENTS["float32"]
-    outer, n, inner, sets, parts, band = 2, 50, 28, 7, 2, 2
-    kernel = softmax_columns.cached(float32, threads=32, across=2, deep=16, rows=2, vectors=True)
-    work = [np.zeros((parts + 1, outer * inner), np.float32) for _ in range(2)]
-    words = [np.zeros(sets, np.uint32), np.zeros(sets, np.uint32), np.zeros(1, np.uint64)]
-    kept = [cuda.to_device(array) for array in (*work, *words)]
-    for launch in range(3):
-        x = (rng.standard_normal((outer, n, inner)) * 9).astype(np.float32)
-        out = placed(np.zeros_like(x), 0)
-        with simulator.installed(resident=(5, 3, 1)[launch], seed=seed):
-            kernel[5, 32](placed(x, 0), out, *kept, band, band * parts)
-        assert contract.SOFTMAX.verify(x, out.copy_to_host()) is None, launch
 
 
 @pytest.mark.parametrize("threads", [4, 32])
