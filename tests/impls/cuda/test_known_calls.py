@@ -166,8 +166,10 @@ def torch(device: Device, monkeypatch: pytest.MonkeyPatch) -> Any:
     torch = SimpleNamespace(
         stream=0, float32=np.dtype(np.float32), int64=np.dtype(np.int64),
         empty=lambda shape, dtype, device: Tensor(fake.allocate(), *shape, dtype=dtype, device=int(device[5:])),
+        empty_like=lambda x: torch.empty(x.shape, x.dtype, x.device),
     )  # fmt: skip
     fake = device
+    monkeypatch.setattr(Tensor, "new_empty", lambda x, shape, dtype: torch.empty(shape, dtype, x.device), raising=False)
     torch.cuda = SimpleNamespace(current_stream=lambda device: SimpleNamespace(cuda_stream=torch.stream))
     torch._C = SimpleNamespace(_cuda_getCurrentRawStream=lambda device: torch.stream)
     monkeypatch.setitem(sys.modules, "torch", torch)
