@@ -103,7 +103,7 @@ def parts(element: Element, threads: int, vectors: int, alignment: Alignment, al
 
     @device
     def search(x, t, row, which, tiles):
-        """The key and the index of the maximum of a part, right in the first thread."""
+        """What a thread has seen of a part: the key of its maximum, the place in the part, and where the part begins."""
         n = x.shape[1]
         base = row * n
         head, vectors = body(x, base, n)
@@ -140,16 +140,16 @@ def parts(element: Element, threads: int, vectors: int, alignment: Alignment, al
                 if improves(value, best) or (equal and np.uint32(c - start) < index):
                     best = value
                     index = np.uint32(c - start)
-        top_key, index = combine(key_of(best), index, t)
-        return top_key, start + np.int64(index)
+        return word(key_of(best)), index, start
 
     @kernel(threads)
     def argmax_whole(x, out, tiles):
         t = cuda.threadIdx.x
         row = np.int64(cuda.blockIdx.x)
-        _, index = search(x, t, row, 0, tiles)
+        top, index, _ = search(x, t, row, 0, tiles)
+        _, index = combine(top, index, t)
         if t == 0:
-            out[row, 0] = index
+            out[row, 0] = np.int64(index)
 
     @kernel(threads)
     def argmax_parts(x, out, keys, indices, arrived, tiles):
@@ -157,10 +157,12 @@ def parts(element: Element, threads: int, vectors: int, alignment: Alignment, al
         row = np.int64(cuda.blockIdx.x)
         which = np.int64(cuda.blockIdx.y)
         parts = np.int64(keys.shape[1])
-        top_key, index = search(x, t, row, which, tiles)
+        top, index, start = search(x, t, row, which, tiles)
+        # `combine` has shared memory, so it is called here: linked through two functions it would be there twice.
+        top, index = combine(top, index, t)
         if t == 0:
-            keys[row, which] = top_key
-            indices[row, which] = index
+            keys[row, which] = top
+            indices[row, which] = start + np.int64(index)
         if comes_last(arrived, row, parts, t):
             found = cuda.local.array(_AT_ONCE, word)
             best, winner = word(0), _NO_INDEX
