@@ -103,7 +103,7 @@ def parts(element: Element, threads: int, vectors: int, alignment: Alignment, al
 
     @device
     def search(x, t, row, which, tiles):
-        """What a thread has seen of a part: the key of its maximum, the place in the part, and where the part begins."""
+        """Of what a thread has seen of a part: the largest key, its place in the part, and where the part begins."""
         n = x.shape[1]
         base = row * n
         head, vectors = body(x, base, n)

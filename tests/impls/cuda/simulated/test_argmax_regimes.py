@@ -33,7 +33,7 @@ def test_regimes_of_the_device_at_their_longest_row(name: str, dtype: str) -> No
 
 
 def _where_parts_matter(dtype: str, shape: tuple[int, int, int]) -> list[np.ndarray]:
-    """Inputs whose first maximum is in the last part, in several parts, in each of them, and where NaN are."""
+    """Inputs whose first maximum is in the last part, in several parts, in every part, or a NaN in several."""
     rng = np.random.default_rng(10)
     lowest = ELEMENTS[dtype].lowest
     noise = (rng.standard_normal(shape) * 9).astype(dtype)
@@ -47,19 +47,18 @@ def _where_parts_matter(dtype: str, shape: tuple[int, int, int]) -> list[np.ndar
     return [last, ties, np.full(shape, lowest).astype(dtype), scattered, np.zeros(shape, dtype), late, noise]
 
 
-@pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize("dtype", ["float32", "float16", "float64", "int8", "uint64"])
+@pytest.mark.parametrize("dtype", ["float32", "int8", "uint64"])
 @pytest.mark.parametrize(
     ("regime", "shape"),
     [
-        (Regime("parts", 64, 64, 8), (3, 5003, 1)),
+        (Regime("parts", 64, 64, 8), (2, 3003, 1)),
         (Regime("parts", 32, 4, 8), (2, 667, 3)),
         (Regime("parts", 32, 4, 8), (1, 259, 32)),
         (Regime("parts", 32, 1, 8), (1, 160, 5)),
     ],
 )
 def test_parts_launch_after_launch(
-    regime: Regime, shape: tuple[int, int, int], dtype: str, seed: int, monkeypatch: pytest.MonkeyPatch
+    regime: Regime, shape: tuple[int, int, int], dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One working memory serves all launches, and any block may come last."""
     monkeypatch.setattr(plans, "SHORTEST_PART", 1)
@@ -68,7 +67,7 @@ def test_parts_launch_after_launch(
     run = plans.make("argmax", ELEMENTS[dtype], shape, 0, 0, device)
     for launch, x in enumerate(_where_parts_matter(dtype, shape)):
         out = placed(np.full((shape[0], shape[2]), -1), 0)
-        with simulator.installed(resident=(5, 1, 3)[launch % 3], seed=10 * seed + launch):
+        with simulator.installed(resident=(5, 1, 3)[launch % 3], seed=launch):
             run(placed(x, 0), out, 0)
         assert contract.ARGMAX.verify(x, out.copy_to_host()) is None, launch
 
