@@ -92,7 +92,7 @@ def parts(element: Element, threads: int, deep: int, rows: int, vectors: bool, a
         return top, place
 
     @kernel(threads, resident)
-    def argmax_whole(x, out, size):
+    def argmax_columns(x, out, size):
         t = cuda.threadIdx.x
         keys = cuda.local.array(width, word)
         places = cuda.local.array(width, np.uint32)
@@ -114,7 +114,7 @@ def parts(element: Element, threads: int, deep: int, rows: int, vectors: bool, a
             block += cuda.gridDim.x
 
     @kernel(threads, resident)
-    def argmax_parts(x, out, part_keys, part_indices, arrived, size):
+    def argmax_columns_parts(x, out, part_keys, part_indices, arrived, size):
         t = cuda.threadIdx.x
         keys = cuda.local.array(width, word)
         places = cuda.local.array(width, np.uint32)
@@ -155,4 +155,4 @@ def parts(element: Element, threads: int, deep: int, rows: int, vectors: bool, a
                     index = load_shared_word(part_indices, np.int64(place) * lines + first + w)
                     out[row, first - row * out.shape[1] + w] = index
 
-    return argmax_whole if alone else argmax_parts
+    return argmax_columns if alone else argmax_columns_parts
