@@ -2,7 +2,8 @@
 
 A row that fits the registers of its threads is searched there for the first position of its maximum. A longer one
 goes by tiles: of every vector only the maximum is compared, the first vector that improved is remembered, and it is
-read again at the end. Traffic: one read. The longest rows are cut into parts, and `finish` combines them.
+read again at the end. Traffic: one read. Few long rows are cut into parts, a block each: the block that comes last to
+a row combines its parts.
 """
 
 from __future__ import annotations
@@ -16,10 +17,26 @@ from numba import cuda
 from .compiling import device, kernel
 from .elements import Element
 from .groups import better, key, larger, row_argmax
-from .intrinsics import access
+from .intrinsics import access, load_shared_word
 from .tiles import Alignment, tile
 
 _NO_INDEX = np.uint32(0xFFFFFFFF)
+_AT_ONCE = 8  # keys of parts that a thread waits for together
+
+
+@device
+def comes_last(arrived, line, parts, t):
+    """Whether this block is the last of the `parts` blocks of a line, for all its threads, which must all ask.
+
+    Then it sees, by `load_shared_word`, what the others had written to global memory; of each block, what its first
+    thread wrote, and what the others did before a barrier. arrived: a uint32 a line, 0 at first and 0 again at the end.
+    """
+    last = False
+    if t == 0:
+        cuda.threadfence()
+        last = cuda.atomic.inc(arrived, line, np.uint32(parts - 1)) == np.uint32(parts - 1)
+        cuda.threadfence()
+    return cuda.syncthreads_or(np.int32(1) if last else np.int32(0)) != 0
 
 
 @functools.cache
@@ -70,9 +87,10 @@ def rows(element: Element, threads: int, row_threads: int, vectors: int, alignme
 def parts(element: Element, threads: int, vectors: int, alignment: Alignment, alone: bool) -> Any:
     """The kernel for rows of any length, a block a part; tiles: tiles of a part, less than 2^32 elements.
 
-    alone: one part a row: (x, out, tiles) on a grid of rows. Otherwise (x, keys, indices, tiles) on a grid of (rows,
-    parts), where keys (uint64) and indices (int64) of shape (parts, rows) become the order-preserving key of each
-    part's maximum and its place in the row, for `finish`.
+    alone: one part a row: (x, out, tiles) on a grid of rows. Otherwise (x, out, keys, indices, arrived, tiles) on a
+    grid of (rows, parts). keys (of the register's size, unsigned) and indices (int64) of shape (rows, parts) become the
+    order-preserving key of each part's maximum and its place in the row; arrived has a row's entry for `comes_last`.
+    They serve launches on one stream.
     """
     part = tile(element, threads, vectors, alignment)
     register, slots, width, share, lowest = element.register, part.slots, part.width, part.vectors, element.lowest
@@ -80,11 +98,12 @@ def parts(element: Element, threads: int, vectors: int, alignment: Alignment, al
     load_one = access(element).load
     key_of, combine, improves = key(element), row_argmax(element, threads), better(element)
     count = part.registers
+    word = np.uint64 if element.wide else np.uint32
     floating = element.floating
 
     @device
     def search(x, t, row, which, tiles):
-        """The key and the index of the maximum of a part, right in the first thread."""
+        """Of what a thread has seen of a part: the largest key, its place in the part, and where the part begins."""
         n = x.shape[1]
         base = row * n
         head, vectors = body(x, base, n)
@@ -93,6 +112,7 @@ def parts(element: Element, threads: int, vectors: int, alignment: Alignment, al
         start = head + first * width if which > 0 else np.int64(0)  # the column at which this part begins
         best = lowest
         place = first + t  # the vector that holds the best, once it is seen
+        ends = first + tiles * share >= vectors  # then this part has the edge after the body
         for _ in range(tiles):
             if first >= vectors:
                 break
@@ -114,55 +134,48 @@ def parts(element: Element, threads: int, vectors: int, alignment: Alignment, al
                     index = np.uint32(head + place * width + j - start)
         for i in range(edges):
             c = edge(i, t, head, vectors)
-            if which == 0 and c < n:
+            if (which == 0 if c < head else ends) and c < n:
                 value = load_one(x, base + c)
                 equal = value == best or (floating and value != value and best != best)
-                if improves(value, best) or (equal and np.uint32(c) < index):
+                if improves(value, best) or (equal and np.uint32(c - start) < index):
                     best = value
-                    index = np.uint32(c)
-        top_key, index = combine(key_of(best), index, t)
-        return top_key, start + np.int64(index)
+                    index = np.uint32(c - start)
+        return word(key_of(best)), index, start
 
     @kernel(threads)
     def argmax_whole(x, out, tiles):
         t = cuda.threadIdx.x
         row = np.int64(cuda.blockIdx.x)
-        _, index = search(x, t, row, 0, tiles)
+        top, index, _ = search(x, t, row, 0, tiles)
+        _, index = combine(top, index, t)
         if t == 0:
-            out[row, 0] = index
+            out[row, 0] = np.int64(index)
 
     @kernel(threads)
-    def argmax_parts(x, keys, indices, tiles):
+    def argmax_parts(x, out, keys, indices, arrived, tiles):
         t = cuda.threadIdx.x
         row = np.int64(cuda.blockIdx.x)
         which = np.int64(cuda.blockIdx.y)
-        top_key, index = search(x, t, row, which, tiles)
+        parts = np.int64(keys.shape[1])
+        top, index, start = search(x, t, row, which, tiles)
+        # `combine` has shared memory, so it is called here: linked through two functions it would be there twice.
+        top, index = combine(top, index, t)
         if t == 0:
-            keys[which, row] = top_key
-            indices[which, row] = index
+            keys[row, which] = top
+            indices[row, which] = start + np.int64(index)
+        if comes_last(arrived, row, parts, t):
+            found = cuda.local.array(_AT_ONCE, word)
+            best, winner = word(0), _NO_INDEX
+            for p in range(t, parts, threads * _AT_ONCE):
+                for i in range(_AT_ONCE):
+                    found[i] = load_shared_word(keys, row * parts + min(p + i * threads, parts - 1))
+                for i in range(_AT_ONCE):
+                    # Parts follow each other, so of equal keys the first is right.
+                    if found[i] > best or winner == _NO_INDEX:
+                        best = found[i]
+                        winner = np.uint32(min(p + i * threads, parts - 1))
+            _, winner = combine(best, winner, t)
+            if t == 0:
+                out[row, 0] = load_shared_word(indices, row * parts + np.int64(winner))
 
     return argmax_whole if alone else argmax_parts
-
-
-@functools.cache
-def finish(threads: int) -> Any:
-    """The kernel (keys, indices, out): for each of the lines of out, the first index of the largest key.
-
-    keys and indices have shape (parts, lines), out (outer, inner) with outer * inner lines. A thread a line.
-    """
-
-    @kernel(threads)
-    def argmax_finish(keys, indices, out):
-        line = np.int64(cuda.blockIdx.x) * threads + cuda.threadIdx.x
-        if line < keys.shape[1]:
-            best = keys[0, line]
-            index = indices[0, line]
-            for p in range(1, keys.shape[0]):
-                # Parts follow each other, so of equal keys the first is right.
-                if keys[p, line] > best:
-                    best = keys[p, line]
-                    index = indices[p, line]
-            row = line // out.shape[1]
-            out[row, line - row * out.shape[1]] = index
-
-    return argmax_finish

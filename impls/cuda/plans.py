@@ -43,6 +43,7 @@ Run = Callable[[Any, Any, Any], None]
 COUPLED_BLOCKS = 32  # of one row; the lanes of a warp gather their results
 BLOCKS_PER_MULTIPROCESSOR = 8  # how finely long rows are cut, so that all multiprocessors end together
 _MOST_PEELED = 1 << 32  # columns: argmax counts from the first one to an edge in 32 bits
+SHORTEST_PART = 256  # elements of a column: what argmax keeps of each part is written and read again
 MOST_BLOCKS = 65535  # in a grid's second dimension
 STREAMS = 64  # of each plan: for so many launches are prepared, and working memory is kept
 SHARING_IN_WARP = 8  # threads to a column that are in one warp: 4 of them side by side read 64 bytes together
@@ -453,21 +454,14 @@ def _argmax_parts(element, regime, shape, alignment, vectors, device):
         whole = Launch(kernel, shape[0], regime.threads)
         return lambda x, out, stream: whole(stream, x, out, each)
     search = Launch(kernel, (shape[0], parts), regime.threads)
-    return _search_and_finish(search, parts, shape[0], regime.threads, each)
+    arrays = _per_stream(lambda: _results_of_parts(element, (shape[0], parts), shape[0]))
+    return lambda x, out, stream: search(stream, x, out, *arrays(stream), each)
 
 
-def _search_and_finish(search: Launch, parts: int, lines: int, threads: int, size: int) -> Run:
-    finish = Launch(argmax_rows.finish(threads), -(-lines // threads), threads)
-    arrays = _per_stream(
-        lambda: (cuda.device_array((parts, lines), np.uint64), cuda.device_array((parts, lines), np.int64))
-    )
-
-    def run(x: Any, out: Any, stream: Any) -> None:
-        keys, indices = arrays(stream)
-        search(stream, x, keys, indices, size)
-        finish(stream, keys, indices, out)
-
-    return run
+def _results_of_parts(element: Element, shape: tuple[int, int], counters: int) -> tuple[Any, ...]:
+    """Working memory of argmax by parts: keys, indices and the counters of blocks that have come."""
+    keys = cuda.device_array(shape, np.uint64 if element.wide else np.uint32)
+    return keys, cuda.device_array(shape, np.int64), cuda.to_device(np.zeros(counters, np.uint32))
 
 
 def _blocks_of_columns(regime: Regime, element: Element, shape: Shape, vectors: bool) -> int:
@@ -530,14 +524,17 @@ def _softmax_columns_split(element, regime, shape, vectors, device):
 
 def _argmax_columns(element, regime, shape, vectors, device):
     rows = _even_rows(regime, element, shape[1], vectors)
-    blocks, size, parts = _cut_columns(element, regime, shape, vectors, device, rows)
+    blocks, size, _ = _cut_columns(element, regime, shape, vectors, device, rows)
+    step = regime.sharing * rows
+    size = max(size, -(-SHORTEST_PART // step) * step)
+    parts = -(-shape[1] // size)
     kernel = argmax_columns.parts(element, regime.threads, regime.sharing, rows, vectors, parts == 1)
-    if parts > 1:
-        search = Launch(kernel, (blocks, parts), regime.threads)
-        return _search_and_finish(search, parts, shape[0] * shape[2], regime.threads, size)
-    whole = Launch(kernel, (_walkers(blocks), 1), regime.threads)
-    unused = _per_stream(lambda: (cuda.device_array((1, 1), np.uint64),))
-    return lambda x, out, stream: whole(stream, x, *unused(stream), out, size)
+    if parts == 1:
+        whole = Launch(kernel, _walkers(blocks), regime.threads)
+        return lambda x, out, stream: whole(stream, x, out, size)
+    search = Launch(kernel, (blocks, parts), regime.threads)
+    arrays = _per_stream(lambda: _results_of_parts(element, (parts, shape[0] * shape[2]), blocks))
+    return lambda x, out, stream: search(stream, x, out, *arrays(stream), size)
 
 
 _ROWS: dict[tuple[str, str], Callable[..., Run]] = {

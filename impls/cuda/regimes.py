@@ -95,13 +95,14 @@ DEVICE: Table = {
     "argmax rows": (
         Regime("short", 128, 1, 16, longest=16),
         Regime("rows", 128, 4, 8),
-        Regime("rows", 128, 4, 16),
+        Regime("rows", 128, 8, 8),
         Regime("rows", 128, 16, 8),
         Regime("rows", 128, 32, 8),
         Regime("rows", 128, 32, 16),
         Regime("rows", 128, 32, 32),
-        Regime("parts", 128, 128, 16, longest=8192),
-        Regime("parts", 256, 256, 16),
+        Regime("parts", 128, 128, 16, longest=4096),
+        Regime("parts", 256, 256, 32, longest=16384),
+        Regime("parts", 128, 128, 32),
     ),
     "argmax columns": (
         Regime("short", 128, 1, 32),

@@ -223,8 +223,14 @@ def _argmax_rows(name: str, regime: Regime, element: Element, kind: Any) -> Iter
     )  # fmt: skip
     yield Specialisation(
         f"{name} parts", element, lambda: argmax_rows.parts(element, regime.threads, vectors, kind, False),
-        (x, _array(np.uint64, 2), out, types.int64), vectors, 0, False, True, warp,
+        (x, *_parts(element), types.int64), vectors, 0, False, True, warp,
     )  # fmt: skip
+
+
+def _parts(element: Element) -> tuple[Any, ...]:
+    """out, keys, indices and counters of argmax by parts."""
+    keys = _array(np.uint64 if element.wide else np.uint32, 2)
+    return _array(np.int64, 2), keys, _array(np.int64, 2), _array(np.uint32, 1)
 
 
 def _argmax_columns(name: str, regime: Regime, element: Element, kind: str) -> Iterator[Specialisation]:
@@ -234,8 +240,9 @@ def _argmax_columns(name: str, regime: Regime, element: Element, kind: str) -> I
         yield from _short_columns(name, regime, element, kind, short_columns.argmax, (x, out), False)
         return
     rows = plans._column_rows(regime, element, wide)
-    signature = (_array(element.storage, 3), _array(np.uint64, 2), _array(np.int64, 2), types.int64)
+    x = _array(element.storage, 3)
     for alone in (True, False):
+        signature = (x, *((_array(np.int64, 2),) if alone else _parts(element)), types.int64)
         yield Specialisation(
             f"{name} {'whole' if alone else 'parts'}", element,
             lambda alone=alone: argmax_columns.parts(element, regime.threads, regime.sharing, rows, wide, alone),  # type: ignore[misc]

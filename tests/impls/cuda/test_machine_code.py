@@ -100,6 +100,11 @@ def problems(code: machine_code.Code, wanted: Specialisation) -> list[str]:
         checks["no redux"] = code.count(r"C?REDUX\.MAX(\..*)?") > 0 and code.count(r"C?REDUX\.MIN(\..*)?") > 0
     if wanted.warp and wanted.exponentials:
         checks["no shuffle"] = code.count(r"SHFL\.BFLY(\..*)?") > 0
+    if wanted.name.startswith("argmax") and wanted.name.endswith(" parts"):
+        # Results, a fence, the block's arrival, a fence, and the other blocks' results from where all see the same.
+        checks["no fence before and after a block has come"] = code.count(r"MEMBAR\..*GPU") >= 2
+        checks["no counter of blocks that begins again by itself"] = code.count(r"ATOMG\..*INC\..*GPU") > 0
+        checks["results of other blocks that may be stale"] = code.count(r"LDG\..*STRONG\.GPU") >= 9
     return [text for text, fine in checks.items() if not fine]
 
 
