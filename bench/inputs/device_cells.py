@@ -13,6 +13,7 @@ from .recipe import Input
 
 OURS = "numba_cuda"
 COMPILE_EACH = ("torch_cuda_compiled", "jax_cuda")  # take seconds for every new shape
+SLOW = ("cupy",)  # take as long as all others together, and come after them where inputs are many
 IMPLEMENTATIONS = (OURS, "torch_cuda", "torch_cuda_compiled", "cupy", "jax_cuda")
 
 SWEEP_BYTES = 1 << 29  # of x: with the result 1 GiB of traffic for softmax

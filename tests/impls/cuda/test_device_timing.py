@@ -157,6 +157,20 @@ def test_what_comes_of_each_implementation_on_an_input(monkeypatch: pytest.Monke
     assert begun.count("good") == 1 + device.LEAST_SAMPLES + 1
 
 
+def test_a_very_long_row_is_judged_before_and_with_other_values_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    for longest in (4, 3):
+        monkeypatch.setattr(device, "LONG_ROW", longest)
+        kernel = on_device(softmax)
+        before = kernel.backend.calls
+        found, _ = measured({"a": kernel}, monkeypatch)
+        assert found["a"].status == "ok"
+        calls.append(kernel.backend.calls - before)
+    assert calls[0] - calls[1] == 1
+    found, _ = measured({"later": on_device(Later(20))}, monkeypatch)
+    assert found["later"].status == "wrong"
+
+
 def test_copies_lie_beyond_the_cache_and_within_the_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     two = {"a": on_device(softmax), "b": on_device(softmax)}
     assert SMALL.pair_bytes == 64
