@@ -43,10 +43,10 @@ class Step(enum.IntEnum):
     AGREE_SAMPLED = enum.auto()  # the others in the first dtype, ours in each other dtype
     PRIMARY_OTHERS = enum.auto()  # the other dtypes
     AGREE_REST = enum.auto()
-    COMPILED = enum.auto()  # what takes seconds of compiling for each input
     SECONDARY_SLOW = enum.auto()
-    HOST = enum.auto()
     REST = enum.auto()
+    COMPILED = enum.auto()  # what takes seconds of compiling for each input
+    HOST = enum.auto()
     COMPILED_REST = enum.auto()
     AGREE_PEERS = enum.auto()
     AGREE_COMPILED = enum.auto()

@@ -40,7 +40,7 @@ def seconds_of(task: AnyTask, name: str) -> float:
             return min(task.seconds, 6.0)
         case CellTask():
             very_long = name != "ceiling" and task.cell.shape[1] > LONG_ROW
-            return 8.0 if name in COMPILE_EACH else 4.0 if very_long else 0.9
+            return 8.0 if name in COMPILE_EACH else 4.0 if very_long else 0.8
         case LaunchTask():
             return 0.5
     return 5.0
@@ -100,10 +100,7 @@ def test_what_compiles_for_seconds_waits_until_the_others_have_their_times() -> 
     todo = tasks(NAMES, None)
     first = next(i for i, task in enumerate(todo) if set(task.names) & set(COMPILE_EACH))
     before = [task.cell for task in todo[:first] if isinstance(task, CellTask)]
-    wanted = {cell for op in NAMES for cell in device_cells.cells([op]) if cell.priority <= device_cells.SECONDARY}
-    assert set(before) == wanted
-    slow = {task.cell for task in todo[:first] if isinstance(task, CellTask) and "cupy" in task.names}
-    assert slow == {cell for cell in wanted if cell.priority < device_cells.SECONDARY and cell.benchmark != "Ceiling"}
+    assert set(before) == {cell for op in NAMES for cell in device_cells.cells([op])}
     # Each has all inputs in the end, and none twice.
     parts = [(task.cell, name) for task in todo if isinstance(task, CellTask) for name in task.names]
     assert len(parts) == len(set(parts))
@@ -118,7 +115,9 @@ def test_agreement_begins_with_ours_and_ends_with_that_of_the_others() -> None:
     ours = {(OURS, dtype) for dtype in CHECKED_LAST}
     assert {(task.names[0], task.dtype) for task in sampled} == {("torch_cuda", "float32"), ("cupy", "float32"), *ours}
     sweep = [task for task in todo if isinstance(task, CellTask) and task.cell.priority == device_cells.SECONDARY]
-    assert all(todo.index(one) < todo.index(sampled[0]) for one in sweep if OURS in one.names)
+    assert {tuple(one.names) for one in sweep} >= {(OURS, "torch_cuda"), ("cupy",)}
+    for one in sweep:
+        assert (todo.index(one) < todo.index(sampled[0])) == (OURS in one.names)
     assert all(
         todo.index(task) > todo.index(one)
         for task in sampled
