@@ -235,12 +235,13 @@ class Report:
             if self._entries[operation, name].status != "available":
                 continue
             mine = [f for f in self.findings if (f.operation, f.implementation, f.dtype) == key]
-            if agreed := sum(f.status == "agrees" for f in mine):
-                some.append(f"{operation}.{name} in {dtype} ({agreed} cases agree; {reason})")
+            if mine:
+                agreed = sum(f.status == "agrees" for f in mine)
+                some.append(f"{operation}.{name} in {dtype} (agrees in {agreed}; {reason})")
             else:
                 none.setdefault(reason, {}).setdefault(f"{operation}.{name}", []).append(dtype)
         found = []
         for reason, each in none.items():
             who = "; ".join(f"{name} in {text.listed(dtypes)}" for name, dtypes in each.items())
-            found.append(f"not checked against the contract's cases: {who}: {reason}")
-        return found + ([f"checked against the contract's cases in part: {'; '.join(some)}"] if some else [])
+            found.append(f"Not checked against the contract's cases: {who} ({reason}).")
+        return found + ([f"Checked against the contract's cases in part: {'; '.join(some)}."] if some else [])

@@ -210,9 +210,9 @@ def test_a_wrong_case_is_told_and_an_unfinished_check_too(tmp_path: Path) -> Non
     report = run(tmp_path / "run", check)
     unfinished = [text for text in report.record.warnings if "the contract's cases" in text]
     assert unfinished == [
-        "not checked against the contract's cases: softmax.torch_cuda in float16 and bfloat16: the time was spent",
-        "checked against the contract's cases in part: softmax.numba_cuda in float64 (1 cases agree; not all cases "
-        "within 40 s); softmax.torch_cuda in float64 (1 cases agree; not all cases within 40 s)",
+        "Not checked against the contract's cases: softmax.torch_cuda in float16 and bfloat16 (the time was spent).",
+        "Checked against the contract's cases in part: softmax.numba_cuda in float64 (agrees in 1; not all cases "
+        "within 40 s); softmax.torch_cuda in float64 (agrees in 1; not all cases within 40 s).",
     ]
     status = {(i.operation, i.name): (i.status, i.reason) for i in report.record.implementations}
     assert status["argmax", "torch_cuda"] == ("wrong", "NaN first float32: at")
