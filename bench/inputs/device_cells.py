@@ -13,6 +13,7 @@ from .recipe import Input
 
 OURS = "numba_cuda"
 COMPILE_EACH = ("torch_cuda_compiled", "jax_cuda")  # take seconds for every new shape
+SLOW = ("cupy",)  # take as long as all others together, and come after them where inputs are many
 IMPLEMENTATIONS = (OURS, "torch_cuda", "torch_cuda_compiled", "cupy", "jax_cuda")
 
 SWEEP_BYTES = 1 << 29  # of x: with the result 1 GiB of traffic for softmax
@@ -27,6 +28,8 @@ _STRIDED = {
 }
 # Most wanted first: what is left when the time is spent was wanted least.
 PRIMARY, PUBLISHED, SECONDARY, REST = 0, 1, 2, 3
+
+LARGE = 1 << 26  # bytes of x from which on its bandwidth depends little on its size
 
 BEYOND_CACHE = 4  # times the cache that lies between two uses of a buffer
 MOST_BUFFERS = 256
@@ -110,10 +113,13 @@ def _sweep(operation: str, dtype: str, n: int, nbytes: int, priority: int) -> Ce
 
 
 def _ceilings(operation: str, mine: Iterable[Cell]) -> Iterable[Cell]:
-    """One for every power of two of bytes that is near an input, as wanted as the most wanted input there."""
+    """One for every size of inputs, as wanted as the most wanted of them: for large ones a power of two near it.
+
+    A small array takes about as long to read as one of half its bytes, so that its ceiling must have its own size.
+    """
     wanted: dict[int, int] = {}
     for cell in mine:
-        n = 1 << round(math.log2(max(cell.nbytes // 4, 4)))
+        n = max(cell.nbytes // 16, 1) * 4 if cell.nbytes < LARGE else 1 << round(math.log2(cell.nbytes // 4))
         wanted[n] = min(wanted.get(n, REST), cell.priority)
     return [Cell(operation, "Ceiling", "float32", n, (1, n, 1), priority) for n, priority in sorted(wanted.items())]
 

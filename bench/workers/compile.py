@@ -89,12 +89,13 @@ def _planned(operation: str, dtype: str, shape: Shape, device: plans.Device) -> 
 def _ceiling(way: str) -> Iterator[Kernel]:
     from . import device_bandwidth
 
-    flat = np.empty(4, np.float32)
-    if way == "copy":
-        for vectors in device_bandwidth.COPIED:
+    for vectors in device_bandwidth.VECTORS:
+        if way == "copy":
+            flat = np.empty(4, np.float32)
             yield device_bandwidth.copy_kernel(vectors), (flat, flat)
-    else:
-        yield device_bandwidth.read_kernel(device_bandwidth.READ_THREADS), (flat, flat)
+        else:
+            words = np.empty(4, np.int32)
+            yield device_bandwidth.read_kernel(vectors), (words, words, 0)
 
 
 @contextlib.contextmanager

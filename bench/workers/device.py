@@ -41,7 +41,7 @@ from ..processes.messages import (
     TransferTask,
 )  # fmt: skip
 from ..suite import startup
-from ..timing.ready import described, optional
+from ..timing.ready import LONG_ROW, described, optional
 from ..timing.sampling import Sampler
 from ..timing.schedules import Contestant
 from .check import about, allocate, run_trials
@@ -222,7 +222,8 @@ class Work:
         )  # fmt: skip
         for prepared, one, copies in ready:
             announce(one.name)
-            if (wrong := prepared.finish()) is not None:
+            # To judge a very long row takes longer than all samples: it is judged before, and with other values after.
+            if (wrong := prepared.finish(again=cell.shape[1] <= LONG_ROW)) is not None:
                 status: Status = "wrong" if isinstance(wrong, timing.Wrong) else "failed"
                 if status == "failed":
                     self._sound()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..records.journal import SPENT
 from ..records.runs import Run
 from ..system import text
 from . import doubts
@@ -189,10 +190,11 @@ def gaps(contests: Sequence[Contest], absents: Sequence[Absent]) -> str:
     missing: dict[tuple[str, str], list[str]] = {}
     for contest in found:
         for cell in contest.missing:
-            missing.setdefault((contest.operation, cell.implementation), []).append(cell.status)
-    for (operation, name), statuses in missing.items():
-        where = "" if len(statuses) == inputs[operation] else f" on {len(statuses)} of {inputs[operation]} inputs"
-        why = text.listed([_SAID.get(status, status) for status in dict.fromkeys(statuses)])
+            said = "the time was spent" if SPENT in cell.reason else _SAID.get(cell.status, cell.status)
+            missing.setdefault((contest.operation, cell.implementation), []).append(said)
+    for (operation, name), causes in missing.items():
+        where = "" if len(causes) == inputs[operation] else f" on {len(causes)} of {inputs[operation]} inputs"
+        why = text.listed(list(dict.fromkeys(causes)))
         reasons.setdefault(f"{where} ({why})", []).append(f"{operation}.{name}")
     return f"Not measured: {'; '.join(text.listed(who) + why for why, who in reasons.items())}." if reasons else ""
 

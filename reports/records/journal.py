@@ -23,6 +23,7 @@ from . import reading
 from .reading import Problems, Record
 
 FILE = "journal.jsonl"
+SPENT = "was spent before this was measured"  # in the detail of what the time of a run did not suffice for
 _WRONG = "RuntimeError: wrong result: "  # how versions before `round` noted a wrong result: as a failure
 
 Key = tuple[str, tuple[str, ...]]  # benchmark without its method, parameters as asv writes them

@@ -112,3 +112,24 @@ def test_what_is_declared_of_libraries_on_a_gpu_covers_the_cases_of_long_sums_al
         named = {case.name for case in contract.KERNEL_CASES if declared(peers.DRIFTS_ON_CUDA, case.name, dtype)}
         badly = {case.name for case in contract.KERNEL_CASES if "sums that round badly" in case.name}
         assert named == badly | ({"1,048,576 nearly equal columns"} if dtype != "float16" else set())
+
+
+def serially(x: np.ndarray) -> np.ndarray:
+    """Softmax over axis 1 as PyTorch computes it on a GPU over a strided axis: one thread a column, in float32."""
+    weights = np.exp(x - x.max(axis=1, keepdims=True))
+    total = np.zeros((x.shape[0], 1, x.shape[2]), x.dtype)
+    for k in range(x.shape[1]):
+        total += weights[:, k : k + 1]
+    return weights / total
+
+
+@pytest.mark.parametrize(("n", "inner"), [(1024, 1024), (16384, 64)])
+def test_serial_sums_over_a_strided_axis_are_declared_and_no_more_is(n, inner):
+    given = recipe.Input("tiled", "float32", (1, n, inner))
+    judge, result = Here(peers.SERIAL_ON_CUDA), serially(given.array())
+    of_rows = peers.timed(peers.GROWS, peers.LONGEST, float32=850_000)  # which many threads add up
+    if n == 1024:
+        assert Here(of_rows).check("softmax", given, result, case=registry.TIMED).status == "wrong"
+    assert judge.check("softmax", given, result, case=registry.TIMED).status == "differs"
+    result[:, :, 3] *= np.float32(1 + 4e-8 * n)  # 0.34 to 0.67 ulp for each element
+    assert judge.check("softmax", given, result, case=registry.TIMED).status == "wrong"

@@ -27,7 +27,7 @@ from maxbench.impls.agreement import Finding
 
 from ...records import findings
 from ...records.run import Implementation, RunRecord, State
-from ...system import files
+from ...system import files, text
 from .. import checks, environment, implementations, recording
 from ..disturbance import Watch
 from . import tasks
@@ -118,6 +118,7 @@ class Report:
         self._watch = Watch()
         self._findings: dict[tuple[str, ...], Finding] = {}
         self._unfinished: dict[tuple[str, ...], str] = {}
+        self._complete: set[tuple[str, ...]] = set()
         self._entries = {(entry.operation, entry.name): implementations.outline(entry) for entry in plan.entries}
         for entry in self._entries.values():
             entry.status, entry.reason = "unavailable", UNSEEN
@@ -211,23 +212,36 @@ class Report:
             entry.status = "failed" if wrong.status == "failed" else "wrong"
             entry.reason = f"{wrong.case} {wrong.dtype}: {wrong.detail}"
         if found.status == "ok":
+            self._complete.add(key)
             self._unfinished.pop(key, None)
-        else:
+        elif key not in self._complete:  # by an earlier task
             self._unfinished[key] = found.detail
         findings.save(self.plan.folder, self.findings)
         self.save()
 
     def _finish(self, state: State) -> None:
-        for key, reason in self._unfinished.items():
-            operation, name, dtype = key
-            if self._entries[operation, name].status == "available":
-                mine = [f for f in self.findings if (f.operation, f.implementation, f.dtype) == key]
-                agreed = sum(f.status == "agrees" for f in mine)
-                self.record.warnings.append(
-                    f"{operation}.{name} was not checked to the end in {dtype}, after {agreed} cases that agree: "
-                    f"{reason}"
-                )
+        self.record.warnings += self._unchecked()
         recording.end(self.record, state)
         self.record.disturbance = [self._watch.found()]
         findings.save(self.plan.folder, self.findings)
         self.save()
+
+    def _unchecked(self) -> list[str]:
+        """What was not checked to the end: a line for each reason why nothing was, one for what was in part."""
+        none: dict[str, dict[str, list[str]]] = {}
+        some: list[str] = []
+        for key, reason in self._unfinished.items():
+            operation, name, dtype = key
+            if self._entries[operation, name].status != "available":
+                continue
+            mine = [f for f in self.findings if (f.operation, f.implementation, f.dtype) == key]
+            if mine:
+                agreed = sum(f.status == "agrees" for f in mine)
+                some.append(f"{operation}.{name} in {dtype} (agrees in {agreed}; {reason})")
+            else:
+                none.setdefault(reason, {}).setdefault(f"{operation}.{name}", []).append(dtype)
+        found = []
+        for reason, each in none.items():
+            who = "; ".join(f"{name} in {text.listed(dtypes)}" for name, dtypes in each.items())
+            found.append(f"Not checked against the contract's cases: {who} ({reason}).")
+        return found + ([f"Checked against the contract's cases in part: {'; '.join(some)}."] if some else [])

@@ -30,6 +30,8 @@ from maxbench.bench.processes.messages import (
 from maxbench.bench.processes.verdict import Verdict
 from maxbench.impls.agreement import Finding
 
+from ...records.journal import SPENT
+
 # In which a process says nothing; compiling one kernel takes up to about 20. Of a short session a quarter.
 STALL_SECONDS, LEAST_STALL_SECONDS = 75.0, 25.0
 MOST_ENDS, ENDS_OF_A_HANG = 8, 4  # processes that an implementation may bring down; one that hangs costs more
@@ -152,7 +154,7 @@ class Session:
         except BaseException:
             self._give_up(Outcome("interrupted", "the run was interrupted before this was measured"))
             raise
-        self._give_up(Outcome("skipped", f"the time of {self._seconds:.0f} s was spent before this was measured"))
+        self._give_up(Outcome("skipped", f"the time of {self._seconds:.0f} s {SPENT}"))
 
     def _one_worker(self) -> None:
         worker = self._start(list(self._tasks.values()))

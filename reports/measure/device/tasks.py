@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import structs
 
 from maxbench.bench.inputs import device_cells
-from maxbench.bench.inputs.device_cells import COMPILE_EACH, OURS, Cell
+from maxbench.bench.inputs.device_cells import COMPILE_EACH, OURS, SLOW, Cell
 from maxbench.bench.processes.messages import (
     AnyTask,
     ApiTask,
@@ -27,7 +27,7 @@ TRANSFERS = ("host to device", "device to host", "host to device, pinned", "devi
 CHECKED_FIRST, CHECKED_LAST = ("float32",), ("float16", "float64", *contract.OPTIONAL)
 CHECK_SECONDS = 40.0  # of one implementation and dtype
 FIRST_CHECK_SHARE = 0.15  # of all seconds, at most, that agreement takes before anything is timed
-SAMPLED = 8  # one case in so many shows at once what a library gets wrong
+SAMPLED, SAMPLED_SECONDS = 8, 5.0  # one case in so many shows at once what a library gets wrong
 
 
 class Step(enum.IntEnum):
@@ -39,13 +39,14 @@ class Step(enum.IntEnum):
     PRIMARY = enum.auto()  # each result is checked before it is timed and after
     WORKLOADS = enum.auto()
     LAUNCH = enum.auto()
-    AGREE_SAMPLED = enum.auto()
+    SECONDARY = enum.auto()  # of those in `SLOW` later
+    AGREE_SAMPLED = enum.auto()  # the others in the first dtype, ours in each other dtype
     PRIMARY_OTHERS = enum.auto()  # the other dtypes
     AGREE_REST = enum.auto()
-    COMPILED = enum.auto()  # what takes seconds of compiling for each input
-    SECONDARY = enum.auto()
-    HOST = enum.auto()
+    SECONDARY_SLOW = enum.auto()
     REST = enum.auto()
+    COMPILED = enum.auto()  # what takes seconds of compiling for each input
+    HOST = enum.auto()
     COMPILED_REST = enum.auto()
     AGREE_PEERS = enum.auto()
     AGREE_COMPILED = enum.auto()
@@ -74,6 +75,7 @@ def tasks(
 
     wanted = [*CHECKED_FIRST, *CHECKED_LAST] if dtypes is None else list(dtypes)
     first = [dtype for dtype in wanted if dtype in CHECKED_FIRST] or wanted
+    sampled = {"seconds": SAMPLED_SECONDS, "every": SAMPLED}
     for operation, mine in names.items():
         ours = [name for name in mine if name == OURS]
         prompt = [name for name in mine if name not in COMPILE_EACH]
@@ -89,10 +91,12 @@ def tasks(
                 if dtype in first:
                     least = min(CHECK_SECONDS, FIRST_CHECK_SHARE * seconds / len(names))
                     add(Step.AGREE, CheckTask, operation, [name], dtype=dtype, seconds=least)
+                else:
+                    add(Step.AGREE_SAMPLED, CheckTask, operation, [name], (1, position), dtype=dtype, **sampled)
                 add(Step.AGREE_REST, CheckTask, operation, [name], (position,), dtype=dtype, seconds=CHECK_SECONDS)
             for name in (name for name in mine if name not in ours):
                 if dtype in first and name in prompt:
-                    add(Step.AGREE_SAMPLED, CheckTask, operation, [name], dtype=dtype, seconds=5.0, every=SAMPLED)
+                    add(Step.AGREE_SAMPLED, CheckTask, operation, [name], (0, position), dtype=dtype, **sampled)
                 step = Step.AGREE_PEERS if name in prompt else Step.AGREE_COMPILED
                 add(step, CheckTask, operation, [name], (position,), dtype=dtype, seconds=CHECK_SECONDS)
         for position, cell in enumerate(device_cells.cells([operation], dtypes, simulated=simulated)):
@@ -100,7 +104,9 @@ def tasks(
             if cell.benchmark == "Ceiling":
                 add(step, CellTask, operation, ["ceiling"], order, cell=cell)
                 continue
-            add(step, CellTask, operation, prompt, order, cell=cell)
+            slow = [name for name in prompt if name in SLOW and step == Step.SECONDARY]
+            add(step, CellTask, operation, [name for name in prompt if name not in slow], order, cell=cell)
+            add(Step.SECONDARY_SLOW, CellTask, operation, slow, order, cell=cell)
             later = Step.COMPILED if step == Step.PRIMARY else Step.COMPILED_REST
             add(later, CellTask, operation, compiled, order, cell=cell)
         for kind, step in (

@@ -32,6 +32,7 @@ if machine_code.missing():
 from numba import cuda  # noqa: E402
 from numba.cuda import types  # noqa: E402
 
+from maxbench.bench.workers import device_bandwidth  # noqa: E402
 from maxbench.impls.cuda import compile_cache, regimes, short_rows  # noqa: E402
 from maxbench.impls.cuda.elements import ELEMENTS  # noqa: E402
 from tests.impls.cuda import specialisations  # noqa: E402
@@ -118,6 +119,17 @@ def test_every_kernel_is_in_the_cross_section() -> None:
     kernels = {" ".join(name.split()[:3]) for name in EVERYTHING}
     for architecture in machine_code.CAPABILITIES:
         assert {" ".join(name.split()[:3]) for which, name in CHOSEN if which == architecture} == kernels
+
+
+@pytest.mark.parametrize("vectors", device_bandwidth.VECTORS)
+def test_ceilings_have_all_loads_of_a_thread_in_flight(vectors: int) -> None:
+    floats, words = types.Array(types.float32, 1, "C"), types.Array(types.int32, 1, "C")
+    copy = machine_code.compile_kernel(device_bandwidth.copy_kernel(vectors), (floats, floats), "sm_90")
+    read = machine_code.compile_kernel(device_bandwidth.read_kernel(vectors), (words, words, types.int64), "sm_90")
+    for code in (copy, read):
+        assert (code.count(r"LDG\..*128.*"), code.together, code.local) == (vectors, vectors, 0)
+    assert copy.count(r"STG\..*128.*") == vectors
+    assert read.count(r"STG.*") == 1
 
 
 def test_the_checks_see_what_is_wrong() -> None:

@@ -15,6 +15,7 @@ from maxbench.reports.analysis.answer import Absent
 from maxbench.reports.analysis.contests import Ceiling, Contest
 from maxbench.reports.analysis.derived import Derived
 from maxbench.reports.records import asv_results, runs
+from maxbench.reports.records.journal import SPENT
 from maxbench.reports.records.run import Disturbance, Implementation, Noise, Precheck, RunRecord
 from tests.reports.analysis.test_contests import EMPTY, FAR, A, B, C, cell, contest
 
@@ -184,6 +185,8 @@ def test_gaps_say_where_and_why() -> None:
     )
     mixed = [contest(A, lacking("b", "skipped")), contest(A, lacking("b", "interrupted"))]
     assert answer.gaps(mixed, []) == "Not measured: softmax.b (not supported and the run was interrupted)."
+    spent = replace(lacking("b", "skipped"), reason=f"the time of 66 s {SPENT}")
+    assert answer.gaps([contest(A, spent)], []) == "Not measured: softmax.b (the time was spent)."
     assert answer.gaps([contest(A)], []) == ""
 
 

@@ -116,7 +116,7 @@ def test_of_a_large_result_the_parts_that_the_judge_wants_are_fetched(monkeypatc
     assert len(fetched) >= 6
 
 
-@pytest.mark.parametrize("vectors", [1, 4, 15, 16, 17, 40])
+@pytest.mark.parametrize("vectors", [1, 4, 15, 16, 17])
 def test_a_ceiling_moves_every_element_and_no_more(vectors: int) -> None:
     """One that leaves some out would be too fast."""
     x = BACKEND.put(np.arange(4 * vectors, dtype=np.float32))
@@ -127,5 +127,12 @@ def test_a_ceiling_moves_every_element_and_no_more(vectors: int) -> None:
         out.copy_to_device(np.full(4 * vectors + 8, -1, np.float32))
         call()
         assert out.copy_to_host().tolist() == [-1] * 4 + list(range(4 * vectors)) + [-1] * 4, way
-    (read,) = device_bandwidth.reads(x).values()
-    assert read().copy_to_host().sum() == sum(range(4 * vectors))
+    found = BACKEND.put(np.zeros(1, np.int32))
+    for at in range(vectors):
+        words = np.zeros(4 * vectors, np.int32)
+        words[4 * at : 4 * at + 4] = 1, 2, 4, 8
+        x.copy_to_device(words.view(np.float32))
+        found.copy_to_device(np.zeros(1, np.int32))
+        (read,) = device_bandwidth.reads(x, found, 15).values()
+        read()
+        assert found.copy_to_host()[0] == 15, at
