@@ -277,14 +277,12 @@ class CompileJob(Job, tag="compile"):
     Attributes:
         device: its name.
         compute_capability: ``9.0``.
-        shared_bytes: of shared memory, of a multiprocessor.
     """
 
     tasks: list[AnyTask]
     device: str
     compute_capability: str
     multiprocessors: Positive
-    shared_bytes: Count
     first: Count
     of: Positive
 
@@ -530,7 +528,6 @@ class Gpu(Event, tag="gpu"):
     """What the GPU is.
 
     Attributes:
-        shared_bytes: of shared memory, of a multiprocessor.
         cuda: the newest version that its driver is made for.
     """
 
@@ -539,7 +536,6 @@ class Gpu(Event, tag="gpu"):
     cache_bytes: Count
     compute_capability: str | None = None
     multiprocessors: Count | None = None
-    shared_bytes: Count | None = None
     memory_bytes: Count | None = None
     cuda: str | None = None
 

@@ -37,7 +37,7 @@ def main(link: Link, job: CompileJob) -> None:
     with contextlib.suppress(AttributeError, OSError):
         os.nice(10)
     with without_device(job.compute_capability):
-        device = plans.Device(job.multiprocessors, regimes.load(job.device)[0], job.shared_bytes)
+        device = plans.Device(job.multiprocessors, regimes.load(job.device)[0])
         for number, (kernel, arguments) in enumerate(kernels(inputs(job.tasks), device)):
             if number % job.of == job.first:
                 with contextlib.suppress(Exception):

@@ -31,12 +31,15 @@ def comes_last(arrived, line, parts, t):
     Then it sees, by `load_shared_word`, what the others had written to global memory; of each block, what its first
     thread wrote, and what the others did before a barrier. arrived: a uint32 a line, 0 at first and 0 again at the end.
     """
-    last = False
+    before = cuda.shared.array(1, np.uint32)
     if t == 0:
         cuda.threadfence()
-        last = cuda.atomic.inc(arrived, line, np.uint32(parts - 1)) == np.uint32(parts - 1)
+        before[0] = cuda.atomic.inc(arrived, line, np.uint32(parts - 1))
         cuda.threadfence()
-    return cuda.syncthreads_or(np.int32(1) if last else np.int32(0)) != 0
+    # A barrier that takes a value, as `syncthreads_or`, is copied into the branch of the first thread, whose warp then
+    # waits for ever.
+    cuda.syncthreads()
+    return before[0] == np.uint32(parts - 1)
 
 
 @functools.cache

@@ -33,14 +33,12 @@ class Step(NamedTuple):
         grid: blocks, in one or two dimensions.
         threads: of a block.
         arguments: of the kernel: `X`, `OUT`, device arrays and integers.
-        shared: bytes of dynamic shared memory of a block.
     """
 
     kernel: Any
     grid: int | tuple[int, int]
     threads: int
     arguments: tuple[Any, ...]
-    shared: int = 0
 
 
 Prepared = Callable[[int, int], None]
@@ -93,7 +91,7 @@ def _prepare(steps: Sequence[Step], x: Any, out: Any, stream: int) -> Prepared:
     launches = [
         (
             driver.CUfunction(int(function.handle)), *_three(step.grid), step.threads, 1, 1,
-            step.shared, driver.CUstream(stream), ctypes.addressof(pointers) + 8 * start, 0,
+            0, driver.CUstream(stream), ctypes.addressof(pointers) + 8 * start, 0,
         )
         for step, function, start in zip(steps, functions, begins, strict=True)
     ]  # fmt: skip
@@ -153,26 +151,6 @@ def _place(parameters: list[int], value: int) -> int:
     if parameters.count(value) != 1:
         raise _UnknownInterfaceError("no parameter, or more than one, is the address of the array")
     return parameters.index(value)
-
-
-def allow_shared(kernel: Any, arguments: Sequence[Any], size: int) -> None:
-    """Let a kernel, compiled for these arguments, be launched with so many bytes of dynamic shared memory.
-
-    More than 48 KiB of a block must be asked for, on every device, and numba-cuda does not ask.
-    """
-    compiled = kernel.compile(tuple(kernel.typeof_pyval(argument) for argument in arguments))
-    function = compiled._codelibrary.get_cufunc()
-    attributes = driver.CUfunction_attribute
-    device = current_device()
-    for attribute, value in (
-        (attributes.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, size),
-        (attributes.CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, 100),  # per cent
-    ):
-        result, now = driver.cuKernelGetAttribute(attribute, function.handle, device)
-        if result == 0 and now < value:  # other launches of the kernel may need more
-            (result,) = driver.cuKernelSetAttribute(attribute, value, function.handle, device)
-        if result != 0:
-            _fail(result)
 
 
 def _three(grid: int | tuple[int, int]) -> tuple[int, int, int]:

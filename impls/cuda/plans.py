@@ -30,11 +30,10 @@ from . import (
     softmax_split,
 )
 from .columns import WALKING
-from .compiling import RESIDENT_THREADS
 from .elements import ELEMENTS, VECTOR_BYTES, Element
 from .groups import LANES
 from .regimes import Regime, Table
-from .tiles import Alignment, Tile, tile
+from .tiles import Alignment, tile
 
 Shape = tuple[int, int, int]
 Run = Callable[[Any, Any, Any], None]
@@ -48,7 +47,6 @@ MOST_BLOCKS = 65535  # in a grid's second dimension
 STREAMS = 64  # of each plan: for so many launches are prepared, and working memory is kept
 SHARING_IN_WARP = 8  # threads to a column that are in one warp: 4 of them side by side read 64 bytes together
 CACHE_LINE = 128  # bytes
-RESERVED_SHARED = 3 << 10  # bytes of shared memory of a block: the driver's, and those of reductions
 
 
 @dataclass(frozen=True)
@@ -58,12 +56,10 @@ class Device:
     Attributes:
         multiprocessors: of the device.
         table: its regimes.
-        shared: bytes of shared memory of a multiprocessor; the least of all that are supported, where it is not known.
     """
 
     multiprocessors: int
     table: Table
-    shared: int = 100 << 10
 
 
 def current_number() -> int:
@@ -82,8 +78,7 @@ def _device(number: int) -> Device:
     if platform.SIMULATED:
         return Device(1, regimes.load(platform.SIMULATOR_NAME)[0])
     device = cuda.get_current_device()
-    shared = device.MAX_SHARED_MEMORY_PER_MULTIPROCESSOR
-    return Device(device.MULTIPROCESSOR_COUNT, regimes.load(platform.device_name())[0], shared)
+    return Device(device.MULTIPROCESSOR_COUNT, regimes.load(platform.device_name())[0])
 
 
 @functools.lru_cache(maxsize=512)
@@ -153,29 +148,12 @@ def _holds_row(
         return n <= short_rows.longest(element)
     if regime.kernel in ("split", "parts"):
         return True
+    if regime.kernel == "whole":  # few rows leave multiprocessors idle that can share them
+        return outer is None or 2 * outer > device.multiprocessors
     part = tile(element, regime.sharing, regime.vectors(element), alignment)
-    if regime.kernel == "rows":
-        return n // part.width <= part.vectors
-    tiles, most = _tiles(n, part), 1 + _most_shared(part, element, device)
-    if regime.kernel == "block":  # few rows leave multiprocessors idle that can share them
-        return tiles <= most and (tiles == 1 or outer is None or 2 * outer > device.multiprocessors)
     # Blocks of a row wait for each other, so the device must hold them all at once.
-    return tiles <= most * min(COUPLED_BLOCKS, device.multiprocessors)
-
-
-def _tiles(n: int, part: Tile) -> int:
-    return max(1, -(-(n // part.width) // part.vectors))
-
-
-def _most_shared(part: Tile, element: Element, device: Device) -> int:
-    """Tiles that a block has room for in shared memory; a multiprocessor holds as many blocks as registers allow."""
-    blocks = max(1, RESIDENT_THREADS * (1 if element.wide else 2) // part.threads)
-    return max(0, device.shared // blocks - RESERVED_SHARED) // _shared_bytes(part, element)
-
-
-def _shared_bytes(part: Tile, element: Element) -> int:
-    """Of a tile in shared memory."""
-    return part.size * int(np.dtype(element.register).itemsize)
+    blocks = min(COUPLED_BLOCKS, device.multiprocessors) if regime.kernel == "coupled" else 1
+    return n // part.width <= part.vectors * blocks
 
 
 def _column_rows(regime: Regime, element: Element, vectors: bool) -> int:
@@ -212,26 +190,24 @@ def _holds_column(
 
 
 class Launch:
-    """A kernel with its grid and its bytes of dynamic shared memory: called with a stream and its arguments."""
+    """A kernel with its grid: called with a stream and the kernel's arguments."""
 
-    def __init__(self, kernel: Any, grid: int | tuple[int, int], threads: int, shared: int = 0) -> None:
-        self.kernel, self.grid, self.threads, self.shared = kernel, grid, threads, shared
+    def __init__(self, kernel: Any, grid: int | tuple[int, int], threads: int) -> None:
+        self.kernel, self.grid, self.threads = kernel, grid, threads
         self._configured = functools.lru_cache(maxsize=STREAMS)(self._configure)
 
     def __call__(self, stream: Any, *arguments: Any) -> None:
         if type(stream) is _Listing:
-            stream.steps.append(launching.Step(self.kernel, self.grid, self.threads, arguments, self.shared))
+            stream.steps.append(launching.Step(self.kernel, self.grid, self.threads, arguments))
         elif platform.SIMULATED:
             self._simulate(*arguments)  # there a kernel holds one configuration at a time
         else:
-            if self.shared:
-                launching.allow_shared(self.kernel, arguments, self.shared)
             self._configured(stream)(*arguments)
 
     def _configure(self, stream: Any) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a small grid, for a small problem, is meant
-            return self.kernel[self.grid, self.threads, stream, self.shared]
+            return self.kernel[self.grid, self.threads, stream]
 
     def _simulate(self, *arguments: Any) -> None:
         interval = sys.getswitchinterval()
@@ -239,7 +215,7 @@ class Launch:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # inf - inf is the definition's own NaN
-                self.kernel[self.grid, self.threads, 0, self.shared](*arguments)
+                self.kernel[self.grid, self.threads](*arguments)
         finally:
             sys.setswitchinterval(interval)
 
@@ -370,25 +346,14 @@ def _argmax_rows(element, regime, shape, alignment, vectors, device):
     return _in_registers(argmax_rows.rows, element, regime, shape, alignment)
 
 
-def _softmax_block(element, regime, shape, alignment, vectors, device):
-    part = tile(element, regime.threads, regime.vectors(element), alignment)
-    kernel = softmax_rows.block(element, regime.threads, regime.vectors(element), alignment)
-    more = _tiles(shape[1], part) - 1
-    launch = Launch(kernel, shape[0], regime.threads, more * _shared_bytes(part, element))
-    return lambda x, out, stream: launch(stream, x, out, more)
-
-
 def _softmax_coupled(element, regime, shape, alignment, vectors, device):
     part = tile(element, regime.threads, regime.vectors(element), alignment)
-    tiles, most = _tiles(shape[1], part), 1 + _most_shared(part, element, device)
-    # Few rows take as many blocks as fill the device.
-    blocks = max(-(-tiles // most), min(COUPLED_BLOCKS, device.multiprocessors // shape[0], tiles))
-    each = -(-tiles // blocks)
-    blocks, more = -(-tiles // each), each - 1
+    blocks = max(1, -(-(shape[1] // part.width) // part.vectors))
     grid = shape[0] * blocks
     word = np.uint64 if element.wide else np.uint32
-    kernel = softmax_rows.coupled(element, regime.threads, regime.vectors(element), alignment)
-    launch = Launch(kernel, grid, regime.threads, more * _shared_bytes(part, element))
+    launch = Launch(
+        softmax_rows.coupled(element, regime.threads, regime.vectors(element), alignment), grid, regime.threads
+    )
 
     def working_memory() -> tuple[Any, ...]:
         empty = np.full(2 * grid, np.iinfo(word).max, word)
@@ -399,7 +364,7 @@ def _softmax_coupled(element, regime, shape, alignment, vectors, device):
 
     def run(x: Any, out: Any, stream: Any) -> None:
         if _may_couple(stream, device):
-            launch(stream, x, out, *arrays(stream), blocks, more)
+            launch(stream, x, out, *arrays(stream), blocks)
         else:
             split(x, out, stream)
 
@@ -425,6 +390,12 @@ def _may_couple(stream: Any, device: Device) -> bool:
 
 _coupled_streams: dict[int, set[int]] = {}  # by the number of the device
 _coupled_lock = threading.Lock()
+
+
+def _softmax_whole(element, regime, shape, alignment, vectors, device):
+    kernel = softmax_split.split(element, regime.threads, regime.vectors(element), alignment).whole
+    launch = Launch(kernel, shape[0], regime.threads)
+    return lambda x, out, stream: launch(stream, x, out)
 
 
 def _softmax_split(element, regime, shape, alignment, vectors, device):
@@ -540,7 +511,7 @@ def _argmax_columns(element, regime, shape, vectors, device):
 _ROWS: dict[tuple[str, str], Callable[..., Run]] = {
     ("softmax", "short"): _softmax_short,
     ("softmax", "rows"): _softmax_rows,
-    ("softmax", "block"): _softmax_block,
+    ("softmax", "whole"): _softmax_whole,
     ("softmax", "coupled"): _softmax_coupled,
     ("softmax", "split"): _softmax_split,
     ("argmax", "short"): _argmax_short,

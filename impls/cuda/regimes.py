@@ -22,7 +22,7 @@ from .elements import Element
 from .platform import SIMULATED
 
 KINDS = {
-    "softmax rows": ("short", "rows", "block", "coupled", "split"),
+    "softmax rows": ("short", "rows", "whole", "coupled", "split"),
     "softmax columns": ("short", "tile", "split"),
     "argmax rows": ("short", "rows", "parts"),
     "argmax columns": ("short", "parts"),
@@ -41,12 +41,12 @@ class Regime:
     Attributes:
         kernel: short: a thread a row, through shared memory, up to 32 columns (8 of 64 bits); of a strided axis, a
             thread a column, where fewer than a cache line lie side by side. rows: `sharing` threads
-            a row, in registers. block: a row by one block, in registers and shared memory. coupled: a row over several
-            such blocks. split, parts: a row by tiles, over as many blocks as fill the device; split reads it twice.
-            tile: a strided axis in registers.
+            a row, in registers. whole: a row by one block, read twice. coupled: a row over several blocks, read once.
+            split, parts: a row by tiles, over as many blocks as fill the device; split reads it twice. tile: a strided
+            axis in registers.
         threads: of a block.
         sharing: threads that share one row or column (1 for short).
-        registers: of 32 bits, that hold elements in each thread; of block and coupled those of one tile.
+        registers: of 32 bits, that hold elements in each thread.
         longest: the longest row to use it for, where that is less than it can hold.
     """
 
@@ -79,8 +79,8 @@ DEVICE: Table = {
         Regime("rows", 128, 128, 32),
         Regime("rows", 512, 512, 16),  # 8192: several blocks a multiprocessor, so that loads and stores overlap
         Regime("rows", 512, 512, 32),  # 16384
-        Regime("block", 1024, 1024, 16),  # 65,536: four tiles
-        Regime("coupled", 1024, 1024, 16),  # up to 32 blocks a row: 2,097,152
+        Regime("whole", 1024, 1024, 32, longest=32768),
+        Regime("coupled", 1024, 1024, 32),  # up to 32 blocks a row: 1,048,576
         Regime("split", 512, 512, 32),
     ),
     "softmax columns": (
@@ -233,7 +233,7 @@ def checked(name: str, regime: Regime) -> Regime:
     if regime.threads > 1024 or regime.sharing > regime.threads:
         raise ValueError(f"{name}: {regime.threads} threads, {regime.sharing} of them to a row, of at most 1024")
     across_warps = name.endswith("rows") and regime.sharing > 32
-    whole_block = across_warps or (regime.kernel in ("block", "coupled", "split", "parts") and name.endswith("rows"))
+    whole_block = across_warps or (regime.kernel in ("whole", "coupled", "split", "parts") and name.endswith("rows"))
     if whole_block and regime.sharing != regime.threads:
         raise ValueError(
             f"{name}: {regime.kernel} with more than a warp to a row shares it among all threads of a block"

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import cuda
 
-from .compiling import kernel
+from .compiling import RESIDENT_THREADS, device, kernel
 from .elements import Element
 from .groups import accumulate, add, exponential, exponentials, larger, rescaled, row_reduction
 from .tiles import Alignment, tile
@@ -25,11 +25,14 @@ class Split(NamedTuple):
         partial: (x, tops, totals, tiles): the maximum and the sum of each part into tops and totals, which have
             shape (rows, parts) and the element's register type. tiles: tiles of a part.
         finish: (x, out, tops, totals, tiles).
+        whole: (x, out): both for a row by one block, on a grid of rows: its second read finds in the L2 cache what the
+            blocks that run together have read.
     """
 
     size: int
     partial: Any
     finish: Any
+    whole: Any
 
 
 @functools.cache
@@ -42,6 +45,18 @@ def split(element: Element, threads: int, vectors: int, alignment: Alignment) ->
     maximum_of_block, sum_of_block = row_reduction(larger, register, threads), row_reduction(add, register, threads)
     load, store, body = part.load, part.store, part.body
     inf, nan, one, zero = register(np.inf), register(np.nan), register(1), register(0)
+
+    @device
+    def take(values, top, total, lost):
+        """The maximum and the sum, with what it lost, once these values are added, which are replaced."""
+        new_top = top
+        for j in range(count):
+            new_top = larger(new_top, values[j])
+        if new_top != lowest:  # else there is nothing to add
+            if new_top != top:
+                total, lost = rescale(total, top, new_top), rescale(lost, top, new_top)
+            total, lost = accumulate(total, lost, sum_of(values, 0, new_top))
+        return new_top, total, lost
 
     @kernel(threads)
     def softmax_partial(x, tops, totals, tiles):
@@ -57,14 +72,7 @@ def split(element: Element, threads: int, vectors: int, alignment: Alignment) ->
             if i > 0 and i * share >= vectors:
                 break
             load(values, x, base, t, n, i * share)
-            new_top = top
-            for j in range(count):
-                new_top = larger(new_top, values[j])
-            if new_top != lowest:  # else there is nothing to add
-                if new_top != top:
-                    total, lost = rescale(total, top, new_top), rescale(lost, top, new_top)
-                    top = new_top
-                total, lost = accumulate(total, lost, sum_of(values, 0, top))
+            top, total, lost = take(values, top, total, lost)
         block_top = maximum_of_block(top, t)
         block_total = sum_of_block(rescale(total, top, block_top), t)
         if t == 0:
@@ -96,4 +104,29 @@ def split(element: Element, threads: int, vectors: int, alignment: Alignment) ->
                 values[j] = exp(values[j], row_top) * scale
             store(out, base, t, n, i * share, values)
 
-    return Split(part.size, softmax_partial, softmax_finish)
+    @kernel(threads, max(threads, RESIDENT_THREADS))
+    def softmax_whole(x, out):
+        t = cuda.threadIdx.x
+        row = np.int64(cuda.blockIdx.x)
+        n = x.shape[1]
+        base = row * n
+        _, vectors = body(x, base, n)
+        values = cuda.local.array(count, register)
+        top, total, lost = lowest, zero, zero
+        i = np.int64(0)
+        while i == 0 or i < vectors:
+            load(values, x, base, t, n, i)
+            top, total, lost = take(values, top, total, lost)
+            i += share
+        row_top = maximum_of_block(top, t)
+        total = sum_of_block(rescale(total, top, row_top), t)
+        scale = one / total if lowest < row_top and row_top < inf else nan
+        # Backwards: what was read last is the likeliest to be in the cache still.
+        while i > 0:
+            i -= share
+            load(values, x, base, t, n, i)
+            for j in range(count):
+                values[j] = exp(values[j], row_top) * scale
+            store(out, base, t, n, i, values)
+
+    return Split(part.size, softmax_partial, softmax_finish, softmax_whole)

@@ -53,8 +53,8 @@ def _all(name: str) -> list[Regime]:
     found += [Regime("rows", 128, lanes, r) for lanes in _LANES for r in _REGISTERS]
     if name == "softmax rows":
         found += [Regime("rows", threads, threads, r) for threads, r in pairs]
-        in_blocks = [(threads, r) for threads in (256, 512, 1024) for r in _REGISTERS]
-        found += [Regime(kernel, threads, threads, r) for kernel in ("block", "coupled") for threads, r in in_blocks]
+        found += [Regime("coupled", threads, threads, r) for threads in (256, 512, 1024) for r in (16, 32)]
+        found += [Regime("whole", threads, threads, r) for threads in (512, 1024) for r in _REGISTERS]
         return [*found, *(Regime("split", t, t, r) for t, r in pairs if t >= 128)]
     return [*found, *(Regime("parts", t, t, r) for t, r in pairs if t >= 128)]
 
@@ -66,7 +66,7 @@ def _fits(name: str, regime: Regime, n: int, device: plans.Device) -> bool:
         plans.choose(name, element, n, alone)
     except StopIteration:
         return False
-    bounded = regime.kernel in ("rows", "block", "coupled", "tile")
+    bounded = regime.kernel in ("rows", "coupled", "tile")
     return not bounded or regime.sharing * regime.elements(element) <= ROOMY * max(n, regime.elements(element))
 
 

@@ -123,17 +123,16 @@ def _softmax_rows(name: str, regime: Regime, element: Element, kind: Any) -> Ite
             name, element, lambda: softmax_rows.rows(element, regime.threads, regime.sharing, vectors, kind),
             (x, x), moved, moved, True, True, warp,
         )  # fmt: skip
-    elif regime.kernel == "block":
+    elif regime.kernel == "whole":
         yield Specialisation(
-            name, element, lambda: softmax_rows.block(element, regime.threads, vectors, kind),
-            (x, x, types.int64), 2 * moved, 2 * moved, True, True, warp,
+            name, element, lambda: split_rows.split(element, regime.threads, vectors, kind).whole,
+            (x, x), 2 * moved, moved, True, True, warp,
         )  # fmt: skip
     elif regime.kernel == "coupled":
         words = _array(np.uint64 if element.wide else np.uint32, 1)
         yield Specialisation(
             name, element, lambda: softmax_rows.coupled(element, regime.threads, vectors, kind),
-            (x, x, words, words, _array(np.uint64, 1), types.int64, types.int64),
-            2 * moved, 2 * moved, True, True, warp,
+            (x, x, words, words, _array(np.uint64, 1), types.int64), moved, moved, True, True, warp,
         )  # fmt: skip
     else:
         yield Specialisation(

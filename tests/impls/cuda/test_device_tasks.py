@@ -136,7 +136,7 @@ def test_a_dtype_that_is_asked_for_comes_first() -> None:
     assert todo.index(next(task for task in todo if isinstance(task, CellTask))) == 2
 
 
-GPU = Gpu("H200", simulated=False, cache_bytes=1, compute_capability="9.0", multiprocessors=132, shared_bytes=228 << 10)
+GPU = Gpu("H200", simulated=False, cache_bytes=1, compute_capability="9.0", multiprocessors=132)
 
 
 class Crew:

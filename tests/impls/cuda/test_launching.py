@@ -12,8 +12,6 @@ import pytest
 
 pytest.importorskip("numba_cuda")
 
-from numba.cuda.cudadrv.driver import CudaAPIError
-
 from maxbench.impls.cuda import launching, plans, regimes
 from maxbench.impls.cuda.elements import ELEMENTS
 from tests.impls.cuda.launches import Driver, Kernel, Launched, Stream, device_array
@@ -285,28 +283,6 @@ def test_without_a_context_numba_cuda_makes_one(driver: Driver, monkeypatch: pyt
     assert plans.current_number() == 3
     monkeypatch.setattr(launching, "driver", None)
     assert plans.current_number() == 3
-
-
-def test_shared_memory_is_asked_for_on_each_device_and_never_taken_back(driver: Driver) -> None:
-    """A block gets 48 KiB unasked. Plans of one kernel need different amounts."""
-    kernel = Kernel(driver, 7)
-    arguments = (device_array(0x1000, 3, 5, 1),)
-    for size in (196608, 65536):
-        launching.allow_shared(kernel, arguments, size)
-    assert driver.allowed == {(7, 0): 196608}
-    with pytest.raises(CudaAPIError):
-        launching.allow_shared(kernel, arguments, driver.shared + 1)
-
-
-def test_prepared_launches_have_the_shared_memory_of_their_plan(driver: Driver) -> None:
-    kernel = Kernel(driver, 7)
-    x, out = device_array(0x1000, 3, 5, 1), device_array(0x2000, 3, 5, 1)
-    launching.allow_shared(kernel, (x, out), 100000)
-    steps = [launching.Step(kernel, 3, 64, (launching.X, launching.OUT), 100000)]
-    prepared = launching.prepare(steps, x, out, 0)
-    assert prepared is not None
-    prepared(0x1000, 0x2000)
-    assert [launched.shared for launched in driver.launches] == [100000]
 
 
 @pytest.mark.parametrize(("multiprocessors", "streams"), [(132, 4), (108, 3), (64, 2), (20, 1), (1, 6)])

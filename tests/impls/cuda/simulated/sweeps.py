@@ -26,8 +26,7 @@ ROWS = {
         "warp": (Regime("rows", 64, 32, 16), 64),
         "block": (Regime("rows", 64, 64, 16), 64),
         "coupled": (Regime("coupled", 64, 64, 8), 64),
-        "block in shared memory": (Regime("block", 64, 64, 8), 2),
-        "coupled blocks of several tiles": (Regime("coupled", 64, 64, 4), 2),
+        "whole": (Regime("whole", 64, 64, 8), 1),
         "split": (Regime("split", 64, 64, 8), 64),
     },
     "argmax": {
@@ -111,7 +110,7 @@ def _largest(name: str, regime: Regime, dtype: str) -> int:
         return min(short_rows.longest(element), regime.longest or short_rows.longest(element))
     if regime.longest is not None:
         return regime.longest
-    if regime.kernel in ("block", "coupled", "split", "parts"):
+    if regime.kernel in ("whole", "coupled", "split", "parts"):
         return 2 * regime.sharing * regime.vectors(element) * element.per_vector + 1
     device = plans.Device(132, {**regimes.DEVICE, name: (regime,)})
     n = 1
@@ -140,7 +139,7 @@ def device_table(name: str, dtype: str) -> None:
                 continue
             x = (rng.standard_normal(shape) * 3).astype(dtype)
             try:
-                multiprocessors = 1 if regime.kernel == "block" else 132  # few rows are shared by more
+                multiprocessors = 1 if regime.kernel == "whole" else 132  # few rows are shared by more
                 assert wrong(operation, dtype, x, regime, multiprocessors=multiprocessors) is None, (regime, length)
             except StopIteration:
                 assert length < n, regime
