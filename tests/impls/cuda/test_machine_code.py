@@ -90,6 +90,8 @@ def problems(code: machine_code.Code, wanted: Specialisation) -> list[str]:
     element, barriers = wanted.element, code.count(r"BAR\..*")
     checks = {
         f"{barriers} barriers": barriers <= BARRIERS[wanted.build().py_func.__name__],
+        # With the bytecode of Python 3.12 its copies are made where that of 3.11 has none.
+        "a barrier that takes a value, which may be copied": code.count(r"BAR\.RED.*") == 0,
         f"a stack of {code.stack} bytes": code.stack == 0,
         f"{code.local} bytes of local memory": code.local == 0,
         "loads or stores of local memory": code.count(r"(LDL|STL)(\..*)?") == 0,
