@@ -148,8 +148,8 @@ def _holds_row(
         return n <= short_rows.longest(element)
     if regime.kernel in ("split", "parts"):
         return True
-    if regime.kernel == "whole":  # few rows leave multiprocessors idle that can share them
-        return outer is None or 2 * outer > device.multiprocessors
+    if regime.kernel == "whole":  # few rows leave multiprocessors idle that can share them; 64 bits spill registers
+        return not element.wide and (outer is None or 2 * outer > device.multiprocessors)
     part = tile(element, regime.sharing, regime.vectors(element), alignment)
     # Blocks of a row wait for each other, so the device must hold them all at once.
     blocks = min(COUPLED_BLOCKS, device.multiprocessors) if regime.kernel == "coupled" else 1

@@ -81,7 +81,7 @@ DEVICE: Table = {
         Regime("rows", 512, 512, 32),  # 16384
         Regime("whole", 1024, 1024, 32, longest=32768),
         Regime("coupled", 1024, 1024, 32),  # up to 32 blocks a row: 1,048,576
-        Regime("split", 512, 512, 32),
+        Regime("split", 256, 256, 32),
     ),
     "softmax columns": (
         Regime("short", 128, 1, 32),

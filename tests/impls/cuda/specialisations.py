@@ -124,6 +124,8 @@ def _softmax_rows(name: str, regime: Regime, element: Element, kind: Any) -> Ite
             (x, x), moved, moved, True, True, warp,
         )  # fmt: skip
     elif regime.kernel == "whole":
+        if element.wide:
+            return
         yield Specialisation(
             name, element, lambda: split_rows.split(element, regime.threads, vectors, kind).whole,
             (x, x), 2 * moved, moved, True, True, warp,
