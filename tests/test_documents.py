@@ -72,7 +72,7 @@ def test_the_figures_of_the_device_are_those_of_its_timings() -> None:
         for operation in ("softmax", "argmax")
     }
     rows = re.findall(r"^\| (\w+) \| (\w+) \| ([\d× ]+) \| (.*) \|$", text, re.MULTILINE)
-    assert len(rows) == 50
+    assert len(rows) == 73
     for operation, dtype, shape, figures in rows:
         of = [bandwidth.get((operation, dtype, shape.replace("×", "x"), name)) for name in DEVICE]
         assert of[0]
