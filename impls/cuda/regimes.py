@@ -2,8 +2,9 @@
 
 A regime is used for rows that it can hold; the first that can is taken. What a thread holds is given in 32-bit
 registers, so that one table serves all dtypes: 32 registers are 32 elements of up to 32 bits, or 16 of 64.
-The built-in numbers come from timings on an NVIDIA H200 (docs/cuda.md). A machine's own table is read from the file that MAXBENCH_CUDA_TABLE names, or from
-maxbench/cuda-<device>.json in the user's cache folder, where ``maxbench tune-cuda`` writes it.
+The built-in numbers come from timings on an NVIDIA H200 (docs/cuda.md). A machine's own table is read from the file
+that MAXBENCH_CUDA_TABLE names, or from maxbench/cuda-<device>.json in the user's cache folder, where
+``maxbench tune-cuda`` writes it.
 """
 
 from __future__ import annotations
