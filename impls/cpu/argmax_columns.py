@@ -192,10 +192,3 @@ def strided(x, winners, half, first, end):
             simd.store(to, k + at, place + simd.splat(place, a))
             c += w
     return tops.size + positions.size  # keeps them alive
-
-
-@cached_njit(parallel=True)
-def strided_parallel(x, winners, half, tasks, threads):
-    """Tasks in one contiguous share a thread."""
-    for t in numba.prange(threads):
-        strided(x, winners, half, t * tasks // threads, (t + 1) * tasks // threads)

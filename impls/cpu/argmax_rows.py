@@ -98,14 +98,6 @@ def rows(x, out, half, ahead, first, end):
         simd.put(out, i, _row(simd.offset(x, i * n), n, half, ahead))
 
 
-@cached_njit(parallel=True)
-def rows_parallel(x, out, half, ahead, threads):
-    """Rows in one contiguous share a thread."""
-    outer = x.shape[0]
-    for t in numba.prange(threads):
-        rows(x, out, half, ahead, t * outer // threads, (t + 1) * outer // threads)
-
-
 @cached_njit(nogil=True, error_model="numpy")
 def pieces(x, half, ahead, winners, first, end):
     """Positions of the maxima of pieces first to end, numbered through all rows, into winners (outer, pieces, 1)."""
@@ -115,14 +107,6 @@ def pieces(x, half, ahead, winners, first, end):
         i, p = task // count, task % count
         a, b = p * n // count, (p + 1) * n // count
         winners[i, p, 0] = a + _row(simd.offset(x, i * n + a), b - a, half, ahead)
-
-
-@cached_njit(parallel=True)
-def pieces_parallel(x, half, ahead, winners, threads):
-    """Pieces in one contiguous share a thread."""
-    tasks = winners.shape[0] * winners.shape[1]
-    for t in numba.prange(threads):
-        pieces(x, half, ahead, winners, t * tasks // threads, (t + 1) * tasks // threads)
 
 
 @cached_njit(nogil=True, error_model="numpy")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -76,21 +75,12 @@ def _rows_of(vectors):
     return rows
 
 
-class Few(NamedTuple):
-    """Kernels for rows of up to one number of vectors of half a line each.
-
-    Attributes:
-        serial: (x, out, first, end): rows first to end of x (outer, n, 1).
-        parallel: (x, out, threads): rows in one contiguous share a thread.
-    """
-
-    serial: Any
-    parallel: Any
-
-
 @functools.cache
 def few(vectors):
-    """The kernels for rows of half a line to `vectors` times as much; compiled when they are first asked for."""
+    """The kernel (x, out, first, end): rows first to end of x (outer, n, 1), of half a line to `vectors` times as much.
+
+    It is compiled when it is first asked for.
+    """
     rows_of_few = _rows_of(vectors)
 
     @cached_njit(nogil=True, error_model="numpy")
@@ -99,18 +89,12 @@ def few(vectors):
         x, out = simd.data(x), simd.data(out)
         rows_of_few(x, out, n, first, end)
 
-    @cached_njit(parallel=True)
-    def few_rows_parallel(x, out, threads):
-        outer = x.shape[0]
-        for t in numba.prange(threads):
-            few_rows(x, out, t * outer // threads, (t + 1) * outer // threads)
-
-    return Few(few_rows, few_rows_parallel)
+    return few_rows
 
 
 @functools.cache
 def few_for(n, itemsize):
-    """The kernels of `few` for rows of n elements, up to 64, of so many bytes: those of the fewest vectors."""
+    """The kernel of `few` for rows of n elements, up to 64, of so many bytes: those of the fewest vectors."""
     return few(next(vectors for vectors in _NUMBERS if n * itemsize <= vectors * simd.VECTOR_BYTES // 2))
 
 
@@ -138,14 +122,6 @@ def fours(x, out, first, end):
             simd.put(out, i + 3, simd.lowest_bit(bits >> np.uint64(12)))
         _again_if_nan(seen, x, out, 4, begin, stop)
     _one_by_one(x, out, 4, whole, end)
-
-
-@cached_njit(parallel=True)
-def fours_parallel(x, out, threads):
-    """Rows in one contiguous share a thread."""
-    outer = x.shape[0]
-    for t in numba.prange(threads):
-        fours(x, out, t * outer // threads, (t + 1) * outer // threads)
 
 
 # As many rows as a vector has lanes are transposed into a tile.
@@ -198,11 +174,3 @@ def short(x, out, half, first, end):
         simd.store(out, i, simd.convert(where, out))
         i += w
     return padded.size  # keeps it alive
-
-
-@cached_njit(parallel=True)
-def short_parallel(x, out, half, threads):
-    """Rows in one contiguous share a thread."""
-    outer = x.shape[0]
-    for t in numba.prange(threads):
-        short(x, out, half, t * outer // threads, (t + 1) * outer // threads)

@@ -90,11 +90,3 @@ def beside(x, out, past, first, end):
     j = _begin(old, factor, to, line, end - 1 == first, zero, past)
     _end(old, j, n, factor, to, line, True, zero, past)
     return spare.size  # keeps it alive
-
-
-@cached_njit(parallel=True)
-def beside_parallel(x, out, past, threads):
-    """Rows in one contiguous share a thread."""
-    outer = x.shape[0]
-    for t in numba.prange(threads):
-        beside(x, out, past, t * outer // threads, (t + 1) * outer // threads)

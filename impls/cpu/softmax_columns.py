@@ -19,6 +19,7 @@ from .. import simd
 from ..compilation import cached_njit
 from ..simd.exp import from_guess, is_near, is_sound, reciprocal
 from ..simd.generated import generated
+from .parallel import run
 from .softmax_elements import BLOCK, add, ahead, into_line, read, scratch_like, zero_like
 from .softmax_flow import SPARE, flow_in_place, flow_scores
 from .softmax_tiles import NEAR, clear, weigh_columns
@@ -240,22 +241,11 @@ def columns(x, out, keep, sound, first, end):
             _results(a, b, keep, table, 1, 0, 1)
 
 
-@cached_njit(parallel=True)
-def columns_parallel(x, out, keep, sound, threads):
-    """As `columns`, in one contiguous share a thread."""
-    outer = x.shape[0]
-    for t in numba.prange(threads):
-        columns(x, out, keep, sound, t * outer // threads, (t + 1) * outer // threads)
-
-
-@cached_njit(parallel=True)
 def columns_split(x, out, keep, sound, threads):
     """As `columns`: a thread has a piece of each x[i]; n * inner at least 16 lines for each."""
     outer = x.shape[0]
     tops, totals, table = _buffers(x, outer, threads)
     _guesses(x, tops, totals)
-    for t in numba.prange(threads):
-        _sums(x, out, keep, tops, totals, t * outer, (t + 1) * outer)
+    run(_sums, (x, out, keep, tops, totals), threads * outer, threads)
     _table(x, tops, totals, table, sound)
-    for t in numba.prange(threads):
-        _results(x, out, keep, table, threads, t * outer, (t + 1) * outer)
+    run(_results, (x, out, keep, table, threads), threads * outer, threads)

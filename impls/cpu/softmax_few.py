@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
 
 import numba
 from numba.extending import register_jitable
@@ -112,23 +111,13 @@ def _rows_of(vectors):
     return rows
 
 
-class Few(NamedTuple):
-    """Kernels for rows of one number of vectors.
-
-    Attributes:
-        serial: (x, out, past, first, end): rows first to end of x (outer, n, 1) of float32 or float64. Results go past
-            the caches if `past` is True, for which n must be whole vectors and out begin a line. It is None if not, as
-            each way is compiled by itself.
-        parallel: (x, out, past, threads): rows in one contiguous share a thread.
-    """
-
-    serial: Any
-    parallel: Any
-
-
 @functools.cache
 def few(vectors):
-    """The kernels for rows of 2 to `MOST` vectors; each number is compiled by itself, when it is first asked for."""
+    """The kernel (x, out, past, first, end) for rows first to end of x (outer, n, 1) of float32 or float64.
+
+    Results go past the caches if `past` is True, for which n must be whole vectors and out begin a line. It is None if
+    not, as each way is compiled by itself. So is each number of vectors, 2 to `MOST`, when it is first asked for.
+    """
     rows_of_few = _rows_of(vectors)
 
     @cached_njit(nogil=True, error_model="numpy")
@@ -145,16 +134,10 @@ def few(vectors):
             i = rows_of_few(x, out, n, past, i + 1, end, zero) if i + 1 < end else end
         return spare.size  # keeps it alive
 
-    @cached_njit(parallel=True)
-    def few_rows_parallel(x, out, past, threads):
-        outer = x.shape[0]
-        for t in numba.prange(threads):
-            few_rows(x, out, past, t * outer // threads, (t + 1) * outer // threads)
-
-    return Few(few_rows, few_rows_parallel)
+    return few_rows
 
 
 @functools.cache
 def few_for(n, itemsize):
-    """The kernels of `few` for rows of n elements of so many bytes: those of the fewest vectors."""
+    """The kernel of `few` for rows of n elements of so many bytes: those of the fewest vectors."""
     return few(max(2, -(-n * itemsize // max(simd.VECTOR_BYTES // 2, simd.register_bytes()))))

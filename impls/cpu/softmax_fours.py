@@ -48,10 +48,3 @@ def fours(x, out, past, first, end):
         # A NaN that the maximum lost has made its sum too large.
         p = quotient(e, reciprocal(total, top)) if is_near(top, top) and is_sound(total, top) else _exactly(v)
         put(out, at, p, past)
-
-
-@cached_njit(parallel=True)
-def fours_parallel(x, out, past, vectors, threads):
-    """Vectors in one contiguous share a thread."""
-    for t in numba.prange(threads):
-        fours(x, out, past, t * vectors // threads, (t + 1) * vectors // threads)

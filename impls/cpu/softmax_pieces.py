@@ -10,6 +10,7 @@ import numpy as np
 from .. import simd
 from ..compilation import cached_njit
 from ..simd.exp import excess, kept, origin_of_row, ratio, reciprocal, weights
+from .parallel import run
 from .softmax_elements import (
     LONG,
     add,
@@ -125,8 +126,13 @@ def long_quotients(x, out, keep, tops, high, total, first, end):
     return spare.size  # keeps it alive
 
 
-@cached_njit(parallel=True, error_model="numpy")
-def long_parallel(x, out, keep, threads):
+@cached_njit(error_model="numpy")
+def _combine_all(tops, totals, high, total):
+    for i in range(high.size):
+        high[i], total[i] = combine(tops[i], totals[i])
+
+
+def long_rows(x, out, keep, threads):
     """Rows of x (outer, n, 1), the pieces of all of them shared out, and put together between.
 
     Weights wait in out or, if they are not to be kept, are computed twice.
@@ -135,10 +141,6 @@ def long_parallel(x, out, keep, threads):
     pieces = n // PIECE
     tops, totals = np.empty((outer, pieces)), np.empty((outer, pieces))
     high, total = np.empty(outer), np.empty(outer)
-    tasks = outer * pieces
-    for t in numba.prange(threads):
-        long_sums(x, out, keep, tops, totals, t * tasks // threads, (t + 1) * tasks // threads)
-    for i in range(outer):
-        high[i], total[i] = combine(tops[i], totals[i])
-    for t in numba.prange(threads):
-        long_quotients(x, out, keep, tops, high, total, t * tasks // threads, (t + 1) * tasks // threads)
+    run(long_sums, (x, out, keep, tops, totals), outer * pieces, threads)
+    _combine_all(tops, totals, high, total)
+    run(long_quotients, (x, out, keep, tops, high, total), outer * pieces, threads)

@@ -254,11 +254,3 @@ def rows(x, out, streaming, first, end):
             _finish(out, scratch, n, i, factor, zero, line, apart, streaming, first, end)
         guess = below
     return spare.size  # keeps it alive
-
-
-@cached_njit(parallel=True)
-def rows_parallel(x, out, streaming, threads):
-    """Rows in one contiguous share a thread."""
-    outer = x.shape[0]
-    for t in numba.prange(threads):
-        rows(x, out, streaming, t * outer // threads, (t + 1) * outer // threads)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numba.extending import register_jitable
 
@@ -138,11 +137,3 @@ def short(x, out, first, end):
                     simd.put(out, (i + r) * n + j, simd.get(turned_out, j * w + r))
         i += count
     return work.size + padded_x.size + padded_out.size  # keeps them alive
-
-
-@cached_njit(parallel=True)
-def short_parallel(x, out, threads):
-    """Rows in one contiguous share a thread."""
-    outer = x.shape[0]
-    for t in numba.prange(threads):
-        short(x, out, t * outer // threads, (t + 1) * outer // threads)

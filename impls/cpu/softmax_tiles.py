@@ -302,10 +302,3 @@ def strided(x, out, tile, direct, streaming, first, end):
                 for c in range(inner):
                     simd.put(out, begin + j * inner + c, simd.get(to, j * w + c))
     return work.size + wide.size + padded_x.size + padded_out.size + edges.size  # keeps them alive
-
-
-@cached_njit(parallel=True)
-def strided_parallel(x, out, tile, direct, streaming, tasks, threads):
-    """Tiles in one contiguous share a thread."""
-    for t in numba.prange(threads):
-        strided(x, out, tile, direct, streaming, t * tasks // threads, (t + 1) * tasks // threads)

@@ -5,7 +5,6 @@ For rows of out that are whole lines, so that no two tiles share one. See `softm
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numba.extending import register_jitable
 
@@ -67,10 +66,3 @@ def strided_beside(x, out, tile, first, end):
         begin, width = next_begin, next_width
     _finish(n, inner, count, tile, before, zero)
     return work.size + wide.size  # keeps them alive
-
-
-@cached_njit(parallel=True)
-def strided_beside_parallel(x, out, tile, tasks, threads):
-    """Tiles in one contiguous share a thread."""
-    for t in numba.prange(threads):
-        strided_beside(x, out, tile, t * tasks // threads, (t + 1) * tasks // threads)

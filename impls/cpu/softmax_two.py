@@ -104,11 +104,3 @@ def two(x, out, first, end):
         end_past(old_b, k + moved, n, factor_b, to_b, line_b, i + 1 == half, zero)
         to_a, to_b = simd.offset(to_a, n), simd.offset(to_b, n)
     return spare.size + beside(x, out, True, first + 2 * half, end)  # keeps it alive
-
-
-@cached_njit(parallel=True)
-def two_parallel(x, out, threads):
-    """Rows in one contiguous share a thread."""
-    outer = x.shape[0]
-    for t in numba.prange(threads):
-        two(x, out, t * outer // threads, (t + 1) * outer // threads)

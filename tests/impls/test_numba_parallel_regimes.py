@@ -113,9 +113,9 @@ def test_tiles_beside_each_other(tile, dtype, shape):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_rows_of_a_few_vectors(dtype, vectors):
     lanes = max(32, simd.register_bytes()) // np.dtype(dtype).itemsize
-    rng, kernel = np.random.default_rng(0), few(vectors).serial
+    rng, kernel = np.random.default_rng(0), few(vectors)
     for n in range((vectors - 1) * lanes + 1, vectors * lanes + 1):
-        assert few_for(n, np.dtype(dtype).itemsize).serial is kernel
+        assert few_for(n, np.dtype(dtype).itemsize) is kernel
         x = rng.standard_normal((19, n, 1)).astype(dtype) * 3
         # Guesses that fail: of rows at the beginning and the end of a share, one after the other and alone.
         x[3, :], x[9, n // 2], x[10, -1], x[18, 1] = -np.inf, 300, np.nan, np.inf
@@ -146,12 +146,12 @@ def test_long_rows_in_pieces(place, keep, dtype):
     x[1, :20000] += 400
     frame = np.full(x.size + 64, 7, dtype)
     out = frame[place : place + x.size].reshape(x.shape)
-    softmax.long_parallel(x, out, keep, 2)
+    softmax.long_rows(x, out, keep, 2)
     assert contract.SOFTMAX.verify(x, out) is None
     assert (frame[:place] == 7).all()
     assert (frame[place + x.size :] == 7).all()
     x[0, 5] = np.nan
-    softmax.long_parallel(x, out, keep, 2)
+    softmax.long_rows(x, out, keep, 2)
     assert contract.SOFTMAX.verify(x, out) is None
 
 
@@ -266,7 +266,7 @@ def test_no_probability_is_above_one(dtype, shape):
         assert out.max() <= 1
         if shape[2] == 1 and shape[1] >= 1 << 16:
             for keep in (True, False):
-                softmax.long_parallel(x, out, keep, 2)
+                softmax.long_rows(x, out, keep, 2)
                 assert out.max() <= 1
 
 

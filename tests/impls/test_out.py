@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
 from dataclasses import replace
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from maxbench.bench.inputs import grid
 from maxbench.impls import agreement, contract, registry
 from maxbench.impls.contract.dtypes import named
 from maxbench.impls.contract.layouts import OUT_LAYOUTS, OutLayout
+from maxbench.impls.cpu import parallel
 from tests import needs
 from tests.checked import wrong_out
 
@@ -82,35 +83,34 @@ ARGMAX = [
 ]
 
 
+SHARED = "shared among threads"
+# What shares out the tasks of more than one kernel, and `merge`.
+WITH_STEPS = {"columns_split": "columns", "long_rows": "long", "merge": "merge"}
+
+
 def recorded(monkeypatch: pytest.MonkeyPatch, module: Any, threads: int) -> set[str]:
-    """The names of the compiled functions that the module calls from here on, with every call shared among threads."""
+    """The regimes that the module takes from here on, with every call shared among threads, and `SHARED`."""
     called: set[str] = set()
     monkeypatch.setattr(module, "PARALLEL", 1)
     monkeypatch.setattr(module, "numbas", lambda: threads)
 
+    def run(kernel: Any, arguments: tuple[Any, ...], tasks: int, count: int) -> None:
+        called.add(kernel.py_func.__name__.removesuffix("_rows"))
+        called.update({SHARED} if count > 1 else ())
+        parallel.run(kernel, arguments, tasks, count)
+
     def noting(name: str, function: Any) -> Any:
         def call(*args: Any) -> Any:
-            called.add(name)
+            called.update({name, SHARED} if threads > 1 else {name})
             return function(*args)
 
         return call
 
-    for name, value in list(vars(module).items()):
-        if hasattr(value, "signatures") or name == "merge":
-            monkeypatch.setattr(module, name, noting(name, value))
-    few = module.few_for  # gives a pair of kernels
-
-    def noted(n: int, itemsize: int) -> Any:
-        pair = few(n, itemsize)
-        return type(pair)(*map(noting, ("few", "few_parallel"), pair))
-
-    monkeypatch.setattr(module, "few_for", noted)
+    monkeypatch.setattr(module, "parallel", SimpleNamespace(run=run))
+    for name, regime in WITH_STEPS.items():
+        if hasattr(module, name):
+            monkeypatch.setattr(module, name, noting(regime, getattr(module, name)))
     return called
-
-
-def stems(names: Iterable[str]) -> set[str]:
-    """The regimes of functions, for one thread and for several."""
-    return {name.removesuffix("_parallel").removesuffix("_split") for name in names}
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -133,8 +133,8 @@ def test_every_regime_of_softmax(
     x = (RNG.standard_normal(shape) * 3).astype(dtype)
     for layout in OUT_LAYOUTS:
         assert wrong_out(impls.load("softmax", "numba_parallel"), layout, x, [1]) is None, layout.name
-    assert ("rows" if regime == "long" and threads == 1 else regime) in stems(called)
-    assert any(name.endswith(("_parallel", "_split")) for name in called) == (threads > 1)
+    assert ("rows" if regime == "long" and threads == 1 else regime) in called
+    assert (SHARED in called) == (threads > 1)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -149,16 +149,17 @@ def test_every_regime_of_argmax(
     for layout in OUT_LAYOUTS:
         assert wrong_out(impls.load("argmax", "numba_parallel"), layout, x, [1]) is None, layout.name
     assert ("merge" in called) == (regime == "merge" and threads > 1)
-    assert regime == "merge" or regime in stems(called)
-    assert any(name.endswith("_parallel") for name in called) == (threads > 1)
+    assert regime == "merge" or regime in called
+    assert (SHARED in called) == (threads > 1)
 
 
 def test_every_regime_is_among_them() -> None:
     for operation, regimes in (("softmax", {case[-1] for case in SOFTMAX}), ("argmax", {case[-1] for case in ARGMAX})):
         module = import_module(f"maxbench.impls.kernels.{operation}.numba_parallel")
         for name, value in vars(module).items():
-            if hasattr(value, "signatures"):
-                assert stems([name]) <= {*regimes, "pieces"}, name  # the pieces of rows are what is merged
+            if hasattr(value, "signatures") or name in WITH_STEPS:
+                # The pieces of rows are what is merged.
+                assert WITH_STEPS.get(name, name) in {*regimes, "pieces", "merge"}, name
 
 
 @pytest.mark.parametrize("function", [impls.softmax, impls.argmax])

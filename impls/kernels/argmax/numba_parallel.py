@@ -1,6 +1,6 @@
 """Argmax in Numba on all CPU cores: SIMD maxima and the blocks they were found in; prange over shares of the work.
 
-Every regime is a function over a range of tasks, for one thread, and a parallel one that gives each thread a share.
+Every regime is a function over a range of tasks, of which each thread is given a share.
 No branch depends on the data except where a NaN was seen, so the order of the input does not matter.
 """
 
@@ -13,11 +13,12 @@ import numpy as np
 from ... import simd
 from ...caches import last_level
 from ...contract import DTYPES
-from ...cpu.argmax_columns import strided, strided_parallel, tiles_of
-from ...cpu.argmax_rows import merge, pieces_parallel, rows, rows_parallel
-from ...cpu.argmax_short import few_for, fours, fours_parallel, short, short_parallel
+from ...cpu import parallel
+from ...cpu.argmax_columns import strided, tiles_of
+from ...cpu.argmax_rows import merge, pieces, rows
+from ...cpu.argmax_short import few_for, fours, short
 from ...registry import implements
-from ...threads import in_parallel, numbas
+from ...threads import numbas
 from ...views import is_viewed, plain
 
 # What is said to be measured was so side by side with other values, on an AMD Zen 3 with AVX2 if nothing else is said.
@@ -90,10 +91,7 @@ def _strided(x: np.ndarray, out: np.ndarray, half: bool | None, threads: int) ->
     parts = max(parts, n >> 30)  # a position within a part is an int32
     winners = out.reshape(outer, 1, inner) if parts == 1 else np.empty((outer, parts, inner), np.int64)
     tasks *= parts
-    if threads > 1 and tasks > 1:
-        in_parallel(strided_parallel, x, winners, half, tasks, threads)
-    else:
-        strided(x, winners, half, 0, tasks)
+    parallel.run(strided, (x, winners, half), tasks, threads)
     if parts > 1:
         merge(x, winners, out, half)
 
@@ -102,20 +100,11 @@ def _short(x: np.ndarray, out: np.ndarray, half: bool | None, few_end: int, thre
     """Argmax of short rows."""
     outer, n, _ = x.shape
     if x.itemsize == 4 and n == 4:
-        if threads > 1:
-            in_parallel(fours_parallel, x, out, threads)
-        else:
-            fours(x, out, 0, outer)
+        parallel.run(fours, (x, out), outer, threads)
     elif n * x.itemsize >= simd.VECTOR_BYTES // 2 and n <= few_end:
-        kernels = few_for(n, x.itemsize)
-        if threads > 1:
-            in_parallel(kernels.parallel, x, out, threads)
-        else:
-            kernels.serial(x, out, 0, outer)
-    elif threads > 1:
-        in_parallel(short_parallel, x, out, half, threads)
+        parallel.run(few_for(n, x.itemsize), (x, out), outer, threads)
     else:
-        short(x, out, half, 0, outer)
+        parallel.run(short, (x, out, half), outer, threads)
 
 
 def _rows(x: np.ndarray, out: np.ndarray, half: bool | None, ahead: int, threads: int) -> None:
@@ -123,9 +112,7 @@ def _rows(x: np.ndarray, out: np.ndarray, half: bool | None, ahead: int, threads
     outer, n, _ = x.shape
     if threads > 1 and outer < 4 * threads and n * x.itemsize >= 2 * PIECE:
         winners = np.empty((outer, n * x.itemsize // PIECE, 1), np.int64)
-        in_parallel(pieces_parallel, x, half, ahead, winners, threads)
+        parallel.run(pieces, (x, half, ahead, winners), winners.shape[0] * winners.shape[1], threads)
         merge(x, winners, out, half)
-    elif threads > 1 and outer > 1:
-        in_parallel(rows_parallel, x, out, half, ahead, threads)
     else:
-        rows(x, out, half, ahead, 0, outer)
+        parallel.run(rows, (x, out, half, ahead), outer, threads)

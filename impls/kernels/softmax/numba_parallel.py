@@ -1,6 +1,6 @@
 """Softmax in Numba on all CPU cores: SIMD vectors within a thread, prange over shares of the work.
 
-Every regime is a function over a range of tasks, for one thread, and a parallel one that gives each thread a share.
+Every regime is a function over a range of tasks, of which each thread is given a share.
 A row (or a tile of rows) passes twice through a core's cache: weights and their sum, quotients. Weights are relative to
 a guess at the maximum, from the row's first and last elements, for which the sum shows whether it served; if not, the
 maximum is sought and the weights are computed again. A guess changes weights by a power of 2, which cancels. Sums go on
@@ -13,18 +13,19 @@ import numpy as np
 
 from ... import simd
 from ...caches import last_level, second_level
-from ...cpu.softmax_beside import beside, beside_parallel
-from ...cpu.softmax_columns import columns, columns_parallel, columns_split
+from ...cpu import parallel
+from ...cpu.softmax_beside import beside
+from ...cpu.softmax_columns import columns, columns_split
 from ...cpu.softmax_few import MOST, few_for
-from ...cpu.softmax_fours import fours, fours_parallel
-from ...cpu.softmax_pieces import PIECE, long_parallel
-from ...cpu.softmax_rows import rows, rows_parallel
-from ...cpu.softmax_short import short, short_parallel
-from ...cpu.softmax_tiles import strided, strided_parallel, tiles_of
-from ...cpu.softmax_tiles_beside import strided_beside, strided_beside_parallel
-from ...cpu.softmax_two import two, two_parallel
+from ...cpu.softmax_fours import fours
+from ...cpu.softmax_pieces import PIECE, long_rows
+from ...cpu.softmax_rows import rows
+from ...cpu.softmax_short import short
+from ...cpu.softmax_tiles import strided, tiles_of
+from ...cpu.softmax_tiles_beside import strided_beside
+from ...cpu.softmax_two import two
 from ...registry import implements
-from ...threads import in_parallel, numbas
+from ...threads import numbas
 from ...views import plain
 
 # What is said to be measured was so side by side with other values, on an AMD Zen 3 with 32 MiB of last cache.
@@ -70,16 +71,9 @@ def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
         _fours(a, b, threads, lanes)
     elif LONG and MANY and _are_few(x, lanes):
         past = True if _streams(x) and n % lanes == 0 and b.ctypes.data % simd.VECTOR_BYTES == 0 else None
-        kernels = few_for(n, x.itemsize)
-        if threads > 1:
-            in_parallel(kernels.parallel, a, b, past, threads)
-        else:
-            kernels.serial(a, b, past, 0, outer)
+        parallel.run(few_for(n, x.itemsize), (a, b, past), outer, threads)
     elif n < LEAST or (n < (SHORT_WIDE if x.itemsize == 8 else SHORT) and outer >= lanes):
-        if threads > 1:
-            in_parallel(short_parallel, a, b, threads)
-        else:
-            short(a, b, 0, outer)
+        parallel.run(short, (a, b), outer, threads)
     else:
         _rows(a, b, threads)
     return out
@@ -94,10 +88,7 @@ def _fours(x: np.ndarray, out: np.ndarray, threads: int, lanes: int) -> None:
     """Softmax of rows of four, of which a vector holds several."""
     past = True if _streams(x) and x.size % lanes == 0 and out.ctypes.data % simd.VECTOR_BYTES == 0 else None
     vectors = -(-x.size // lanes)
-    if threads > 1:
-        in_parallel(fours_parallel, x, out, past, vectors, threads)
-    else:
-        fours(x, out, past, 0, vectors)
+    parallel.run(fours, (x, out, past), vectors, threads)
 
 
 def _are_few(x: np.ndarray, lanes: int) -> bool:
@@ -116,24 +107,17 @@ def _rows(x: np.ndarray, out: np.ndarray, threads: int) -> None:
     row, cache = n * x.itemsize, last_level()
     twice = _weighs_twice(x.itemsize, row, cache)
     if n >= SPLIT and (threads > outer or (LONG and twice and x.itemsize > 2)):
-        in_parallel(long_parallel, x, out, not twice, threads)
+        long_rows(x, out, not twice, threads)
         return
     # Stores past the caches need these to hold a row's weights: up to 1.5 times faster in float32 and 1.3 times in
     # float64 beyond the caches, and up to 45% slower within.
     past = _streams(x) and 4 * threads * row <= cache
-    serial, shared = rows, rows_parallel
     if LONG and MANY and past and x.itemsize > 2 and 7 * row <= second_level():
-        if threads > 1 and outer > 1:
-            in_parallel(two_parallel, x, out, threads)
-        else:
-            two(x, out, 0, outer)
-        return
-    if LONG and MANY and x.itemsize > 2 and 5 * row <= second_level():
-        serial, shared, past = beside, beside_parallel, past or None
-    if threads > 1 and outer > 1:
-        in_parallel(shared, x, out, past, threads)
+        parallel.run(two, (x, out), outer, threads)
+    elif LONG and MANY and x.itemsize > 2 and 5 * row <= second_level():
+        parallel.run(beside, (x, out, past or None), outer, threads)
     else:
-        serial(x, out, past, 0, outer)
+        parallel.run(rows, (x, out, past), outer, threads)
 
 
 def _weighs_twice(itemsize: int, size: int, cache: int) -> bool:
@@ -164,10 +148,7 @@ def _strided(x: np.ndarray, out: np.ndarray, threads: int, lanes: int) -> None:
         _columns(x, out, threads)
         return
     if LONG and MANY and streaming and inner % lanes == 0 and out.ctypes.data % simd.VECTOR_BYTES == 0:
-        if threads > 1 and tasks > 1:
-            in_parallel(strided_beside_parallel, x, out, tile, tasks, threads)
-        else:
-            strided_beside(x, out, tile, 0, tasks)
+        parallel.run(strided_beside, (x, out, tile), tasks, threads)
         return
     direct = False
     if not streaming:
@@ -176,10 +157,7 @@ def _strided(x: np.ndarray, out: np.ndarray, threads: int, lanes: int) -> None:
         direct = vectors < TILE_VECTORS and x.itemsize > 2 and inner >= lanes
         tile = (TILE_VECTORS if direct else max(1, vectors)) * lanes
         tasks = outer * tiles_of(inner, lanes, tile)
-    if threads > 1 and tasks > 1:
-        in_parallel(strided_parallel, x, out, tile, direct, streaming, tasks, threads)
-    else:
-        strided(x, out, tile, direct, streaming, 0, tasks)
+    parallel.run(strided, (x, out, tile, direct, streaming), tasks, threads)
 
 
 def _columns(x: np.ndarray, out: np.ndarray, threads: int) -> None:
@@ -188,11 +166,10 @@ def _columns(x: np.ndarray, out: np.ndarray, threads: int) -> None:
     sound = np.ones(len(x), np.bool_)
     # A piece of less than a vector would be read beyond its end.
     split = len(x) < threads and x[0].size >= threads * PIECE
-    shared = columns_split if split else columns_parallel
-    if threads > 1:
-        in_parallel(shared, x, out, keep, sound, threads)
+    if split:
+        columns_split(x, out, keep, sound, threads)
     else:
-        columns(x, out, keep, sound, 0, len(x))
+        parallel.run(columns, (x, out, keep, sound), len(x), threads)
     for i in np.flatnonzero(~sound):
         # Guesses at the maxima did not serve.
         rows_of_x = np.ascontiguousarray(x[i].T)[:, :, None]

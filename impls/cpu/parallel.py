@@ -1,0 +1,82 @@
+"""Shares of a kernel's tasks on all threads: one compiled loop for all kernels whose arguments have the same types.
+
+The loop is given the address of the compiled kernel. A loop that named the kernel would be compiled once for each, and
+the kernel once more with it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+from numba._dispatcher import compute_fingerprint
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from ..compilation import cached_njit
+from ..threads import in_parallel
+
+
+def run(kernel: Any, arguments: tuple[Any, ...], tasks: int, threads: int) -> None:
+    """Call kernel(*arguments, first, end) for all tasks: for a contiguous share in each thread, if there are several.
+
+    Args:
+        kernel: of `cached_njit`.
+        arguments: arrays, numbers, bool or None.
+    """
+    if threads > 1 and tasks > 1:
+        in_parallel(_shares, kernel, arguments, tasks, threads)
+    else:
+        kernel(*arguments, 0, tasks)
+
+
+@intrinsic
+def _call(typing, address, arguments, first, end):
+    """Call the kernel at an address, which returns nothing or an integer."""
+
+    def generate(context, builder, signature, values):
+        convention, kinds = context.call_conv, [*signature.args[1], types.intp, types.intp]
+        # What returns nothing returns a null pointer, as large as an integer.
+        kernel = builder.inttoptr(values[0], convention.get_function_type(types.intp, kinds).as_pointer())
+        unpacked = [*cgutils.unpack_tuple(builder, values[1]), *values[2:]]
+        status, _ = convention.call_function(builder, kernel, types.intp, kinds, unpacked)
+        with cgutils.if_unlikely(builder, status.is_error):
+            convention.return_status_propagate(builder, status)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, arguments, types.intp, types.intp), generate
+
+
+@cached_njit(parallel=True)
+def _compiled(address, arguments, tasks, threads):
+    for t in numba.prange(threads):
+        _call(address, arguments, t * tasks // threads, (t + 1) * tasks // threads)
+
+
+class _Shares:
+    """What `in_parallel` calls, and in `py_func` what it calls instead where Numba's threads cannot be used."""
+
+    @staticmethod
+    def __call__(kernel: Any, arguments: tuple[Any, ...], tasks: int, threads: int) -> None:
+        key = kernel, compute_fingerprint(arguments)
+        address = _addresses.get(key)
+        if address is None:
+            address = _addresses[key] = _address(kernel, arguments)
+        _compiled(address, arguments, tasks, threads)
+
+    @staticmethod
+    def py_func(kernel: Any, arguments: tuple[Any, ...], tasks: int, threads: int) -> None:
+        for t in range(threads):
+            kernel(*arguments, t * tasks // threads, (t + 1) * tasks // threads)
+
+
+_shares = _Shares()
+_addresses: dict[tuple[Any, bytes], int] = {}
+"""Of compiled kernels, by kernel and by the types of its arguments."""
+
+
+def _address(kernel: Any, arguments: tuple[Any, ...]) -> int:
+    kinds = (*map(numba.typeof, arguments), types.intp, types.intp)
+    kernel.compile(kinds)
+    found = kernel.overloads[kinds]
+    return int(found.library.get_pointer_to_function(found.fndesc.llvm_func_name))
