@@ -106,7 +106,25 @@ def recorded(monkeypatch: pytest.MonkeyPatch, module: Any, threads: int) -> set[
 
         return call
 
+    def alone(kernel: Any) -> Any:
+        """A kernel that is called without `parallel`; for all else it is itself."""
+
+        class Alone:
+            def __call__(self, *args: Any) -> Any:
+                called.add(kernel.py_func.__name__.removesuffix("_rows"))
+                return kernel(*args)
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(kernel, name)
+
+        return Alone()
+
     monkeypatch.setattr(module, "parallel", SimpleNamespace(run=run))
+    few_for = module.few_for
+    monkeypatch.setattr(module, "few_for", lambda n, itemsize: alone(few_for(n, itemsize)))
+    for name, value in list(vars(module).items()):
+        if hasattr(value, "signatures") and name != "merge":
+            monkeypatch.setattr(module, name, alone(value))
     for name, regime in WITH_STEPS.items():
         if hasattr(module, name):
             monkeypatch.setattr(module, name, noting(regime, getattr(module, name)))

@@ -71,9 +71,16 @@ def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
         _fours(a, b, threads, lanes)
     elif LONG and MANY and _are_few(x, lanes):
         past = True if _streams(x) and n % lanes == 0 and b.ctypes.data % simd.VECTOR_BYTES == 0 else None
-        parallel.run(few_for(n, x.itemsize), (a, b, past), outer, threads)
+        few = few_for(n, x.itemsize)
+        if threads > 1:
+            parallel.run(few, (a, b, past), outer, threads)
+        else:
+            few(a, b, past, 0, outer)
     elif n < LEAST or (n < (SHORT_WIDE if x.itemsize == 8 else SHORT) and outer >= lanes):
-        parallel.run(short, (a, b), outer, threads)
+        if threads > 1:
+            parallel.run(short, (a, b), outer, threads)
+        else:
+            short(a, b, 0, outer)
     else:
         _rows(a, b, threads)
     return out
