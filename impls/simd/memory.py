@@ -15,7 +15,18 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from .types import I32, Vector, lanes_of, vector_type
+from .types import I32, VECTOR_BYTES, Vector, lanes_of, vector_type
+
+
+def _align_stack(builder: Any) -> None:
+    """Let the function align its stack to whole lines, for vectors that there is no register for.
+
+    LLVM cannot decide so any more when it finds that registers do not suffice: without this most such vectors would lie
+    across two cache lines, depending on where the caller's stack ends.
+    """
+    attributes = builder.function.attributes
+    attributes.alignstack = VECTOR_BYTES
+    attributes.add("nounwind")  # llvmlite writes the alignment of functions with other attributes only
 
 
 @intrinsic
@@ -35,6 +46,7 @@ def offset(typing: Any, pointer: Any, index: Any) -> Any:
     """The pointer to element `index`."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        _align_stack(builder)
         return builder.gep(args[0], [args[1]])
 
     return pointer(pointer, types.intp), codegen
@@ -69,6 +81,7 @@ def _load(pointer: Any, lanes: int) -> Any:
     kind = Vector(pointer.dtype, lanes)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        _align_stack(builder)
         vector = vector_type(kind)
         there = builder.bitcast(builder.gep(args[0], [args[1]]), vector.as_pointer())
         return builder.load(there, align=_size(pointer), typ=vector)
@@ -99,6 +112,7 @@ def load4(typing: Any, pointer: Any, index: Any) -> Any:
 
 def _store(kind: Vector, pointer: Any, streaming: bool) -> Any:
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        _align_stack(builder)
         there = builder.bitcast(builder.gep(args[0], [args[1]]), vector_type(kind).as_pointer())
         size = kind.lanes * kind.element.bitwidth // 8
         instruction = builder.store(args[2], there, align=size if streaming else _size(pointer))
