@@ -24,7 +24,7 @@ _threads: Callable[[], int] | None = None  # Numba's number for the calling thre
 _users: set[int] = set()  # the Python threads that started or used them; -1 for another package's
 _layer: str | None = None
 _serial = False  # whether this is a forked child in which Numba's threads cannot be used
-_lock: Any = contextlib.nullcontext()  # held by a call on a layer that takes only one at a time
+_lock: Any = None  # held by a call on a layer that takes only one at a time
 _compiling: Any = contextlib.nullcontext()  # Numba's lock, while this process forks
 fork_lock = threading.RLock()
 """Held while an implementation is loaded or threads are started: a fork waits for it."""
@@ -128,8 +128,11 @@ def in_parallel(function: Any, *args: Any) -> None:
         function.py_func(*args)
         return
     _users.add(threading.get_ident())
-    with _lock:
+    if _lock is None:
         function(*args)
+    else:
+        with _lock:
+            function(*args)
 
 
 def _start() -> Callable[[], int]:

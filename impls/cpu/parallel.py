@@ -59,8 +59,9 @@ class _Shares:
     @staticmethod
     def __call__(kernel: Any, arguments: tuple[Any, ...], tasks: int, threads: int) -> None:
         key = kernel, compute_fingerprint(arguments)
-        address = _addresses.get(key)
-        if address is None:
+        try:
+            address = _addresses[key]
+        except KeyError:
             address = _addresses[key] = _address(kernel, arguments)
         _compiled(address, arguments, tasks, threads)
 
