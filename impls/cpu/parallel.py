@@ -63,7 +63,10 @@ class _Shares:
             address = _addresses[key]
         except KeyError:
             address = _addresses[key] = _address(kernel, arguments)
-        _compiled(address, arguments, tasks, threads)
+        try:
+            _compiled(address, arguments, tasks, threads)
+        except SystemError as error:  # Numba's loop returns as if nothing were wrong
+            raise error.__cause__ or error from None
 
     @staticmethod
     def py_func(kernel: Any, arguments: tuple[Any, ...], tasks: int, threads: int) -> None:
