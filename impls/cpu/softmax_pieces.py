@@ -9,8 +9,8 @@ import numpy as np
 
 from .. import simd
 from ..compilation import cached_njit
+from ..parallel import run
 from ..simd.exp import excess, kept, origin_of_row, ratio, reciprocal, weights
-from .parallel import run
 from .softmax_elements import (
     LONG,
     add,

@@ -13,10 +13,9 @@ import pytest
 
 from maxbench import impls
 from maxbench.bench.inputs import grid
-from maxbench.impls import agreement, contract, registry
+from maxbench.impls import agreement, contract, parallel, registry
 from maxbench.impls.contract.dtypes import named
 from maxbench.impls.contract.layouts import OUT_LAYOUTS, OutLayout
-from maxbench.impls.cpu import parallel
 from tests import needs
 from tests.checked import wrong_out
 

@@ -8,8 +8,7 @@ import numba
 import numpy as np
 import pytest
 
-from maxbench.impls import threads
-from maxbench.impls.cpu import parallel
+from maxbench.impls import parallel, threads
 
 
 @numba.njit(nogil=True)

@@ -10,10 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ... import simd
+from ... import parallel, simd
 from ...caches import last_level
 from ...contract import DTYPES
-from ...cpu import parallel
 from ...cpu.argmax_columns import strided, tiles_of
 from ...cpu.argmax_rows import merge, pieces, rows
 from ...cpu.argmax_short import few_for, fours, short

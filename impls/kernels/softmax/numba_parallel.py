@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ... import simd
+from ... import parallel, simd
 from ...caches import last_level, second_level
-from ...cpu import parallel
 from ...cpu.softmax_beside import beside
 from ...cpu.softmax_columns import columns, columns_split
 from ...cpu.softmax_few import MOST, few_for

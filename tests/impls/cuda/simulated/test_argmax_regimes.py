@@ -12,6 +12,7 @@ from maxbench.impls.cuda.regimes import Regime
 from tests.impls.cuda import simulator
 from tests.impls.cuda.simulated.arrays import placed, wrong
 from tests.impls.cuda.simulated.sweeps import ARGMAX_DTYPES, COLUMNS, LONGEST, ROWS, device_table, sweep
+from tests.needs import ALL
 
 
 @pytest.mark.parametrize("dtype", ARGMAX_DTYPES)
@@ -47,7 +48,7 @@ def _where_parts_matter(dtype: str, shape: tuple[int, int, int]) -> list[np.ndar
     return [last, ties, np.full(shape, lowest).astype(dtype), scattered, np.zeros(shape, dtype), late, noise]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "int8", "uint64"])
+@pytest.mark.parametrize("dtype", ["float32", "uint64", *(["int8"] if ALL else [])])
 @pytest.mark.parametrize(
     ("regime", "shape"),
     [

@@ -13,8 +13,8 @@ from numba._dispatcher import compute_fingerprint
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from ..compilation import cached_njit
-from ..threads import in_parallel
+from .compilation import cached_njit
+from .threads import in_parallel
 
 
 def run(kernel: Any, arguments: tuple[Any, ...], tasks: int, threads: int) -> None:
@@ -31,26 +31,27 @@ def run(kernel: Any, arguments: tuple[Any, ...], tasks: int, threads: int) -> No
 
 
 @intrinsic
-def _call(typing, address, arguments, first, end):
-    """Call the kernel at an address, which returns nothing or an integer."""
+def _fails(typing: Any, address: Any, arguments: Any, first: Any, end: Any) -> Any:
+    """Call the kernel at an address, which returns nothing or an integer: 1 if it raises an error, else 0."""
 
-    def generate(context, builder, signature, values):
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         convention, kinds = context.call_conv, [*signature.args[1], types.intp, types.intp]
         # What returns nothing returns a null pointer, as large as an integer.
         kernel = builder.inttoptr(values[0], convention.get_function_type(types.intp, kinds).as_pointer())
         unpacked = [*cgutils.unpack_tuple(builder, values[1]), *values[2:]]
         status, _ = convention.call_function(builder, kernel, types.intp, kinds, unpacked)
-        with cgutils.if_unlikely(builder, status.is_error):
-            convention.return_status_propagate(builder, status)
-        return context.get_dummy_value()
+        return builder.zext(status.is_error, cgutils.intp_t)
 
-    return types.void(types.intp, arguments, types.intp, types.intp), generate
+    return types.intp(types.intp, arguments, types.intp, types.intp), generate
 
 
 @cached_njit(parallel=True)
-def _compiled(address, arguments, tasks, threads):
+def _compiled(address: Any, arguments: Any, tasks: Any, threads: Any) -> Any:
+    """The number of shares that failed: an error that is raised in another thread would be lost."""
+    failed = 0
     for t in numba.prange(threads):
-        _call(address, arguments, t * tasks // threads, (t + 1) * tasks // threads)
+        failed += _fails(address, arguments, t * tasks // threads, (t + 1) * tasks // threads)
+    return failed
 
 
 class _Shares:
@@ -63,10 +64,8 @@ class _Shares:
             address = _addresses[key]
         except KeyError:
             address = _addresses[key] = _address(kernel, arguments)
-        try:
-            _compiled(address, arguments, tasks, threads)
-        except SystemError as error:  # Numba's loop returns as if nothing were wrong
-            raise error.__cause__ or error from None
+        if _compiled(address, arguments, tasks, threads):
+            _shares.py_func(kernel, arguments, tasks, threads)  # raises the error, or does what could not be done
 
     @staticmethod
     def py_func(kernel: Any, arguments: tuple[Any, ...], tasks: int, threads: int) -> None:
