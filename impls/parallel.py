@@ -14,7 +14,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from .compilation import cached_njit
-from .threads import in_parallel
+from .threads import are_lost, in_parallel
 
 
 def run(kernel: Any, arguments: tuple[Any, ...], tasks: int, threads: int) -> None:
@@ -24,10 +24,18 @@ def run(kernel: Any, arguments: tuple[Any, ...], tasks: int, threads: int) -> No
         kernel: of `cached_njit`.
         arguments: arrays, numbers, bool or None.
     """
-    if threads > 1 and tasks > 1:
-        in_parallel(_shares, kernel, arguments, tasks, threads)
-    else:
+    if threads < 2 or tasks < 2:
         kernel(*arguments, 0, tasks)
+        return
+    key = kernel, compute_fingerprint(arguments)
+    try:
+        address = _addresses[key]
+    except KeyError:
+        address = _addresses[key] = _address(kernel, arguments)
+    if are_lost() or in_parallel(_compiled, address, arguments, tasks, threads):
+        # The same shares; of those that failed this raises the error, or does what could not be done.
+        for t in range(threads):
+            kernel(*arguments, t * tasks // threads, (t + 1) * tasks // threads)
 
 
 @intrinsic
@@ -54,26 +62,6 @@ def _compiled(address: Any, arguments: Any, tasks: Any, threads: Any) -> Any:
     return failed
 
 
-class _Shares:
-    """What `in_parallel` calls, and in `py_func` what it calls instead where Numba's threads cannot be used."""
-
-    @staticmethod
-    def __call__(kernel: Any, arguments: tuple[Any, ...], tasks: int, threads: int) -> None:
-        key = kernel, compute_fingerprint(arguments)
-        try:
-            address = _addresses[key]
-        except KeyError:
-            address = _addresses[key] = _address(kernel, arguments)
-        if _compiled(address, arguments, tasks, threads):
-            _shares.py_func(kernel, arguments, tasks, threads)  # raises the error, or does what could not be done
-
-    @staticmethod
-    def py_func(kernel: Any, arguments: tuple[Any, ...], tasks: int, threads: int) -> None:
-        for t in range(threads):
-            kernel(*arguments, t * tasks // threads, (t + 1) * tasks // threads)
-
-
-_shares = _Shares()
 _addresses: dict[tuple[Any, bytes], int] = {}
 """Of compiled kernels, by kernel and by the types of its arguments."""
 

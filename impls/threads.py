@@ -117,7 +117,12 @@ def numbas() -> int:
     return (_threads or _start())()
 
 
-def in_parallel(function: Any, *args: Any) -> None:
+def are_lost() -> bool:
+    """Whether this is a forked child in which Numba's threads cannot be used."""
+    return _serial
+
+
+def in_parallel(function: Any, *args: Any) -> Any:
     """Call a function that was compiled with parallel=True, from any thread and in any process.
 
     Results do not depend on what else runs: where Numba's threads cannot be used, the function's own Python code runs
@@ -125,14 +130,12 @@ def in_parallel(function: Any, *args: Any) -> None:
     of which Numba ends those that use them, and in children forked after several threads used TBB: it cannot stop then.
     """
     if _serial:
-        function.py_func(*args)
-        return
+        return function.py_func(*args)
     _users.add(threading.get_ident())
     if _lock is None:
-        function(*args)
-    else:
-        with _lock:
-            function(*args)
+        return function(*args)
+    with _lock:
+        return function(*args)
 
 
 def _start() -> Callable[[], int]:
