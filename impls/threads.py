@@ -128,6 +128,9 @@ def in_parallel(function: Any, *args: Any) -> Any:
     Results do not depend on what else runs: where Numba's threads cannot be used, the function's own Python code runs
     the same chunks one after another. That is so in children that were forked after GNU OpenMP's threads were started,
     of which Numba ends those that use them, and in children forked after several threads used TBB: it cannot stop then.
+
+    Returns:
+        What the function does.
     """
     if _serial:
         return function.py_func(*args)

@@ -116,11 +116,11 @@ def test_what_is_declared_of_libraries_on_a_gpu_covers_the_cases_of_long_sums_al
 
 def serially(x: np.ndarray) -> np.ndarray:
     """Softmax over axis 1 as PyTorch computes it on a GPU over a strided axis: one thread a column, in float32."""
-    weights = np.exp(x - x.max(axis=1, keepdims=True))
+    exponentials = np.exp(x - x.max(axis=1, keepdims=True))
     total = np.zeros((x.shape[0], 1, x.shape[2]), x.dtype)
     for k in range(x.shape[1]):
-        total += weights[:, k : k + 1]
-    return weights / total
+        total += exponentials[:, k : k + 1]
+    return exponentials / total
 
 
 @pytest.mark.parametrize(("n", "inner"), [(1024, 1024), (16384, 64)])
