@@ -29,7 +29,8 @@ TASKS = [
     cell("softmax", "Ceiling", (1, 64, 1), ["ceiling"]), cell("argmax", "Sweep", (9, 1024, 1)),
     cell("softmax", "Sweep", (16, 1024, 1)), LaunchTask(id=0, operation="softmax", names=["numba_cuda"]),
 ]
-job = CompileJob(TASKS, "H200", "9.0", 132, 50 << 20, 0, 1)
+def job(tasks):
+    return CompileJob(tasks=tasks, device="H200", compute_capability="9.0", multiprocessors=132, first=0, of=1)
 if sys.argv[1] == "names":
     device = plans.Device(132, regimes.built_in())
     checks = [CheckTask(id=0, operation="argmax", names=["numba_cuda"], dtype="int8", seconds=1)]
@@ -38,7 +39,7 @@ if sys.argv[1] == "names":
                 for kernel, arguments in compile.kernels(compile.inputs(tasks), device)]
     print(json.dumps([names(TASKS), len(names(checks))]))
 elif sys.argv[1] == "ahead":
-    compile.main(None, CompileJob(TASKS[:1], "H200", "9.0", 132, 50 << 20, 0, 1))
+    compile.main(None, job(TASKS[:1]))
 else:
     with compile.without_device("9.0"):
         device = plans.Device(132, regimes.built_in())
