@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numba.extending import register_jitable
 
 from .. import simd
-from ..compilation import cached_njit
+from ..compilation import cached_njit, internal
 from ..simd.generated import generated
 from .argmax_elements import better_than, element, get
 
@@ -32,7 +31,7 @@ def tiles_of(inner, lanes):
     return -(-inner // (TILE_VECTORS * lanes))
 
 
-@numba.njit(error_model="numpy")
+@internal
 def _tile(x, n, stride, width, best, where, half):
     """Argmax down `width` columns of x, at least one vector, whose rows lie `stride` apart, into `where`.
 
@@ -92,7 +91,7 @@ def _tile(x, n, stride, width, best, where, half):
         _tile_nan(x, n, stride, width, where)
 
 
-@numba.njit(error_model="numpy")
+@internal
 def _tile_nan(x, n, stride, width, where):
     """Set `where` to the first NaN in the columns that have one."""
     w = simd.lanes(simd.load(x, 0))
@@ -108,7 +107,7 @@ def _tile_nan(x, n, stride, width, where):
             k += w
 
 
-@numba.njit(error_model="numpy")
+@internal
 def _down(x, n, stride, width, winners, half):
     """As `_tile`, straight into winners[:width], one vector of columns after the other: for few rows."""
     w = simd.lanes(get(x, 0, half))
@@ -126,7 +125,7 @@ def _down(x, n, stride, width, winners, half):
         k += w
 
 
-@numba.njit(error_model="numpy")
+@internal
 def _narrow(x, n, inner, best, where, winners, half):
     """Argmax down `inner` columns, fewer than a vector has lanes, into winners[:inner].
 

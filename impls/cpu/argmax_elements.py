@@ -6,9 +6,9 @@ They are themselves, or for float16, whose arrays come as int16, integer keys.
 from __future__ import annotations
 
 import numba
-from numba.extending import register_jitable
 
 from .. import simd
+from ..compilation import internal
 from ..simd.generated import generated
 
 
@@ -20,7 +20,7 @@ def get(x, i, half):
     return lambda x, i, half: _half_keys(simd.load(x, i))
 
 
-@register_jitable
+@internal
 def _half_keys(h):
     """int16 bits of float16 to int16 in the same order: -0.0 as 0.0, every NaN the largest."""
     sign, magnitude = simd.shift_right(h, 15), h & simd.splat(h, 0x7FFF)
@@ -43,13 +43,13 @@ def element(x, i, half):
     return key
 
 
-@register_jitable
+@internal
 def better_than(value, top):
     """Whether a value comes before top in argmax's order."""
     return value > top or (value != value and top == top)
 
 
-@numba.njit(error_model="numpy")
+@internal
 def column(x, n, half):
     """The position of the first maximum among n elements."""
     best = 0

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from .. import simd
-from ..compilation import cached_njit
+from ..compilation import cached_njit, internal
 from .argmax_elements import better_than, element, get
 
 BLOCK = 4  # vectors whose maximum is taken before it is compared with the best so far; 8 is as good on an AMD Zen 3
 
 
-@numba.njit(error_model="numpy")
+@internal
 def _row(x, n, half, ahead):
     """The position of the first maximum in x[:n], n at least one vector; what lies `ahead` is fetched meanwhile."""
     w = simd.lanes(get(x, 0, half))
@@ -60,7 +59,7 @@ def _row(x, n, half, ahead):
     return j + np.int64(simd.reduce_min(simd.select(simd.equal(found, far), far, found + lane)))
 
 
-@numba.njit(error_model="numpy")
+@internal
 def _short_row(x, n, half):
     """As `_row`, in one level: by lane, the best and its position."""
     best = get(x, 0, half)
@@ -81,7 +80,7 @@ def _short_row(x, n, half):
     return np.int64(simd.reduce_min(simd.select(candidates, where + lane, simd.splat(where, 0x7FFFFFFF))))
 
 
-@numba.njit
+@internal
 def _first_nan(x, n):
     for j in range(n):
         if simd.get(x, j) != simd.get(x, j):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import functools
 
-import numba
 import numpy as np
-from numba.extending import register_jitable
 
 from .. import simd
-from ..compilation import cached_njit
+from ..compilation import cached_njit, internal
 from .argmax_elements import column, get
 
 # Vectors ahead of those at work that are fetched: up to 1.7 times faster at 8 columns of float64 on an AMD Zen 3.
@@ -17,14 +15,14 @@ FETCH = 128
 BATCH = 64  # rows that are looked through for a NaN at a time
 
 
-@register_jitable
+@internal
 def _one_by_one(x, out, n, first, end):
     """Rows first to end of n columns, element by element."""
     for i in range(first, end):
         simd.put(out, i, column(simd.offset(x, i * n), n, None))
 
 
-@register_jitable
+@internal
 def _again_if_nan(seen, x, out, n, first, end):
     """Rows first to end anew if one of the sums that were `seen` in them is NaN."""
     # A sum of all is NaN if one is; also of two infinities, where nothing is lost but time.
@@ -35,7 +33,7 @@ def _again_if_nan(seen, x, out, n, first, end):
 # Rows of some vectors of half a line each: all at once, and the bits of the lanes that have the maximum.
 
 
-@register_jitable
+@internal
 def _has(v, top, at):
     """The lanes of v that equal top, as bits from bit `at` on."""
     return simd.mask_bits(simd.equal(v, top)) << np.uint64(at)
@@ -47,7 +45,7 @@ _NUMBERS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
 def _rows_of(vectors):
     """A function as those of `few`, for rows of up to a number of vectors that is known when it is compiled."""
 
-    @numba.njit(error_model="numpy")
+    @internal
     def rows(x, out, n, first, end):
         like = simd.half_line(x)
         w = simd.lanes(like)

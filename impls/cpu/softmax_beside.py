@@ -7,10 +7,9 @@ each other they need more registers than the 16 that processors without AVX-512 
 from __future__ import annotations
 
 import numba
-from numba.extending import register_jitable
 
 from .. import simd
-from ..compilation import cached_njit
+from ..compilation import cached_njit, internal
 from ..simd.exp import from_guess, is_near, is_sound, kept, quotient, reciprocal
 from ..simd.generated import generated
 from .softmax_elements import scratch_like, zero_like
@@ -43,7 +42,7 @@ def _end(buffer, j, n, factor, out, line, last, zero, past):
     return ordinary if past is numba.types.none else streamed
 
 
-@register_jitable
+@internal
 def _weigh(x, n, guess, buffer, other, zero):
     """The sum of the weights of x[:n], and how many elements of the other row have become results."""
     if is_near(guess, zero):

@@ -13,10 +13,9 @@ import math
 
 import numba
 import numpy as np
-from numba.extending import register_jitable
 
 from .. import simd
-from ..compilation import cached_njit
+from ..compilation import cached_njit, internal
 from ..parallel import run
 from ..simd.exp import from_guess, is_near, is_sound, reciprocal
 from ..simd.generated import generated
@@ -29,19 +28,19 @@ WIDE = 1024  # columns that are summed at a time: what they need stays in a core
 CHUNK = 1 << 14  # elements of results that are computed forwards; chunks follow each other backwards
 
 
-@register_jitable
+@internal
 def _span(inner, w):
     """Elements of the rows that x[i] is summed in, a whole number of vectors of w if its own are shorter than one."""
     return inner if inner >= w else inner * w // math.gcd(inner, w)
 
 
-@register_jitable
+@internal
 def _whole(size, w):
     """size, or so much more that it is a whole number of vectors; the last of size begins within the one before it."""
     return -(-size // w) * w
 
 
-@register_jitable
+@internal
 def _column(k, span, w):
     """The column of place k in vectors of which the last ends with the last column."""
     return k if k < span // w * w else k - _whole(span, w) + span

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from numba.extending import register_jitable
 
 from .. import simd
+from ..compilation import internal
 from ..simd.exp import quotient
 from ..simd.generated import generated
 from ..simd.half import from_half, to_half
@@ -100,14 +100,14 @@ def either_of(out, scratch, direct):
     return lambda out, scratch, direct: out if direct else scratch
 
 
-@register_jitable
+@internal
 def rest(vector, count):
     """The vector with its first `count` lanes set to 0."""
     lane = simd.lane_numbers(vector)
     return simd.select(simd.greater(simd.splat(lane, count), lane), simd.splat(vector, 0), vector)
 
 
-@register_jitable
+@internal
 def add(total, lost, term):
     """Kahan's sum: float64 too drifts over the blocks of a long row."""
     term = term - lost
@@ -130,13 +130,13 @@ def part(weight, factor):
     return lambda weight, factor: quotient(weight, factor)
 
 
-@register_jitable
+@internal
 def larger(a, b):
     """The larger in every lane, NaN if one is NaN."""
     return simd.select(simd.beats(a, b), a, b)
 
 
-@register_jitable
+@internal
 def highest(x, n, stride, top):
     """The largest of top and n vectors of x, `stride` apart, lane by lane; NaN where one is NaN."""
     # A sum of all costs less than a comparison of each, and shows whether there can be a NaN.

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import functools
 
-import numba
-from numba.extending import register_jitable
-
 from .. import simd
-from ..compilation import cached_njit
+from ..compilation import cached_njit, internal
 from ..simd.exp import from_guess, is_near, is_sound, kept, quotient, reciprocal, weights
 from .softmax_elements import ahead, read, rest, scratch_like, zero_like
 from .softmax_past import fetch, put
@@ -22,10 +19,10 @@ MOST = 8  # vectors
 def _weights_of(vectors):
     """A function that computes the weights of a row; the last vector may begin within the one before it."""
     if vectors == 1:
-        return register_jitable(lambda row, last, start, zero: (weights(read(row, last, zero), start),))
+        return internal(lambda row, last, start, zero: (weights(read(row, last, zero), start),))
     others = _weights_of(vectors - 1)
 
-    @register_jitable
+    @internal
     def weigh_row(row, last, start, zero):
         before = min((vectors - 2) * simd.lanes(zero), last)
         return (*others(row, before, start, zero), weights(read(row, last, zero), start))
@@ -36,10 +33,10 @@ def _weights_of(vectors):
 def _sum_of(vectors, first=0):
     """A function that adds up vectors of a tuple from one on, in pairs, without what the last of all shares."""
     if vectors == 1:
-        return register_jitable(lambda e: e[first])
+        return internal(lambda e: e[first])
     half = vectors // 2
     left, right = _sum_of(half, first), _sum_of(vectors - half, first + half)
-    return register_jitable(lambda e: left(e) + right(e))
+    return internal(lambda e: left(e) + right(e))
 
 
 def _results_of(vectors):
@@ -47,14 +44,14 @@ def _results_of(vectors):
     here = vectors - 1
     if vectors == 1:
 
-        @register_jitable
+        @internal
         def store(e, out, last, factor, past, zero):
             put(out, last, quotient(e[here], factor), past)
 
         return store
     others = _results_of(vectors - 1)
 
-    @register_jitable
+    @internal
     def store_row(e, out, last, factor, past, zero):
         others(e, out, min((vectors - 2) * simd.lanes(zero), last), factor, past, zero)
         put(out, last, quotient(e[here], factor), past)
@@ -62,7 +59,7 @@ def _results_of(vectors):
     return store_row
 
 
-@register_jitable
+@internal
 def _factor(total, zero):
     """The `reciprocal` of a sum in the type of x, by a vector no longer than has to be: the row waits for it."""
     half = simd.half_line(zero)
@@ -79,7 +76,7 @@ def _rows_of(vectors):
     all_but_last = _sum_of(vectors - 1)
     end_of_row = vectors - 1
 
-    @register_jitable
+    @internal
     def weighed(row, n, guess, zero):
         """The weights of a row, their sum, and whether the guess served."""
         w = simd.lanes(zero)
@@ -87,7 +84,7 @@ def _rows_of(vectors):
         total = simd.reduce_add(all_but_last(e) + rest(e[end_of_row], vectors * w - n))
         return e, total, is_near(guess, zero) and is_sound(total, zero)
 
-    @numba.njit(error_model="numpy")
+    @internal
     def rows(x, out, n, past, first, end, zero):
         w = simd.lanes(zero)
         below = guess_at(simd.offset(x, min(first + 1, end - 1) * n), n, zero)

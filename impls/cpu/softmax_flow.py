@@ -7,17 +7,15 @@ in a circle, so the first ones of a row stand again behind its last.
 
 from __future__ import annotations
 
-import numba
-from numba.extending import register_jitable
-
 from .. import simd
+from ..compilation import internal
 from ..simd.exp import constants_of, kept_constants, quotient, weights
 from .softmax_elements import LONG, ahead, fetch_pair, into_line, part, read, write, write_past
 
 SPARE = 32  # columns that stand again behind the last one, two registers of any processor
 
 
-@register_jitable
+@internal
 def wrap(row, inner, zero):
     """Repeat the first columns of a table's row behind its last; inner at least one vector."""
     w = simd.lanes(zero)
@@ -28,26 +26,26 @@ def wrap(row, inner, zero):
 # Results of source[i] on in columns from c on, of weights or of scores.
 
 
-@register_jitable
+@internal
 def _from_weights(source, i, table, c, size, constants, like):
     factor = simd.load_as(table, c, like), simd.load_as(table, size + c, like)
     return quotient(simd.load_as(source, i, like), factor)
 
 
-@register_jitable
+@internal
 def _from_sums_of_pieces(source, i, table, c, size, constants, like):
     factor = simd.load_as(table, c, like), simd.load_as(table, size + c, like)
     return part(simd.load_as(source, i, like), factor)
 
 
-@register_jitable
+@internal
 def _from_scores(source, i, table, c, size, constants, like):
     factor = simd.load_as(table, c, like), simd.load_as(table, size + c, like)
     lower, rounding = simd.load_as(table, 2 * size + c, like), simd.load_as(table, 3 * size + c, like)
     return part(weights(read(source, i, like), (None, lower, rounding, constants, None)), factor)
 
 
-@register_jitable
+@internal
 def _after(c, step, inner):
     """The column `step` columns, less than all, behind column c."""
     return c + step - inner if c + step >= inner else c + step
@@ -56,7 +54,7 @@ def _after(c, step, inner):
 def _flowing(result, put, fetched):
     """A function that computes results and stores them by `put`; `fetched`: its source is brought into the caches."""
 
-    @numba.njit(error_model="numpy")
+    @internal
     def edge(source, out, count, begin, end, table, size, inner, at, zero, line):
         # In a vector that may begin before the edge and, where all are fewer, end behind what is asked for.
         first = max(0, min(begin, count - simd.lanes(zero)))
@@ -65,7 +63,7 @@ def _flowing(result, put, fetched):
         for k in range(begin, end):
             simd.put(out, k, simd.get(line, k - first))
 
-    @register_jitable
+    @internal
     def pair(source, j, out, table, c, size, constants, like):
         w = simd.lanes(like)
         p = result(source, j, table, c, size, constants, like)
@@ -73,7 +71,7 @@ def _flowing(result, put, fetched):
         put(out, j, p)
         put(out, j + w, q)
 
-    @numba.njit(error_model="numpy")
+    @internal
     def flow(source, out, count, table, size, inner, at, zero, line):
         """Results of `count` elements of source, the first in column `at`, into out.
 

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import numba
-from numba.extending import register_jitable
-
 from .. import simd
-from ..compilation import cached_njit
+from ..compilation import cached_njit, internal
 from ..simd.exp import from_guess, is_near, is_sound, origin, quotient, reciprocal, weights
 from .softmax_elements import ahead, larger, read, zero_like
 from .softmax_past import put
 
 
-@register_jitable
+@internal
 def _sum(v):
     """The sum of each group of four lanes, in all of them."""
     v = v + simd.swap(v, 1)
     return v + simd.swap(v, 2)
 
 
-@numba.njit(error_model="numpy")
+@internal
 def _exactly(v):
     """Softmax of every four lanes, where one has a NaN or lies too far from 0."""
     top = larger(v, simd.swap(v, 1))

@@ -8,9 +8,9 @@ columns 5 times slower. Only the first and the last row of a share of the work s
 from __future__ import annotations
 
 import numba
-from numba.extending import register_jitable
 
 from .. import simd
+from ..compilation import internal
 from ..simd.exp import quotient
 from ..simd.generated import generated
 from .softmax_elements import into_line
@@ -36,7 +36,7 @@ def fetch(out, i, past):
     return lambda out, i, past: None
 
 
-@register_jitable
+@internal
 def begin_past(buffer, factor, out, line, first, zero):
     """Finish the line in which the results of a row begin; returns how many elements of the row that takes."""
     before = into_line(out, zero)
@@ -51,7 +51,7 @@ def begin_past(buffer, factor, out, line, first, zero):
     return simd.lanes(zero) - before
 
 
-@register_jitable
+@internal
 def end_past(buffer, j, n, factor, out, line, last, zero):
     """Results of a row of n elements from element j on, which begins a line of out."""
     w = simd.lanes(zero)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
 from .. import simd
-from ..compilation import cached_njit
+from ..compilation import cached_njit, internal
 from ..parallel import run
 from ..simd.exp import excess, kept, origin_of_row, ratio, reciprocal, weights
 from .softmax_elements import (
@@ -32,7 +31,7 @@ PLACES = 2 if LONG else 1
 PIECE = 1 << 13  # columns of a piece
 
 
-@numba.njit(error_model="numpy")
+@internal
 def _piece(x, n, buffer, keep, zero):
     """(base, sum of weights relative to it) of x[:n], -inf where all are; weights to buffer if they are to be kept."""
     base, total = weigh(x, n, guess_at(x, n, zero), buffer, keep, zero)
@@ -56,7 +55,7 @@ def combine(tops, totals):
     return top, total
 
 
-@numba.njit(error_model="numpy")
+@internal
 def _quotients(x, n, out, top, total):
     """Softmax of x[:n] from its row's base, a vector, and its sum; past the caches, but for float16."""
     w = simd.lanes(top)

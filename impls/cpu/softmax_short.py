@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba.extending import register_jitable
 
 from .. import simd
-from ..compilation import cached_njit
+from ..compilation import cached_njit, internal
 from ..simd.exp import from_guess, is_near, is_sound, origin, quotient, reciprocal, weights
 from .softmax_elements import ADDENDS, highest, larger, read, scratch_like, write, zero_like
 
 
-@register_jitable
+@internal
 def _weigh_lanes(x, n, start, buffer, zero):
     """Weights of n vectors of x into buffer; returns their sums."""
     w = simd.lanes(zero)
@@ -26,7 +25,7 @@ def _weigh_lanes(x, n, start, buffer, zero):
     return total
 
 
-@register_jitable
+@internal
 def _lanes(x, n, buffer, zero):
     """As `_weigh_lanes`; returns the reciprocals of the sums. For few vectors: all is added up in the type of x."""
     guess = simd.maximum(read(x, 0, zero), read(x, (n - 1) * simd.lanes(zero), zero))
@@ -38,7 +37,7 @@ def _lanes(x, n, buffer, zero):
     return reciprocal(_weigh_lanes(x, n, origin(top), buffer, zero), zero)
 
 
-@register_jitable
+@internal
 def _turned(x, start, step):
     """The columns of a matrix of 4 x 4 elements whose rows are `step` apart."""
     return simd.transpose4(
@@ -49,14 +48,14 @@ def _turned(x, start, step):
     )
 
 
-@register_jitable
+@internal
 def _weigh_pair(a, b, start):
     """Weights of two scores in every lane and their sum."""
     e, f = weights(a, start), weights(b, start)
     return e, f, e + f
 
 
-@register_jitable
+@internal
 def pair(a, b):
     """Softmax of two scores in every lane."""
     top = simd.maximum(a, b)
@@ -70,7 +69,7 @@ def pair(a, b):
     return quotient(e, factor), quotient(f, factor)
 
 
-@register_jitable
+@internal
 def _pairs(x, out, first, end, zero):
     """As many of rows first to end of two columns as fill vectors; returns the row after them."""
     w = simd.lanes(zero)

@@ -7,7 +7,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from .. import simd
-from ..compilation import cached_njit
+from ..compilation import cached_njit, internal
 from ..simd.exp import from_guess, is_near, is_sound, origin, quotient, reciprocal, weights
 from ..simd.generated import generated
 from .softmax_elements import (
@@ -88,7 +88,7 @@ def _weigh(x, i, at, stride, step, buffer, start, factor, ahead, other):
     return weigh
 
 
-@register_jitable
+@internal
 def _count(totals, lost, k, partial):
     """Add a sum of weights to those of columns k on."""
     wide = simd.convert(partial, simd.zeros_f64())
@@ -98,7 +98,7 @@ def _count(totals, lost, k, partial):
     simd.store(lost, k, rest)
 
 
-@numba.njit(error_model="numpy")
+@internal
 def _weigh_fours(x, j, end, stride, begin, width, last, tops, totals, lost, buffer, step, guessed, ahead, other):
     """As `weigh_columns`, of rows j to end, as many columns as are four vectors; returns how many these are."""
     zero = zero_like(x)
@@ -145,7 +145,7 @@ def _by_fours(x, j, end, stride, begin, width, last, tops, totals, lost, buffer,
     return lambda x, j, end, stride, begin, width, last, tops, totals, lost, buffer, step, guessed, ahead, other: 0
 
 
-@numba.njit(error_model="numpy")
+@internal
 def weigh_columns(x, n, stride, begin, width, last, tops, totals, lost, buffer, step, guessed, ahead, other):
     """Weights down columns begin to begin + width of x relative to tops; their sums are added to totals, of float64.
 
@@ -173,7 +173,7 @@ def weigh_columns(x, n, stride, begin, width, last, tops, totals, lost, buffer, 
             _count(totals, lost, k, some)
 
 
-@register_jitable
+@internal
 def clear(totals, lost, width, like):
     """Set the sums of `width` columns, of vectors such as `like`, to 0."""
     wide = simd.convert(like, simd.zeros_f64())
@@ -182,7 +182,7 @@ def clear(totals, lost, width, like):
         simd.store(lost, k, wide)
 
 
-@numba.njit(error_model="numpy")
+@internal
 def weigh_tile(x, n, stride, width, tops, totals, buffer, step, table, size, ahead, other):
     """Weights down `width` columns of x, at least one vector, whose rows lie `stride` apart.
 
@@ -221,7 +221,7 @@ def weigh_tile(x, n, stride, width, tops, totals, buffer, step, table, size, ahe
     return moved
 
 
-@register_jitable
+@internal
 def _scale(buffer, n, step, width, table, size, out, inner, zero):
     """Results of a tile's weights into the rows of out, which may be where they are."""
     w = simd.lanes(zero)

@@ -6,16 +6,15 @@ For rows of out that are whole lines, so that no two tiles share one. See `softm
 from __future__ import annotations
 
 import numpy as np
-from numba.extending import register_jitable
 
 from .. import simd
-from ..compilation import cached_njit
+from ..compilation import cached_njit, internal
 from ..simd.exp import quotient
 from .softmax_elements import BLOCK, scratch_like, zero_like
 from .softmax_tiles import NEAR, tiles_of, weigh_tile
 
 
-@register_jitable
+@internal
 def _finish(n, stride, width, step, other, zero):
     """All results of a tile."""
     source, table, size, to = other
@@ -26,7 +25,7 @@ def _finish(n, stride, width, step, other, zero):
             simd.stream(to, j * stride + k, quotient(simd.load_as(source, j * step + k, zero), factor))
 
 
-@register_jitable
+@internal
 def _place(task, tiles, n, inner, tile):
     """Where a tile begins, in elements, and how many columns it has."""
     i, t = task // tiles, task % tiles

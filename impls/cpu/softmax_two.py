@@ -6,11 +6,10 @@ or more pages in turn as from end to end, and so are these rows (both on an Inte
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from .. import simd
-from ..compilation import cached_njit
+from ..compilation import cached_njit, internal
 from ..simd.exp import from_guess, is_near, is_sound, kept, quotient, reciprocal, weights
 from .softmax_beside import beside
 from .softmax_elements import ADDENDS, BLOCKS, add, ahead, read, scratch_like, zero_like
@@ -18,7 +17,7 @@ from .softmax_past import begin_past, end_past
 from .softmax_rows import clear_of, guess_at, weigh, weigh_exactly, weigh_rest
 
 
-@numba.njit(error_model="numpy")
+@internal
 def _weigh_two(x, y, n, starts, buffers, others, zero):
     """As `weigh_from` with all of their others' results past the caches, of x[:n] and y[:n] at a time.
 

@@ -36,9 +36,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
-from numba.extending import register_jitable
 
 from .. import simd
+from ..compilation import internal
 from .generated import generated
 
 _LOG2_E = 1.4426950408889634
@@ -126,7 +126,7 @@ def kept_constants(like):
     return lambda like: simd.kept_splats(like, values)
 
 
-@register_jitable
+@internal
 def _origin(top, limit, lowest, log2_e, half, shifted):
     # One bit pattern for every NaN: a payload would be shifted into the exponents of the results.
     top = simd.select(simd.equal(top, top), top, simd.splat(top, np.nan))
@@ -155,7 +155,7 @@ def origin(top):
     return lambda top: _origin(top, _limit(top), lowest, log2_e, half, rounding)
 
 
-@register_jitable
+@internal
 def origin_of_row(top):
     """`origin` of a vector with the same maximum in every lane."""
     base, lowest, rounding, constants = origin(top)
@@ -353,7 +353,7 @@ def reciprocal(total, like):
     return reciprocal32
 
 
-@register_jitable
+@internal
 def quotient(weight, factor):
     """weight * factor for a `reciprocal`, rounded once, so that total * reciprocal(total) is 1."""
     high, low = factor

@@ -8,6 +8,8 @@ from typing import Any
 
 from numba.extending import overload
 
+from ..compilation import INTERNAL
+
 
 def generated(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Decorate a function of Numba types that returns the body, a Python function with the same parameters.
@@ -24,5 +26,5 @@ def generated(function: Callable[..., Any] | None = None, /, **options: Any) -> 
     def compiled_only(*args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{function.__name__} works in compiled functions only")
 
-    overload(compiled_only, **options)(function)
+    overload(compiled_only, jit_options=INTERNAL, **options)(function)
     return compiled_only

@@ -6,12 +6,12 @@ Numba has no float16 arithmetic on a CPU, and without F16C LLVM calls a library 
 from __future__ import annotations
 
 import numpy as np
-from numba.extending import register_jitable
 
 from .. import simd
+from ..compilation import internal
 
 
-@register_jitable
+@internal
 def from_half(h):
     """The float16 numbers whose bits are the int16 lanes of h, exactly, as float32."""
     wide = simd.convert(h, simd.lane_numbers(h))
@@ -24,7 +24,7 @@ def from_half(h):
     return simd.from_bits(value | simd.shift_left(wide & simd.splat(wide, 0x8000), 16))
 
 
-@register_jitable
+@internal
 def to_half(p, like):
     """float32 lanes in [0, 1] or NaN, rounded to nearest even, as float16 bits in int16 lanes (like's type)."""
     b = simd.bits(p)
