@@ -27,8 +27,12 @@ settings.load_profile("maxbench")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process runs a file, and one all that compile the same kernels, which two at a time would compile twice."""
+    """One process runs a file, and one all that compile the same kernels, which two at a time would compile twice.
+
+    Before the hook of pytest-xdist, which reads the marks.
+    """
     kernels = Path(__file__).parent / "impls"
     for item in items:
         group = "impls" if item.path.parent == kernels else item.path
