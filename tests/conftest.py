@@ -4,9 +4,11 @@ import gc
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 from tests.browser import browser
 from tests.plugins import install
@@ -27,13 +29,13 @@ settings.load_profile("maxbench")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process runs a file, and one all that compile the same kernels, which two at a time would compile twice.
+class Scheduling(LoadFileScheduling):  # type: ignore[misc]
+    """One process runs a file, and one all that compile the same kernels, which two at a time would compile twice."""
 
-    Before the hook of pytest-xdist, which reads the marks.
-    """
-    kernels = Path(__file__).parent / "impls"
-    for item in items:
-        group = "impls" if item.path.parent == kernels else item.path
-        item.add_marker(pytest.mark.xdist_group(str(group)))
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "tests/impls" if str(Path(file).parent) == "tests/impls" else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    return Scheduling(config, log)
