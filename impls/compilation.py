@@ -34,6 +34,7 @@ from numba.core.registry import CPUDispatcher
 from numba.core.serialize import dumps
 from numba.misc.appdirs import AppDirs
 
+from .internal import COMMON
 from .threads import SettingError
 
 TREE = Path(__file__).parent
@@ -48,11 +49,6 @@ _CONSTANTS = (
     *(bool, int, float, complex, str, bytes, enum.Enum, type, BuiltinFunctionType),
     *(np.generic, np.dtype, np.ufunc, types.Type),
 )
-# Entry points take a tenth of the time to compile. What a function is compiled by holds for overloads that it calls as
-# well: one that is called by functions with other options is compiled twice.
-_COMMON = {"no_cfunc_wrapper": True, "forceinline": False}
-INTERNAL = {**_COMMON, "no_cpython_wrapper": True, "error_model": "numpy", "nogil": True}
-
 _warned = False
 
 
@@ -68,24 +64,9 @@ def cached_njit(function: Any = None, /, **options: Any) -> Any:
         raise SettingError(f"NUMBA_DISABLE_JIT={config.DISABLE_JIT}: accepted is 0")
     if options.get("parallel") and str(config.THREADING_LAYER).lower() not in _LAYERS:
         raise SettingError(f"NUMBA_THREADING_LAYER={config.THREADING_LAYER!r}: accepted are {', '.join(_LAYERS)}")
-    dispatcher = numba.njit(**_COMMON | options)(function)
+    dispatcher = numba.njit(**COMMON | options)(function)
     dispatcher._cache = Cache(dispatcher, (TREE,))
     return dispatcher
-
-
-class Internal(CPUDispatcher):  # type: ignore[misc]
-    """A function without an entry point for Python, where it runs as it is written."""
-
-    def __call__(self, *args: Any) -> Any:
-        return self.py_func(*args)
-
-
-def internal(function: Any = None, /, **options: Any) -> Any:
-    """As `numba.njit`, for a function that compiled functions call."""
-    if function is None:
-        return functools.partial(internal, **options)
-    dispatcher = Internal(function, targetoptions={"nopython": True, **INTERNAL, **options})
-    return functools.update_wrapper(dispatcher, function)
 
 
 def adopt(package: str, functions: Iterable[Any]) -> None:

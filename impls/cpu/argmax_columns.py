@@ -6,8 +6,8 @@ import numpy as np
 from numba.extending import register_jitable
 
 from .. import simd
-from ..compilation import cached_njit, internal
-from ..simd.generated import generated
+from ..compilation import cached_njit
+from ..internal import generated, internal
 from .argmax_elements import better_than, element, get
 
 # Measured side by side with other values on one thread of an AMD Zen 3: TILE_VECTORS (16 to 128), DOWN (4 to 64), NEAR

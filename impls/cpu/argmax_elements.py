@@ -8,8 +8,7 @@ from __future__ import annotations
 import numba
 
 from .. import simd
-from ..compilation import internal
-from ..simd.generated import generated
+from ..internal import generated, internal
 
 
 @generated(inline="always")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from .. import simd
-from ..compilation import cached_njit, internal
+from ..compilation import cached_njit
+from ..internal import internal
 from .argmax_elements import better_than, element, get
 
 BLOCK = 4  # vectors whose maximum is taken before it is compared with the best so far; 8 is as good on an AMD Zen 3

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numba
 
 from .. import simd
-from ..compilation import cached_njit, internal
+from ..compilation import cached_njit
+from ..internal import generated, internal
 from ..simd.exp import from_guess, is_near, is_sound, kept, quotient, reciprocal
-from ..simd.generated import generated
 from .softmax_elements import scratch_like, zero_like
 from .softmax_past import begin_past, end_past
 from .softmax_rows import clear_of, guess_at, weigh, weigh_exactly, weigh_from

@@ -15,10 +15,10 @@ import numba
 import numpy as np
 
 from .. import simd
-from ..compilation import cached_njit, internal
+from ..compilation import cached_njit
+from ..internal import generated, internal
 from ..parallel import run
 from ..simd.exp import from_guess, is_near, is_sound, reciprocal
-from ..simd.generated import generated
 from .softmax_elements import BLOCK, add, ahead, into_line, read, scratch_like, zero_like
 from .softmax_flow import SPARE, flow_in_place, flow_scores
 from .softmax_tiles import NEAR, clear, weigh_columns

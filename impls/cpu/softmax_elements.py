@@ -9,9 +9,8 @@ import numba
 import numpy as np
 
 from .. import simd
-from ..compilation import internal
+from ..internal import generated, internal
 from ..simd.exp import quotient
-from ..simd.generated import generated
 from ..simd.half import from_half, to_half
 
 LONG = simd.has_long_registers()

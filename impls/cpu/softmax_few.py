@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 
 from .. import simd
-from ..compilation import cached_njit, internal
+from ..compilation import cached_njit
+from ..internal import internal
 from ..simd.exp import from_guess, is_near, is_sound, kept, quotient, reciprocal, weights
 from .softmax_elements import ahead, read, rest, scratch_like, zero_like
 from .softmax_past import fetch, put

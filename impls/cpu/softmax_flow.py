@@ -8,7 +8,7 @@ in a circle, so the first ones of a row stand again behind its last.
 from __future__ import annotations
 
 from .. import simd
-from ..compilation import internal
+from ..internal import internal
 from ..simd.exp import constants_of, kept_constants, quotient, weights
 from .softmax_elements import LONG, ahead, fetch_pair, into_line, part, read, write, write_past
 

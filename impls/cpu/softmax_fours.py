@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .. import simd
-from ..compilation import cached_njit, internal
+from ..compilation import cached_njit
+from ..internal import internal
 from ..simd.exp import from_guess, is_near, is_sound, origin, quotient, reciprocal, weights
 from .softmax_elements import ahead, larger, read, zero_like
 from .softmax_past import put

@@ -10,9 +10,8 @@ from __future__ import annotations
 import numba
 
 from .. import simd
-from ..compilation import internal
+from ..internal import generated, internal
 from ..simd.exp import quotient
-from ..simd.generated import generated
 from .softmax_elements import into_line
 
 # Elements ahead of those at work that are fetched where results will be: 4 to 10% faster in the last cache of an Intel

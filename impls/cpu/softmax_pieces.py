@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from .. import simd
-from ..compilation import cached_njit, internal
+from ..compilation import cached_njit
+from ..internal import internal
 from ..parallel import run
 from ..simd.exp import excess, kept, origin_of_row, ratio, reciprocal, weights
 from .softmax_elements import (

@@ -6,9 +6,9 @@ import numba
 import numpy as np
 
 from .. import simd
-from ..compilation import cached_njit, internal
+from ..compilation import cached_njit
+from ..internal import generated, internal
 from ..simd.exp import from_guess, is_near, is_sound, kept, origin_of_row, quotient, reciprocal, weights
-from ..simd.generated import generated
 from .softmax_elements import (
     ADDENDS,
     BLOCKS,

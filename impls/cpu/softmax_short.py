@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from .. import simd
-from ..compilation import cached_njit, internal
+from ..compilation import cached_njit
+from ..internal import internal
 from ..simd.exp import from_guess, is_near, is_sound, origin, quotient, reciprocal, weights
 from .softmax_elements import ADDENDS, highest, larger, read, scratch_like, write, zero_like
 

@@ -7,9 +7,9 @@ import numpy as np
 from numba.extending import register_jitable
 
 from .. import simd
-from ..compilation import cached_njit, internal
+from ..compilation import cached_njit
+from ..internal import generated, internal
 from ..simd.exp import from_guess, is_near, is_sound, origin, quotient, reciprocal, weights
-from ..simd.generated import generated
 from .softmax_elements import (
     ADDENDS,
     BLOCK,

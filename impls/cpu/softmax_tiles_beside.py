@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from .. import simd
-from ..compilation import cached_njit, internal
+from ..compilation import cached_njit
+from ..internal import internal
 from ..simd.exp import quotient
 from .softmax_elements import BLOCK, scratch_like, zero_like
 from .softmax_tiles import NEAR, tiles_of, weigh_tile

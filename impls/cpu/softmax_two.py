@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from .. import simd
-from ..compilation import cached_njit, internal
+from ..compilation import cached_njit
+from ..internal import internal
 from ..simd.exp import from_guess, is_near, is_sound, kept, quotient, reciprocal, weights
 from .softmax_beside import beside
 from .softmax_elements import ADDENDS, BLOCKS, add, ahead, read, scratch_like, zero_like

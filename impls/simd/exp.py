@@ -38,8 +38,7 @@ import numpy as np
 from numba import types
 
 from .. import simd
-from ..compilation import internal
-from .generated import generated
+from ..internal import generated, internal
 
 _LOG2_E = 1.4426950408889634
 _LN_2 = 0.6931471805599453

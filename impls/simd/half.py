@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import simd
-from ..compilation import internal
+from ..internal import internal
 
 
 @internal

@@ -6,7 +6,7 @@ import numba
 import pytest
 from numba import types
 
-from maxbench.impls.simd.generated import generated
+from maxbench.impls.internal import generated
 
 
 @generated
