@@ -21,7 +21,8 @@ class _LowersToIR(NativeLowering):  # type: ignore[misc]
 
     def run_pass(self, state: Any) -> bool:
         library = state.library = state.targetctx.codegen().create_library(state.func_id.func_qualname)
-        library._finalize_specific = lambda: None
+        # Not handed to the execution engine.
+        library._finalize_final_module = lambda: setattr(library, "_finalized", True)
         state.flags.no_compile = True
         super().run_pass(state)
         # By this callers find the function; the dispatcher takes a builtin function only.
