@@ -33,8 +33,9 @@ class Scheduling(LoadFileScheduling):  # type: ignore[misc]
     """One process runs a file, and one all that compile the same kernels, which two at a time would compile twice."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = super()._split_scope(nodeid)
-        return "tests/impls" if str(Path(file).parent) == "tests/impls" else file
+        file = Path(super()._split_scope(nodeid))
+        compiles = file.parent == Path("tests/impls") or file.name in ("test_upstream.py", "test_bench.py")
+        return "kernels" if compiles else str(file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:

@@ -52,11 +52,10 @@ def test_the_figures_of_the_results_are_those_of_the_reports() -> None:
     assert len(quoted) == 16
     assert quoted == [row for table in tables for row in re.findall(summary, table, re.MULTILINE)]
 
-    answer = r"^\| (\w+: [^|]+) \| (?:[^|]+ \| )?([\d.]+ [mµ]s \([^)]+\)) \| ([\d.]+×)[^|]* \|"
-    rows = re.findall(answer, text, re.MULTILINE)
+    rows = re.findall(r"^\| (?:softmax|argmax): .*$", text, re.MULTILINE)
+    report = (RESULTS / "full-2-core-epyc-zen4" / "report.md").read_text("utf-8").splitlines()
     assert len(rows) == 16
-    report = (RESULTS / "full-2-core-emerald-rapids" / "report.md").read_text("utf-8")
-    assert rows == re.findall(answer, report, re.MULTILINE)[:16]
+    assert rows == [line for line in report if line.startswith(("| softmax: ", "| argmax: "))][:16]
 
 
 def test_the_figures_of_the_device_are_those_of_its_timings() -> None:
@@ -95,7 +94,7 @@ def test_the_figures_of_the_device_are_those_of_its_timings() -> None:
 def test_each_column_of_the_table_is_described() -> None:
     first = [line.split("|")[1] for line in README.split("| columns |")[1].split("\n\n")[0].splitlines()[2:]]
     described = [name for names in first for name in re.findall(r"`(\w+)`", names)]
-    assert sorted(described) == sorted(reports.load(RESULTS / "full-2-core-emerald-rapids").columns)
+    assert sorted(described) == sorted(reports.load(RESULTS / "full-2-core-epyc-zen4").columns)
 
 
 def test_each_command_is_described(capsys: pytest.CaptureFixture[str]) -> None:

@@ -101,7 +101,10 @@ def run(program: str, *arguments: str, **environment: str) -> subprocess.Complet
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.parametrize(
     ("layer", "first"),
-    [("tbb", "child"), ("omp", "main"), ("workqueue", "child"), *([("tbb", "main"), ("tbb", "thread")] if ALL else ())],
+    [
+        *[("tbb", "child"), ("omp", "main"), ("workqueue", "main")],
+        *([("tbb", "main"), ("tbb", "thread"), ("workqueue", "child")] if ALL else ()),
+    ],
 )
 def test_forks(layer: str, first: str) -> None:
     if layer == "tbb" and not HAS_TBB:
