@@ -22,7 +22,6 @@ from maxbench.reports.measure.run import Measurement
 from maxbench.reports.records import reading
 from maxbench.reports.records.run import Implementation
 from maxbench.reports.show import terminal
-from tests.needs import ALL
 from tests.plugins import Install
 
 WRONG = """
@@ -66,7 +65,7 @@ def test_list_marks_the_default_and_says_why_another_is_not(
     assert rows["naive"]["status"] == "available"
 
 
-@pytest.mark.parametrize("width", [40, *([120] if ALL else [])])
+@pytest.mark.parametrize("width", [40, 120])
 def test_list_says_everything_as_it_is_whatever_the_width(
     width: int, install: Install, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

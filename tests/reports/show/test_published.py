@@ -10,7 +10,6 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from maxbench.reports.show import report
-from tests.needs import ALL
 
 PUBLISHED = Path(__file__).parents[3] / "docs" / "results"
 FOLDERS = sorted(path.parent for path in PUBLISHED.glob("*/report.md"))
@@ -21,7 +20,7 @@ def _runs(folder: Path) -> list[Path]:
     return [folder] if (folder / "run.json").exists() else sorted(path.parent for path in folder.glob("*/run.json"))
 
 
-@pytest.mark.parametrize("folder", FOLDERS[:: 1 if ALL else 2], ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_the_records_give_the_published_answer(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Their pixels are not compared, and take most of the time.
     monkeypatch.setattr(FigureCanvasAgg, "print_png", lambda canvas, file, **how: file.write(b"\x89PNG"))
