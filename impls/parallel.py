@@ -1,14 +1,16 @@
-"""Shares of a kernel's tasks on all threads: one compiled loop for all kernels whose arguments have the same types.
+"""Chunks of a kernel's tasks on all threads: one compiled loop for all kernels whose arguments have the same types.
 
-The loop is given the address of the compiled kernel. A loop that named the kernel would be compiled once for each, and
-the kernel once more with it.
+The loop calls the compiled kernel by its address. A loop that named the kernel would be compiled for each, and would
+compile the kernel again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numba
+import numpy as np
 from numba._dispatcher import compute_fingerprint
 from numba.core import cgutils, types
 from numba.extending import intrinsic
@@ -18,7 +20,7 @@ from .threads import are_lost, in_parallel
 
 
 def run(kernel: Any, arguments: tuple[Any, ...], tasks: int, threads: int) -> None:
-    """Call kernel(*arguments, first, end) for all tasks: for a contiguous share in each thread, if there are several.
+    """Call kernel(*arguments, first, end) for all tasks, a contiguous chunk of them in each thread.
 
     Args:
         kernel: of `cached_njit`.
@@ -28,12 +30,34 @@ def run(kernel: Any, arguments: tuple[Any, ...], tasks: int, threads: int) -> No
         kernel(*arguments, 0, tasks)
         return
     key = kernel, compute_fingerprint(arguments)
-    try:
-        address = _addresses[key]
-    except KeyError:
+    if (address := _addresses.get(key)) is None:
         address = _addresses[key] = _address(kernel, arguments)
+    _share_out(address, kernel, arguments, tasks, threads)
+
+
+def bound(
+    kernel: Any, arguments: tuple[Any, ...], tasks: int, threads: int
+) -> Callable[[np.ndarray, np.ndarray], None]:
+    """A function of two arrays that calls kernel(*arrays, *arguments, first, end) as `run` does.
+
+    It must always be given arrays of the same types. It does not check them, which takes a microsecond.
+    """
+    if threads < 2 or tasks < 2:
+        return lambda x, out: kernel(x, out, *arguments, 0, tasks)
+    address = None
+
+    def call(x: np.ndarray, out: np.ndarray) -> None:
+        nonlocal address
+        if address is None:
+            address = _address(kernel, (x, out, *arguments))
+        _share_out(address, kernel, (x, out, *arguments), tasks, threads)
+
+    return call
+
+
+def _share_out(address: int, kernel: Any, arguments: tuple[Any, ...], tasks: int, threads: int) -> None:
     if are_lost() or in_parallel(_compiled, address, arguments, tasks, threads):
-        # The same shares; of those that failed this raises the error, or does what could not be done.
+        # The same chunks; where one failed, this raises its error or succeeds.
         for t in range(threads):
             kernel(*arguments, t * tasks // threads, (t + 1) * tasks // threads)
 
@@ -55,7 +79,7 @@ def _fails(typing: Any, address: Any, arguments: Any, first: Any, end: Any) -> A
 
 @cached_njit(parallel=True)
 def _compiled(address: Any, arguments: Any, tasks: Any, threads: Any) -> Any:
-    """The number of shares that failed: an error that is raised in another thread would be lost."""
+    """The number of chunks that failed: an error that is raised in another thread would be lost."""
     failed = 0
     for t in numba.prange(threads):
         failed += _fails(address, arguments, t * tasks // threads, (t + 1) * tasks // threads)

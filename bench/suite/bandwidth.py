@@ -53,7 +53,7 @@ def _read(x, sums, t, first, end):
     """Add up the cache lines from first to end into sums[t]: LLVM removes the loads of a sum that is not used."""
     w = simd.VECTOR_BYTES // x.itemsize
     x = simd.data(x)
-    a = simd.splat(x, 0)
+    a = simd.broadcast(x, 0)
     b, c, d = a, a, a
     i = first * w
     while i + UNROLLED * w <= end * w:

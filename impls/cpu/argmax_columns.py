@@ -1,21 +1,15 @@
-"""Argmax over a strided axis: each lane has a column of its own. A task is a tile of columns of a part of the rows."""
+"""Argmax over a strided axis, one column a lane. A task is a tile of columns of a part of the rows."""
 
 from __future__ import annotations
 
 import numpy as np
-from numba.extending import register_jitable
 
 from .. import simd
 from ..compilation import cached_njit
 from ..internal import generated, internal
-from .argmax_elements import better_than, element, get
+from .argmax_order import key, keys, precedes
 
-# Measured side by side with other values on one thread of an AMD Zen 3: TILE_VECTORS (16 to 128), DOWN (4 to 64), NEAR
-# (0 to 64 KiB).
-TILE_VECTORS = 128  # vectors of the inner axis that are searched together
-DOWN = 16  # rows up to which a strided maximum and its position stay in registers
-NEAR = 1 << 14  # bytes of strided rows up to which they do so for more rows: then the cache holds them all
-FETCH_ROWS = 8  # rows ahead of those at work that are fetched: up to 1.6 times faster in float64, 1.16 in float32
+PREFETCH_ROWS = 8  # prefetch distance in rows
 
 
 @generated
@@ -25,29 +19,23 @@ def _positions(x, size):
     return lambda x, size: np.empty(size, dtype)
 
 
-@register_jitable
-def tiles_of(inner, lanes):
-    """Tiles of the columns that inner makes."""
-    return -(-inner // (TILE_VECTORS * lanes))
-
-
 @internal
 def _tile(x, n, stride, width, best, where, half):
     """Argmax down `width` columns of x, at least one vector, whose rows lie `stride` apart, into `where`.
 
-    best and where hold a row; four rows at a time, so that they are loaded and stored a fourth as often.
+    best and where hold a row. They are loaded and stored once for four rows.
     """
-    w = simd.lanes(get(x, 0, half))
-    lane = simd.lane_numbers(get(x, 0, half))
-    nan = simd.widened(simd.unordered(get(x, 0, half), get(x, 0, half)), get(x, 0, half))
+    w = simd.lanes(keys(x, 0, half))
+    lane = simd.lane_numbers(keys(x, 0, half))
+    nan = simd.widened(simd.unordered(keys(x, 0, half), keys(x, 0, half)), keys(x, 0, half))
     k = 0
     while k < width:
-        # The last vector begins within the one before it: taking a row twice changes nothing.
+        # The last vector may overlap the one before it, which changes nothing.
         at = min(k, width - w)
-        v = get(x, at, half)
+        v = keys(x, at, half)
         nan = nan + simd.widened(simd.unordered(v, v), v)
         simd.store(best, at, v)
-        simd.store(where, at, simd.splat(lane, 0))
+        simd.store(where, at, simd.broadcast(lane, 0))
         k += w
     j = 1
     while j + 4 <= n:
@@ -57,20 +45,20 @@ def _tile(x, n, stride, width, best, where, half):
             at = min(k, width - w)
             top, place = simd.load(best, at), simd.load_as(where, at, lane)
             if width == stride:
-                # Elsewhere the next rows begin in other pages, whose addresses cost more than is won.
-                for ahead in range(FETCH_ROWS, FETCH_ROWS + 4):
+                # Elsewhere the next rows are in other pages, and their TLB misses cost more than the prefetch gains.
+                for ahead in range(PREFETCH_ROWS, PREFETCH_ROWS + 4):
                     simd.prefetch(row, ahead * stride + at)
-            a, b = get(row, at, half), get(row, stride + at, half)
+            a, b = keys(row, at, half), keys(row, stride + at, half)
             nan = nan + simd.widened(simd.unordered(a, b), a)
-            place = simd.select(simd.greater(a, top), simd.splat(lane, j), place)
+            place = simd.select(simd.greater(a, top), simd.broadcast(lane, j), place)
             top = simd.maximum(a, top)
-            place = simd.select(simd.greater(b, top), simd.splat(lane, j + 1), place)
+            place = simd.select(simd.greater(b, top), simd.broadcast(lane, j + 1), place)
             top = simd.maximum(b, top)
-            a, b = get(row, 2 * stride + at, half), get(row, 3 * stride + at, half)
+            a, b = keys(row, 2 * stride + at, half), keys(row, 3 * stride + at, half)
             nan = nan + simd.widened(simd.unordered(a, b), a)
-            place = simd.select(simd.greater(a, top), simd.splat(lane, j + 2), place)
+            place = simd.select(simd.greater(a, top), simd.broadcast(lane, j + 2), place)
             top = simd.maximum(a, top)
-            place = simd.select(simd.greater(b, top), simd.splat(lane, j + 3), place)
+            place = simd.select(simd.greater(b, top), simd.broadcast(lane, j + 3), place)
             top = simd.maximum(b, top)
             simd.store(best, at, top)
             simd.store(where, at, place)
@@ -80,14 +68,14 @@ def _tile(x, n, stride, width, best, where, half):
         k = 0
         while k < width:
             at = min(k, width - w)
-            top, v = simd.load(best, at), get(x, j * stride + at, half)
+            top, v = simd.load(best, at), keys(x, j * stride + at, half)
             nan = nan + simd.widened(simd.unordered(v, v), v)
             better = simd.greater(v, top)
-            simd.store(where, at, simd.select(better, simd.splat(lane, j), simd.load_as(where, at, lane)))
+            simd.store(where, at, simd.select(better, simd.broadcast(lane, j), simd.load_as(where, at, lane)))
             simd.store(best, at, simd.maximum(v, top))
             k += w
         j += 1
-    if simd.some(simd.nonzero(nan)):
+    if simd.any_lane(simd.nonzero(nan)):
         _tile_nan(x, n, stride, width, where)
 
 
@@ -103,24 +91,24 @@ def _tile_nan(x, n, stride, width, where):
             at = min(k, width - w)
             v = simd.load(x, j * stride + at)
             place = simd.load_as(where, at, lane)
-            simd.store(where, at, simd.select(simd.unordered(v, v), simd.splat(lane, j), place))
+            simd.store(where, at, simd.select(simd.unordered(v, v), simd.broadcast(lane, j), place))
             k += w
 
 
 @internal
 def _down(x, n, stride, width, winners, half):
-    """As `_tile`, straight into winners[:width], one vector of columns after the other: for few rows."""
-    w = simd.lanes(get(x, 0, half))
+    """`_tile` for few rows, straight into winners[:width]: the best so far stays in registers."""
+    w = simd.lanes(keys(x, 0, half))
     k = 0
     while k < width:
         at = min(k, width - w)
-        best = get(x, at, half)
-        place = simd.splat(simd.lane_numbers(best), 0)
+        best = keys(x, at, half)
+        place = simd.broadcast(simd.lane_numbers(best), 0)
         for j in range(1, n):
-            v = get(x, j * stride + at, half)
-            better = simd.beats(v, best)
+            v = keys(x, j * stride + at, half)
+            better = simd.greater_or_nan(v, best)
             best = simd.select(better, v, best)
-            place = simd.select(better, simd.splat(place, j), place)
+            place = simd.select(better, simd.broadcast(place, j), place)
         simd.store(winners, at, simd.convert(place, winners))
         k += w
 
@@ -129,44 +117,45 @@ def _down(x, n, stride, width, winners, half):
 def _narrow(x, n, inner, best, where, winners, half):
     """Argmax down `inner` columns, fewer than a vector has lanes, into winners[:inner].
 
-    As many rows as a vector has lanes are taken for one row of whole vectors; its columns that are one column of x
-    are compared at the end.
+    As many rows as a vector has lanes are read as one row of whole vectors; those of its columns that are the same
+    column of x are compared at the end.
     """
-    w = simd.lanes(get(x, 0, half))
+    w = simd.lanes(keys(x, 0, half))
     wide = n // w
     if wide > 1:
         _tile(x, wide, inner * w, inner * w, best, where, half)
     for c in range(inner):
         chosen = np.int64(0)
-        top = element(x, c, half)
+        top = key(x, c, half)
         if wide > 1:
             for lane in range(w):
                 j = np.int64(simd.get(where, lane * inner + c)) * w + lane
-                value = element(x, j * inner + c, half)
+                value = key(x, j * inner + c, half)
                 same = value == top or (value != value and top != top)
-                if better_than(value, top) or (same and j < chosen):
+                if precedes(value, top) or (same and j < chosen):
                     chosen, top = j, value
         for j in range(wide * w if wide > 1 else 0, n):
-            value = element(x, j * inner + c, half)
-            if better_than(value, top):
+            value = key(x, j * inner + c, half)
+            if precedes(value, top):
                 chosen, top = j, value
         simd.put(winners, c, chosen)
 
 
 @cached_njit(nogil=True, error_model="numpy")
-def strided(x, winners, half, first, end):
-    """Tasks first to end of x (outer, n, inner), into winners (outer, parts, inner)."""
+def column_tiles(x, winners, half, tile, tiles, in_registers, first, end):
+    """Tasks first to end of x (outer, n, inner), into winners (outer, parts, inner).
+
+    The inner axis makes `tiles` of up to `tile` columns. The best so far stays in registers down all rows if
+    `in_registers`; then there is one part.
+    """
     _, n, inner = x.shape
     parts = winners.shape[1]
     w = simd.VECTOR_BYTES // x.itemsize
-    tile = TILE_VECTORS * w
-    down = parts == 1 and (n <= DOWN or n * inner * x.itemsize <= NEAR)
     tops = np.empty(tile, x.dtype)
     positions = _positions(x, tile)
     x, winners, best = simd.data(x), simd.data(winners), simd.data(tops)
     where = simd.data(positions)
     lane = simd.lane_numbers(simd.load(x, 0))
-    tiles = tiles_of(inner, w)
     for task in range(first, end):
         rest, t = task // tiles, task % tiles  # of the parts of all rows, of the tiles of one
         i, p = rest // parts, rest % parts
@@ -180,7 +169,7 @@ def strided(x, winners, half, first, end):
             continue
         k = min(t * tile, inner - w)
         width = min(tile, inner - k)
-        if down:
+        if in_registers:
             _down(simd.offset(part, k), n, inner, width, simd.offset(to, k), half)
             continue
         _tile(simd.offset(part, k), b - a, inner, width, best, where, half)
@@ -188,6 +177,6 @@ def strided(x, winners, half, first, end):
         while c < width:
             at = min(c, width - w)
             place = simd.convert(simd.load_as(where, at, lane), to)
-            simd.store(to, k + at, place + simd.splat(place, a))
+            simd.store(to, k + at, place + simd.broadcast(place, a))
             c += w
     return tops.size + positions.size  # keeps them alive

@@ -1,6 +1,6 @@
-"""Elements of softmax's arrays as vectors, whatever their type, and what all ways to go through them share.
+"""How softmax's kernels read and write elements of each dtype, and the steps that they share.
 
-x is read as vectors of float32 or float64; float16, whose arrays come as int16, is converted in registers.
+x is read as vectors of float32 or float64. float16, whose arrays come as int16, is converted in registers.
 """
 
 from __future__ import annotations
@@ -13,27 +13,25 @@ from ..internal import generated, internal
 from ..simd.exp import quotient
 from ..simd.half import from_half, to_half
 
-LONG = simd.has_long_registers()
+AVX512 = simd.has_avx512()
 BLOCK = 16  # rows of a tile of columns that are read together
-# Exponentials, or pairs of them, added one by one; such sums of a row added by lane before they are added over lanes
-# with compensation, which stops the pipeline. With 16 and 4 sums that round badly came to 1.04 of the error bound.
+# Exponentials (or pairs of them) that are added one by one, and such sums that are added lane by lane before a Kahan
+# step over all lanes, which stalls the pipeline. With 16 and 4, sums that round badly reached 1.04 of the error bound.
 ADDENDS, BLOCKS = 8, 8
-# Elements ahead of those at work that are fetched, of float64 and of others, measured beside other values: on an AMD
-# Zen 3 rows up to 2.4 times faster beyond the caches, up to 33% within. On an Intel Emerald Rapids 4096 bytes are best
-# of 1024 to 32768: beyond the caches 2 to 20% faster than half or twice of it, within level.
-FETCH_WIDE, FETCH = 512 if LONG else 1024, 1024
+# Prefetch distances in elements, of float64 and of the other dtypes.
+PREFETCH_WIDE, PREFETCH = 512 if AVX512 else 1024, 1024
 
 
 @generated
-def ahead(x):
-    """How many elements ahead of those at work x is fetched."""
-    count = FETCH_WIDE if x.dtype is numba.types.float64 else FETCH
+def prefetch_distance(x):
+    """The prefetch distance of x in elements."""
+    count = PREFETCH_WIDE if x.dtype is numba.types.float64 else PREFETCH
     return lambda x: count
 
 
 @generated(inline="always")
-def fetch_pair(x, i, like):
-    """Ask for every line of the two vectors such as `like` from x[i] on, which need not exist."""
+def prefetch_pair(x, i, like):
+    """Prefetch the cache lines of two vectors of the type of `like` from x[i] on, which need not exist."""
     if 2 * like.lanes * x.dtype.bitwidth // 8 <= simd.VECTOR_BYTES:
         return lambda x, i, like: simd.prefetch(x, i)
 
@@ -61,8 +59,8 @@ def write(out, i, p):
 
 
 @generated(inline="always")
-def write_past(out, i, p):
-    """As `write`, past the caches if out is of the type that p is computed in; out[i] must begin a register."""
+def write_streaming(out, i, p):
+    """`write` by non-temporal stores, unless p is rounded to float16; out[i] must be aligned to a register."""
     if out.dtype is numba.types.int16:
         return lambda out, i, p: write(out, i, p)
     return lambda out, i, p: simd.stream(out, i, p)
@@ -84,69 +82,71 @@ def scratch_like(x, size):
 
 
 @generated
-def buffer_of(out, scratch):
-    """Where a row's weights wait for their sum: in the row of out, or for float16 in the scratch row."""
+def where_exponentials_wait(out, scratch):
+    """Where the exponentials of a row wait for their sum: in the row of out, for float16 in the scratch row."""
     if out.dtype is numba.types.int16:
         return lambda out, scratch: scratch
     return lambda out, scratch: out
 
 
 @generated
-def either_of(out, scratch, direct):
-    """out, if it is asked for and can hold weights, or else scratch."""
+def output_or(out, scratch, direct):
+    """out if `in_output` and it can hold exponentials, else scratch."""
     if out.dtype is numba.types.int16:
         return lambda out, scratch, direct: scratch
     return lambda out, scratch, direct: out if direct else scratch
 
 
 @internal
-def rest(vector, count):
+def without_first(vector, count):
     """The vector with its first `count` lanes set to 0."""
     lane = simd.lane_numbers(vector)
-    return simd.select(simd.greater(simd.splat(lane, count), lane), simd.splat(vector, 0), vector)
+    return simd.select(simd.greater(simd.broadcast(lane, count), lane), simd.broadcast(vector, 0), vector)
 
 
 @internal
-def add(total, lost, term):
-    """Kahan's sum: float64 too drifts over the blocks of a long row."""
+def kahan_add(total, lost, term):
+    """A step of Kahan's compensated sum; returns the total and its correction. Even float64 drifts over a long row."""
     term = term - lost
     grown = total + term
     return grown, (grown - total) - term
 
 
 @generated
-def into_line(out, like):
-    """Elements of the type of `like` between the line that out begins in and out."""
+def offset_in_line(out, like):
+    """How many elements of the type of `like` lie between the start of out's cache line and out."""
     size = like.element.bitwidth // 8
     return lambda out, like: simd.address(out) % simd.VECTOR_BYTES // size
 
 
 @generated(inline="always")
-def part(weight, factor):
-    """`quotient` where the sum was put together from sums of pieces: rounded so often that it may come out above 1."""
-    if weight.element is numba.types.float64:
-        return lambda weight, factor: simd.minimum(simd.splat(weight, 1), quotient(weight, factor))  # NaN stays NaN
-    return lambda weight, factor: quotient(weight, factor)
+def capped_quotient(exponential, factor):
+    """`quotient` where partial sums were combined: they are rounded so often that a result might exceed 1."""
+    if exponential.element is numba.types.float64:
+        return lambda exponential, factor: simd.minimum(
+            simd.broadcast(exponential, 1), quotient(exponential, factor)
+        )  # NaN stays NaN
+    return lambda exponential, factor: quotient(exponential, factor)
 
 
 @internal
-def larger(a, b):
-    """The larger in every lane, NaN if one is NaN."""
-    return simd.select(simd.beats(a, b), a, b)
+def greater_or_nan_of(a, b):
+    """The maximum lane by lane; NaN where one is NaN."""
+    return simd.select(simd.greater_or_nan(a, b), a, b)
 
 
 @internal
-def highest(x, n, stride, top):
-    """The largest of top and n vectors of x, `stride` apart, lane by lane; NaN where one is NaN."""
-    # A sum of all costs less than a comparison of each, and shows whether there can be a NaN.
-    total, high = simd.splat(top, 0), top
+def maximum_down(x, n, stride, top):
+    """The maximum, lane by lane, of top and n vectors of x that lie `stride` apart; NaN where one is NaN."""
+    # One addition costs less than one comparison, and the sum shows whether there is a NaN.
+    total, high = simd.broadcast(top, 0), top
     for i in range(n):
         v = read(x, i * stride, top)
         total = total + v
         high = simd.maximum(v, high)
-    if simd.some(simd.unordered(total, total)):
+    if simd.any_lane(simd.unordered(total, total)):
         high = top
         for i in range(n):
             v = read(x, i * stride, top)
-            high = larger(v, high)
+            high = greater_or_nan_of(v, high)
     return high

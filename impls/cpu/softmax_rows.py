@@ -1,4 +1,4 @@
-"""Softmax of rows of at least one vector: weights and their sum, then quotients, while the row is in a core's cache."""
+"""Rows of at least one vector in two loops: exponentials and their sum, then results, while a cache has them."""
 
 from __future__ import annotations
 
@@ -8,38 +8,35 @@ import numpy as np
 from .. import simd
 from ..compilation import cached_njit
 from ..internal import generated, internal
-from ..simd.exp import from_guess, is_near, is_sound, kept, origin_of_row, quotient, reciprocal, weights
+from ..simd.exp import estimated_shift, exponentials, in_range, is_verified, pinned, quotient, reciprocal, row_shift
 from .softmax_elements import (
     ADDENDS,
     BLOCKS,
-    add,
-    ahead,
-    fetch_pair,
-    part,
+    capped_quotient,
+    kahan_add,
+    prefetch_distance,
+    prefetch_pair,
     read,
-    rest,
     scratch_like,
+    without_first,
     write,
     zero_like,
 )
-from .softmax_past import begin_past, end_past, fetch, put
+from .streaming_stores import prefetch_store, store_or_stream, stream_head, stream_tail
 
-# Measured side by side with other values, on an AMD Zen 3.
-# Bytes of a row up to which its weights wait apart from out. One thread: 12 to 22% faster at 96 to 256 columns of
-# float32, level at 512; 5 to 12% faster at 96 and 128 of float64, level at 256, and at 512 to 2000 16 to 23% slower.
-APART = 1 << 11
-# Columns up to which a row's quotients are computed after the weights of the row below: they wait for the row's sum.
-# One thread: 12 to 14% faster at 80 to 128 columns of float32, 10% at 256, 3% at 1000; in float64 9% at 64, 2% at 128.
-AHEAD = 2048
+# Bytes of a row up to which its exponentials wait in a buffer and not in the output.
+SEPARATE = 1 << 11
+# Columns up to which a row is normalised after the next is exponentiated, which hides the latency of its sum.
+DELAYED = 2048
 
 
 @internal
 def _maximum(x, n, zero):
     """The largest of x[:n], as a vector; NaN if one is NaN."""
     w = simd.lanes(zero)
-    a = simd.splat(zero, -np.inf)
+    a = simd.broadcast(zero, -np.inf)
     b = a
-    # A sum of all costs less than a comparison of each: if it is no NaN, none is.
+    # One addition costs less than one comparison: where the sum is no NaN, no element is.
     total = zero
     j = 0
     while j + 4 * w <= n:
@@ -53,9 +50,9 @@ def _maximum(x, n, zero):
         a = simd.maximum(p, a)
         j += w
     top = simd.reduce_max(simd.maximum(a, b))
-    if simd.some(simd.unordered(total, total)) and _has_nan(x, n, zero):
-        top = simd.reduce_add(simd.splat(zero, np.nan))
-    return simd.splat(zero, top)
+    if simd.any_lane(simd.unordered(total, total)) and _has_nan(x, n, zero):
+        top = simd.reduce_add(simd.broadcast(zero, np.nan))
+    return simd.broadcast(zero, top)
 
 
 @internal
@@ -64,62 +61,62 @@ def _has_nan(x, n, zero):
     w = simd.lanes(zero)
     for j in range(0, n, w):
         p = read(x, min(j, n - w), zero)
-        if simd.some(simd.unordered(p, p)):
+        if simd.any_lane(simd.unordered(p, p)):
             return True
     return False
 
 
 @internal
-def guess_at(x, n, zero):
-    """A number that the maximum of x[:n] is at least, and probably not far above."""
-    # Of both ends, since masks often leave one of them at -inf.
+def estimate_maximum(x, n, zero):
+    """An estimate of the maximum of x[:n] from below: the maximum of the first and the last vector."""
+    # Both, since a mask often sets one of them to -inf.
     return simd.reduce_max(simd.maximum(read(x, 0, zero), read(x, n - simd.lanes(zero), zero)))
 
 
-# By itself LLVM calls it where x is float16, 2 to 5% slower.
+# LLVM does not inline it for float16 by itself, which is 2 to 5% slower.
 @internal(forceinline=True)
-def weigh(x, n, guess, buffer, keep, zero):
-    """Weights of x[:n] into buffer, if they are to be kept; returns what they are relative to, and their sum."""
-    if is_near(guess, zero):
-        total = weigh_from(x, n, kept(from_guess(guess, zero)), buffer, keep, None, zero)
-        if is_sound(total, zero):
-            return guess, total
-    return weigh_exactly(x, n, buffer, keep, zero)
+def exp_sum(x, n, estimate, buffer, keep, zero):
+    """Store the exponentials of x[:n] in buffer if `keep`; returns the shift that they have and their sum."""
+    if in_range(estimate, zero):
+        total = exp_sum_shifted(x, n, pinned(estimated_shift(estimate, zero)), buffer, keep, None, zero)
+        if is_verified(total, zero):
+            return estimate, total
+    return exp_sum_exact(x, n, buffer, keep, zero)
 
 
 @internal
-def weigh_exactly(x, n, buffer, keep, zero):
-    """As `weigh`, relative to the maximum."""
+def exp_sum_exact(x, n, buffer, keep, zero):
+    """`exp_sum` with the exact maximum as the shift."""
     top = _maximum(x, n, zero)
-    return simd.reduce_max(top), weigh_from(x, n, origin_of_row(top), buffer, keep, None, zero)
+    return simd.reduce_max(top), exp_sum_shifted(x, n, row_shift(top), buffer, keep, None, zero)
 
 
 @generated(inline="always")
-def _move(other, j, zero):
-    """Turn two vectors of weights of another row, if there is one, into results: see `weigh_from`."""
+def _normalise_pair(other, j, zero):
+    """Normalise two vectors of another row, if there is one: see `exp_sum_shifted`."""
 
     def move(other, j, zero):
-        source, factor, to, _, past = other
+        source, factor, to, _, streaming = other
         w = simd.lanes(zero)
-        fetch(to, j, past)
-        fetch(to, j + w, past)
-        put(to, j, quotient(simd.load_as(source, j, zero), factor), past)
-        put(to, j + w, quotient(simd.load_as(source, j + w, zero), factor), past)
+        prefetch_store(to, j, streaming)
+        prefetch_store(to, j + w, streaming)
+        store_or_stream(to, j, quotient(simd.load_as(source, j, zero), factor), streaming)
+        store_or_stream(to, j + w, quotient(simd.load_as(source, j + w, zero), factor), streaming)
 
     return (lambda other, j, zero: None) if other is numba.types.none else move
 
 
 @generated
-def _room(other, n):
-    """Elements of x[:n] beside which there are some of another row."""
+def _paired(other, n):
+    """How many elements of x[:n] have an element of the other row to be normalised with them."""
     if other is numba.types.none:
         return lambda other, n: 0
     return lambda other, n: min(n, other[3])
 
 
 @internal
-def _weigh_pairs(x, j, n, start, buffer, keep, other, total, lost, zero):
-    """As `weigh_from`, for pairs of vectors of x[j:n]; returns where they end, the sum and what rounding took."""
+def _exp_sum_pairs(x, j, n, start, buffer, keep, other, total, lost, zero):
+    """`exp_sum_shifted` of whole pairs of vectors of x[j:n]; returns their end, the sum, and its Kahan correction."""
     w = simd.lanes(zero)
     while j + 2 * w <= n:
         stop = min(n - 2 * w, j + (BLOCKS * ADDENDS - 1) * 2 * w)
@@ -128,102 +125,102 @@ def _weigh_pairs(x, j, n, start, buffer, keep, other, total, lost, zero):
             end = min(stop, j + (ADDENDS - 1) * 2 * w)
             partial = zero
             while j <= end:
-                fetch_pair(x, j + ahead(x), zero)
-                _move(other, j, zero)
-                # One after the other: what both need at a time fits 16 registers.
-                e = weights(read(x, j, zero), start)
+                prefetch_pair(x, j + prefetch_distance(x), zero)
+                _normalise_pair(other, j, zero)
+                # One vector after the other, so that 16 registers suffice.
+                e = exponentials(read(x, j, zero), start)
                 if keep:
                     simd.store(buffer, j, e)
-                f = weights(read(x, j + w, zero), start)
+                f = exponentials(read(x, j + w, zero), start)
                 if keep:
                     simd.store(buffer, j + w, f)
                 partial = partial + (e + f)
                 j += 2 * w
             blocks = blocks + partial
-        total, lost = add(total, lost, np.float64(simd.reduce_add(blocks)))
+        total, lost = kahan_add(total, lost, np.float64(simd.reduce_add(blocks)))
     return j, total, lost
 
 
 @internal
-def weigh_rest(x, j, n, start, buffer, keep, total, lost, zero):
-    """As `weigh_from`, of x[j:n], added to a total that has lost something to rounding."""
+def exp_sum_tail(x, j, n, start, buffer, keep, total, lost, zero):
+    """`exp_sum_shifted` of x[j:n], added to a total with its Kahan correction."""
     w = simd.lanes(zero)
-    j, total, lost = _weigh_pairs(x, j, n, start, buffer, keep, None, total, lost, zero)
+    j, total, lost = _exp_sum_pairs(x, j, n, start, buffer, keep, None, total, lost, zero)
     while j < n:
-        # The last vector may begin within the one before it; what both hold counts once.
+        # The last vector may overlap the one before it; the overlap counts once.
         at = min(j, n - w)
-        e = weights(read(x, at, zero), start)
+        e = exponentials(read(x, at, zero), start)
         if keep:
             simd.store(buffer, at, e)
-        total, lost = add(total, lost, np.float64(simd.reduce_add(rest(e, j - at))))
+        total, lost = kahan_add(total, lost, np.float64(simd.reduce_add(without_first(e, j - at))))
         j += w
     return total
 
 
 @internal
-def weigh_from(x, n, start, buffer, keep, other, zero):
-    """The sum of the weights of x[:n], which go to buffer if they are to be kept.
+def exp_sum_shifted(x, n, start, buffer, keep, other, zero):
+    """The sum of the exponentials of x[:n] with a given shift, stored in buffer if `keep`.
 
-    other is None or (weights, factor, results, count, past) of another row: as many pairs of vectors of it as x has,
-    and no more than `count` elements, become results meanwhile, past the caches if `past` is not None.
+    other is None or (exponentials, factor, results, count, streaming) of another row. Its first `count` elements, up to
+    n and in whole pairs of vectors, are normalised in the same loop.
     """
-    j, total, lost = _weigh_pairs(x, 0, _room(other, n), start, buffer, keep, other, 0.0, 0.0, zero)
-    return weigh_rest(x, j, n, start, buffer, keep, total, lost, zero)
+    j, total, lost = _exp_sum_pairs(x, 0, _paired(other, n), start, buffer, keep, other, 0.0, 0.0, zero)
+    return exp_sum_tail(x, j, n, start, buffer, keep, total, lost, zero)
 
 
-def _scaling(by):
-    """A function that turns weights into results."""
+def _normalising(by):
+    """A function that multiplies exponentials by a factor."""
 
     @internal
-    def scale(buffer, n, factor, out, zero):
+    def normalise(buffer, n, factor, out, zero):
         w = simd.lanes(zero)
-        last = by(simd.load_as(buffer, n - w, zero), factor)  # at once, since buffer may be out
+        last = by(simd.load_as(buffer, n - w, zero), factor)  # first, since buffer may be out
         j = 0
         while j + w <= n:
             write(out, j, by(simd.load_as(buffer, j, zero), factor))
             j += w
         write(out, n - w, last)
 
-    return scale
+    return normalise
 
 
-scale, scale_piece = _scaling(quotient), _scaling(part)
+normalise, normalise_part = _normalising(quotient), _normalising(capped_quotient)
 
 
 @internal
-def clear_of(x, scratch, zero):
-    """The first line from scratch on, within 4096 bytes, that no load from x shortly after a store to it waits for.
+def avoid_aliasing(x, scratch, zero):
+    """The first cache line of scratch that has no 4K aliasing with x, at most 4096 bytes on.
 
-    A load waits for stores before it to an address that is the same modulo 4096: up to 20% of the time of long rows.
+    A load waits for an earlier store whose address is the same modulo 4096: up to 20% of the time of long rows.
     """
     apart = (simd.address(x) + 1536) // simd.VECTOR_BYTES * simd.VECTOR_BYTES - simd.address(scratch)
     return simd.offset(scratch, apart % 4096 * simd.lanes(zero) // simd.VECTOR_BYTES)
 
 
 @generated
-def _waiting(out, scratch, n, i, apart):
-    """Where the weights of row i wait for their sum: in out, or apart from it in scratch, with room for two rows."""
+def _buffer_of_row(out, scratch, n, i, apart):
+    """Where the exponentials of row i wait for their sum: in out or, if `apart`, in scratch, which holds two rows."""
     if out.dtype is numba.types.int16:
-        return lambda out, scratch, n, i, apart: simd.offset(scratch, i % 2 * n if n <= AHEAD else 0)
+        return lambda out, scratch, n, i, apart: simd.offset(scratch, i % 2 * n if n <= DELAYED else 0)
     return lambda out, scratch, n, i, apart: (
-        simd.offset(scratch, i % 2 * n if n <= AHEAD else 0) if apart else simd.offset(out, i * n)
+        simd.offset(scratch, i % 2 * n if n <= DELAYED else 0) if apart else simd.offset(out, i * n)
     )
 
 
 @generated
-def _finish(out, scratch, n, i, factor, zero, line, apart, streaming, first, end):
-    """Quotients of row i, one of rows first to end."""
+def _normalise_row(out, scratch, n, i, factor, zero, line, apart, streaming, first, end):
+    """Normalise row i of rows first to end."""
 
     def ordinary(out, scratch, n, i, factor, zero, line, apart, streaming, first, end):
-        scale(_waiting(out, scratch, n, i, apart), n, factor, simd.offset(out, i * n), zero)
+        normalise(_buffer_of_row(out, scratch, n, i, apart), n, factor, simd.offset(out, i * n), zero)
 
     def either(out, scratch, n, i, factor, zero, line, apart, streaming, first, end):
-        buffer, to = _waiting(out, scratch, n, i, apart), simd.offset(out, i * n)
+        buffer, to = _buffer_of_row(out, scratch, n, i, apart), simd.offset(out, i * n)
         if streaming:
-            j = begin_past(buffer, factor, to, line, i == first, zero)
-            end_past(buffer, j, n, factor, to, line, i == end - 1, zero)
+            j = stream_head(buffer, factor, to, line, i == first, zero)
+            stream_tail(buffer, j, n, factor, to, line, i == end - 1, zero)
         else:
-            scale(buffer, n, factor, to, zero)
+            normalise(buffer, n, factor, to, zero)
 
     return ordinary if out.dtype is numba.types.int16 else either
 
@@ -232,25 +229,25 @@ def _finish(out, scratch, n, i, factor, zero, line, apart, streaming, first, end
 def rows(x, out, streaming, first, end):
     """Rows first to end of x (outer, n, 1), n at least one vector."""
     n = x.shape[1]
-    apart = streaming or x.itemsize == 2 or n * x.itemsize <= APART
-    # A line with a vector's room on both sides, what `clear_of` may leave out, and the rows.
-    spare = scratch_like(x, 48 + 1024 + (0 if not apart else 2 * n if n <= AHEAD else n))
+    apart = streaming or x.itemsize == 2 or n * x.itemsize <= SEPARATE
+    # A cache line with a vector's room on both sides, up to 4096 bytes that `avoid_aliasing` skips, and the rows.
+    spare = scratch_like(x, 48 + 1024 + (0 if not apart else 2 * n if n <= DELAYED else n))
     if first >= end:
         return spare.size
     x, out, work = simd.data(x), simd.data(out), simd.data(spare)
     zero, register = zero_like(x), simd.register(zero_like(x))
     line = simd.offset(work, 16)
-    scratch = clear_of(x, simd.offset(work, 48), zero)
-    guess = guess_at(simd.offset(x, first * n), n, register)
+    scratch = avoid_aliasing(x, simd.offset(work, 48), zero)
+    estimate = estimate_maximum(simd.offset(x, first * n), n, register)
     factor = zero, zero
     for i in range(first, end):
         a = simd.offset(x, i * n)
-        below = guess_at(simd.offset(a, n), n, register) if i + 1 < end else guess
-        total = weigh(a, n, guess, _waiting(out, scratch, n, i, apart), True, register)[1]
-        if n <= AHEAD and i > first:
-            _finish(out, scratch, n, i - 1, factor, zero, line, apart, streaming, first, end)
+        next_estimate = estimate_maximum(simd.offset(a, n), n, register) if i + 1 < end else estimate
+        total = exp_sum(a, n, estimate, _buffer_of_row(out, scratch, n, i, apart), True, register)[1]
+        if n <= DELAYED and i > first:
+            _normalise_row(out, scratch, n, i - 1, factor, zero, line, apart, streaming, first, end)
         factor = reciprocal(total, zero)
-        if n > AHEAD or i == end - 1:
-            _finish(out, scratch, n, i, factor, zero, line, apart, streaming, first, end)
-        guess = below
+        if n > DELAYED or i == end - 1:
+            _normalise_row(out, scratch, n, i, factor, zero, line, apart, streaming, first, end)
+        estimate = next_estimate
     return spare.size  # keeps it alive

@@ -5,7 +5,7 @@ registers of the processor: LLVM then splits them. Tests run the code for AVX-51
 them; for NEON they look at cross-compiled machine code only.
 
 - `types`: the vector type; `processor`: facts of the processor that is compiled for.
-- `memory`: loads, stores, prefetches. `broadcast`: vectors made of scalars.
+- `memory`: loads, stores, prefetches. `scalars`: vectors made of scalars.
 - `arithmetic`: elementwise operations. `horizontal`: reductions, masks, shuffles across lanes.
 - `exp` and `half`, built of these: exponentials for softmax, and conversions of float16. Kernels import them by name.
 """
@@ -13,7 +13,6 @@ them; for NEON they look at cross-compiled machine code only.
 from __future__ import annotations
 
 from .arithmetic import (
-    beats,
     bits,
     convert,
     equal,
@@ -21,6 +20,7 @@ from .arithmetic import (
     from_bits,
     fused,
     greater,
+    greater_or_nan,
     maximum,
     minimum,
     nonzero,
@@ -30,21 +30,10 @@ from .arithmetic import (
     unordered,
     widened,
 )
-from .broadcast import (
-    half_line,
-    kept_splats,
-    lane_numbers,
-    lanes,
-    register,
-    splat,
-    splats,
-    spread,
-    zeros_f32,
-    zeros_f64,
-)
 from .horizontal import (
+    all_lanes,
+    any_lane,
     deinterleave,
-    every,
     first,
     interleave,
     join,
@@ -53,19 +42,79 @@ from .horizontal import (
     reduce_add,
     reduce_max,
     reduce_min,
-    some,
-    swap,
+    shuffle_xor,
     transpose4,
 )
 from .memory import address, data, get, load, load4, load_as, offset, prefetch, put, store, stream
-from .processor import has_long_registers, register_bytes, register_count
+from .processor import has_avx512, register_bytes, register_count
+from .scalars import (
+    broadcast,
+    broadcast_first,
+    broadcasts,
+    half_line,
+    lane_numbers,
+    lanes,
+    pinned_broadcasts,
+    register,
+    zeros_f32,
+    zeros_f64,
+)
 from .types import VECTOR_BYTES, Vector
 
 __all__ = [
-    "VECTOR_BYTES", "Vector", "address", "beats", "bits", "convert", "data", "deinterleave", "equal", "every",
-    "first", "fma", "from_bits", "fused", "get", "greater", "half_line", "has_long_registers", "interleave",
-    "join", "kept_splats", "lane_numbers", "lanes", "load", "load4", "load_as", "lowest_bit", "mask_bits",
-    "maximum", "minimum", "nonzero", "offset", "prefetch", "put", "reduce_add", "reduce_max", "reduce_min",
-    "register", "register_bytes", "register_count", "select", "shift_left", "shift_right", "some", "splat",
-    "splats", "spread", "store", "stream", "swap", "transpose4", "unordered", "widened", "zeros_f32", "zeros_f64",
+    "VECTOR_BYTES",
+    "Vector",
+    "address",
+    "all_lanes",
+    "any_lane",
+    "bits",
+    "broadcast",
+    "broadcast_first",
+    "broadcasts",
+    "convert",
+    "data",
+    "deinterleave",
+    "equal",
+    "first",
+    "fma",
+    "from_bits",
+    "fused",
+    "get",
+    "greater",
+    "greater_or_nan",
+    "half_line",
+    "has_avx512",
+    "interleave",
+    "join",
+    "lane_numbers",
+    "lanes",
+    "load",
+    "load4",
+    "load_as",
+    "lowest_bit",
+    "mask_bits",
+    "maximum",
+    "minimum",
+    "nonzero",
+    "offset",
+    "pinned_broadcasts",
+    "prefetch",
+    "put",
+    "reduce_add",
+    "reduce_max",
+    "reduce_min",
+    "register",
+    "register_bytes",
+    "register_count",
+    "select",
+    "shift_left",
+    "shift_right",
+    "shuffle_xor",
+    "store",
+    "stream",
+    "transpose4",
+    "unordered",
+    "widened",
+    "zeros_f32",
+    "zeros_f64",
 ]  # fmt: skip

@@ -18,8 +18,8 @@ from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic
 
-from .broadcast import broadcast_scalar
 from .processor import has_fma
+from .scalars import broadcast_scalar
 from .types import Vector, constant, is_float, mask_of, vector_type
 
 # Arithmetic between vectors of one type.
@@ -138,7 +138,7 @@ def widened(typing: Any, mask: Any, like: Any) -> Any:
 
 
 @intrinsic
-def beats(typing: Any, a: Any, b: Any) -> Any:
+def greater_or_nan(typing: Any, a: Any, b: Any) -> Any:
     """The mask of lanes where a > b, or a is NaN and b is not: argmax's order."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:

@@ -1,11 +1,11 @@
-"""Exponentials of SIMD vectors, for kernels that divide by their sum. In this code they are called weights.
+"""Exponentials of SIMD vectors, for kernels that divide by their sum.
 
-`weights(x, origin(top))` is exp(x - top), lane by lane, for x <= top, times a factor that is the same for all x
+`exponentials(x, shift(top))` is exp(x - top), lane by lane, for x <= top, times a factor that is the same for all x
 and cancels when exponentials are divided by their sum. The factor is chosen for three purposes:
 
 - x - top is not rounded. Half an ulp of it is a relative error of |x - top| eps / 2 in exp, usually the largest error
   of a softmax. Instead, the integer K nearest to top / ln 2 is subtracted from an exponent:
-  x = k ln 2 + r, weight = 2**(k - K) exp(r). Beyond `_Policy.limit`, where x - top is exact for every x whose
+  x = k ln 2 + r, exponential = 2**(k - K) exp(r). Beyond `_Policy.limit`, where x - top is exact for every x whose
   exponential counts, top is subtracted first. Without an FMA instruction, which k ln 2 needs to be exact, it always is.
 - The exponentials are scaled by 2**SHIFT, so that they are normal numbers down to where the quotient rounds to 0.
   Below the smallest normal number they would need a second scaling step.
@@ -24,9 +24,9 @@ The term in |d| is the rounding of ln 2 to one float32. x further below top is t
 exponentials / (a sum of at least 2**(SHIFT - 1)) round to 0, so that -inf gives exactly 0. A top that is infinite or
 NaN makes every exponential NaN. A NaN in x is lost here: the caller must see it in its search for top.
 
-Estimated shift: where top is not known, `weights(x, from_guess(guess))` are the same times a power of 2, as long as top
-is at least the guess and at most REACH above it. A NaN, and x beyond that, give so large an exponential that `is_sound`
-of the sum is false.
+Estimated shift: where top is not known, `exponentials(x, estimated_shift(estimate, x))` are the same times a power of
+2, as long as top is at least the estimate and at most REACH above it. A NaN, and x beyond that, give so large an
+exponential that `is_verified` of the sum is false.
 """
 
 from __future__ import annotations
@@ -113,27 +113,27 @@ REACH = {str(element): policy.reach for element, policy in _POLICIES.items()}
 
 @generated
 def constants_of(like):
-    """The constants of `weights`, as vectors of the type of `like`."""
+    """The constants of `exponentials`, as vectors of the type of `like`."""
     values = _POLICIES[like.element].vectors
-    return lambda like: simd.splats(like, values)
+    return lambda like: simd.broadcasts(like, values)
 
 
 @generated
-def kept_constants(like):
+def pinned_constants(like):
     """`constants_of`, pinned in registers."""
     values = _POLICIES[like.element].vectors
-    return lambda like: simd.kept_splats(like, values)
+    return lambda like: simd.pinned_broadcasts(like, values)
 
 
 @internal
-def _origin(top, limit, lowest, log2_e, half, shifted):
+def _shift_of(top, limit, lowest, log2_e, half, shifted):
     # One bit pattern for every NaN: a payload would be shifted into the exponents of the results.
-    top = simd.select(simd.equal(top, top), top, simd.splat(top, np.nan))
-    near = simd.greater(simd.splat(top, limit), top) & simd.greater(top, simd.splat(top, -limit))
-    base = simd.select(near, simd.splat(top, 0), top)
+    top = simd.select(simd.equal(top, top), top, simd.broadcast(top, np.nan))
+    in_range = simd.greater(simd.broadcast(top, limit), top) & simd.greater(top, simd.broadcast(top, -limit))
+    base = simd.select(in_range, simd.broadcast(top, 0), top)
     rest = top - base  # NaN for infinities
-    k = simd.fma(rest, simd.splat(top, log2_e), simd.splat(top, half)) - simd.splat(top, half)
-    return base, rest + simd.splat(top, lowest), simd.splat(top, shifted) - k, constants_of(top)
+    k = simd.fma(rest, simd.broadcast(top, log2_e), simd.broadcast(top, half)) - simd.broadcast(top, half)
+    return base, rest + simd.broadcast(top, lowest), simd.broadcast(top, shifted) - k, constants_of(top)
 
 
 @generated
@@ -145,90 +145,90 @@ def _limit(like):
 
 
 @generated
-def origin(top):
-    """What `weights` subtracts, lane by lane, for a vector of maxima: base, lower end of x - base, rounding number."""
+def shift(top):
+    """The shift by a vector of maxima, lane by lane: base, lower end of x - base, rounding number, constants."""
     if not isinstance(top, simd.Vector):
         return None
     policy = _POLICIES[top.element]
     log2_e, half, rounding, lowest = policy.log2_e, policy.half, policy.rounding, policy.lowest
-    return lambda top: _origin(top, _limit(top), lowest, log2_e, half, rounding)
+    return lambda top: _shift_of(top, _limit(top), lowest, log2_e, half, rounding)
 
 
 @internal
-def origin_of_row(top):
-    """`origin` of a vector with the same maximum in every lane."""
-    base, lowest, rounding, constants = origin(top)
-    return simd.spread(base), simd.spread(lowest), simd.spread(rounding), constants
+def row_shift(top):
+    """`shift` by a vector with the same maximum in every lane."""
+    base, lowest, rounding, constants = shift(top)
+    return simd.broadcast_first(base), simd.broadcast_first(lowest), simd.broadcast_first(rounding), constants
 
 
 @generated
-def is_near(guess, like):
-    """The range check of an estimated shift, or of all of its lanes: `origin` would subtract nothing from x."""
-    if isinstance(guess, simd.Vector):
+def in_range(estimate, like):
+    """The range check of an estimate, or of all of its lanes: `shift` would subtract nothing from x."""
+    if isinstance(estimate, simd.Vector):
 
-        def every(guess, like):
+        def every(estimate, like):
             limit = _limit(like)
-            below = simd.greater(simd.splat(guess, limit), guess)
-            return simd.every(below & simd.greater(guess, simd.splat(guess, -limit)))
+            below = simd.greater(simd.broadcast(estimate, limit), estimate)
+            return simd.all_lanes(below & simd.greater(estimate, simd.broadcast(estimate, -limit)))
 
         return every
 
-    def scalar(guess, like):
+    def scalar(estimate, like):
         limit = _limit(like)
-        return -limit < guess and guess < limit
+        return -limit < estimate and estimate < limit
 
     return scalar
 
 
 @generated
-def kept(start):
-    """An origin, estimated or not, with pinned constants, for a long loop over vectors of one register."""
+def pinned(start):
+    """A shift, estimated or not, with its constants pinned in registers: for a long loop over vectors of a register."""
     if len(start) == 5:
-        return lambda start: (start[0], start[1], start[2], kept_constants(start[1]), start[4])
-    return lambda start: (start[0], start[1], start[2], kept_constants(start[1]))
+        return lambda start: (start[0], start[1], start[2], pinned_constants(start[1]), start[4])
+    return lambda start: (start[0], start[1], start[2], pinned_constants(start[1]))
 
 
 @generated
-def _in_lanes(guess, like):
-    """An estimated shift as a vector."""
-    if isinstance(guess, simd.Vector):
-        return lambda guess, like: guess
-    return lambda guess, like: simd.splat(like, guess)
+def _in_lanes(estimate, like):
+    """An estimate as a vector."""
+    if isinstance(estimate, simd.Vector):
+        return lambda estimate, like: estimate
+    return lambda estimate, like: simd.broadcast(like, estimate)
 
 
 @generated
-def from_guess(guess, like):
-    """The `origin` of an estimated shift, a scalar or lane by lane, for vectors of the type of `like`.
+def estimated_shift(estimate, like):
+    """The shift by an estimated maximum, a scalar or lane by lane, for vectors of the type of `like`.
 
-    x may lie above it. `is_sound` of the sum of the exponentials is false if one lay too far above, or was NaN. If it
+    x may exceed it. `is_verified` of the sum of the exponentials is false if an x exceeds it too far or is NaN. If it
     is true, the upper end, the last of the five items, may be None when the exponentials are recomputed.
     """
     policy = _POLICIES[like.element]
     half, shifted, lowest, above = policy.half, policy.rounding, policy.lowest, policy.reach + 1
 
-    def start(guess, like):
-        top, constants = _in_lanes(guess, like), constants_of(like)
-        k = simd.fma(top, constants[0], simd.splat(like, half)) - simd.splat(like, half)
-        lower, upper = top + simd.splat(like, lowest), top + simd.splat(like, above)
-        return None, lower, simd.splat(like, shifted) - k, constants, upper
+    def start(estimate, like):
+        top, constants = _in_lanes(estimate, like), constants_of(like)
+        k = simd.fma(top, constants[0], simd.broadcast(like, half)) - simd.broadcast(like, half)
+        lower, upper = top + simd.broadcast(like, lowest), top + simd.broadcast(like, above)
+        return None, lower, simd.broadcast(like, shifted) - k, constants, upper
 
     return start
 
 
 @generated
 def reach(like):
-    """How far above an estimated shift x may lie."""
+    """How far x may exceed an estimated shift."""
     limit = _POLICIES[like.element].reach
     return lambda like: limit
 
 
 @generated
-def is_sound(total, like):
-    """Whether an estimated shift served: no x of the sum (of any of its lanes) was NaN or too far above it."""
+def is_verified(total, like):
+    """Whether a sum verifies the estimated shift of its exponentials: no x was NaN or exceeded it too far."""
     policy = _POLICIES[like.element]
     limit = math.exp(policy.reach) * 2.0**policy.shift
     if isinstance(total, simd.Vector):
-        return lambda total, like: simd.every(simd.greater(simd.splat(total, limit), total))
+        return lambda total, like: simd.all_lanes(simd.greater(simd.broadcast(total, limit), total))
     return lambda total, like: total < limit
 
 
@@ -250,7 +250,7 @@ def ratio(top, base):
     """
 
     def power(top, base):
-        start, end = origin(base), origin(top)
+        start, end = shift(base), shift(top)
         largest = simd.reduce_max(top)
         if (
             simd.reduce_max(start[0]) != 0
@@ -271,30 +271,30 @@ def excess(top):
     if len(ln_2) == 2:
 
         def excess64(top):
-            base, _, shifted, _ = origin(top)
-            k = simd.splat(top, rounding) - shifted
-            r = simd.fma(k, simd.splat(top, ln_2[0]), top - base)
-            return simd.reduce_max(simd.fma(k, simd.splat(top, ln_2[1]), r))
+            base, _, shifted, _ = shift(top)
+            k = simd.broadcast(top, rounding) - shifted
+            r = simd.fma(k, simd.broadcast(top, ln_2[0]), top - base)
+            return simd.reduce_max(simd.fma(k, simd.broadcast(top, ln_2[1]), r))
 
         return excess64
 
     def excess32(top):
-        base, _, shifted, _ = origin(top)
-        k = simd.reduce_max(simd.splat(top, rounding) - shifted)
+        base, _, shifted, _ = shift(top)
+        k = simd.reduce_max(simd.broadcast(top, rounding) - shifted)
         return np.float64(simd.reduce_max(top - base)) + np.float64(k) * ln_2[0]
 
     return excess32
 
 
 @generated
-def weights(x, start):
+def exponentials(x, start):
     """exp(x - top) times a common factor, for float32 or float64 vectors x <= top, with start = `origin(top)`."""
     if not isinstance(x, simd.Vector):
         return None
-    return {types.float32: _weights32, types.float64: _weights64}[x.element]
+    return {types.float32: _exponentials32, types.float64: _exponentials64}[x.element]
 
 
-def _weights32(x, start):
+def _exponentials32(x, start):
     d, rounding, c = _distance(x, start), start[2], start[3]
     shifted = simd.fma(d, c[0], rounding)
     k = shifted - rounding
@@ -307,7 +307,7 @@ def _weights32(x, start):
     return simd.from_bits(simd.bits(p) + simd.shift_left(simd.bits(shifted), 23))
 
 
-def _weights64(x, start):
+def _exponentials64(x, start):
     d, rounding, c = _distance(x, start), start[2], start[3]
     shifted = simd.fma(d, c[0], rounding)
     k = shifted - rounding
@@ -326,26 +326,26 @@ def reciprocal(total, like):
     """1 / total as a high and a low vector of the type of `like`; total is of float64 or, a vector, of that type."""
     if not isinstance(total, simd.Vector):
         if like.element is types.float64:
-            return lambda total, like: reciprocal(simd.splat(like, total), like)
+            return lambda total, like: reciprocal(simd.broadcast(like, total), like)
 
         def reciprocal_scalar(total, like):
             high = np.float32(1 / total)
-            return simd.splat(like, high), simd.splat(like, 1 / total - np.float64(high))
+            return simd.broadcast(like, high), simd.broadcast(like, 1 / total - np.float64(high))
 
         return reciprocal_scalar
     if like.element == total.element:
 
         def same(total, like):
-            one = simd.splat(total, 1)
+            one = simd.broadcast(total, 1)
             high = one / total
             if not simd.fused(total):
-                return high, simd.splat(total, 0)
-            return high, simd.fma(simd.splat(total, 0) - high, total, one) * high
+                return high, simd.broadcast(total, 0)
+            return high, simd.fma(simd.broadcast(total, 0) - high, total, one) * high
 
         return same
 
     def reciprocal32(total, like):
-        exact = simd.splat(total, 1) / total
+        exact = simd.broadcast(total, 1) / total
         high = simd.convert(exact, like)
         return high, simd.convert(exact - simd.convert(high, total), like)
 
@@ -353,7 +353,7 @@ def reciprocal(total, like):
 
 
 @internal
-def quotient(weight, factor):
+def quotient(exponential, factor):
     """weight * factor for a `reciprocal`, rounded once, so that total * reciprocal(total) is 1."""
     high, low = factor
-    return simd.fma(weight, high, weight * low)
+    return simd.fma(exponential, high, exponential * low)

@@ -74,7 +74,7 @@ def reduce_min(typing: Any, a: Any) -> Any:
 
 
 @intrinsic
-def some(typing: Any, mask: Any) -> Any:
+def any_lane(typing: Any, mask: Any) -> Any:
     """Whether any lane of a mask is set."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -85,7 +85,7 @@ def some(typing: Any, mask: Any) -> Any:
 
 
 @intrinsic
-def every(typing: Any, mask: Any) -> Any:
+def all_lanes(typing: Any, mask: Any) -> Any:
     """Whether all lanes of a mask are set."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -140,7 +140,7 @@ def interleave(typing: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic(prefer_literal=True)
-def swap(typing: Any, a: Any, distance: Any) -> Any:
+def shuffle_xor(typing: Any, a: Any, distance: Any) -> Any:
     """Shuffle (xor): lane i of the result is lane i ^ `distance` of a; the distance is a constant."""
     count = distance.literal_value if isinstance(distance, types.IntegerLiteral) else None
     if count is None:

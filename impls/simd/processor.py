@@ -49,7 +49,7 @@ def register_count() -> int:
     return 32 if max(numbers) >= 16 else 16
 
 
-def has_long_registers() -> bool:
+def has_avx512() -> bool:
     """Whether a vector register is as long as a cache line: AVX-512."""
     return register_bytes() == 64
 

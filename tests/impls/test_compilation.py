@@ -25,7 +25,7 @@ from numba.core.registry import cpu_target
 import maxbench
 from maxbench.impls import compilation
 from maxbench.impls.compilation import cached_njit
-from maxbench.impls.cpu import argmax_short, softmax_few
+from maxbench.impls.cpu import argmax_registers, softmax_registers
 from tests import plugins
 
 SCALE = 3
@@ -116,19 +116,21 @@ def test_values_that_are_no_source_text_are_part_of_the_key(place: Path, monkeyp
 
 def test_in_tree_code_depends_on_nothing_but_sources_and_the_processor() -> None:
     """What `compilation._description` relies on."""
+    choosing = ("machine", "plan", "regimes")  # what runs before a kernel does
     paths = [path for folder in ("cpu", "simd") for path in (compilation.TREE / folder).glob("*.py")]
+    paths = [path for path in paths if path.stem not in choosing]
     assert len(paths) > 20
     for path in paths:
         nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
         names = {alias.name for n in nodes if isinstance(n, ast.Import | ast.ImportFrom) for alias in n.names}
         names |= {str(node.module).partition(".")[0] for node in nodes if isinstance(node, ast.ImportFrom)}
-        assert not names & {"os", "sys", "platform", "pathlib", "psutil", "subprocess", "caches", "threads"}, path
+        assert not names & {"os", "sys", "platform", "pathlib", "psutil", "subprocess", "threads", *choosing}, path
 
 
-@pytest.mark.parametrize("few", [softmax_few.few, argmax_short.few])
-def test_functions_that_one_factory_makes_are_told_apart(few: Any) -> None:
+@pytest.mark.parametrize("factory", [softmax_registers.registers, argmax_registers.registers])
+def test_functions_that_one_factory_makes_are_told_apart(factory: Any) -> None:
     """By what those that they call close over: their code is the same."""
-    kernels = [few(vectors).py_func for vectors in (2, 3, 4)]
+    kernels = [factory(vectors).py_func for vectors in (2, 3, 4)]
     found = [compilation._description(kernel, set()) for kernel in kernels]
     assert len(set(found)) == len(found)
     assert not [text for text in found if " at 0x" in text]
@@ -281,15 +283,6 @@ def test_use_is_noted(place: Path) -> None:
     os.utime(folder, (0, 0))
     compiles()
     assert folder.stat().st_mtime > 0
-
-
-def test_the_key_is_computed_in_under_5_ms() -> None:
-    def seconds() -> float:
-        start = time.perf_counter()
-        assert compilation._digest((compilation.TREE,))
-        return time.perf_counter() - start
-
-    assert min(seconds() for _ in range(20)) < 5e-3
 
 
 # What follows takes processes of their own.

@@ -1,4 +1,4 @@
-"""The regimes of `numba_parallel` where they take another way: guesses that fail, lines that rows share, pieces."""
+"""Kernels of `numba_parallel` where they leave the usual way: failed estimates, shared cache lines, split rows."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ import pytest
 
 from maxbench import impls
 from maxbench.impls import contract, simd
-from maxbench.impls.cpu.softmax_few import MOST, few, few_for
-from maxbench.impls.cpu.softmax_tiles import tiles_of
+from maxbench.impls.cpu.softmax_registers import MOST_VECTORS, registers, registers_for
 from maxbench.impls.views import plain
 from tests.checked import wrong
 
 softmax = import_module("maxbench.impls.kernels.softmax.numba_parallel")
 
-# Rows of four, short rows, rows up to AHEAD and beyond, few and many strided rows, few long columns; whole
+# Rows of four, short rows, rows up to DELAYED and beyond, few and many strided rows, few long columns; whole
 # vectors or not.
 SHAPES = [
     *((9, 4, 1), (35, 8, 1), (6, 16, 1), (40, 10, 1), (17, 33, 1), (5, 100, 1), (3, 1001, 1), (3, 3000, 1)),
@@ -47,46 +46,46 @@ def test_ends_that_are_masked(mask, dtype, shape):
 
 @pytest.mark.parametrize("n", [16, 17, 100, 131, 2049])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_ways_through_rows(dtype, n):
-    """At every place in a line, rows shared out between two, and nothing beyond their ends touched."""
+def test_kernels_of_rows(dtype, n):
+    """At every place in a cache line, in two chunks; nothing beyond the ends is touched."""
     x = np.random.default_rng(0).standard_normal((7, n, 1)).astype(dtype)
-    x[2, n // 2], x[4, 3] = 90, np.nan  # guesses that fail
+    x[2, n // 2], x[4, 3] = 90, np.nan  # estimates that fail
     expected = np.empty_like(x)
     softmax.rows(x, expected, False, 0, 7)
     assert contract.SOFTMAX.verify(x, expected) is None
-    ways = {
-        "rows": lambda *where: softmax.rows(*where[:2], True, *where[2:]),
-        "beside": lambda *where: softmax.beside(*where[:2], None, *where[2:]),
-        "beside, past": lambda *where: softmax.beside(*where[:2], True, *where[2:]),
-        "two": softmax.two,
+    kernels = {
+        "rows": lambda x, out, *chunk: softmax.rows(x, out, True, *chunk),
+        "pipelined": lambda x, out, *chunk: softmax.pipelined(x, out, None, *chunk),
+        "pipelined, streaming": lambda x, out, *chunk: softmax.pipelined(x, out, True, *chunk),
+        "interleaved": softmax.interleaved,
     }
-    for name, way in ways.items():
+    for name, kernel in kernels.items():
         for place in range(64 // x.itemsize):
             frame = np.full(x.size + 64, 7, dtype)
             begin = -frame.ctypes.data % 64 // x.itemsize + place
             out = frame[begin : begin + x.size].reshape(x.shape)
-            way(x, out, 4, 7)
-            way(x, out, 0, 4)
+            kernel(x, out, 4, 7)
+            kernel(x, out, 0, 4)
             if name == "rows":
                 np.testing.assert_array_equal(out, expected)
             assert contract.SOFTMAX.verify(x, out) is None
             assert unharmed(frame, begin, x.size)
 
 
-@pytest.mark.parametrize("past", [None, True])
+@pytest.mark.parametrize("streaming", [None, True])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_rows_of_four(dtype, past):
+def test_packed_rows(dtype, streaming):
     """Each row by itself, whatever the others in its vector are, and nothing beyond the ends touched."""
     lanes = 64 // np.dtype(dtype).itemsize
-    x = np.random.default_rng(0).standard_normal((64 if past else 63, 4, 1)).astype(dtype) * 4
+    x = np.random.default_rng(0).standard_normal((64 if streaming else 63, 4, 1)).astype(dtype) * 4
     x[3, 1], x[10, 0], x[11, :], x[20, 2], x[30] = np.nan, np.inf, -np.inf, -np.inf, x[30] + 5000
     x[41, 3], x[50] = 900, -np.finfo(dtype).max
     frame = np.full(x.size + 128, 7, dtype)
-    begin = -frame.ctypes.data % 64 // x.itemsize + lanes + (0 if past else 1)
+    begin = -frame.ctypes.data % 64 // x.itemsize + lanes + (0 if streaming else 1)
     out = frame[begin : begin + x.size].reshape(x.shape)
     vectors = -(-x.size // lanes)
-    softmax.fours(x, out, past, vectors // 3, vectors)
-    softmax.fours(x, out, past, 0, vectors // 3)
+    softmax.packed(x, out, streaming, vectors // 3, vectors)
+    softmax.packed(x, out, streaming, 0, vectors // 3)
     assert contract.SOFTMAX.verify(x, out) is None
     assert unharmed(frame, begin, x.size)
 
@@ -94,30 +93,31 @@ def test_rows_of_four(dtype, past):
 @pytest.mark.parametrize("shape", [(3, 21, 320), (2, 1, 64), (1, 40, 1088), (2, 17, 2048)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("tile", [64, 256])
-def test_tiles_beside_each_other(tile, dtype, shape):
-    """The last tile of a row shorter or not, guesses that fail, and nothing beyond the ends touched."""
+def test_pipelined_tiles(tile, dtype, shape):
+    """The last tile of a row shorter or not, estimates that fail; nothing beyond the ends is touched."""
     x = np.random.default_rng(0).standard_normal(shape).astype(dtype)
     x[0, 0, 3], x[-1, -1, 70 % shape[2]], x[0, shape[1] // 2, shape[2] // 2] = np.nan, 90, 60
     frame = np.full(x.size + 128, 7, dtype)
     begin = -frame.ctypes.data % 64 // x.itemsize + 64
     out = frame[begin : begin + x.size].reshape(shape)
-    tasks = shape[0] * tiles_of(shape[2], 64 // x.itemsize, tile)
+    tiles = -(-shape[2] // tile)
+    tasks = shape[0] * tiles
     middle = tasks // 3
-    softmax.strided_beside(x, out, tile, middle, tasks)
-    softmax.strided_beside(x, out, tile, 0, middle)
+    softmax.pipelined_column_tiles(x, out, tile, tiles, middle, tasks)
+    softmax.pipelined_column_tiles(x, out, tile, tiles, 0, middle)
     assert contract.SOFTMAX.verify(x, out) is None
     assert unharmed(frame, begin, x.size)
 
 
-@pytest.mark.parametrize("vectors", range(2, MOST + 1))
+@pytest.mark.parametrize("vectors", range(2, MOST_VECTORS + 1))
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_rows_of_a_few_vectors(dtype, vectors):
+def test_register_resident_rows(dtype, vectors):
     lanes = max(32, simd.register_bytes()) // np.dtype(dtype).itemsize
-    rng, kernel = np.random.default_rng(0), few(vectors)
+    rng, kernel = np.random.default_rng(0), registers(vectors)
     for n in range((vectors - 1) * lanes + 1, vectors * lanes + 1):
-        assert few_for(n, np.dtype(dtype).itemsize) is kernel
+        assert registers_for(n, np.dtype(dtype).itemsize) is kernel
         x = rng.standard_normal((19, n, 1)).astype(dtype) * 3
-        # Guesses that fail: of rows at the beginning and the end of a share, one after the other and alone.
+        # Estimates that fail: of the first and the last row of a chunk, of neighbours and alone.
         x[3, :], x[9, n // 2], x[10, -1], x[18, 1] = -np.inf, 300, np.nan, np.inf
         x[5, 0] = x[5, -1] = x[8, 0] = -np.inf
         x[12] += 4000
@@ -138,20 +138,20 @@ def test_rows_of_a_few_vectors(dtype, vectors):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("keep", [True, False])
 @pytest.mark.parametrize("place", [0, 1, 7])
-def test_long_rows_in_pieces(place, keep, dtype):
+def test_split_rows(place, keep, dtype):
     x = np.random.default_rng(0).standard_normal((2, 70001, 1)).astype(dtype)
-    x[0, 10000:30000] = -np.inf  # whole pieces
-    x[0, 40000] = 35  # so that its piece, and from the next on the rest, are relative to other numbers
+    x[0, 10000:30000] = -np.inf  # whole parts
+    x[0, 40000] = 35  # so that its part has another shift than the rest
     x[0, 60000] = 90
     x[1, :20000] += 400
     frame = np.full(x.size + 64, 7, dtype)
     out = frame[place : place + x.size].reshape(x.shape)
-    softmax.long_rows(x, out, keep, 2)
+    softmax.split_rows(x, out, 8, keep, 2)
     assert contract.SOFTMAX.verify(x, out) is None
     assert (frame[:place] == 7).all()
     assert (frame[place + x.size :] == 7).all()
     x[0, 5] = np.nan
-    softmax.long_rows(x, out, keep, 2)
+    softmax.split_rows(x, out, 8, keep, 2)
     assert contract.SOFTMAX.verify(x, out) is None
 
 
@@ -168,7 +168,7 @@ def unharmed(frame, begin, size):
 
 
 def planted(shape, dtype, plant):
-    """Scores of which some columns' ends say nothing about them."""
+    """Scores of which some columns the ends do not tell the maximum."""
     x = (np.random.default_rng(0).standard_normal(shape) * 3).astype(dtype)
     if plant == "masked":
         x[0, 0] = x[0, -1] = -np.inf
@@ -187,7 +187,7 @@ PLANTS = ["none", "masked", "special", "far"]
 # Fewer columns than a vector has lanes, whose rows it holds or not, and more, in whole vectors or not, more than WIDE.
 @pytest.mark.parametrize("shape", [(3, 900, 3), (2, 3001, 8), (2, 700, 15), (3, 300, 17), (2, 300, 64), (2, 100, 1100)])
 @pytest.mark.parametrize("dtype", contract.FLOATS)
-def test_columns_in_pieces(dtype, shape):
+def test_split_columns(dtype, shape):
     x = planted(shape, dtype, "none")
     x[-1] = planted(shape, dtype, "special")[-1]  # a NaN, which the sums show
     expected = np.ones(shape[0], bool)
@@ -198,7 +198,7 @@ def test_columns_in_pieces(dtype, shape):
             if threads == 1:
                 softmax.columns(a, b, keep, sound, 0, shape[0])
             else:
-                softmax.columns_split(a, b, keep, sound, threads)
+                softmax.split_columns(a, b, keep, sound, threads)
             np.testing.assert_array_equal(sound, expected)
             assert contract.SOFTMAX.verify(x[:-1], out[:-1]) is None
             assert unharmed(frame, begin, x.size)
@@ -207,7 +207,7 @@ def test_columns_in_pieces(dtype, shape):
 @pytest.mark.parametrize("shape", [(2, 9000, 3), (1, 3001, 8), (3, 9000, 17)])
 @pytest.mark.parametrize("dtype", contract.FLOATS)
 @pytest.mark.parametrize("plant", PLANTS)
-def test_long_columns_whose_guesses_fail(plant, dtype, shape):
+def test_long_columns_whose_estimates_fail(plant, dtype, shape):
     x = planted(shape, dtype, plant)
     x[0, 5, 1] = {"none": 0, "masked": 45, "special": -np.inf, "far": 600}[plant]
     kernel = impls.load("softmax", "numba_parallel").kernel
@@ -219,15 +219,16 @@ def test_long_columns_whose_guesses_fail(plant, dtype, shape):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("plant", PLANTS)
 def test_tiles_of_columns(plant, dtype, shape):
-    """Past the caches, within them, with weights in the result; shared out between two."""
+    """Non-temporal stores, ordinary ones, exponentials in the output; in two chunks."""
     x = planted(shape, dtype, plant)
     lanes = 8 if dtype == "float64" else 16
-    tasks = shape[0] * tiles_of(shape[2], lanes, 8 * lanes)
-    for direct, streaming in ((False, True), (False, False), (True, False)):
+    tiles = max(1, -(-(shape[2] // lanes * lanes) // (8 * lanes)))
+    tasks = shape[0] * tiles
+    for in_output, streaming in ((False, True), (False, False), (True, False)):
         for out, frame, begin in places(x):
             a, b = plain(x), plain(out)
-            softmax.strided(a, b, 8 * lanes, direct, streaming, tasks // 2, tasks)
-            softmax.strided(a, b, 8 * lanes, direct, streaming, 0, tasks // 2)
+            softmax.column_tiles(a, b, 8 * lanes, tiles, in_output, streaming, tasks // 2, tasks)
+            softmax.column_tiles(a, b, 8 * lanes, tiles, in_output, streaming, 0, tasks // 2)
             assert contract.SOFTMAX.verify(x, out) is None
             assert unharmed(frame, begin, x.size)
 
@@ -255,7 +256,7 @@ def test_argmax_of_short_rows(dtype, n):
 @pytest.mark.parametrize("shape", [(1, 70001, 1), (2, 1003, 2), (1, 9000, 4), (2, 5000, 64), (3, 3000, 1)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_no_probability_is_above_one(dtype, shape):
-    """Sums that are put together from pieces are rounded more often."""
+    """Partial sums that are combined are rounded more often."""
     kernel = impls.load("softmax", "numba_parallel").kernel
     x = np.random.default_rng(0).standard_normal(shape).astype(dtype)
     for height in np.linspace(60, 700, 41):
@@ -266,7 +267,7 @@ def test_no_probability_is_above_one(dtype, shape):
         assert out.max() <= 1
         if shape[2] == 1 and shape[1] >= 1 << 16:
             for keep in (True, False):
-                softmax.long_rows(x, out, keep, 2)
+                softmax.split_rows(x, out, 8, keep, 2)
                 assert out.max() <= 1
 
 

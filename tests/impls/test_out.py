@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from importlib import import_module
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,11 @@ import pytest
 
 from maxbench import impls
 from maxbench.bench.inputs import grid
-from maxbench.impls import agreement, contract, parallel, registry
+from maxbench.impls import agreement, contract, registry
 from maxbench.impls.contract.dtypes import named
 from maxbench.impls.contract.layouts import OUT_LAYOUTS, OutLayout
+from maxbench.impls.cpu import plan, regimes
+from maxbench.impls.cpu.machine import Machine, this_machine
 from tests import needs
 from tests.checked import wrong_out
 
@@ -40,118 +41,93 @@ def test_every_implementation(entry: registry.Entry, layout: OutLayout) -> None:
             assert wrong_out(implementation, layout, (X * 9).astype(named(dtype))) is None, dtype
 
 
-# Shape, dtype, bytes of the last-level cache, whether registers are as long as a cache line, and the regimes then.
+# Shape, dtype, bytes of the last-level cache and of a vector register, and the regime that these have.
 SMALL = 1 << 13
 SOFTMAX = [
-    ((40, 4, 1), "float32", 1 << 25, True, "fours"),
-    ((40, 4, 1), "float64", 0, True, "fours"),
-    ((9, 32, 1), "float32", 1 << 25, True, "few"),
-    ((9, 30, 1), "float32", 1 << 25, True, "few"),
-    ((9, 32, 1), "float64", 0, True, "few"),
-    ((40, 10, 1), "float32", 1 << 25, True, "short"),
-    ((40, 10, 1), "float16", 1 << 25, True, "short"),
-    ((40, 17, 1), "float64", 0, False, "short"),
-    ((9, 100, 1), "float32", 1 << 25, False, "rows"),
-    ((9, 100, 1), "float16", 0, False, "rows"),
-    ((40, 100, 1), "float32", SMALL, False, "rows"),
-    ((40, 101, 1), "float64", SMALL, False, "rows"),
-    ((9, 300, 1), "float32", 1 << 25, True, "beside"),
-    ((3, 3001, 1), "float64", 1 << 25, True, "beside"),
-    ((9, 300, 1), "float32", 1 << 14, True, "two"),
-    ((9, 301, 1), "float64", 1 << 15, True, "two"),
-    ((1, 70001, 1), "float32", 1 << 25, True, "long"),
-    ((1, 70001, 1), "float64", 0, False, "long"),
-    ((3, 21, 70), "float32", 1 << 25, False, "strided"),
-    ((2, 21, 7), "float16", 1 << 25, False, "strided"),
-    ((2, 100, 64), "float64", 1 << 25, False, "strided"),
-    ((3, 21, 70), "float32", 0, False, "strided"),
-    ((3, 21, 64), "float32", 0, True, "strided_beside"),
-    ((3, 21, 48), "float64", 0, True, "strided_beside"),
-    ((2, 1003, 2), "float32", 1 << 25, True, "columns"),
-    ((2, 1003, 3), "float64", 0, True, "columns"),
-    ((1, 9001, 2), "float32", 1 << 25, True, "columns"),
+    ((40, 4, 1), "float32", 1 << 25, 64, "packed"),
+    ((40, 4, 1), "float64", 1, 64, "packed streaming"),
+    ((40, 32, 1), "float32", 1 << 25, 64, "registers"),
+    ((9, 30, 1), "float32", 1, 64, "registers"),
+    ((9, 32, 1), "float64", 1, 64, "registers streaming"),
+    ((40, 10, 1), "float32", 1 << 25, 64, "transposed"),
+    ((40, 10, 1), "float16", 1 << 25, 64, "transposed"),
+    ((40, 17, 1), "float64", 1, 32, "transposed"),
+    ((9, 100, 1), "float32", 1 << 25, 32, "rows"),
+    ((9, 100, 1), "float16", 1, 32, "rows"),
+    ((40, 100, 1), "float32", SMALL, 32, "rows streaming"),
+    ((40, 101, 1), "float64", SMALL, 32, "rows streaming"),
+    ((9, 300, 1), "float32", 1 << 25, 64, "pipelined"),
+    ((3, 3001, 1), "float64", 1 << 25, 64, "pipelined"),
+    ((9, 300, 1), "float32", 1 << 14, 64, "pipelined streaming 2"),
+    ((9, 301, 1), "float64", 1 << 15, 64, "pipelined streaming 2"),
+    ((2, 22001, 1), "float64", 1 << 18, 64, "pipelined streaming"),
+    ((1, 70001, 1), "float32", 1 << 19, 64, "split_rows"),
+    ((1, 70001, 1), "float64", 1, 64, "split_rows"),
+    ((3, 21, 70), "float32", 1 << 25, 32, "column_tiles"),
+    ((2, 21, 7), "float16", 1 << 25, 32, "column_tiles"),
+    ((2, 100, 64), "float64", 1 << 25, 32, "column_tiles in_output"),
+    ((3, 21, 70), "float32", 1, 32, "column_tiles streaming"),
+    ((3, 21, 64), "float32", 1, 64, "pipelined_column_tiles streaming"),
+    ((3, 21, 48), "float64", 1, 64, "pipelined_column_tiles streaming"),
+    ((2, 1003, 2), "float32", 1 << 25, 64, "split_columns"),
+    ((2, 1003, 3), "float64", 1, 64, "split_columns"),
+    ((1, 9001, 2), "float32", 1 << 25, 64, "split_columns"),
 ]
 ARGMAX = [
-    ((2, 21, 70), "float32", "strided"),
-    ((1, 3000, 5), "int8", "merge"),
-    ((40, 4, 1), "float32", "fours"),
-    ((40, 10, 1), "float64", "few"),
-    ((40, 10, 1), "float16", "short"),
+    ((2, 21, 70), "float32", "column_tiles"),
+    ((2, 5, 70), "float32", "column_tiles in_registers"),
+    ((1, 3000, 5), "int8", "column_tiles"),
+    ((40, 4, 1), "float32", "packed"),
+    ((40, 10, 1), "float64", "registers"),
+    ((40, 10, 1), "float16", "transposed"),
     ((9, 300, 1), "float32", "rows"),
-    ((2, 3000, 1), "float64", "merge"),
+    ((2, 3000, 1), "float64", "rows"),
 ]
 
 
-SHARED = "shared among threads"
-# What shares out the tasks of more than one kernel, and `merge`.
-WITH_STEPS = {"columns_split": "columns", "long_rows": "long", "merge": "merge"}
+def name_of(regime: regimes.Regime) -> str:
+    """The kernel, and what of its variants is compiled or called in another way."""
+    flags = [flag for flag in ("streaming", "in_output", "in_registers") if getattr(regime, flag)]
+    return " ".join([regime.kernel, *flags, *(["2"] if regime.interleave == 2 else [])])
 
 
-def recorded(monkeypatch: pytest.MonkeyPatch, module: Any, threads: int) -> set[str]:
-    """The regimes that the module takes from here on, with every call shared among threads, and `SHARED`."""
-    called: set[str] = set()
-    monkeypatch.setattr(module, "PARALLEL", 1)
+def planned(
+    monkeypatch: pytest.MonkeyPatch, operation: Any, threads: int, machine: Machine | None = None
+) -> list[plan.Plan]:
+    """The plans of the operation's calls from here on, every one of which may be shared among threads."""
+    module = import_module(f"maxbench.impls.kernels.{operation}.numba_parallel")
+    plans: list[plan.Plan] = []
+
+    def choose(here: Machine, problem: plan.Problem) -> plan.Plan:
+        plans.append(plan.plan(machine or here, problem))
+        return plans[-1]
+
+    monkeypatch.setitem(regimes.PARALLEL, operation, 1)
+    monkeypatch.setattr(module, "_PARALLEL", 1)
     monkeypatch.setattr(module, "numbas", lambda: threads)
-
-    def run(kernel: Any, arguments: tuple[Any, ...], tasks: int, count: int) -> None:
-        called.add(kernel.py_func.__name__.removesuffix("_rows"))
-        called.update({SHARED} if count > 1 else ())
-        parallel.run(kernel, arguments, tasks, count)
-
-    def noting(name: str, function: Any) -> Any:
-        def call(*args: Any) -> Any:
-            called.update({name, SHARED} if threads > 1 else {name})
-            return function(*args)
-
-        return call
-
-    def alone(kernel: Any) -> Any:
-        """A kernel that is called without `parallel`; for all else it is itself."""
-
-        class Alone:
-            def __call__(self, *args: Any) -> Any:
-                called.add(kernel.py_func.__name__.removesuffix("_rows"))
-                return kernel(*args)
-
-            def __getattr__(self, name: str) -> Any:
-                return getattr(kernel, name)
-
-        return Alone()
-
-    monkeypatch.setattr(module, "parallel", SimpleNamespace(run=run))
-    few_for = module.few_for
-    monkeypatch.setattr(module, "few_for", lambda n, itemsize: alone(few_for(n, itemsize)))
-    for name, value in list(vars(module).items()):
-        if hasattr(value, "signatures") and name != "merge":
-            monkeypatch.setattr(module, name, alone(value))
-    for name, regime in WITH_STEPS.items():
-        if hasattr(module, name):
-            monkeypatch.setattr(module, name, noting(regime, getattr(module, name)))
-    return called
+    monkeypatch.setattr(module, "plan", choose)
+    monkeypatch.setattr(module, "_call", module._call.__wrapped__)  # keeps no plans
+    return plans
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize(("shape", "dtype", "cache", "long", "regime"), SOFTMAX)
+@pytest.mark.parametrize(("shape", "dtype", "llc", "vector_bytes", "regime"), SOFTMAX)
 def test_every_regime_of_softmax(
     shape: tuple[int, int, int],
     dtype: str,
-    cache: int,
-    long: bool,
+    llc: int,
+    vector_bytes: int,
     regime: str,
     threads: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    module = import_module("maxbench.impls.kernels.softmax.numba_parallel")
-    called = recorded(monkeypatch, module, threads)
-    monkeypatch.setattr(module, "LONG", long)
-    monkeypatch.setattr(module, "MANY", long)
-    monkeypatch.setattr(module, "last_level", lambda: cache)
-    monkeypatch.setattr(module, "second_level", lambda: 1 << 20)
+    machine = Machine(vector_bytes, vector_bytes // 2, l2=1 << 20, llc=llc)
+    plans = planned(monkeypatch, "softmax", threads, machine)
     x = (RNG.standard_normal(shape) * 3).astype(dtype)
     for layout in OUT_LAYOUTS:
         assert wrong_out(impls.load("softmax", "numba_parallel"), layout, x, [1]) is None, layout.name
-    assert ("rows" if regime == "long" and threads == 1 else regime) in called
-    assert (SHARED in called) == (threads > 1)
+    assert regime in map(name_of, [one.regime for one in plans])
+    assert {one.threads for one in plans} == {threads}
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -159,24 +135,20 @@ def test_every_regime_of_softmax(
 def test_every_regime_of_argmax(
     shape: tuple[int, int, int], dtype: str, regime: str, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = import_module("maxbench.impls.kernels.argmax.numba_parallel")
-    called = recorded(monkeypatch, module, threads)
-    monkeypatch.setattr(module, "PIECE", 1 << 10 if regime == "merge" else 1 << 20)
+    plans = planned(monkeypatch, "argmax", threads, replace(this_machine(), l1=1 << 10))
+    monkeypatch.setattr(regimes, "ARGMAX_PART", 1 << 10 if max(shape) == 3000 else 1 << 20)
     x = (RNG.standard_normal(shape) * 9).astype(dtype)
     for layout in OUT_LAYOUTS:
         assert wrong_out(impls.load("argmax", "numba_parallel"), layout, x, [1]) is None, layout.name
-    assert ("merge" in called) == (regime == "merge" and threads > 1)
-    assert regime == "merge" or regime in called
-    assert (SHARED in called) == (threads > 1)
+    assert regime in map(name_of, [one.regime for one in plans])
+    assert {one.threads for one in plans} == {threads}
+    assert any(one.parts > 1 for one in plans) == (max(shape) == 3000 and threads > 1)
 
 
-def test_every_regime_is_among_them() -> None:
-    for operation, regimes in (("softmax", {case[-1] for case in SOFTMAX}), ("argmax", {case[-1] for case in ARGMAX})):
-        module = import_module(f"maxbench.impls.kernels.{operation}.numba_parallel")
-        for name, value in vars(module).items():
-            if hasattr(value, "signatures") or name in WITH_STEPS:
-                # The pieces of rows are what is merged.
-                assert WITH_STEPS.get(name, name) in {*regimes, "pieces", "merge"}, name
+@pytest.mark.parametrize(("operation", "cases"), [("softmax", SOFTMAX), ("argmax", ARGMAX)])
+def test_every_regime_is_among_them(operation: regimes.Operation, cases: list[Any]) -> None:
+    tables = regimes.TABLES[operation, False] + regimes.TABLES[operation, True]
+    assert {case[-1] for case in cases} == set(map(name_of, tables))
 
 
 @pytest.mark.parametrize("function", [impls.softmax, impls.argmax])

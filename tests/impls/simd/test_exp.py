@@ -11,46 +11,46 @@ from maxbench.impls.simd import exp, half
 
 
 @numba.njit
-def every_weight(x, top, out):
+def exponentials_of(x, top, out):
     a, b = simd.data(x), simd.data(out)
     w = simd.VECTOR_BYTES // x.itemsize
-    start = exp.origin(simd.splat(a, top))
+    start = exp.shift(simd.broadcast(a, top))
     for i in range(0, x.size, w):
-        simd.store(b, i, exp.weights(simd.load(a, i), start))
+        simd.store(b, i, exp.exponentials(simd.load(a, i), start))
 
 
 @numba.njit
-def every_weight_from_guess(x, guess, out):
-    """Returns whether the guess was near, and whether the sum of the weights is sound."""
+def exponentials_by_estimate(x, estimate, out):
+    """Returns whether the estimate is in range, and whether the sum verifies it."""
     a, b = simd.data(x), simd.data(out)
     like = simd.register(a)
     total = like
-    start = exp.from_guess(guess, like)
+    start = exp.estimated_shift(estimate, like)
     for i in range(0, x.size, simd.lanes(like)):
-        weight = exp.weights(simd.load_as(a, i, like), start)
-        simd.store(b, i, weight)
-        total = total + weight
-    return exp.is_near(guess, like), exp.is_sound(np.float64(simd.reduce_add(total)), like)
+        exponential = exp.exponentials(simd.load_as(a, i, like), start)
+        simd.store(b, i, exponential)
+        total = total + exponential
+    return exp.in_range(estimate, like), exp.is_verified(np.float64(simd.reduce_add(total)), like)
 
 
 @numba.njit
 def ratio(like, top, base):
-    vector = simd.splat(simd.data(like), 0)
-    return exp.ratio(simd.splat(vector, top), simd.splat(vector, base))
+    vector = simd.broadcast(simd.data(like), 0)
+    return exp.ratio(simd.broadcast(vector, top), simd.broadcast(vector, base))
 
 
 @numba.njit
 def excess(like, top):
-    return exp.excess(simd.splat(simd.data(like), top))
+    return exp.excess(simd.broadcast(simd.data(like), top))
 
 
 @numba.njit
 def quotients(totals, out):
     a, b = simd.data(totals), simd.data(out)
     for i in range(totals.size):
-        like = simd.splat(b, 0)
+        like = simd.broadcast(b, 0)
         factor = exp.reciprocal(np.float64(simd.get(a, i)), like)
-        simd.put(b, i, simd.reduce_max(exp.quotient(simd.splat(like, simd.get(a, i)), factor)))
+        simd.put(b, i, simd.reduce_max(exp.quotient(simd.broadcast(like, simd.get(a, i)), factor)))
 
 
 @numba.njit
@@ -77,7 +77,7 @@ def wider(dtype: np.dtype) -> type:
 
 
 def errors(top: float, distances: np.ndarray, dtype: str) -> np.ndarray:
-    """Relative errors of weight(x) / weight(top), in units of eps, less the part that the bound allows in |x - top|."""
+    """Relative errors of ratios of exponentials, in units of eps, less what the bound allows in |x - top|."""
     kind = np.dtype(dtype)
     highest = kind.type(top)
     x = np.minimum((np.float64(highest) + distances).astype(kind), highest)
@@ -85,7 +85,7 @@ def errors(top: float, distances: np.ndarray, dtype: str) -> np.ndarray:
     x, exact = x[exact >= LOWEST[dtype]], exact[exact >= LOWEST[dtype]]
     given = np.concatenate([x, np.full(16 + -x.size % 16, highest)])
     out = np.empty_like(given)
-    every_weight(given, highest, out)
+    exponentials_of(given, highest, out)
     ratio = out[: x.size].astype(exact.dtype) / out[-1].astype(exact.dtype)
     relative = np.abs(ratio / np.exp(exact) - 1) / np.finfo(kind).eps
     return np.asarray(relative - (0.03 * np.abs(exact) if dtype == "float32" else 0), np.float64)
@@ -93,7 +93,7 @@ def errors(top: float, distances: np.ndarray, dtype: str) -> np.ndarray:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("top", TOPS)
-def test_bound_of_a_ratio_of_weights(top, dtype):
+def test_bound_of_a_ratio_of_exponentials(top, dtype):
     rng = np.random.default_rng(4)
     uniform = rng.uniform(LOWEST[dtype], 0, 1 << 17)
     near = -np.ldexp(rng.uniform(1, 2, 1 << 14), rng.integers(-120, 7, 1 << 14))
@@ -117,13 +117,13 @@ def test_float32_on_a_sample_of_2_to_the_24():
 def test_special_values(dtype):
     x = np.array([0, -0.0, -np.inf, 0, -1e30, -1000, -104, -746] * 2, dtype)
     out = np.empty_like(x)
-    every_weight(x, dtype(0), out)
+    exponentials_of(x, dtype(0), out)
     one = dtype(2.0 ** exp.SHIFT[x.dtype.name])
     assert out[0] == out[1] == one
     assert (out[[2, 4, 5]] / one == 0).all()
     assert (out[[2, 4, 5]] >= np.finfo(dtype).smallest_normal).all()
     for top in (np.nan, np.inf, -np.inf):
-        every_weight(x, dtype(top), out)
+        exponentials_of(x, dtype(top), out)
         assert np.isnan(out).all()
 
 
@@ -133,46 +133,46 @@ def test_a_nan_of_any_payload_as_top(dtype):
     for payload in range(1, 600, 7):
         bits = np.array([np.nan], dtype).view(f"i{x.itemsize}") | payload
         out = np.empty_like(x)
-        every_weight(x, bits.view(dtype)[0], out)
+        exponentials_of(x, bits.view(dtype)[0], out)
         assert np.isnan(out).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("below", [0, 0.3, 7, 30])
-def test_weights_from_a_guess_are_those_from_the_maximum_times_a_power_of_2(below, dtype):
+def test_an_estimate_changes_exponentials_by_a_power_of_2(below, dtype):
     x = np.random.default_rng(5).uniform(-90, 10, 1 << 12).astype(dtype)
     expected, out = np.empty_like(x), np.empty_like(x)
-    every_weight(x, x.max(), expected)
-    guess = dtype(x.max() - below)
-    assert every_weight_from_guess(x, guess, out) == (True, True)
-    np.testing.assert_array_equal(out / dtype(ratio(x, x.max(), guess)), expected)
+    exponentials_of(x, x.max(), expected)
+    estimate = dtype(x.max() - below)
+    assert exponentials_by_estimate(x, estimate, out) == (True, True)
+    np.testing.assert_array_equal(out / dtype(ratio(x, x.max(), estimate)), expected)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("value", [np.nan, -np.nan, np.inf, "reach", 1e30])
-def test_the_sum_tells_of_a_nan_and_of_what_lies_too_far_above_a_guess(value, dtype):
+def test_the_sum_shows_a_nan_and_what_exceeds_an_estimate_too_far(value, dtype):
     reach = exp.REACH[np.dtype(dtype).name]
     for place in (0, 7, 63):
         x = np.zeros(64, dtype)
         x[place] = reach + 0.5 if value == "reach" else value
-        assert every_weight_from_guess(x, dtype(0), np.empty_like(x)) == (True, False)
+        assert exponentials_by_estimate(x, dtype(0), np.empty_like(x)) == (True, False)
     x[place] = reach - 1
-    assert every_weight_from_guess(x, dtype(0), np.empty_like(x)) == (True, True)
+    assert exponentials_by_estimate(x, dtype(0), np.empty_like(x)) == (True, True)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_nan_of_any_payload_beside_a_guess(dtype):
+def test_a_nan_of_any_payload_beside_an_estimate(dtype):
     for payload in range(1, 600, 7):
         x = np.zeros(64, dtype)
         x[5] = (np.array([np.nan], dtype).view(f"i{x.itemsize}") | payload).view(dtype)[0]
-        assert every_weight_from_guess(x, dtype(0), np.empty_like(x)) == (True, False)
+        assert exponentials_by_estimate(x, dtype(0), np.empty_like(x)) == (True, False)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_guesses_that_origin_would_subtract_are_not_near(dtype):
+def test_estimates_that_would_be_subtracted_are_out_of_range(dtype):
     x = np.zeros(64, dtype)
-    for guess in (np.nan, np.inf, -np.inf, 1e6, -1e6):
-        assert not every_weight_from_guess(x, dtype(guess), np.empty_like(x))[0]
+    for estimate in (np.nan, np.inf, -np.inf, 1e6, -1e6):
+        assert not exponentials_by_estimate(x, dtype(estimate), np.empty_like(x))[0]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -186,12 +186,12 @@ def test_no_power_of_2_where_one_is_subtracted_or_out_of_reach(dtype):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("top", TOPS)
-def test_excess_is_the_logarithm_of_the_weight_of_top(top, dtype):
+def test_excess_is_the_logarithm_of_the_exponential_of_top(top, dtype):
     x = np.full(16, top, dtype)
     out = np.empty_like(x)
-    every_weight(x, dtype(top), out)
-    weight = out.astype(wider(x.dtype))[0] / 2.0 ** exp.SHIFT[x.dtype.name]
-    assert abs(np.log(weight) - excess(x, dtype(top))) <= 2 * np.finfo(dtype).eps
+    exponentials_of(x, dtype(top), out)
+    exponential = out.astype(wider(x.dtype))[0] / 2.0 ** exp.SHIFT[x.dtype.name]
+    assert abs(np.log(exponential) - excess(x, dtype(top))) <= 2 * np.finfo(dtype).eps
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

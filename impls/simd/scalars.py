@@ -26,7 +26,7 @@ def broadcast_scalar(builder: Any, kind: Vector, scalar: Any) -> Any:
 
 
 @intrinsic
-def splat(typing: Any, like: Any, value: Any) -> Any:
+def broadcast(typing: Any, like: Any, value: Any) -> Any:
     """A vector of the type of `like` (a vector, or a pointer for 64 bytes) with value in every lane."""
     kind = like if isinstance(like, Vector) else Vector(like.dtype, lanes_of(like))
 
@@ -37,7 +37,7 @@ def splat(typing: Any, like: Any, value: Any) -> Any:
 
 
 @intrinsic
-def spread(typing: Any, a: Any) -> Any:
+def broadcast_first(typing: Any, a: Any) -> Any:
     """The first lane broadcast, for vectors whose lanes are equal: several registers become one."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -63,14 +63,14 @@ def _splats(like: Any, values: Any, keep: bool) -> Any:
 
 
 @intrinsic
-def splats(typing: Any, like: Any, values: Any) -> Any:
+def broadcasts(typing: Any, like: Any, values: Any) -> Any:
     """The scalars of a tuple, each broadcast to a vector."""
     return _splats(like, values, keep=False)
 
 
 @intrinsic
-def kept_splats(typing: Any, like: Any, values: Any) -> Any:
-    """As `splats`, but pinned in registers: to LLVM the vectors are no constants. For vectors of one register.
+def pinned_broadcasts(typing: Any, like: Any, values: Any) -> Any:
+    """As `broadcasts`, but pinned in registers: to LLVM the vectors are no constants. For vectors of one register.
 
     When registers run out, LLVM reloads constants in every iteration of a loop. It is faster to keep most of them and
     to spill the others, which instructions read from memory as an operand.

@@ -1,7 +1,4 @@
-"""Elements of argmax's arrays as numbers that order as they do, and what all ways to go through them share.
-
-They are themselves, or for float16, whose arrays come as int16, integer keys.
-"""
+"""The order of argmax: elements as keys, which are themselves or, for float16, whose arrays come as int16, integers."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from ..internal import generated, internal
 
 
 @generated(inline="always")
-def get(x, i, half):
+def keys(x, i, half):
     """64 bytes of x from x[i] on, as keys."""
     if half is numba.types.none:
         return lambda x, i, half: simd.load(x, i)
@@ -21,14 +18,14 @@ def get(x, i, half):
 
 @internal
 def _half_keys(h):
-    """int16 bits of float16 to int16 in the same order: -0.0 as 0.0, every NaN the largest."""
-    sign, magnitude = simd.shift_right(h, 15), h & simd.splat(h, 0x7FFF)
-    nan = simd.greater(magnitude, simd.splat(h, 0x7C00))
-    return simd.select(nan, simd.splat(h, 0x7FFF), (magnitude ^ sign) - sign)
+    """The int16 bits of float16 as int16 in the same order: -0.0 equals 0.0, and every NaN is the largest."""
+    sign, magnitude = simd.shift_right(h, 15), h & simd.broadcast(h, 0x7FFF)
+    nan = simd.greater(magnitude, simd.broadcast(h, 0x7C00))
+    return simd.select(nan, simd.broadcast(h, 0x7FFF), (magnitude ^ sign) - sign)
 
 
 @generated
-def element(x, i, half):
+def key(x, i, half):
     """One element of x, as a key."""
     if half is numba.types.none:
         return lambda x, i, half: simd.get(x, i)
@@ -43,18 +40,18 @@ def element(x, i, half):
 
 
 @internal
-def better_than(value, top):
-    """Whether a value comes before top in argmax's order."""
+def precedes(value, top):
+    """Whether a value is preferred to top: it is larger, or the only NaN of the two."""
     return value > top or (value != value and top == top)
 
 
 @internal
-def column(x, n, half):
+def first_maximum(x, n, half):
     """The position of the first maximum among n elements."""
     best = 0
-    top = element(x, 0, half)
+    top = key(x, 0, half)
     for j in range(1, n):
-        value = element(x, j, half)
-        if better_than(value, top):
+        value = key(x, j, half)
+        if precedes(value, top):
             best, top = j, value
     return best
