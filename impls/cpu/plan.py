@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -101,7 +101,7 @@ def plan(machine: Machine, problem: Problem, table: Sequence[Regime] | None = No
     """The first regime of the table that takes the arrays, and what follows from their shape."""
     measured = measures(machine, problem)
     table = table_of(problem) if table is None else table
-    regime = next(one for one in table if not misfits(one, machine, problem, measured))
+    regime = next(one for one in table if next(misfits(one, machine, problem, measured), None) is None)
     outer, n, inner = problem.shape
     threads, tile, parts = problem.shared, problem.tile, 1
     softmax = problem.operation == "softmax"
@@ -146,21 +146,22 @@ def measures(machine: Machine, problem: Problem) -> dict[str, float]:
     }
 
 
-def misfits(regime: Regime, machine: Machine, problem: Problem, measured: dict[str, float]) -> list[str]:
+def misfits(regime: Regime, machine: Machine, problem: Problem, measured: dict[str, float]) -> Iterator[str]:
     """The conditions of a regime that do not hold, by name; none: it takes the arrays."""
-    found = [name for name, least, most in regime.conditions if not least <= measured[name] <= most]
+    for name, least, most in regime.conditions:
+        if not least <= measured[name] <= most:
+            yield name
     if regime.dtypes and problem.dtype not in regime.dtypes:
-        found.append("dtypes")
+        yield "dtypes"
     if regime.vector_bytes > machine.vector_bytes:
-        found.append("vector_bytes")
+        yield "vector_bytes"
     if regime.vector_registers > machine.vector_registers:
-        found.append("vector_registers")
+        yield "vector_registers"
     if regime.whole:
         outer, n, inner = problem.shape
         # Rows of memory, each of which begins where the one before it ends.
         period = outer * n if regime.kernel == "packed" else n if inner == 1 else inner
         if period % problem.lanes:
-            found.append("whole")
+            yield "whole"
         elif regime.streaming and not problem.aligned:
-            found.append("aligned")
-    return found
+            yield "aligned"
