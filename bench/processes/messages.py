@@ -196,6 +196,15 @@ class ProbeJob(Job, tag="probe"):
     """Say what the GPU is."""
 
 
+class ExplainJob(Job, tag="explain"):
+    """Say how `numba_parallel` does a call; with `code`, compile it, and look at its machine code."""
+
+    operation: Literal["softmax", "argmax"]
+    dtype: str
+    shape: Shape
+    code: bool = False
+
+
 class Task(Struct, tag_field="kind", kw_only=True):
     """What is to be measured on a GPU.
 
@@ -289,7 +298,7 @@ class CompileJob(Job, tag="compile"):
 
 AnyJob = (
     CheckJob | ResultsJob | FirstCallJob | CasesJob | NoiseJob | TurnsJob | QuadsJob | CountedJob | ProbeJob | DeviceJob
-    | CompileJob
+    | CompileJob | ExplainJob
 )  # fmt: skip
 
 
@@ -524,6 +533,60 @@ class Turn(Event, tag="turn"):
     seconds: Seconds | None = None
 
 
+class Considered(Struct):
+    """A regime of the table, in order, and what speaks against it; it is the chosen one where nothing does."""
+
+    regime: str
+    reason: str
+    against: list[str]
+
+
+class Loop(Struct):
+    """The hottest loop of a kernel.
+
+    Attributes:
+        instructions: of a turn.
+        vectors: those of vectors among them.
+        exponentials: vectors of exponentials that a turn computes.
+        code: the instructions, a line each.
+    """
+
+    kernel: str
+    instructions: Count
+    vectors: Count
+    exponentials: Count
+    code: str
+
+
+class Explained(Event, tag="explained"):
+    """How a call is done.
+
+    Attributes:
+        machine: the facts of `impls.cpu.machine.Machine`.
+        threads: that share it.
+        parts: of a row, or of the rows of columns.
+        tile: elements of a tile of columns; 0 without.
+        considered: the regimes up to the chosen one.
+        bytes: of x.
+        reads: how often as many bytes are read.
+        writes: how often they are written.
+        ceiling: seconds of a copy (softmax) or a read (argmax) of x.
+        way: the fastest way of that.
+    """
+
+    machine: dict[str, Count]
+    threads: Positive
+    parts: Positive
+    tile: Count
+    considered: list[Considered]
+    bytes: Positive
+    reads: Amount
+    writes: Amount
+    ceiling: Seconds
+    way: str
+    loops: list[Loop]
+
+
 class Gpu(Event, tag="gpu"):
     """What the GPU is.
 
@@ -564,6 +627,7 @@ class TaskDone(Event, tag="task done"):
 AnyEvent = (
     Loaded | Check | Array | Done | Failed | CellDone | Unavailable | Described | Trial | Tried | NoResult | Started
     | Imported | Begins | Prepared | Measured | Ready | Noise | Turn | Gpu | PartBegins | PartDone | TaskDone
+    | Explained
 )  # fmt: skip
 
 

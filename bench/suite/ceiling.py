@@ -43,12 +43,12 @@ def fastest(operation: str, nbytes: int) -> tuple[str, Callable[[], Any]]:
         ways = bandwidth.copies(x, out)
     else:
         ways = bandwidth.reads(x)
-    best = {name: _shortest(call) for name, call in ways.items()}
+    best = {name: shortest(call) for name, call in ways.items()}
     name = min(best, key=lambda way: best[way])
     return name, ways[name]
 
 
-def _shortest(call: Callable[[], Any], seconds: float = 0.05) -> float:
+def shortest(call: Callable[[], Any], seconds: float = 0.05) -> float:
     """The shortest of at least three calls, in seconds; the first is not among them."""
     call()
     times: list[float] = []

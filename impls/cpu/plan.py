@@ -121,6 +121,23 @@ def plan(machine: Machine, problem: Problem, table: Sequence[Regime] | None = No
     )
 
 
+def traffic(chosen: Plan, machine: Machine, problem: Problem) -> tuple[int, int]:
+    """How often as many bytes as x has are read, and written, by a plan.
+
+    An ordinary store to memory reads the cache line first, which counts where x and the result exceed the last-level
+    cache.
+    """
+    if problem.operation == "argmax":
+        return 1, 0
+    ordinary = int(2 * problem.bytes >= machine.llc and not chosen.regime.streaming)
+    if not chosen.regime.kernel.startswith("split"):
+        return 1 + ordinary, 1
+    # Recomputed exponentials are stored by non-temporal stores, unless they are rounded to float16.
+    if chosen.recompute:
+        return 2 + (ordinary if problem.dtype == "float16" else 0), 1
+    return 2 + ordinary, 2
+
+
 def measures(machine: Machine, problem: Problem) -> dict[str, float]:
     """What the conditions of a regime are compared with, by their names."""
     (outer, n, inner), lanes, threads, tile = problem.shape, problem.lanes, problem.shared, problem.tile

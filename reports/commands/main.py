@@ -25,6 +25,7 @@ COMMANDS = {
     "run": "check, measure with asv, and report: the main job",
     "list": "show every implementation, where it comes from and whether it can run here",
     "check": "check every implementation against the contract",
+    "explain": "say how numba_parallel does a call here, why so, and what bounds it",
     "side-by-side": "time numba_parallel beside other libraries in turn, with one thread and with many",
     "device-report": "check and measure everything on a GPU, within a given time",
     "tune-cuda": "time the CUDA kernels' settings on this GPU and keep the fastest",
