@@ -76,7 +76,7 @@ def test_a_row_of_softmax_on_both_sides_of_each_bound() -> None:
 
 
 def test_register_resident_rows_beyond_the_caches() -> None:
-    """Whole vectors get non-temporal stores in an aligned output; long rows that are not whole vectors are pipelined."""
+    """Whole vectors get non-temporal stores in an aligned output; long rows of other lengths are pipelined."""
     shape = 1 << 20, 112
     assert text(softmax(EMERALD_RAPIDS, *shape)) == "registers streaming"
     assert text(softmax(EMERALD_RAPIDS, *shape, aligned=False)) == "registers"
