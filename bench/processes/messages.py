@@ -205,6 +205,15 @@ class ExplainJob(Job, tag="explain"):
     code: bool = False
 
 
+class TuneJob(Job, tag="tune"):
+    """Time the kernels of `numba_parallel` on rows of these lengths, until the time is over."""
+
+    operation: Literal["softmax", "argmax"]
+    dtypes: list[str]
+    lengths: list[Positive]
+    seconds: Seconds
+
+
 class Task(Struct, tag_field="kind", kw_only=True):
     """What is to be measured on a GPU.
 
@@ -298,7 +307,7 @@ class CompileJob(Job, tag="compile"):
 
 AnyJob = (
     CheckJob | ResultsJob | FirstCallJob | CasesJob | NoiseJob | TurnsJob | QuadsJob | CountedJob | ProbeJob | DeviceJob
-    | CompileJob | ExplainJob
+    | CompileJob | ExplainJob | TuneJob
 )  # fmt: skip
 
 
@@ -587,6 +596,30 @@ class Explained(Event, tag="explained"):
     loops: list[Loop]
 
 
+class Timed(Event, tag="timed"):
+    """A kernel beside the built-in choice.
+
+    Attributes:
+        n: columns of a row.
+        beyond: whether x and the result exceed the last-level cache.
+        whole: whether rows are whole vectors.
+        variant: its number in `impls.cpu.regimes.LIMITS`.
+        seconds: of a call of the built-in choice.
+        gain: how many times as fast it is: the least of all settings, or of the first where it does not win.
+        wrong: what is wrong with a result; empty where nothing is.
+    """
+
+    operation: Literal["softmax", "argmax"]
+    dtype: str
+    n: Positive
+    beyond: bool
+    whole: bool
+    variant: Count
+    seconds: Amount
+    gain: Amount
+    wrong: str
+
+
 class Gpu(Event, tag="gpu"):
     """What the GPU is.
 
@@ -627,7 +660,7 @@ class TaskDone(Event, tag="task done"):
 AnyEvent = (
     Loaded | Check | Array | Done | Failed | CellDone | Unavailable | Described | Trial | Tried | NoResult | Started
     | Imported | Begins | Prepared | Measured | Ready | Noise | Turn | Gpu | PartBegins | PartDone | TaskDone
-    | Explained
+    | Explained | Timed
 )  # fmt: skip
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numba.core import event
 
 from maxbench.impls import load, threads
 from maxbench.impls.compilation import Cache
-from maxbench.impls.cpu import plan, regimes
+from maxbench.impls.cpu import plan, regimes, tuned
 from maxbench.impls.cpu.machine import Machine, this_machine
 
 from ..inputs import workloads
@@ -51,21 +51,23 @@ _EXPONENTIAL = re.compile(r"^\s+v?psll[dq]\s+\$(23|52),.*%[xyz]mm")
 def main(link: Link, job: ExplainJob) -> None:
     """Plan, measure the ceiling, and look at the machine code if that is wanted."""
     problem = plan.Problem(job.operation, job.dtype, job.shape, threads.numbas())
-    machine, chosen = this_machine(), plan.plan(this_machine(), problem)
+    machine = this_machine()
+    table = tuned.table_of(machine, problem)
+    chosen = plan.plan(machine, problem, table)
     way, call = ceiling.fastest(job.operation, problem.bytes)
     seconds = ceiling.shortest(call, 0.3)
     reads, writes = plan.traffic(chosen, machine, problem)
     link.say(Explained(
         machine={name: int(value) for name, value in vars(machine).items()}, threads=chosen.threads,
         parts=chosen.parts, tile=chosen.tile if "column" in chosen.regime.kernel else 0,
-        considered=[_considered(one, machine, problem) for one in _until(chosen.regime, problem)],
+        considered=[_considered(one, machine, problem) for one in _until(chosen.regime, table)],
         bytes=problem.bytes, reads=reads, writes=writes, ceiling=seconds, way=way,
         loops=list(_loops(job, problem)) if job.code else [],
     ))  # fmt: skip
 
 
-def _until(chosen: regimes.Regime, problem: plan.Problem) -> Iterator[regimes.Regime]:
-    for one in plan.table_of(problem):
+def _until(chosen: regimes.Regime, table: Sequence[regimes.Regime]) -> Iterator[regimes.Regime]:
+    for one in table:
         yield one
         if one is chosen:
             return

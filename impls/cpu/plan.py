@@ -92,15 +92,11 @@ class Plan(NamedTuple):
     prefetch: int
 
 
-def table_of(problem: Problem) -> tuple[Regime, ...]:
-    """The table that a call is looked up in."""
-    return regimes.TABLES[problem.operation, problem.shape[2] > 1]
-
-
 def plan(machine: Machine, problem: Problem, table: Sequence[Regime] | None = None) -> Plan:
-    """The first regime of the table that takes the arrays, and what follows from their shape."""
+    """The first regime of a table, the built-in one if none is given, that takes the arrays, and what follows."""
     measured = measures(machine, problem)
-    table = table_of(problem) if table is None else table
+    if table is None:
+        table = regimes.TABLES[problem.operation, problem.shape[2] > 1]
     regime = next(one for one in table if next(misfits(one, machine, problem, measured), None) is None)
     outer, n, inner = problem.shape
     threads, tile, parts = problem.shared, problem.tile, 1
@@ -174,11 +170,11 @@ def misfits(regime: Regime, machine: Machine, problem: Problem, measured: dict[s
         yield "vector_bytes"
     if regime.vector_registers > machine.vector_registers:
         yield "vector_registers"
-    if regime.whole:
+    if regime.whole is not None or regime.needs_alignment:
         outer, n, inner = problem.shape
         # Rows of memory, each of which begins where the one before it ends.
         period = outer * n if regime.kernel == "packed" else n if inner == 1 else inner
-        if period % problem.lanes:
+        if (period % problem.lanes == 0) != (regime.whole is not False):
             yield "whole"
-        elif regime.streaming and not problem.aligned:
+        elif regime.needs_alignment and not problem.aligned:
             yield "aligned"

@@ -65,8 +65,8 @@ class Regime:
         matrix_l1: bytes of x[i] as a share of the L1.
         beyond: whether x and a result of its size exceed the last-level cache; None: either.
         recompute: whether exponentials are computed twice, as `RECOMPUTE` has it; None: either.
-        whole: rows are whole vectors.
-        streaming: non-temporal stores; of whole vectors, `out` has to begin with one.
+        whole: whether rows are whole vectors; None: either.
+        streaming: non-temporal stores.
         interleave: rows that are computed at a time.
         in_output: exponentials wait for their sum in the output.
         in_registers: the best so far stays in registers down all rows.
@@ -91,7 +91,7 @@ class Regime:
     matrix_l1: Range = ANY
     beyond: bool | None = None
     recompute: bool | None = None
-    whole: bool = False
+    whole: bool | None = None
     streaming: bool = False
     interleave: int = 1
     in_output: bool = False
@@ -108,8 +108,8 @@ class Regime:
 
     @property
     def needs_alignment(self) -> bool:
-        """Whether `out` has to begin with a vector."""
-        return self.whole and self.streaming
+        """Whether `out` has to begin with a vector, and its rows to be whole ones."""
+        return self.streaming and self.kernel in ("packed", "registers", "pipelined_column_tiles")
 
 
 Operation = Literal["softmax", "argmax"]
@@ -298,6 +298,34 @@ TABLES: dict[tuple[Operation, bool], tuple[Regime, ...]] = {
     ("argmax", True): ARGMAX_COLUMNS,
 }
 """By operation, and whether there is an inner axis."""
+
+
+LIMITS: dict[Operation, tuple[Regime, ...]] = {
+    "softmax": (
+        Regime(kernel="packed", reason="", dtypes=_WIDE, columns=Range(4, 4), outer=at_least(1)),
+        Regime(kernel="registers", reason="", dtypes=_WIDE, vectors=Range(1, 8)),
+        Regime(kernel="transposed", reason="", columns=at_most(512)),
+        Regime(kernel="pipelined", reason="", dtypes=_WIDE, vectors=at_least(1)),
+        Regime(kernel="pipelined", reason="", dtypes=_WIDE, vectors=at_least(1), streaming=True),
+        Regime(kernel="pipelined", reason="", dtypes=_WIDE, vectors=at_least(1), streaming=True, interleave=2),
+        Regime(kernel="rows", reason="", vectors=at_least(1)),
+        Regime(kernel="rows", reason="", dtypes=_WIDE, vectors=at_least(1), streaming=True),
+        Regime(kernel="split_rows", reason="", columns=at_least(2 * SOFTMAX_PART)),
+    ),
+    "argmax": (
+        Regime(kernel="packed", reason="", dtypes=_FOUR_BYTES, columns=Range(4, 4)),
+        Regime(
+            kernel="registers",
+            reason="",
+            dtypes=("float64", "int64", "uint64", *_FOUR_BYTES),
+            columns=at_most(64),
+            vectors=at_least(1 / 2),
+        ),
+        Regime(kernel="transposed", reason="", columns=at_most(512)),
+        *(Regime(kernel="rows", reason="", vectors=at_least(1), prefetch=prefetch) for prefetch in (0, 32, 64)),
+    ),
+}
+"""What the kernels of rows can do at all, wherever it pays: the candidates of ``maxbench tune``."""
 
 
 def recompute_from(dtype: str, vector_bytes: int) -> float:

@@ -4,7 +4,7 @@ A regime is used for rows that it can hold; the first that can is taken. What a 
 registers, so that one table serves all dtypes: 32 registers are 32 elements of up to 32 bits, or 16 of 64.
 The built-in numbers come from timings on an NVIDIA H200 (docs/cuda.md). A machine's own table is read from the file
 that MAXBENCH_CUDA_TABLE names, or from maxbench/cuda-<device>.json in the user's cache folder, where
-``maxbench tune-cuda`` writes it.
+``maxbench tune --device cuda`` writes it.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def built_in() -> Table:
 
 
 def machine_file(device: str) -> Path:
-    """Where the table of a device, by its name, is kept: ``maxbench tune-cuda`` writes it.
+    """Where the table of a device, by its name, is kept: ``maxbench tune --device cuda`` writes it.
 
     A path that begins with ``~`` where the user has no home folder.
     """

@@ -354,6 +354,6 @@ def reciprocal(total, like):
 
 @internal
 def quotient(exponential, factor):
-    """weight * factor for a `reciprocal`, rounded once, so that total * reciprocal(total) is 1."""
+    """exponential * factor for a `reciprocal`, rounded once, so that total * reciprocal(total) is 1."""
     high, low = factor
     return simd.fma(exponential, high, exponential * low)

@@ -28,7 +28,7 @@ COMMANDS = {
     "explain": "say how numba_parallel does a call here, why so, and what bounds it",
     "side-by-side": "time numba_parallel beside other libraries in turn, with one thread and with many",
     "device-report": "check and measure everything on a GPU, within a given time",
-    "tune-cuda": "time the CUDA kernels' settings on this GPU and keep the fastest",
+    "tune": "time the kernels of numba_parallel, or numba_cuda, here, and keep what is fastest",
     "gate": "say whether a change made an implementation slower",
     "history": "measure commits with asv, and show where a series changes",
     "report": "write the report of stored results again",

@@ -1,4 +1,4 @@
-"""``maxbench tune-cuda``: time the candidates of the CUDA regime table on this GPU, and write the machine's table."""
+"""``maxbench tune --device cuda``: time the candidates of the CUDA table on this GPU, and write the machine's table."""
 
 from __future__ import annotations
 
@@ -15,22 +15,9 @@ from ..show.terminal import console
 from ..system import files, text
 from ..system.progress import Bar
 from ..system.usage import NO_HOME, UsageError
-from . import options
 
 SIMULATED_CACHE = 1024
 _LARGEST_TABLE = 1 << 20  # bytes
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of ``maxbench tune-cuda``."""
-    options.add(
-        parser, "--output", metavar="FILE",
-        help="where to write the table (default: where it is found again, in the user's cache folder)",
-    )  # fmt: skip
-    options.add(parser, "--budget", "and keeps its regimes (default: %(default).0f)", default=600.0)
-    options.renamed(parser, "--seconds", "--budget")
-    options.add(parser, "--sample-seconds", "(default: %(default)s)", default=0.02)
-    options.add(parser, "--simulate", ", on a few tiny inputs; the table is written to --output only")
 
 
 def main(args: argparse.Namespace) -> int:

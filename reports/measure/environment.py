@@ -35,6 +35,8 @@ THREAD_VARIABLES = (
 # users have them. docs/measuring.md has the figures.
 WAITING = {"GOMP_SPINCOUNT": "10000", "KMP_BLOCKTIME": "1"}
 
+CPU_TABLE = "MAXBENCH_CPU_TABLE"  # see `impls.cpu.tuned`, which needs Numba
+
 _PACKAGES = (
     "numpy", "numba", "llvmlite", "numba-cuda", "scipy", "torch", "jax", "jaxlib", "onnxruntime", "bottleneck",
     "cupy-cuda12x", "cupy-cuda13x", "asv", "asv_runner",
@@ -102,9 +104,10 @@ def threads(count: int, layer: str | None = None) -> Threads:
 def measuring(threads: int) -> dict[str, str]:
     """The environment of every process that measures: so many threads for every library, and how they wait.
 
-    It overrides what the user has set, so that all commands measure the same. No process is pinned by it.
+    It overrides what the user has set, so that all commands measure the same. No process is pinned by it. Regimes that
+    ``maxbench tune`` has written count where the user names their file, which is recorded so.
     """
-    return {**thread_variables(threads), **WAITING}
+    return {**thread_variables(threads), **WAITING, CPU_TABLE: os.environ.get(CPU_TABLE, "")}
 
 
 def waiting() -> str:

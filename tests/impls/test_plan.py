@@ -218,5 +218,5 @@ def test_a_regime_gives_a_reason_in_one_line() -> None:
         narrow = [f.name for f in fields(Regime) if isinstance(one := getattr(last, f.name), Range) and one != Range()]
         assert narrow == []
         assert not last.dtypes
-        assert not last.whole
+        assert last.whole is None
         assert last.beyond is None

@@ -22,6 +22,7 @@ from ...cpu.argmax_transposed import transposed
 from ...cpu.machine import this_machine
 from ...cpu.plan import Plan, Problem, plan
 from ...cpu.regimes import PARALLEL
+from ...cpu.tuned import table_of
 from ...registry import implements
 from ...threads import numbas
 from ...views import is_viewed, plain
@@ -43,11 +44,13 @@ def _call(char: str, shape: tuple[int, int, int], threads: int) -> tuple[Callabl
     dtype = np.dtype(char)
     if 0 in shape:
         return lambda x, out: None, False
-    chosen = plan(this_machine(), Problem("argmax", dtype.name, shape, threads))
-    return _bound(chosen, shape, dtype), is_viewed(dtype)
+    problem = Problem("argmax", dtype.name, shape, threads)
+    chosen = plan(this_machine(), problem, table_of(this_machine(), problem))
+    return bound(chosen, shape, dtype), is_viewed(dtype)
 
 
-def _bound(chosen: Plan, shape: tuple[int, int, int], dtype: np.dtype) -> Callable[..., Any]:
+def bound(chosen: Plan, shape: tuple[int, int, int], dtype: np.dtype) -> Callable[..., Any]:
+    """What a plan calls for views, as `plain` makes them, of arrays of a shape and a dtype."""
     regime, threads, tile, tiles, parts, _, prefetch = chosen
     outer, n, inner = shape
     half = True if dtype.char == "e" else None  # each is compiled by itself

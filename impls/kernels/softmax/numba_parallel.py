@@ -29,6 +29,7 @@ from ...cpu.softmax_split_columns import columns, split_columns
 from ...cpu.softmax_split_rows import split_rows
 from ...cpu.softmax_tiles import column_tiles, pipelined_column_tiles
 from ...cpu.softmax_transposed import transposed
+from ...cpu.tuned import table_of
 from ...registry import implements
 from ...threads import numbas
 from ...views import plain
@@ -54,11 +55,13 @@ def _call(char: str, shape: tuple[int, int, int], threads: int, aligned: bool) -
     if 0 in shape:
         return lambda x, out: None, False
     dtype = np.dtype(char)
-    chosen = plan(this_machine(), Problem("softmax", dtype.name, shape, threads, aligned))
-    return _bound(chosen, shape, dtype), chosen.regime.needs_alignment
+    problem = Problem("softmax", dtype.name, shape, threads, aligned)
+    chosen = plan(this_machine(), problem, table_of(this_machine(), problem))
+    return bound(chosen, shape, dtype), chosen.regime.needs_alignment
 
 
-def _bound(chosen: Plan, shape: tuple[int, int, int], dtype: np.dtype) -> Callable[..., Any]:
+def bound(chosen: Plan, shape: tuple[int, int, int], dtype: np.dtype) -> Callable[..., Any]:
+    """What a plan calls for views, as `plain` makes them, of arrays of a shape and a dtype."""
     regime, threads, tile, tiles, parts, recompute, _ = chosen
     (outer, n, _), itemsize = shape, dtype.itemsize
     streaming = True if regime.streaming else None  # each is compiled by itself

@@ -10,8 +10,14 @@ import pytest
 
 from maxbench.bench.workers.explain import hottest
 from maxbench.impls.cpu.machine import this_machine
-from maxbench.impls.cpu.plan import Problem, plan, table_of
+from maxbench.impls.cpu.plan import Problem, plan
+from maxbench.impls.cpu.tuned import TABLE_FILE, table_of
 from maxbench.reports.commands.main import main
+
+
+@pytest.fixture(autouse=True)
+def no_table_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TABLE_FILE, "")
 
 
 def explained(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
@@ -37,7 +43,7 @@ def test_it_names_the_regime_that_a_call_takes(
     assert (found["bytes"], found["threads"]) == (problem.bytes, 1)
     assert found["machine"] == {**vars(this_machine())}
     *rejected, last = found["considered"]
-    assert len(rejected) == table_of(problem).index(chosen.regime)
+    assert len(rejected) == table_of(this_machine(), problem).index(chosen.regime)
     assert last["regime"].startswith(chosen.regime.kernel.replace("_", " "))
     assert (last["reason"], last["against"]) == (chosen.regime.reason, [])
     assert all(one["against"] for one in rejected)

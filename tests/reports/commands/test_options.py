@@ -42,7 +42,7 @@ def test_an_option_that_several_commands_have_is_defined_once_and_means_the_same
     for name in set(found) - own:
         definition = options.OPTIONS[name]
         for command, action in found[name]:
-            # The FILE of `tune-cuda --output` is no folder.
+            # The FILE of `tune --output` is no folder.
             assert action.metavar in (definition.get("metavar"), "FILE"), (command, name)
             assert (action.help or "").startswith(definition.get("help", "")), (command, name)
             if "type" in definition and (command, name) != ("device-report", "--budget"):
@@ -62,7 +62,7 @@ def ends_with(words: list[str], message: str, capsys: pytest.CaptureFixture[str]
         (["side-by-side", "--rounds", "3"], "--rounds has another name now: say --samples (samples that a process"),
         (["side-by-side", "--case", "^n = 2"], "--case has another name now: say --input"),
         (["device-report", "--seconds", "480"], "--seconds has another name now: say --budget"),
-        (["tune-cuda", "--seconds=5"], "--seconds has another name now: say --budget"),
+        (["tune", "--seconds=5"], "--seconds has another name now: say --budget"),
         (["compare", "a", "b", "--least", "5"], "--least has another name now: say --threshold"),
     ],
 )
@@ -95,7 +95,7 @@ def test_more_threads_than_cpus_are_refused(command: str, capsys: pytest.Capture
         (["device-report", "--budget=nan"], "60 and more"),
         (["device-report", "--budget=inf"], "60 and more"),
         (["device-report", "--sample-seconds=0"], "finite numbers above 0"),
-        (["tune-cuda", "--budget=-1"], "finite numbers above 0"),
+        (["tune", "--budget=-1"], "finite numbers above 0"),
         (["gate", "main", "--budget=inf"], "finite numbers above 0"),
         (["gate", "main", "--threshold=0"], "finite numbers above 0"),
         (["compare", "a", "b", "--threshold=-1"], "0 and more, below 1000"),

@@ -1,4 +1,4 @@
-"""A rehearsal of ``maxbench tune-cuda``: candidates are really run, checked and timed, and the table is found again."""
+"""A rehearsal of ``maxbench tune --device cuda``: candidates are run, checked and timed, and the table is read again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.needs import ALL
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "new" / "table.json"
     with simulator.installed():
-        words = ["tune-cuda", "--simulate", "--sample-seconds", "0.001", "--output", str(path)]
+        words = ["tune", "--device", "cuda", "--simulate", "--sample-seconds", "0.001", "--output", str(path)]
         assert main.main(words if ALL else [*words, "--budget", "2"]) == 0
     said = capsys.readouterr().out
     assert f"table of {platform.SIMULATOR_NAME}: {path}" in said
@@ -30,7 +30,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
 
 
 def test_it_needs_a_place_for_a_simulators_table(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.main(["tune-cuda", "--simulate"]) == usage.ERROR
+    assert main.main(["tune", "--device", "cuda", "--simulate"]) == usage.ERROR
     assert "--simulate needs --output" in capsys.readouterr().err
 
 
