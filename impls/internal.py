@@ -63,20 +63,15 @@ def internal(function: Any = None, /, **options: Any) -> Any:
     return functools.update_wrapper(dispatcher, function)
 
 
-def generated(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+def generated(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a function of Numba types that returns the body, a Python function with the same parameters.
 
     It is `numba.extending.overload` of a function that exists in compiled code only.
-
-    Args:
-        options: those of `overload`, such as ``inline="always"``.
     """
-    if function is None:
-        return functools.partial(generated, **options)
 
     @functools.wraps(function)
     def compiled_only(*args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{function.__name__} works in compiled functions only")
 
-    overload(compiled_only, jit_options={**_INTERNAL, "pipeline_class": _Compiler}, **options)(function)
+    overload(compiled_only, jit_options={**_INTERNAL, "pipeline_class": _Compiler})(function)
     return compiled_only

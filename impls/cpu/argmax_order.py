@@ -8,7 +8,7 @@ from .. import simd
 from ..internal import generated, internal
 
 
-@generated(inline="always")
+@generated
 def keys(x, i, half):
     """64 bytes of x from x[i] on, as keys."""
     if half is numba.types.none:

@@ -29,7 +29,7 @@ def prefetch_distance(x):
     return lambda x: count
 
 
-@generated(inline="always")
+@generated
 def prefetch_pair(x, i, like):
     """Prefetch the cache lines of two vectors of the type of `like` from x[i] on, which need not exist."""
     if 2 * like.lanes * x.dtype.bitwidth // 8 <= simd.VECTOR_BYTES:
@@ -42,7 +42,7 @@ def prefetch_pair(x, i, like):
     return both
 
 
-@generated(inline="always")
+@generated
 def read(x, i, like):
     """The vector of the type of `like` from x[i] on."""
     if x.dtype is numba.types.int16:
@@ -50,7 +50,7 @@ def read(x, i, like):
     return lambda x, i, like: simd.load_as(x, i, like)
 
 
-@generated(inline="always")
+@generated
 def write(out, i, p):
     """Store a vector of results from out[i] on."""
     if out.dtype is numba.types.int16:
@@ -58,7 +58,7 @@ def write(out, i, p):
     return lambda out, i, p: simd.store(out, i, p)
 
 
-@generated(inline="always")
+@generated
 def write_streaming(out, i, p):
     """`write` by non-temporal stores, unless p is rounded to float16; out[i] must be aligned to a register."""
     if out.dtype is numba.types.int16:
@@ -119,7 +119,7 @@ def offset_in_line(out, like):
     return lambda out, like: simd.address(out) % simd.VECTOR_BYTES // size
 
 
-@generated(inline="always")
+@generated
 def capped_quotient(exponential, factor):
     """`quotient` where partial sums were combined: they are rounded so often that a result might exceed 1."""
     if exponential.element is numba.types.float64:

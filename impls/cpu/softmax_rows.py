@@ -91,7 +91,7 @@ def exp_sum_exact(x, n, buffer, keep, zero):
     return simd.reduce_max(top), exp_sum_shifted(x, n, row_shift(top), buffer, keep, None, zero)
 
 
-@generated(inline="always")
+@generated
 def _normalise_pair(other, j, zero):
     """Normalise two vectors of another row, if there is one: see `exp_sum_shifted`."""
 

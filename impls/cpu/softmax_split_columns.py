@@ -21,7 +21,7 @@ from ..parallel import run
 from ..simd.exp import estimated_shift, in_range, is_verified, reciprocal
 from .softmax_elements import BLOCK, kahan_add, offset_in_line, prefetch_distance, read, scratch_like, zero_like
 from .softmax_normalise import SPARE, normalise_in_place, normalise_scores
-from .softmax_tiles import NEAR, clear, exp_sum_columns
+from .softmax_tiles import NEAR, Columns, Matrix, Sums, clear, exp_sum_columns
 
 SAMPLES = 16  # rows, spread evenly, from which the maximum of a column is estimated
 WIDE = 1024  # columns that are summed at a time: their sums stay in the L1
@@ -55,25 +55,19 @@ def _filling(x):
 
 
 @generated
-def _exp_sum(x, n, span, begin, width, tops, totals, lost, out, keep, prefetch_distance):
-    """`exp_sum_columns` of n rows of `span` elements; the exponentials go to out if `keep`."""
+def _exp_sum(x, n, columns, sums, out, keep, ahead):
+    """`exp_sum_columns` of n rows of x; the exponentials go to out, a `Matrix` too, if `keep`."""
 
-    def again(x, n, span, begin, width, tops, totals, lost, out, keep, prefetch_distance):
-        last = span - simd.lanes(zero_like(x))
-        exp_sum_columns(x, n, span, begin, width, last, tops, totals, lost, None, span, True, prefetch_distance, None)
+    def recomputed(x, n, columns, sums, out, keep, ahead):
+        exp_sum_columns(x, n, columns, sums, None, True, ahead, None)
 
-    def either(x, n, span, begin, width, tops, totals, lost, out, keep, prefetch_distance):
-        last = span - simd.lanes(zero_like(x))
+    def either(x, n, columns, sums, out, keep, ahead):
         if keep:
-            exp_sum_columns(
-                x, n, span, begin, width, last, tops, totals, lost, out, span, True, prefetch_distance, None
-            )
+            exp_sum_columns(x, n, columns, sums, out, True, ahead, None)
         else:
-            exp_sum_columns(
-                x, n, span, begin, width, last, tops, totals, lost, None, span, True, prefetch_distance, None
-            )
+            exp_sum_columns(x, n, columns, sums, None, True, ahead, None)
 
-    return again if x.dtype is numba.types.int16 else either
+    return recomputed if x.types[0].dtype is numba.types.int16 else either
 
 
 @generated
@@ -119,7 +113,7 @@ def _estimates(x, tops, totals):
         for k in range(inner, places if inner < w else 0):
             tops[i, k] = tops[i, k % inner]
         for p in range(totals.shape[1]):
-            clear(simd.data(totals[i, p, 0]), simd.data(totals[i, p, 1]), places, zero)
+            clear(Sums(to, simd.data(totals[i, p, 0]), simd.data(totals[i, p, 1])), places, zero)
 
 
 @cached_njit(error_model="numpy")
@@ -136,7 +130,7 @@ def _sums(x, out, keep, tops, totals, first, end):
     rows, rest = n * inner // span, n * inner % span
     padded, exponentials = np.full(span, _filling(x), x.dtype), np.empty(span, x.dtype)
     # Prefetch the next rows or, where rows lie far apart, what follows in the same row.
-    fetched = max(BLOCK * span, prefetch_distance(x)) if span <= NEAR else 8 * simd.lanes(zero)
+    ahead = max(BLOCK * span, prefetch_distance(x)) if span <= NEAR else 8 * simd.lanes(zero)
     for task in range(first, end):
         i, p = task // parts, task % parts
         a, b = p * rows // parts, (p + 1) * rows // parts
@@ -150,8 +144,9 @@ def _sums(x, out, keep, tops, totals, first, end):
                     padded[k] = simd.get(simd.data(x), leftover + k)
                 row, to, count = simd.data(padded), simd.data(exponentials), 1
             for k in range(0, places, WIDE):
-                u, v, q = simd.offset(high, k), simd.offset(total, k), simd.offset(lost, k)
-                _exp_sum(row, count, span, k, min(WIDE, places - k), u, v, q, to, keep, fetched)
+                columns = Columns(k, min(WIDE, places - k), span - simd.lanes(zero))
+                sums = Sums(simd.offset(high, k), simd.offset(total, k), simd.offset(lost, k))
+                _exp_sum(Matrix(row, span), count, columns, sums, Matrix(to, span), keep, ahead)
         if extra and keep:
             for k in range(rest):
                 simd.put(simd.data(out), leftover + k, exponentials[k])

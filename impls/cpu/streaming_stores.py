@@ -18,7 +18,7 @@ from .softmax_elements import offset_in_line
 PREFETCH_STORES = 256
 
 
-@generated(inline="always")
+@generated
 def store_or_stream(out, i, vector, streaming):
     """Store a vector from out[i] on, with a non-temporal store if `streaming`: out[i] must be aligned to a register."""
     if streaming is numba.types.none:
@@ -26,7 +26,7 @@ def store_or_stream(out, i, vector, streaming):
     return lambda out, i, vector, streaming: simd.stream(out, i, vector)
 
 
-@generated(inline="always")
+@generated
 def prefetch_store(out, i, streaming):
     """Prefetch the cache line of a later store, unless that is non-temporal."""
     if streaming is numba.types.none:

@@ -232,7 +232,7 @@ def is_verified(total, like):
     return lambda total, like: total < limit
 
 
-@generated(inline="always")
+@generated
 def _distance(x, start):
     """x - base, clamped to the lower and the upper end; base and the upper end may be missing. NaN gives an end."""
     if len(start) == 5 and start[4] is types.none:

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("what to measure")
     what.add_argument("--array", type=Path, metavar="FILE", help="your own array: .npy (memory-mapped) or .npz")
     what.add_argument("--key", help="which array of an .npz file")
-    what.add_argument("--axis", type=int, help="the axis to reduce (default: the last)")
+    options.add(what, "--axis")
     what.add_argument("--full", action="store_true", help="the whole grid, in 5 processes")
     options.add(what, "--only", "; of implementations")
     options.add(what, "--operation")

@@ -116,7 +116,7 @@ def test_values_that_are_no_source_text_are_part_of_the_key(place: Path, monkeyp
 
 def test_in_tree_code_depends_on_nothing_but_sources_and_the_processor() -> None:
     """What `compilation._description` relies on."""
-    choosing = ("machine", "plan", "regimes")  # what runs before a kernel does
+    choosing = ("machine", "plan", "regimes", "tuned")  # what runs before a kernel does
     paths = [path for folder in ("cpu", "simd") for path in (compilation.TREE / folder).glob("*.py")]
     paths = [path for path in paths if path.stem not in choosing]
     assert len(paths) > 20

@@ -17,7 +17,7 @@ def name_of(x):
     return lambda x: name
 
 
-@generated(inline="always")
+@generated
 def twice(x):
     return lambda x: x + x
 

@@ -1,4 +1,4 @@
-"""A rehearsal of ``maxbench tune --device cuda``: candidates are run, checked and timed, and the table is read again."""
+"""A rehearsal of ``maxbench tune --device cuda``: candidates are run, checked and timed, the table is read again."""
 
 from __future__ import annotations
 
