@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``maxbench check``."""
     options.add(parser, "PATTERN")
     options.add(parser, "--operation")
-    options.add(parser, "--dtype", choices=contract.ARGMAX.dtypes)
+    options.add(parser, "--dtype", "; repeatable", choices=contract.ARGMAX.dtypes)
     options.add(parser, "--jobs", "(default: one a core)")
     options.add(parser, "--simulate", also=("--simulate-cuda",), dest="simulate_cuda")
     options.add(parser, "--format", "; json has every single finding", choices=("table", "json"))

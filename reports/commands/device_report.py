@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("what to measure")
     options.add(what, "--only", f"(default: {', '.join(device_cells.IMPLEMENTATIONS)})")
     options.add(what, "--operation")
-    options.add(what, "--dtype", choices=contract.DTYPES)
+    options.add(what, "--dtype", "; repeatable", choices=contract.DTYPES)
     options.add(what, "--simulate", ", everything on tiny inputs: its figures are not ranked")
     how = parser.add_argument_group("how")
     enough = options.number(f"{LEAST_SECONDS:.0f} and more", lambda value: LEAST_SECONDS <= value < math.inf)

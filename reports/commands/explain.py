@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("operation", choices=sorted(contract.OPERATIONS), metavar="OPERATION", help="softmax or argmax")
     parser.add_argument("shape", type=shape, metavar="SHAPE", help="of the array, as 64x1000")
     options.add(parser, "--axis", default=-1)
-    parser.add_argument("--dtype", default="float32", metavar="DTYPE", help="of the array (default: float32)")
+    options.add(parser, "--dtype", "(default: float32)", action="store", default="float32")
     options.add(parser, "--threads", "(default: all)")
     parser.add_argument("--asm", action="store_true", help="compile it, and show the hottest loop of every kernel")
     options.add(parser, "--format")

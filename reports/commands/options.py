@@ -99,7 +99,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--only": {"action": "append", "metavar": "PATTERN", "help": f"these alone, by name: {NAMES}; repeatable"},
     "--input": {"action": "append", "metavar": "PATTERN", "help": f"inputs, by name: {PATTERNS}; repeatable"},
     "--operation": {"choices": sorted(contract.OPERATIONS), "help": "one operation instead of both"},
-    "--dtype": {"action": "append", "help": "only this dtype; repeatable"},
+    "--dtype": {"action": "append", "help": "only this dtype"},
     "--axis": {"type": int, "metavar": "K", "help": "the axis that is reduced (default: the last)"},
     "--simulate": {"action": "store_true", "help": "run CUDA implementations in Numba's simulator, without a GPU"},
     # Where results are from, and where they go.

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--full", action="store_true", help="the whole grid, in 5 processes")
     options.add(what, "--only", "; of implementations")
     options.add(what, "--operation")
-    options.add(what, "--dtype", choices=contract.DTYPES)
+    options.add(what, "--dtype", "; repeatable", choices=contract.DTYPES)
     how = parser.add_argument_group("how")
     options.add(how, "--threads", "(default: all CPUs)")
     # What `--resume` finds in the records of earlier versions.

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``maxbench side-by-side``."""
     what = parser.add_argument_group("what to measure")
     options.add(what, "--operation")
-    options.add(what, "--dtype", "(default: float32 and float64)", choices=contract.FLOATS)
+    options.add(what, "--dtype", "; repeatable (default: float32 and float64)", choices=contract.FLOATS)
     options.add(what, "--input")
     options.renamed(what, "--case", "--input, which takes a pattern with * and ? and no regular expression")
     what.add_argument(

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     cpu = parser.add_argument_group("on the CPU")
     options.add(cpu, "--operation")
-    options.add(cpu, "--dtype", "(default: float32 and float64)")
+    options.add(cpu, "--dtype", "; repeatable (default: float32 and float64)")
     options.add(cpu, "--threads", "(default: all)")
     options.add(cpu, "--format")
     cuda = parser.add_argument_group("on a GPU")
