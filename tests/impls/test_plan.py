@@ -10,7 +10,7 @@ import pytest
 
 from maxbench.impls.contract import DTYPES, FLOATS
 from maxbench.impls.cpu.machine import Machine
-from maxbench.impls.cpu.plan import Plan, Problem, plan
+from maxbench.impls.cpu.plan import Plan, Problem, plan, traffic
 from maxbench.impls.cpu.regimes import TABLES, Operation, Range, Regime, above, at_least, at_most, below, recompute_from
 
 MIB = 1 << 20
@@ -121,6 +121,10 @@ def test_columns_of_softmax() -> None:
     assert softmax(ZEN_3, 1, 9000, 16, threads=1).parts == 1
     assert softmax(ZEN_3, 2, 300, 1 << 15).regime.kernel == "split_columns"  # 150 KB a tile: more than L2 / 4
     assert text(softmax(ZEN_3, 2, 250, 1 << 16)) == "column_tiles streaming"
+    assert text(softmax(ZEN_3, 1000, 1000, 16)) == "column_tiles streaming"  # x[i] is narrower than a tile
+    assert softmax(ZEN_3, 100, 9000, 8).parts == 1  # no thread is idle
+    # Exponentials of columns wait in all of the output.
+    assert [softmax(ZEN_3, outer, 9000, 8).recompute for outer in (58, 59)] == [False, True]
 
 
 def test_rows_and_columns_of_argmax() -> None:
@@ -141,6 +145,8 @@ def test_rows_and_columns_of_argmax() -> None:
     assert argmax(ZEN_3, 100, 16, 1000).regime.in_registers
     assert not argmax(ZEN_3, 100, 17, 1000).regime.in_registers
     assert argmax(ZEN_3, 100, 40, 100).regime.in_registers  # 16 KB
+    assert [argmax(ZEN_3, 10, 100, inner).tiles for inner in (2047, 2048, 2049)] == [1, 1, 2]
+    assert [softmax(ZEN_3, 10, 40, inner).tiles for inner in (128, 143, 144)] == [1, 1, 2]  # with what is left over
     assert argmax(ZEN_3, 1, 3 << 30, 2, dtype="int8", threads=1).parts == 3
 
 
@@ -205,6 +211,26 @@ def test_every_regime_takes_some_arrays() -> None:
         seen.add(id(plan(rng.choice(MACHINES), problem).regime))
     dead = [one for table in TABLES.values() for one in table if id(one) not in seen]
     assert dead == []
+
+
+def test_traffic() -> None:
+    """An ordinary store beyond the caches reads the line first; split rows and columns pass twice."""
+
+    def of(machine: Machine, *shape: int, dtype: str = "float32", threads: int = 2) -> tuple[int, int]:
+        outer, n, inner = shape if len(shape) == 3 else (*shape, 1)
+        problem = Problem("softmax", dtype, (outer, n, inner), threads)
+        return traffic(plan(machine, problem), machine, problem)
+
+    assert of(LAPTOP, 100, 1000) == (1, 1)
+    assert of(LAPTOP, 10_000, 1000) == (1, 1)  # non-temporal stores
+    assert of(LAPTOP, 10_000, 1000, dtype="float16") == (2, 1)
+    assert of(LAPTOP, 1 << 20, 10) == (2, 1)
+    assert of(ZEN_5, 1, 1 << 24) == (2, 1)  # recomputed
+    assert of(ZEN_5, 1, 1 << 24, dtype="float16") == (3, 1)
+    assert of(ZEN_5, 1, 100_000) == (2, 2)  # within the caches
+    assert of(ZEN_3, 1, 1 << 24, dtype="float64") == (3, 2)
+    problem = Problem("argmax", "float32", (100, 1000, 1))
+    assert traffic(plan(ZEN_3, problem), ZEN_3, problem) == (1, 0)
 
 
 def test_a_regime_gives_a_reason_in_one_line() -> None:
