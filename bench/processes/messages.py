@@ -206,12 +206,17 @@ class ExplainJob(Job, tag="explain"):
 
 
 class TuneJob(Job, tag="tune"):
-    """Time the kernels of `numba_parallel` on rows of these lengths, until the time is over."""
+    """Time the kernels of `numba_parallel` on rows of these lengths, until the time is over.
+
+    Attributes:
+        gain: the fraction by which one must be faster than the built-in choice.
+    """
 
     operation: Literal["softmax", "argmax"]
     dtypes: list[str]
     lengths: list[Positive]
     seconds: Seconds
+    gain: Amount
 
 
 class Task(Struct, tag_field="kind", kw_only=True):

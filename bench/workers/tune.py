@@ -25,8 +25,8 @@ from ..inputs import workloads
 from ..processes.link import Link
 from ..processes.messages import Timed, TuneJob
 
-GAIN = 0.03  # by which a kernel must be faster, in every setting, to be told of as a winner
-SMALL, LARGE = 1 << 16, 1 << 21  # bytes of x, within the last-level cache: by one thread, and shared
+SMALL, LARGE = 1 << 16, 1 << 21  # bytes of x within the last-level cache: for one thread, and for several
+LARGEST = 1 << 28  # bytes of x beyond it, unless that is less than it takes to exceed it
 _ROUNDS, _SAMPLE_SECONDS = 7, 0.002
 _CHECKED = 1 << 16  # elements that are checked at a time
 _KERNELS: dict[Operation, Any] = {"softmax": softmax, "argmax": argmax}
@@ -53,34 +53,39 @@ def main(link: Link, job: TuneJob) -> None:
     for dtype, beyond, n in cases:
         if time.monotonic() > end:
             return
-        for found in search(machine, job.operation, dtype, n, beyond):
+        for found in search(machine, job.operation, dtype, n, beyond, job.gain):
             link.say(found)
 
 
 def settings(machine: Machine, beyond: bool) -> list[Setting]:
-    """The settings that a kernel has to win in, the first of them to be tried alone."""
-    most = threads.numbas()
-    sizes = [machine.llc * 3 // 4, machine.llc * 3] if beyond else [min(LARGE, machine.llc // 8), SMALL]
+    """The settings that a kernel has to win in, the most usual first."""
+    most, exceeding = threads.numbas(), machine.llc * 3 // 4
+    sizes = (
+        [exceeding, max(exceeding, min(machine.llc * 3, LARGEST))] if beyond else [min(LARGE, machine.llc // 8), SMALL]
+    )
     found = [Setting(size, most, aligned) for size in sizes for aligned in (False, True)]
     return [*found, *(Setting(size, 1, False) for size in sizes if most > 1 and size != SMALL)]
 
 
-def search(machine: Machine, operation: Operation, dtype: str, n: int, beyond: bool) -> Iterator[Timed]:
-    """What the built-in choice takes, and how many times as fast each other kernel is, at its worst."""
+def search(machine: Machine, operation: Operation, dtype: str, n: int, beyond: bool, least: float) -> Iterator[Timed]:
+    """Time each kernel beside the built-in choice: how many times as fast it is, in its worst setting.
+
+    Where it is faster by less than the fraction `least` in the first setting, the others are not tried.
+    """
     first, *others = settings(machine, beyond)
     arrays = Arrays(operation, dtype, n)
     for number, variant in enumerate(regimes.LIMITS[operation]):
         if variant.needs_alignment or _is_chosen(variant, arrays, machine, first):
-            continue  # which not every call has
+            continue  # not every output is aligned
         problem = arrays.problem(first)
         if next(misfits(variant, machine, problem, measured(machine, problem)), None) is not None:
             continue
         gain, seconds, wrong = arrays.compare(variant, machine, first)
         for setting in others:
-            if wrong or gain <= 1 + GAIN:
+            if wrong or gain <= 1 + least:
                 break
             gain = min(gain, arrays.compare(variant, machine, setting)[0])
-        if gain > 1 + GAIN:  # once more: of many that are as fast, some seem to win
+        if gain > 1 + least:  # once more: of many that are as fast, some seem to win
             gain = min(gain, arrays.compare(variant, machine, first)[0])
         yield Timed(operation, dtype, n, beyond, n % Problem(operation, dtype, (1, n, 1)).lanes == 0,
                     number, seconds, gain, wrong)  # fmt: skip

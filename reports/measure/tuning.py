@@ -50,7 +50,7 @@ def tune(
     tuned, end = Tuned(), time.monotonic() + budget
     with Crew() as crew:
         for number, (operation, dtype) in enumerate(wanted):
-            seconds = max(1.0, (end - time.monotonic()) / (len(wanted) - number))
+            seconds = max(1e-3, (end - time.monotonic()) / (len(wanted) - number))
             timed: list[Timed] = []
 
             def heard(message: Message, timed: list[Timed] = timed) -> None:
@@ -58,7 +58,7 @@ def tune(
                     timed.append(message)
                     seen(message)
 
-            job = TuneJob(operation, [dtype], list(lengths), seconds)
+            job = TuneJob(operation, [dtype], list(lengths), seconds, GAIN)
             # The last length may begin as the time ends, with a kernel to compile.
             work = crew.run(job, env=environment.measuring(threads), seconds=seconds + 120, heard=heard)
             tuned.timed += timed

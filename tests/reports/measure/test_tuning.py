@@ -49,7 +49,7 @@ def test_a_bad_bound_of_the_built_in_table_is_mended(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(regimes.TABLES, ("argmax", False), (bad, *rows))
     problem = Problem("argmax", "float32", (100, n, 1), 1)
     assert plan(machine, problem).regime is bad
-    found = list(tune.search(machine, "argmax", "float32", n, False))
+    found = list(tune.search(machine, "argmax", "float32", n, False, tuning.GAIN))
     # Not the choice itself, nor what cannot take such rows.
     tried = {
         (regimes.LIMITS["argmax"][one.variant].kernel, regimes.LIMITS["argmax"][one.variant].prefetch) for one in found
@@ -79,7 +79,7 @@ def test_a_wrong_kernel_is_named_and_never_wins(monkeypatch: pytest.MonkeyPatch)
         return wrong
 
     monkeypatch.setattr(tune.argmax, "bound", spoiled)
-    found = list(tune.search(this_machine(), "argmax", "float32", 200, False))
+    found = list(tune.search(this_machine(), "argmax", "float32", 200, False, tuning.GAIN))
     assert len(found) >= 2
     assert all(one.wrong and one.gain == 0 for one in found)
     assert tuning.winners(found) == []
