@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
@@ -98,8 +99,8 @@ def planned(
     module = import_module(f"maxbench.impls.kernels.{operation}.numba_parallel")
     plans: list[plan.Plan] = []
 
-    def choose(here: Machine, problem: plan.Problem) -> plan.Plan:
-        plans.append(plan.plan(machine or here, problem))
+    def choose(here: Machine, problem: plan.Problem, table: Sequence[regimes.Regime]) -> plan.Plan:
+        plans.append(plan.plan(machine or here, problem, table))
         return plans[-1]
 
     monkeypatch.setitem(regimes.PARALLEL, operation, 1)
