@@ -586,6 +586,7 @@ class Explained(Event, tag="explained"):
         writes: how often they are written.
         ceiling: seconds of a copy (softmax) or a read (argmax) of x.
         way: the fastest way of that.
+        warnings: why a table of this machine is not used.
     """
 
     machine: dict[str, Count]
@@ -599,6 +600,7 @@ class Explained(Event, tag="explained"):
     ceiling: Seconds
     way: str
     loops: list[Loop]
+    warnings: list[str]
 
 
 class Timed(Event, tag="timed"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -52,7 +53,9 @@ def main(link: Link, job: ExplainJob) -> None:
     """Plan, measure the ceiling, and look at the machine code if that is wanted."""
     problem = plan.Problem(job.operation, job.dtype, job.shape, threads.numbas())
     machine = this_machine()
-    table = tuned.table_of(machine, problem)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        table = tuned.table_of(machine, problem)
     chosen = plan.plan(machine, problem, table)
     way, call = ceiling.fastest(job.operation, problem.bytes)
     seconds = ceiling.shortest(call, 0.3)
@@ -62,7 +65,7 @@ def main(link: Link, job: ExplainJob) -> None:
         parts=chosen.parts, tile=chosen.tile if "column" in chosen.regime.kernel else 0,
         considered=[_considered(one, machine, problem) for one in _until(chosen.regime, table)],
         bytes=problem.bytes, reads=reads, writes=writes, ceiling=seconds, way=way,
-        loops=list(_loops(job, problem)) if job.code else [],
+        loops=list(_loops(job, problem)) if job.code else [], warnings=[str(one.message) for one in caught],
     ))  # fmt: skip
 
 

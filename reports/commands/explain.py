@@ -71,6 +71,8 @@ def main(args: argparse.Namespace) -> int:
     if not (found := work.those(Explained)):
         print(f"maxbench explain: {work.failure}", file=sys.stderr)
         return ERROR
+    for warning in found[0].warnings:
+        print(f"maxbench explain: {warning}", file=sys.stderr)
     _print(found[0], args, folded, dtype)
     return 0
 
@@ -92,7 +94,11 @@ def _print(found: Explained, args: argparse.Namespace, folded: tuple[int, int, i
 
 def _sentences(found: Explained, args: argparse.Namespace, folded: tuple[int, int, int], dtype: str) -> list[str]:
     outer, n, inner = folded
-    layout = f"{outer:,} × {n:,} × {inner:,} (outer, reduced, inner)" if inner > 1 else f"{outer:,} rows of {n:,}"
+    layout = (
+        f"{outer:,} × {n:,} × {inner:,} (outer, reduced, inner)"
+        if inner > 1
+        else f"{text.plural(outer, 'row')} of {n:,}"
+    )
     threads = text.plural(found.threads, "thread")
     how = [f"{found.parts} parts"] * (found.parts > 1) + [f"tiles of {found.tile} columns"] * (found.tile > 0)
     chosen = found.considered[-1]

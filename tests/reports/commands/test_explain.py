@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,6 +60,17 @@ def test_it_says_what_speaks_against_a_regime_and_what_bounds_the_time(capsys: p
     assert "x is read once: 391 KiB" in table
     assert "at that rate the call takes" in table
     assert "GB/s" in table
+
+
+def test_a_table_that_cannot_be_used_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "table.json").write_text("[]")
+    monkeypatch.setenv(TABLE_FILE, str(tmp_path / "table.json"))
+    assert main(["explain", "argmax", "1x5000"]) == 0
+    said = capsys.readouterr()
+    assert "argmax of 1 row of 5,000 in float32: rows" in said.out
+    assert f"{tmp_path / 'table.json'}: no table of CPU regimes" in said.err
 
 
 @pytest.mark.parametrize(
