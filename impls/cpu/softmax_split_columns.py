@@ -227,7 +227,7 @@ def columns(x, out, keep, verified, first, end):
     """Softmax of x[first:end] of x (outer, n, inner), one after the other; n * inner is at least 16 vectors.
 
     Exponentials wait in out if `keep` (never those of float16), else they are computed twice. verified[i] becomes False
-    where an estimated shift did not serve: then out[i] is not valid.
+    where the sums do not verify the estimated shifts: then out[i] is not valid.
     """
     tops, totals, table = _buffers(x, 1, 1)
     for i in range(first, end):

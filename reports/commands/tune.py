@@ -21,8 +21,6 @@ from ..system.progress import Bar
 from ..system.usage import ERROR, NO_HOME, UsageError
 from . import options, tune_cuda
 
-_LARGEST_TABLE = 1 << 20  # bytes
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``maxbench tune``."""
@@ -65,7 +63,9 @@ def main(args: argparse.Namespace) -> int:
     machine = this_machine()
     if args.output is None and NO_HOME in os.environ and not os.environ.get("XDG_CACHE_HOME"):
         raise UsageError("this user has no home folder to keep the table in: name a file by --output")
-    path = tuned.machine_file(machine) if args.output is None else _checked(args.output)
+    path = tuned.machine_file(machine)
+    if args.output is not None:
+        path = tune_cuda.checked(args.output, "machine", "regimes", "CPU")
     threads = args.threads or environment.usable_cpus()
     precheck.announce(threads)
     wanted = [(operation, dtype) for operation in LIMITS if operation in operations for dtype in dtypes]
@@ -89,20 +89,6 @@ def main(args: argparse.Namespace) -> int:
         raise UsageError(f"cannot write {path}: {error.strerror}") from None
     _print(found, path, args)
     return 1 if found.wrong else 0
-
-
-def _checked(path: Path) -> Path:
-    """The file that the user names, which is replaced only if it is a table.
-
-    Raises:
-        UsageError: something else is there.
-    """
-    if os.path.lexists(path):
-        regular = path.is_file() and not path.is_symlink()
-        content = path.read_bytes() if regular and path.stat().st_size < _LARGEST_TABLE else b""
-        if not (content.startswith(b'{\n "machine": ') and b'"regimes"' in content):
-            raise UsageError(f"--output {path} exists and is no table of CPU regimes: name another file")
-    return path
 
 
 def _print(found: tuning.Tuned, path: Path, args: argparse.Namespace) -> None:

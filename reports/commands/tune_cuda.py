@@ -38,7 +38,7 @@ def main(args: argparse.Namespace) -> int:
     if args.output is None and NO_HOME in os.environ and not os.environ.get("XDG_CACHE_HOME"):
         raise UsageError("this user has no home folder to keep the table in: name a file by --output")
     name = platform.device_name()
-    path = regimes.machine_file(name) if args.output is None else _checked(args.output)
+    path = regimes.machine_file(name) if args.output is None else checked(args.output)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -60,8 +60,13 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _checked(path: Path) -> Path:
+def checked(path: Path, of: str = "device", holds: str = "tables", device: str = "CUDA") -> Path:
     """The file that the user names, which is replaced only if it is a table.
+
+    Args:
+        of: the first key of a table: what it was measured on.
+        holds: a key of its regimes.
+        device: whose regimes these are, in words.
 
     Raises:
         UsageError: something else is there.
@@ -69,8 +74,8 @@ def _checked(path: Path) -> Path:
     if os.path.lexists(path):
         regular = path.is_file() and not path.is_symlink()
         content = path.read_bytes() if regular and path.stat().st_size < _LARGEST_TABLE else b""
-        if not (content.startswith(b'{\n "device": ') and b'"tables"' in content):
-            raise UsageError(f"--output {path} exists and is no table of CUDA regimes: name another file")
+        if not (content.startswith(f'{{\n "{of}": '.encode()) and f'"{holds}"'.encode() in content):
+            raise UsageError(f"--output {path} exists and is no table of {device} regimes: name another file")
     return path
 
 

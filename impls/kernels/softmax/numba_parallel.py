@@ -3,8 +3,8 @@
 Every kernel takes a range of rows, tiles or parts, of which each thread is given a chunk. `cpu.regimes` says which
 kernel takes which arrays.
 A row (or a tile of columns) passes twice through a core's cache: exponentials and their sum, results. Exponentials are
-relative to an estimate of the maximum, from the row's first and last elements, for which the sum shows whether it
-served; if not, the maximum is sought and the exponentials are computed again. An estimate changes exponentials by a
+relative to an estimate of the maximum, from the row's first and last elements, which the sum verifies; if it does not,
+the exponentials are computed again from the maximum. An estimate changes exponentials by a
 power of 2, which cancels. Sums go on in float64 after a fixed number of additions in the type of x, so that errors do
 not grow with n.
 """

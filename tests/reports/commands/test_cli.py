@@ -248,9 +248,9 @@ def test_new_and_tune_cuda_replace_no_file_of_the_users(tmp_path: Path, capsys: 
         assert main.main(["new", "softmax", name, "--folder", str(tmp_path)]) == usage.ERROR
         assert f"{name}.py exists" in capsys.readouterr().err
     (tmp_path / "table.json").write_text(regimes.as_json(regimes.DEVICE, "gpu"))
-    assert tune_cuda._checked(tmp_path / "table.json") == tmp_path / "table.json"
+    assert tune_cuda.checked(tmp_path / "table.json") == tmp_path / "table.json"
     (tmp_path / "link.json").symlink_to("table.json")
     for name in ("thesis.txt", "fast.py", "slow.py", "link.json"):
         with pytest.raises(usage.UsageError, match="is no table of CUDA regimes"):
-            tune_cuda._checked(tmp_path / name)
+            tune_cuda.checked(tmp_path / name)
     assert (tmp_path / "thesis.txt").read_text() == "mine"
