@@ -300,12 +300,14 @@ class CompileJob(Job, tag="compile"):
     Attributes:
         device: its name.
         compute_capability: ``9.0``.
+        shared_bytes: of shared memory that a block may have.
     """
 
     tasks: list[AnyTask]
     device: str
     compute_capability: str
     multiprocessors: Positive
+    shared_bytes: Count
     first: Count
     of: Positive
 
@@ -631,6 +633,7 @@ class Gpu(Event, tag="gpu"):
     """What the GPU is.
 
     Attributes:
+        shared_bytes: of shared memory that a block may have.
         cuda: the newest version that its driver is made for.
     """
 
@@ -639,6 +642,7 @@ class Gpu(Event, tag="gpu"):
     cache_bytes: Count
     compute_capability: str | None = None
     multiprocessors: Count | None = None
+    shared_bytes: Count | None = None
     memory_bytes: Count | None = None
     cuda: str | None = None
 

@@ -37,7 +37,7 @@ def main(link: Link, job: CompileJob) -> None:
     with contextlib.suppress(AttributeError, OSError):
         os.nice(10)
     with without_device(job.compute_capability):
-        device = plans.Device(job.multiprocessors, regimes.load(job.device)[0])
+        device = plans.Device(job.multiprocessors, regimes.load(job.device)[0], job.shared_bytes)
         for number, (kernel, arguments) in enumerate(kernels(inputs(job.tasks), device)):
             if number % job.of == job.first:
                 with contextlib.suppress(Exception):
@@ -108,7 +108,7 @@ def _memory_of_the_host() -> Iterator[None]:
 
     with _replaced(
         (cuda, "device_array", device_array), (cuda, "to_device", np.asarray), (cuda, "synchronize", lambda: None),
-        (plans, "_captured", lambda stream: False),
+        (plans, "_captured", lambda stream: False), (plans, "current_number", lambda: 0),
     ):  # fmt: skip
         yield
 

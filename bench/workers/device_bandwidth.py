@@ -31,7 +31,7 @@ def _tools(element: Any) -> tuple[Any, Any, Any]:
     from maxbench.impls.cuda.compiling import kernel
     from maxbench.impls.cuda.intrinsics import access
 
-    load_vector, _, store_vector, _, _ = access(element)
+    load_vector, store_vector = access(element).load_vector, access(element).store_vector
     return kernel, load_vector, store_vector
 
 

@@ -24,5 +24,6 @@ def main(link: Link, job: ProbeJob) -> None:
         platform.device_name(), simulated=False, cache_bytes=int(device.L2_CACHE_SIZE),
         compute_capability=".".join(map(str, device.compute_capability)),
         multiprocessors=int(device.MULTIPROCESSOR_COUNT),
+        shared_bytes=int(device.MAX_SHARED_MEMORY_PER_BLOCK_OPTIN),
         memory_bytes=int(cuda.current_context().get_memory_info().total), cuda=".".join(map(str, driver.get_version())),
     ))  # fmt: skip

@@ -68,7 +68,7 @@ def columns(element: Element, threads: int, across: int, deep: int, rows: int, v
     apart = min(lines, line // across)
     reads, last_steps = lines // apart, apart.bit_length() - 1
     register, lowest = element.register, element.lowest
-    _, load_vector_if, store_vector, load_one, store_one = access(element)
+    _, load_vector_if, _, _, store_vector, load_one, store_one = access(element)
     limit, step = 0xFFFFFFFF, deep * rows
 
     @device

@@ -10,12 +10,14 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from .elements import Access, Element
+from .elements import VECTOR_BYTES, Access, Element
 from .platform import SIMULATED
 
 # name -> (PTX instruction, machine instruction on sm_80 and sm_90).
 INSTRUCTIONS = {
     "load_vector": ("ld.global.nc.L1::no_allocate.v4.b32", "LDG.E.128"),
+    "copy_async": ("cp.async.cg.shared.global", "LDGSTS.E.BYPASS.128"),
+    "load_held": ("ld.shared.v4.b32", "LDS.128"),
     "store_vector": ("st.global.cs.v4.b32", "STG.E.EF.128"),
     "exp2": ("ex2.approx.ftz.f32", "MUFU.EX2"),
     "reciprocal": ("rcp.approx.ftz.f32", "MUFU.RCP"),
@@ -32,6 +34,7 @@ if SIMULATED:
     from .simulated import (
         access,
         bits_float,
+        copy_async,
         exp2,
         float_bits,
         load_shared_word,
@@ -41,6 +44,7 @@ if SIMULATED:
         reciprocal,
         shuffle_xor,
         store_shared_word,
+        wait_for_copies,
         warp_max,
         warp_min,
     )
@@ -57,6 +61,11 @@ else:
         """A pointer to array[index], counted over the flat array."""
         data = context.make_array(array_type)(context, builder, value=array).data
         return builder.gep(data, [index])
+
+    def _held_address(context, builder, array_type, held, slot):
+        """The generic address of vector `slot` of an array of 32-bit words in shared memory."""
+        word = builder.mul(slot, ir.Constant(slot.type, VECTOR_BYTES // 4))
+        return builder.ptrtoint(_address(context, builder, array_type, held, word), _I64)
 
     def _assembly(builder, result, text, constraints, arguments, effect=False):
         kind = ir.FunctionType(result, [a.type for a in arguments])
@@ -121,34 +130,74 @@ else:
 
             return types.void(registers, types.int64, array, types.int64), generate
 
+        def load_if(builder, load, address, inside, effect):
+            """Four words by a load of the address $4, or the least value of storage.
+
+            The predicate is inside the assembly: a branch around a load would be waited for before the next.
+            """
+            return _assembly(
+                builder,
+                ir.LiteralStructType([_I32] * 4),
+                "{ .reg .pred inside; setp.ne.u32 inside, $5, 0; "
+                f"mov.b32 $0, $6; mov.b32 $1, $7; mov.b32 $2, $8; mov.b32 $3, $9; {load} }}",
+                "=&r,=&r,=&r,=&r,l,r,r,r,r,r",
+                [address, builder.zext(inside, _I32)] + [ir.Constant(_I32, int(word)) for word in element.fill],
+                effect,
+            )
+
         @intrinsic
         def load_vector_if(typing, registers, at, array, index, inside):
             def generate(context, builder, signature, arguments):
                 address = _address(context, builder, signature.args[2], arguments[2], arguments[3])
-                # The predicate is inside the assembly: a branch around a load would be waited for before the next.
-                four = _assembly(
-                    builder,
-                    ir.LiteralStructType([_I32] * 4),
-                    "{ .reg .pred inside; setp.ne.u32 inside, $5, 0; "
-                    "mov.b32 $0, $6; mov.b32 $1, $7; mov.b32 $2, $8; mov.b32 $3, $9; "
-                    "@inside ld.global.nc.L1::no_allocate.v4.b32 {$0, $1, $2, $3}, [$4]; }",
-                    "=&r,=&r,=&r,=&r,l,r,r,r,r,r",
-                    [builder.ptrtoint(address, _I64), builder.zext(arguments[4], _I32)]
-                    + [ir.Constant(_I32, int(word)) for word in element.fill],
-                )
+                load = "@inside ld.global.nc.L1::no_allocate.v4.b32 {$0, $1, $2, $3}, [$4];"
+                four = load_if(builder, load, builder.ptrtoint(address, _I64), arguments[4], False)
                 return spread(context, builder, signature, *arguments[:2], four)
 
             return types.void(registers, types.int64, array, types.int64, types.boolean), generate
 
         @intrinsic
+        def load_held(typing, registers, at, held, slot, inside):
+            def generate(context, builder, signature, arguments):
+                address = _held_address(context, builder, signature.args[2], arguments[2], arguments[3])
+                load = (
+                    "{ .reg .u64 place; cvta.to.shared.u64 place, $4; "
+                    "@inside ld.shared.v4.b32 {$0, $1, $2, $3}, [place]; }"
+                )
+                four = load_if(builder, load, address, arguments[4], True)  # after the wait for copies
+                return spread(context, builder, signature, *arguments[:2], four)
+
+            return types.void(registers, types.int64, held, types.int64, types.boolean), generate
+
+        def gather(context, builder, signature, registers, at):
+            """Four words of the elements in registers."""
+            values = ir.Constant(vector, ir.Undefined)
+            for j in range(element.per_vector):
+                source = register_address(context, builder, signature.args[2], registers, at, j)
+                value = _narrow(builder, builder.load(source), element)
+                values = builder.insert_element(values, value, ir.Constant(_I32, j))
+            return builder.bitcast(values, _FOUR)
+
+        @intrinsic
+        def store_held(typing, held, slot, registers, at):
+            def generate(context, builder, signature, arguments):
+                words = gather(context, builder, signature, *arguments[2:])
+                address = _held_address(context, builder, signature.args[0], *arguments[:2])
+                _assembly(
+                    builder,
+                    ir.VoidType(),
+                    "{ .reg .u64 place; cvta.to.shared.u64 place, $0; st.shared.v4.b32 [place], {$1, $2, $3, $4}; }",
+                    "l,r,r,r,r,~{memory}",
+                    [address, *(builder.extract_element(words, ir.Constant(_I32, j)) for j in range(4))],
+                    effect=True,
+                )
+                return context.get_dummy_value()
+
+            return types.void(held, types.int64, registers, types.int64), generate
+
+        @intrinsic
         def store_vector(typing, array, index, registers, at):
             def generate(context, builder, signature, arguments):
-                values = ir.Constant(vector, ir.Undefined)
-                for j in range(element.per_vector):
-                    source = register_address(context, builder, signature.args[2], arguments[2], arguments[3], j)
-                    value = _narrow(builder, builder.load(source), element)
-                    values = builder.insert_element(values, value, ir.Constant(_I32, j))
-                words = builder.bitcast(values, _FOUR)
+                words = gather(context, builder, signature, *arguments[2:])
                 address = _address(context, builder, signature.args[0], arguments[0], arguments[1])
                 _assembly(
                     builder,
@@ -181,7 +230,7 @@ else:
 
             return types.void(array, types.int64, register), generate
 
-        return Access(load_vector, load_vector_if, store_vector, load, store)
+        return Access(load_vector, load_vector_if, load_held, store_held, store_vector, load, store)
 
     @intrinsic
     def exp2(typing, x):
@@ -311,6 +360,35 @@ else:
         return types.void(array, types.int64, array.dtype), generate
 
     @intrinsic
+    def copy_async(typing, held, slot, array, index):
+        """Begin to copy the vector at array[index] to vector `slot` of `held`, words of shared memory.
+
+        Only the thread that copies may read it, and after `wait_for_copies`.
+        """
+
+        def generate(context, builder, signature, arguments):
+            place = _held_address(context, builder, signature.args[0], *arguments[:2])
+            address = builder.ptrtoint(_address(context, builder, signature.args[2], *arguments[2:]), _I64)
+            text = (
+                "{ .reg .u64 place; cvta.to.shared.u64 place, $0; "
+                "cp.async.cg.shared.global [place], [$1], 16; }"
+            )
+            _assembly(builder, ir.VoidType(), text, "l,l,~{memory}", [place, address], effect=True)
+            return context.get_dummy_value()
+
+        return types.void(held, types.int64, array, types.int64), generate
+
+    @intrinsic
+    def wait_for_copies(typing):
+        """Wait for all that this thread has begun to copy."""
+
+        def generate(context, builder, signature, arguments):
+            _assembly(builder, ir.VoidType(), "cp.async.wait_all;", "~{memory}", [], effect=True)
+            return context.get_dummy_value()
+
+        return types.void(), generate
+
+    @intrinsic
     def pause(typing, nanoseconds):
         """Let a waiting warp sleep for about this long (nanosleep.u32)."""
 
@@ -326,6 +404,7 @@ __all__ = [
     "INSTRUCTIONS",
     "access",
     "bits_float",
+    "copy_async",
     "exp2",
     "float_bits",
     "load_shared_word",
@@ -335,6 +414,7 @@ __all__ = [
     "reciprocal",
     "shuffle_xor",
     "store_shared_word",
+    "wait_for_copies",
     "warp_max",
     "warp_min",
 ]

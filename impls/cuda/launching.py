@@ -33,12 +33,14 @@ class Step(NamedTuple):
         grid: blocks, in one or two dimensions.
         threads: of a block.
         arguments: of the kernel: `X`, `OUT`, device arrays and integers.
+        shared: bytes of dynamic shared memory of a block.
     """
 
     kernel: Any
     grid: int | tuple[int, int]
     threads: int
     arguments: tuple[Any, ...]
+    shared: int = 0
 
 
 Prepared = Callable[[int, int], None]
@@ -91,7 +93,7 @@ def _prepare(steps: Sequence[Step], x: Any, out: Any, stream: int) -> Prepared:
     launches = [
         (
             driver.CUfunction(int(function.handle)), *_three(step.grid), step.threads, 1, 1,
-            0, driver.CUstream(stream), ctypes.addressof(pointers) + 8 * start, 0,
+            step.shared, driver.CUstream(stream), ctypes.addressof(pointers) + 8 * start, 0,
         )
         for step, function, start in zip(steps, functions, begins, strict=True)
     ]  # fmt: skip
@@ -114,10 +116,10 @@ def _prepare(steps: Sequence[Step], x: Any, out: Any, stream: int) -> Prepared:
     return prepared
 
 
-def _fail(result: Any) -> None:
+def _fail(result: Any, doing: str = "launching a kernel") -> None:
     from numba.cuda.cudadrv.driver import CudaAPIError
 
-    raise CudaAPIError(int(result), f"launching a kernel failed: {getattr(result, 'name', result)}")
+    raise CudaAPIError(int(result), f"{doing} failed: {getattr(result, 'name', result)}")
 
 
 def _compiled(dispatcher: Any, arguments: list[Any]) -> Any:
@@ -151,6 +153,21 @@ def _place(parameters: list[int], value: int) -> int:
     if parameters.count(value) != 1:
         raise _UnknownInterfaceError("no parameter, or more than one, is the address of the array")
     return parameters.index(value)
+
+
+def allow_shared(kernel: Any, arguments: Sequence[Any], size: int) -> None:
+    """Let a kernel, compiled for these arguments, be launched with so many bytes of dynamic shared memory.
+
+    More than 48 KiB of a block must be asked for, on every device, and numba-cuda does not ask.
+    """
+    compiled = kernel.compile(tuple(kernel.typeof_pyval(argument) for argument in arguments))
+    function, device = compiled._codelibrary.get_cufunc(), current_device()
+    attribute = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+    result, now = driver.cuKernelGetAttribute(attribute, function.handle, device)
+    if result == 0 and now < size:  # other launches of the kernel may need more
+        (result,) = driver.cuKernelSetAttribute(attribute, size, function.handle, device)
+    if result != 0:
+        _fail(result, "asking for shared memory")
 
 
 def _three(grid: int | tuple[int, int]) -> tuple[int, int, int]:

@@ -27,6 +27,7 @@ from . import (
     short_rows,
     softmax_columns,
     softmax_rows,
+    softmax_shared,
     softmax_split,
 )
 from .columns import WALKING
@@ -39,7 +40,10 @@ Shape = tuple[int, int, int]
 Run = Callable[[Any, Any, Any], None]
 """(x, out, stream): launches on a stream, 0 for the default one."""
 
-COUPLED_BLOCKS = 32  # of one row; the lanes of a warp gather their results
+COUPLED_BLOCKS = 64  # of one row, at most
+COUPLED_BYTES = 64 << 10  # of a row, to one of several blocks: three blocks a multiprocessor, so that some move data
+# while others wait
+RESERVED_SHARED = 2 << 10  # bytes of shared memory of a block: those of its reductions
 BLOCKS_PER_MULTIPROCESSOR = 8  # how finely long rows are cut, so that all multiprocessors end together
 _MOST_PEELED = 1 << 32  # columns: argmax counts from the first one to an edge in 32 bits
 SHORTEST_PART = 256  # elements of a column: what argmax keeps of each part is written and read again
@@ -56,10 +60,12 @@ class Device:
     Attributes:
         multiprocessors: of the device.
         table: its regimes.
+        shared: bytes of shared memory that a block may have; the least of all that are supported, if not known.
     """
 
     multiprocessors: int
     table: Table
+    shared: int = 99 << 10
 
 
 def current_number() -> int:
@@ -78,7 +84,8 @@ def _device(number: int) -> Device:
     if platform.SIMULATED:
         return Device(1, regimes.load(platform.SIMULATOR_NAME)[0])
     device = cuda.get_current_device()
-    return Device(device.MULTIPROCESSOR_COUNT, regimes.load(platform.device_name())[0])
+    shared = device.MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
+    return Device(device.MULTIPROCESSOR_COUNT, regimes.load(platform.device_name())[0], shared)
 
 
 @functools.lru_cache(maxsize=512)
@@ -148,12 +155,33 @@ def _holds_row(
         return n <= short_rows.longest(element)
     if regime.kernel in ("split", "parts"):
         return True
-    if regime.kernel == "whole":  # few rows leave multiprocessors idle that can share them; 64 bits spill registers
-        return not element.wide and (outer is None or 2 * outer > device.multiprocessors)
+    if regime.kernel == "shared":
+        return alignment != "single" and _shares(regime, element, n, outer, device) is not None
     part = tile(element, regime.sharing, regime.vectors(element), alignment)
-    # Blocks of a row wait for each other, so the device must hold them all at once.
-    blocks = min(COUPLED_BLOCKS, device.multiprocessors) if regime.kernel == "coupled" else 1
-    return n // part.width <= part.vectors * blocks
+    return n // part.width <= part.vectors
+
+
+def _threads(regime: Regime, element: Element) -> int:
+    """Of a block that holds rows in shared memory: 64 bits take twice the registers, and several blocks must fit."""
+    return max(LANES, regime.threads // 2) if element.wide else regime.threads
+
+
+def _shares(regime: Regime, element: Element, n: int, outer: int | None, device: Device) -> tuple[int, int] | None:
+    """(blocks of a row, vectors of a block) for rows in shared memory; None where that cannot hold them.
+
+    outer: rows, None for many.
+    """
+    vectors = max(1, n // element.per_vector)
+    most = (device.shared - RESERVED_SHARED) // VECTOR_BYTES
+    if vectors <= most and (outer is None or 2 * outer > device.multiprocessors):
+        return 1, vectors
+    # Few rows are shared by as many blocks as fill the device. All of a row must be held by the device at once.
+    fill = 0 if outer is None else 2 * device.multiprocessors // outer
+    tiles = max(1, vectors // (_threads(regime, element) * regime.vectors(element)))
+    blocks = min(max(-(-vectors * VECTOR_BYTES // COUPLED_BYTES), min(fill, tiles)), COUPLED_BLOCKS)
+    blocks = min(blocks, device.multiprocessors)
+    share = -(-vectors // (blocks * LANES)) * LANES
+    return (-(-vectors // share), share) if share <= most else None
 
 
 def _column_rows(regime: Regime, element: Element, vectors: bool) -> int:
@@ -190,24 +218,26 @@ def _holds_column(
 
 
 class Launch:
-    """A kernel with its grid: called with a stream and the kernel's arguments."""
+    """A kernel with its grid and its bytes of dynamic shared memory: called with a stream and its arguments."""
 
-    def __init__(self, kernel: Any, grid: int | tuple[int, int], threads: int) -> None:
-        self.kernel, self.grid, self.threads = kernel, grid, threads
+    def __init__(self, kernel: Any, grid: int | tuple[int, int], threads: int, shared: int = 0) -> None:
+        self.kernel, self.grid, self.threads, self.shared = kernel, grid, threads, shared
         self._configured = functools.lru_cache(maxsize=STREAMS)(self._configure)
 
     def __call__(self, stream: Any, *arguments: Any) -> None:
         if type(stream) is _Listing:
-            stream.steps.append(launching.Step(self.kernel, self.grid, self.threads, arguments))
+            stream.steps.append(launching.Step(self.kernel, self.grid, self.threads, arguments, self.shared))
         elif platform.SIMULATED:
             self._simulate(*arguments)  # there a kernel holds one configuration at a time
         else:
+            if self.shared:
+                launching.allow_shared(self.kernel, arguments, self.shared)
             self._configured(stream)(*arguments)
 
     def _configure(self, stream: Any) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a small grid, for a small problem, is meant
-            return self.kernel[self.grid, self.threads, stream]
+            return self.kernel[self.grid, self.threads, stream, self.shared]
 
     def _simulate(self, *arguments: Any) -> None:
         interval = sys.getswitchinterval()
@@ -215,7 +245,7 @@ class Launch:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # inf - inf is the definition's own NaN
-                self.kernel[self.grid, self.threads](*arguments)
+                self.kernel[self.grid, self.threads, 0, self.shared](*arguments)
         finally:
             sys.setswitchinterval(interval)
 
@@ -346,33 +376,36 @@ def _argmax_rows(element, regime, shape, alignment, vectors, device):
     return _in_registers(argmax_rows.rows, element, regime, shape, alignment)
 
 
-def _softmax_coupled(element, regime, shape, alignment, vectors, device):
-    part = tile(element, regime.threads, regime.vectors(element), alignment)
-    blocks = max(1, -(-(shape[1] // part.width) // part.vectors))
-    grid = shape[0] * blocks
+def _softmax_shared(element, regime, shape, alignment, vectors, device):
+    found = _shares(regime, element, shape[1], shape[0], device)
+    assert found is not None, "the regime was chosen for such rows"
+    blocks, share = found
+    threads, grid = _threads(regime, element), shape[0] * blocks
+    kernel = softmax_shared.shared(element, threads, regime.vectors(element), alignment, blocks == 1)
+    launch = Launch(kernel, grid, threads, share * VECTOR_BYTES)
+    if blocks == 1:
+        return lambda x, out, stream: launch(stream, x, out)
     word = np.uint64 if element.wide else np.uint32
-    launch = Launch(
-        softmax_rows.coupled(element, regime.threads, regime.vectors(element), alignment), grid, regime.threads
-    )
 
     def working_memory() -> tuple[Any, ...]:
         empty = np.full(2 * grid, np.iinfo(word).max, word)
         return cuda.to_device(empty), cuda.to_device(empty), cuda.to_device(np.zeros(1, np.uint64))
 
     arrays = _per_stream(working_memory)
-    split = _softmax_split(element, regime, shape, alignment, vectors, device)
+    last = device.table["softmax rows"][-1]
+    split = _softmax_split(element, last, shape, alignment, vectors, device)
 
     def run(x: Any, out: Any, stream: Any) -> None:
-        if _may_couple(stream, device):
-            launch(stream, x, out, *arrays(stream), blocks)
+        if _may_couple(stream, blocks, device):
+            launch(stream, x, out, *arrays(stream), blocks, share)
         else:
             split(x, out, stream)
 
     return run
 
 
-def _may_couple(stream: Any, device: Device) -> bool:
-    """Whether rows may be coupled on a stream.
+def _may_couple(stream: Any, blocks: int, device: Device) -> bool:
+    """Whether rows may be coupled on a stream, each over this many blocks.
 
     Blocks start in the order of their rows, so in each launch only blocks of one row wait for one that has not started:
     all but one of them at most. Launches on one stream do not overlap. As long as fewer blocks wait than there are
@@ -380,22 +413,18 @@ def _may_couple(stream: Any, device: Device) -> bool:
     streams of this process (other processes have the device at other times); on further ones rows are split.
     """
     handle = launching.handle_of(stream.stream if type(stream) is _Listing else stream)
-    coupled = _coupled_streams.setdefault(current_number(), set())
-    waiting = min(COUPLED_BLOCKS, device.multiprocessors) - 1
     with _coupled_lock:
-        if handle not in coupled and (not coupled or (len(coupled) + 1) * waiting < device.multiprocessors):
-            coupled.add(handle)
-    return handle in coupled
+        waiting = _coupled_streams.setdefault(current_number(), {})
+        most = max(blocks - 1, waiting.get(handle, 0))
+        others = sum(waiting.values()) - waiting.get(handle, 0)
+        if others and others + most >= device.multiprocessors:
+            return False
+        waiting[handle] = most
+    return True
 
 
-_coupled_streams: dict[int, set[int]] = {}  # by the number of the device
+_coupled_streams: dict[int, dict[int, int]] = {}  # by the number of the device, how many blocks wait on each stream
 _coupled_lock = threading.Lock()
-
-
-def _softmax_whole(element, regime, shape, alignment, vectors, device):
-    kernel = softmax_split.split(element, regime.threads, regime.vectors(element), alignment).whole
-    launch = Launch(kernel, shape[0], regime.threads)
-    return lambda x, out, stream: launch(stream, x, out)
 
 
 def _softmax_split(element, regime, shape, alignment, vectors, device):
@@ -511,8 +540,7 @@ def _argmax_columns(element, regime, shape, vectors, device):
 _ROWS: dict[tuple[str, str], Callable[..., Run]] = {
     ("softmax", "short"): _softmax_short,
     ("softmax", "rows"): _softmax_rows,
-    ("softmax", "whole"): _softmax_whole,
-    ("softmax", "coupled"): _softmax_coupled,
+    ("softmax", "shared"): _softmax_shared,
     ("softmax", "split"): _softmax_split,
     ("argmax", "short"): _argmax_short,
     ("argmax", "rows"): _argmax_rows,

@@ -22,7 +22,7 @@ from .elements import Element
 from .platform import SIMULATED
 
 KINDS = {
-    "softmax rows": ("short", "rows", "whole", "coupled", "split"),
+    "softmax rows": ("short", "rows", "shared", "split"),
     "softmax columns": ("short", "tile", "split"),
     "argmax rows": ("short", "rows", "parts"),
     "argmax columns": ("short", "parts"),
@@ -40,10 +40,9 @@ class Regime:
 
     Attributes:
         kernel: short: a thread a row, through shared memory, up to 32 columns (8 of 64 bits); of a strided axis, a
-            thread a column, where fewer than a cache line lie side by side. rows: `sharing` threads
-            a row, in registers. whole: a row by one block, read twice. coupled: a row over several blocks, read once.
-            split, parts: a row by tiles, over as many blocks as fill the device; split reads it twice. tile: a strided
-            axis in registers.
+            thread a column, where fewer than a cache line lie side by side. rows: `sharing` threads a row, in
+            registers. shared: a row in the shared memory of a block, or of several. split, parts: a row by tiles, over
+            as many blocks as fill the device; split reads it twice. tile: a strided axis in registers.
         threads: of a block.
         sharing: threads that share one row or column (1 for short).
         registers: of 32 bits, that hold elements in each thread.
@@ -79,8 +78,7 @@ DEVICE: Table = {
         Regime("rows", 128, 128, 32),
         Regime("rows", 512, 512, 16),  # 8192: several blocks a multiprocessor, so that loads and stores overlap
         Regime("rows", 512, 512, 32),  # 16384
-        Regime("whole", 1024, 1024, 32, longest=32768),
-        Regime("coupled", 1024, 1024, 32),  # up to 32 blocks a row: 1,048,576
+        Regime("shared", 512, 512, 16),  # 57,600 in the 227 KB of a block, and up to 64 blocks a row: 3,686,400
         Regime("split", 256, 256, 32),
     ),
     "softmax columns": (
@@ -233,7 +231,7 @@ def checked(name: str, regime: Regime) -> Regime:
     if regime.threads > 1024 or regime.sharing > regime.threads:
         raise ValueError(f"{name}: {regime.threads} threads, {regime.sharing} of them to a row, of at most 1024")
     across_warps = name.endswith("rows") and regime.sharing > 32
-    whole_block = across_warps or (regime.kernel in ("whole", "coupled", "split", "parts") and name.endswith("rows"))
+    whole_block = across_warps or (regime.kernel in ("shared", "split", "parts") and name.endswith("rows"))
     if whole_block and regime.sharing != regime.threads:
         raise ValueError(
             f"{name}: {regime.kernel} with more than a warp to a row shares it among all threads of a block"

@@ -58,7 +58,7 @@ def batch(element: Element, threads: int, n: int, rows_per_thread: int, vectors:
     part = tile(element, threads, -(-count // (threads * element.per_vector)), "aligned")
     slots, width, registers = part.slots, part.width, part.registers
     move_in, move_out = part.load, part.store
-    _, _, _, load_one, store_one = access(element)
+    load_one, store_one = access(element).load, access(element).store
     register = element.register
     even = n % 2 == 0
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import cuda
 
-from .compiling import RESIDENT_THREADS, device, kernel
+from .compiling import device, kernel
 from .elements import Element
 from .groups import accumulate, add, exponential, exponentials, larger, rescaled, row_reduction
 from .tiles import Alignment, tile
@@ -25,14 +25,11 @@ class Split(NamedTuple):
         partial: (x, tops, totals, tiles): the maximum and the sum of each part into tops and totals, which have
             shape (rows, parts) and the element's register type. tiles: tiles of a part.
         finish: (x, out, tops, totals, tiles).
-        whole: (x, out): both for a row by one block, on a grid of rows: its second read finds in the L2 cache what the
-            blocks that run together have read.
     """
 
     size: int
     partial: Any
     finish: Any
-    whole: Any
 
 
 @functools.cache
@@ -104,29 +101,4 @@ def split(element: Element, threads: int, vectors: int, alignment: Alignment) ->
                 values[j] = exp(values[j], row_top) * scale
             store(out, base, t, n, i * share, values)
 
-    @kernel(threads, max(threads, RESIDENT_THREADS))
-    def softmax_whole(x, out):
-        t = cuda.threadIdx.x
-        row = np.int64(cuda.blockIdx.x)
-        n = x.shape[1]
-        base = row * n
-        _, vectors = body(x, base, n)
-        values = cuda.local.array(count, register)
-        top, total, lost = lowest, zero, zero
-        i = np.int64(0)
-        while i == 0 or i < vectors:
-            load(values, x, base, t, n, i)
-            top, total, lost = take(values, top, total, lost)
-            i += share
-        row_top = maximum_of_block(top, t)
-        total = sum_of_block(rescale(total, top, row_top), t)
-        scale = one / total if lowest < row_top and row_top < inf else nan
-        # Backwards: what was read last is the likeliest to be in the cache still.
-        while i > 0:
-            i -= share
-            load(values, x, base, t, n, i)
-            for j in range(count):
-                values[j] = exp(values[j], row_top) * scale
-            store(out, base, t, n, i, values)
-
-    return Split(part.size, softmax_partial, softmax_finish, softmax_whole)
+    return Split(part.size, softmax_partial, softmax_finish)

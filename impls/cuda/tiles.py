@@ -86,7 +86,7 @@ def tile(element: Element, threads: int, vectors: int, alignment: Alignment) -> 
     shift = width.bit_length() - 1
     size = element.storage.itemsize
     lowest = element.lowest
-    load_vector, load_vector_if, store_vector, load_one, store_one = access(element)
+    load_vector, load_vector_if, _, _, store_vector, load_one, store_one = access(element)
 
     @device
     def body(x, base, n):

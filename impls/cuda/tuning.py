@@ -53,8 +53,7 @@ def _all(name: str) -> list[Regime]:
     found += [Regime("rows", 128, lanes, r) for lanes in _LANES for r in _REGISTERS]
     if name == "softmax rows":
         found += [Regime("rows", threads, threads, r) for threads, r in pairs]
-        found += [Regime("coupled", threads, threads, r) for threads in (256, 512, 1024) for r in (16, 32)]
-        found += [Regime("whole", threads, threads, r) for threads in (512, 1024) for r in _REGISTERS]
+        found += [Regime("shared", threads, threads, r) for threads in (256, 512, 1024) for r in _REGISTERS]
         return [*found, *(Regime("split", t, t, r) for t, r in pairs if t >= 128)]
     return [*found, *(Regime("parts", t, t, r) for t, r in pairs if t >= 128)]
 
@@ -66,7 +65,7 @@ def _fits(name: str, regime: Regime, n: int, device: plans.Device) -> bool:
         plans.choose(name, element, n, alone)
     except StopIteration:
         return False
-    bounded = regime.kernel in ("rows", "coupled", "tile")
+    bounded = regime.kernel in ("rows", "tile")
     return not bounded or regime.sharing * regime.elements(element) <= ROOMY * max(n, regime.elements(element))
 
 

@@ -42,12 +42,12 @@ class Compilers:
     ) -> None:  # fmt: skip
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
-        capability, multiprocessors = device.compute_capability, device.multiprocessors
-        if device.simulated or capability is None or multiprocessors is None or seconds <= 0:
+        capability, multiprocessors, shared = device.compute_capability, device.multiprocessors, device.shared_bytes
+        if device.simulated or capability is None or multiprocessors is None or shared is None or seconds <= 0:
             return
         count = min(MOST, max(1, cpus - KEPT))
         for first in range(count):
-            job = CompileJob(order(tasks, count), device.name, capability, multiprocessors, first, count)
+            job = CompileJob(order(tasks, count), device.name, capability, multiprocessors, shared, first, count)
             self._threads.append(
                 threading.Thread(target=self._run, args=(crew, job, dict(environment), seconds), daemon=True)
             )

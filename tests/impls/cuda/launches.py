@@ -18,13 +18,19 @@ from numba.cuda.typing.typeof import Purpose, typeof
 
 
 class Launched(NamedTuple):
-    """One launch by the driver: the kernel's handle, its grid, threads of a block, the stream, and the parameters."""
+    """One launch by the driver.
+
+    Attributes:
+        function: the kernel's handle.
+        threads, shared: of a block, and bytes of its dynamic shared memory.
+    """
 
     function: int
     grid: tuple[int, int, int]
     threads: int
     stream: int
     parameters: list[int]
+    shared: int = 0
 
 
 class Driver:
@@ -37,6 +43,8 @@ class Driver:
         capturing: streams that a CUDA graph is captured from.
         lengths: by kernel handle, how many parameters it has.
         during: called in each launch.
+        allowed: by kernel handle and device, the bytes of dynamic shared memory that it may be launched with.
+        shared: the most that may be allowed.
     """
 
     def __init__(self) -> None:
@@ -46,17 +54,32 @@ class Driver:
         self.capturing: set[int] = set()
         self.lengths: dict[int, int] = {}
         self.during: Callable[[], None] = lambda: None
+        self.allowed: dict[tuple[int, int | None], int] = {}
+        self.shared = 227 << 10
 
     CUfunction = CUstream = int
+    CUfunction_attribute = SimpleNamespace(CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES=8)
+
+    def cuKernelGetAttribute(self, attribute: int, kernel: int, device: int) -> tuple[int, int]:  # noqa: N802
+        assert attribute == 8
+        return 0, self.allowed.get((kernel, device), 0)
+
+    def cuKernelSetAttribute(self, attribute: int, value: int, kernel: int, device: int) -> tuple[int]:  # noqa: N802
+        assert attribute == 8
+        if value > self.shared:
+            return (1,)
+        self.allowed[kernel, device] = value
+        return (0,)
 
     def cuLaunchKernel(self, function: int, *rest: Any) -> tuple[Any]:  # noqa: N802
         x, y, z, threads, one, other, shared, stream, parameters, extra = rest
-        assert (one, other, shared, extra) == (1, 1, 0, 0)
+        assert (one, other, extra) == (1, 1, 0)
+        assert shared <= max(48 << 10, self.allowed.get((function, self.device), 0))
         if self.result == 0:
             self.during()
             pointers = (ctypes.c_void_p * self.lengths[function]).from_address(parameters)
             words = [ctypes.c_uint64.from_address(pointer or 0).value for pointer in pointers]
-            self.launches.append(Launched(function, (x, y, z), threads, stream, words))
+            self.launches.append(Launched(function, (x, y, z), threads, stream, words, shared))
         return (self.result,)
 
     def cuCtxGetDevice(self) -> tuple[int, int]:  # noqa: N802
@@ -89,11 +112,13 @@ class Kernel:
 
     def __getitem__(self, configuration: tuple[Any, ...]) -> Callable[..., None]:
         def launch(*arguments: Any) -> None:
-            kinds = tuple(typeof(argument, Purpose.argument) for argument in arguments)
-            self.calls.append((*configuration, arguments))
-            self.overloads.setdefault(kinds, self._compiled(kinds))
+            self.calls.append((*configuration[:3], arguments))
+            self.compile(tuple(typeof(argument, Purpose.argument) for argument in arguments))
 
         return launch
+
+    def compile(self, kinds: tuple[Any, ...]) -> Any:
+        return self.overloads.setdefault(kinds, self._compiled(kinds))
 
     def typeof_pyval(self, value: Any) -> Any:
         return typeof(value, Purpose.argument)

@@ -209,6 +209,8 @@ class _Shared(stock_api.FakeCUDAShared):
         arrays = greenlet.getcurrent()._manager.shared  # type: ignore[attr-defined]
         place = (caller.f_code, caller.f_lasti)  # the bytecode's place, so two on one line are two
         if place not in arrays:
+            if shape == 0:  # the launch's dynamic shared memory
+                shape = self._dynshared_size // poisoned(1, dtype).itemsize
             arrays[place] = poisoned(shape, dtype)
         result: np.ndarray = arrays[place]
         return result

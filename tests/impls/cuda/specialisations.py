@@ -20,6 +20,7 @@ from maxbench.impls.cuda import (
     short_rows,
     softmax_columns,
     softmax_rows,
+    softmax_shared,
 )
 from maxbench.impls.cuda import softmax_split as split_rows
 from maxbench.impls.cuda.compiling import RESIDENT_THREADS
@@ -44,6 +45,7 @@ class Specialisation:
         warp: whether whole warps meet, by redux for argmax.
         registers: of a thread, at most: a multiprocessor has 65,536.
         together: 128-bit loads that must follow each other without a branch.
+        copies, held: 128-bit copies to shared memory, and loads from there, that the code must hold at least.
     """
 
     name: str
@@ -57,6 +59,8 @@ class Specialisation:
     warp: bool
     registers: int = 65536 // RESIDENT_THREADS
     together: int = 0
+    copies: int = 0
+    held: int = 0
 
 
 def _array(dtype: Any, dimensions: int) -> Any:
@@ -123,19 +127,19 @@ def _softmax_rows(name: str, regime: Regime, element: Element, kind: Any) -> Ite
             name, element, lambda: softmax_rows.rows(element, regime.threads, regime.sharing, vectors, kind),
             (x, x), moved, moved, True, True, warp,
         )  # fmt: skip
-    elif regime.kernel == "whole":
-        if element.wide:
+    elif regime.kernel == "shared":
+        if kind == "single":  # there is no such variant: they are split
             return
-        yield Specialisation(
-            name, element, lambda: split_rows.split(element, regime.threads, vectors, kind).whole,
-            (x, x), 2 * moved, moved, True, True, warp,
-        )  # fmt: skip
-    elif regime.kernel == "coupled":
         words = _array(np.uint64 if element.wide else np.uint32, 1)
-        yield Specialisation(
-            name, element, lambda: softmax_rows.coupled(element, regime.threads, vectors, kind),
-            (x, x, words, words, _array(np.uint64, 1), types.int64), moved, moved, True, True, warp,
-        )  # fmt: skip
+        registers = 65536 // ((1 if element.wide else 3) * RESIDENT_THREADS)
+        for alone, more in ((True, ()), (False, (words, words, _array(np.uint64, 1), types.int64, types.int64))):
+            yield Specialisation(
+                f"{name} {'whole' if alone else 'coupled'}", element,
+                lambda alone=alone: softmax_shared.shared(
+                    element, plans._threads(regime, element), vectors, kind, alone  # type: ignore[arg-type]
+                ),  # type: ignore[misc]
+                (x, x, *more), 0, moved, True, True, warp, registers, copies=1, held=2 * moved,
+            )  # fmt: skip
     else:
         yield Specialisation(
             f"{name} partial", element, lambda: split_rows.split(element, regime.threads, vectors, kind).partial,

@@ -30,7 +30,8 @@ TASKS = [
     cell("softmax", "Sweep", (16, 1024, 1)), LaunchTask(id=0, operation="softmax", names=["numba_cuda"]),
 ]
 def job(tasks):
-    return CompileJob(tasks=tasks, device="H200", compute_capability="9.0", multiprocessors=132, first=0, of=1)
+    return CompileJob(tasks=tasks, device="H200", compute_capability="9.0", multiprocessors=132, shared_bytes=232448,
+                      first=0, of=1)
 if sys.argv[1] == "names":
     device = plans.Device(132, regimes.built_in())
     checks = [CheckTask(id=0, operation="argmax", names=["numba_cuda"], dtype="int8", seconds=1)]

@@ -136,7 +136,7 @@ def test_a_dtype_that_is_asked_for_comes_first() -> None:
     assert todo.index(next(task for task in todo if isinstance(task, CellTask))) == 2
 
 
-GPU = Gpu("H200", simulated=False, cache_bytes=1, compute_capability="9.0", multiprocessors=132)
+GPU = Gpu("H200", simulated=False, cache_bytes=1, compute_capability="9.0", multiprocessors=132, shared_bytes=232448)
 
 
 class Crew:
@@ -158,7 +158,8 @@ def test_kernels_are_compiled_by_as_many_processes_as_there_are_cpus_to_spare() 
         some = Compilers(crew, todo, GPU, {}, cpus, 10)  # type: ignore[arg-type]
         some.stop()
         assert sorted((job.first, job.of) for job in crew.jobs) == [(i, count) for i in range(count)]
-        assert (crew.jobs[0].compute_capability, crew.jobs[0].multiprocessors) == ("9.0", 132)
+        first = crew.jobs[0]
+        assert (first.compute_capability, first.multiprocessors, first.shared_bytes) == ("9.0", 132, 232448)
     crew = Crew()
     Compilers(crew, todo, Gpu("simulator", simulated=True, cache_bytes=1), {}, 8, 10).stop()  # type: ignore[arg-type]
     assert not crew.jobs

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numba.cuda.cudadrv.driver import CudaAPIError
 
 pytest.importorskip("numba_cuda")
 
@@ -285,23 +286,60 @@ def test_without_a_context_numba_cuda_makes_one(driver: Driver, monkeypatch: pyt
     assert plans.current_number() == 3
 
 
-@pytest.mark.parametrize(("multiprocessors", "streams"), [(132, 4), (108, 3), (64, 2), (20, 1), (1, 6)])
+@pytest.mark.parametrize(
+    ("multiprocessors", "blocks", "streams"),
+    [(132, 32, 4), (132, 64, 2), (108, 32, 3), (64, 32, 2), (20, 20, 1), (132, 23, 5), (132, 22, 6), (1, 1, 6)],
+)
 def test_rows_are_coupled_on_fewer_streams_than_could_wait_for_each_other(
-    driver: Driver, monkeypatch: pytest.MonkeyPatch, multiprocessors: int, streams: int
+    driver: Driver, monkeypatch: pytest.MonkeyPatch, multiprocessors: int, blocks: int, streams: int
 ) -> None:
-    """31 blocks of each launch may wait, and one that they wait for must find a multiprocessor."""
+    """All blocks of a row but one may wait in each launch, and that one must find a multiprocessor."""
     monkeypatch.setattr(plans, "_coupled_streams", {})
     device = plans.Device(multiprocessors, regimes.DEVICE)
     for _ in range(2):
-        assert [plans._may_couple(Stream(n), device) for n in range(1, 7)] == [n <= streams for n in range(1, 7)]
+        assert [plans._may_couple(Stream(n), blocks, device) for n in range(1, 7)] == [
+            n <= streams for n in range(1, 7)
+        ]
+
+
+def test_a_stream_counts_with_the_most_blocks_that_ever_waited_on_it(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A launch of few blocks may follow one of many that has not ended."""
+    monkeypatch.setattr(plans, "_coupled_streams", {})
+    device = plans.Device(132, regimes.DEVICE)
+    calls = [(1, 64), (1, 2), (2, 64), (2, 2), (3, 7), (3, 6), (4, 2)]
+    assert [plans._may_couple(Stream(n), blocks, device) for n, blocks in calls] == [
+        True, True, True, True, False, True, False,
+    ]  # fmt: skip
+
+
+def test_shared_memory_is_asked_for_on_each_device_and_never_taken_back(driver: Driver) -> None:
+    """A block gets 48 KiB unasked. Plans of one kernel need different amounts."""
+    kernel = Kernel(driver, 7)
+    arguments = (device_array(0x1000, 3, 5, 1),)
+    for size in (196608, 65536):
+        launching.allow_shared(kernel, arguments, size)
+    driver.device = 1
+    launching.allow_shared(kernel, arguments, 65536)
+    assert driver.allowed == {(7, 0): 196608, (7, 1): 65536}
+    with pytest.raises(CudaAPIError, match="asking for shared memory failed"):
+        launching.allow_shared(kernel, arguments, driver.shared + 1)
+
+
+def test_prepared_launches_have_the_shared_memory_of_their_plan(driver: Driver, kernel: Kernel) -> None:
+    launch = plans.Launch(kernel, 3, 64, 100000)
+    plan = plans.Plan(lambda x, out, stream: launch(stream, x, out))
+    for _ in range(2):
+        plan(_row(0x1000), _row(0x2000), 0)
+    assert [launched.shared for launched in driver.launches] == [100000]
 
 
 def test_on_further_streams_rows_are_split(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plans, "_coupled_streams", {0: {1, 2, 3, 4}})
+    monkeypatch.setattr(plans, "_coupled_streams", {0: {1: 63, 4: 68}})
     memory = SimpleNamespace(to_device=lambda a: a, device_array=np.empty, synchronize=lambda: None)
     monkeypatch.setattr(plans, "cuda", memory)
-    table = {**regimes.DEVICE, "softmax rows": (regimes.Regime("coupled", 512, 512, 32),)}
-    plan = plans.make("softmax", ELEMENTS["float32"], (3, 20000, 1), 0, 0, plans.Device(132, table))
+    plan = plans.make("softmax", ELEMENTS["float32"], (3, 20000, 1), 0, 0, plans.Device(132, regimes.DEVICE))
     for stream, kernels in ((4, ["softmax_coupled"]), (5, ["softmax_partial", "softmax_finish"])):
         listing = plans._Listing(Stream(stream))
         plan._run(launching.X, launching.OUT, listing)

@@ -69,7 +69,7 @@ CHOSEN = _cross_section()
 BARRIERS = {
     "argmax_columns": 1, "argmax_columns_parts": 4, "argmax_parts": 3, "argmax_rows": 0, "argmax_short": 1,
     "argmax_short_columns": 1, "argmax_whole": 1, "softmax_columns": 2, "softmax_coupled": 4, "softmax_finish": 2,
-    "softmax_partial": 2, "softmax_rows": 2, "softmax_short": 2, "softmax_short_columns": 2, "softmax_whole": 2,
+    "softmax_partial": 2, "softmax_rows": 2, "softmax_shared": 2, "softmax_short": 2, "softmax_short_columns": 2,
 }  # fmt: skip
 """Barriers of each kernel as it is written: one more is a copy in a branch, where lanes of a warp wait for ever."""
 
@@ -99,6 +99,8 @@ def problems(code: machine_code.Code, wanted: Specialisation) -> list[str]:
         f"{code.together} loads of 128 bits without a branch between": code.together >= wanted.together,
         f"fewer than {wanted.loads} loads of 128 bits": code.count(r"LDG\..*128.*") >= wanted.loads,
         f"fewer than {wanted.stores} stores of 128 bits": code.count(r"STG\..*128.*") >= wanted.stores,
+        f"fewer than {wanted.copies} copies of 128 bits": code.count(r"LDGSTS\..*128.*") >= wanted.copies,
+        f"fewer than {wanted.held} loads of 128 bits from shared memory": code.count(r"LDS\.128") >= wanted.held,
     }
     if not (element.floating and element.wide):
         checks["float64 arithmetic"] = code.count(r"(DADD|DMUL|DFMA|DSETP|DMNMX|F2F.*F64.*|I2F.*F64.*)(\..*)?") == 0

@@ -15,7 +15,7 @@ from maxbench.impls.cuda.regimes import Regime
 from maxbench.reports.measure.device import tuning as device_tuning
 from tests.impls.cuda.fakes import Clock
 
-H200 = plans.Device(132, regimes.DEVICE)
+H200 = plans.Device(132, regimes.DEVICE, 232448)
 
 
 @pytest.mark.parametrize("name", regimes.KINDS)
@@ -26,22 +26,23 @@ def test_candidates_hold_the_row_and_begin_with_the_present_choice(name: str) ->
         assert len({first, *others}) == 1 + len(others)
         for regime in (first, *others):
             regimes.checked(name, regime)
-            assert plans.choose(name, plans.ELEMENTS["float32"], n, plans.Device(132, {name: (regime,)})) is regime
+            assert plans.choose(name, plans.ELEMENTS["float32"], n, plans.Device(132, {name: (regime,)}, H200.shared)) is regime
     assert len(tuning.candidates(name, 64, H200)) > 5
 
 
 @pytest.mark.parametrize(
-    ("rows", "n", "kernel"),
-    [(67, 16384, "rows"), (67, 16388, "whole"), (67, 32768, "whole"), (66, 32768, "coupled"), (67, 32772, "coupled"),
-     (9, 1 << 20, "coupled"), (9, (1 << 20) + 4, "split"), (1, 20000, "coupled")],
+    ("rows", "n", "shares"),
+    [(67, 16384, None), (67, 16388, (1, 4097)), (67, 57600, (1, 14400)), (67, 57604, (4, 3616)), (66, 32768, (4, 2048)),
+     (32, 128256, (8, 4032)), (9, 1 << 20, (64, 4096)), (1, 20000, (2, 2528)), (1, 64 * 57600, (64, 14400)),
+     (1, 64 * 57600 + 4, None)],
 )  # fmt: skip
-def test_few_rows_are_shared_by_several_blocks(rows: int, n: int, kernel: str) -> None:
-    """Two for each row is what 132 multiprocessors have for 66 rows."""
+def test_a_row_has_a_block_or_as_many_as_fill_the_device(rows: int, n: int, shares: tuple[int, int] | None) -> None:
+    """Rows by one block in 225 KiB of its shared memory; 64 KiB to each of several, less where rows are few."""
+    element = plans.ELEMENTS["float32"]
     regime = next(
-        r for r in H200.table["softmax rows"]
-        if plans._holds_row(r, plans.ELEMENTS["float32"], n, "aligned", H200, rows)
+        r for r in H200.table["softmax rows"] if plans._holds_row(r, element, n, "aligned", H200, rows)
     )  # fmt: skip
-    assert regime.kernel == kernel
+    assert (plans._shares(regime, element, n, rows, H200) if regime.kernel == "shared" else None) == shares
 
 
 @pytest.mark.parametrize(("n", "rows"), [(8, 4), (21, 11), (24, 12), (33, 3), (64, 4), (65, 5), (1000, 16)])
@@ -71,7 +72,7 @@ def test_the_fastest_of_each_length_becomes_its_regime() -> None:
     first, *_ = found.table["softmax rows"]
     # Below 32 columns such warps are too roomy to be tried, and all others are as fast as the present choice.
     assert found.table["softmax rows"][0].kernel == "short"
-    chosen = {n: plans.choose("softmax rows", plans.ELEMENTS["float32"], n, plans.Device(132, found.table))
+    chosen = {n: plans.choose("softmax rows", plans.ELEMENTS["float32"], n, plans.Device(132, found.table, H200.shared))
               for n in (128, 300, 512, 1024, 2048)}  # fmt: skip
     assert [(chosen[n].threads, chosen[n].sharing) for n in (128, 300, 512)] == [(128, 32)] * 3
     assert [chosen[n].threads for n in (1024, 2048)] == [64, 64]
@@ -88,7 +89,7 @@ def test_the_present_choice_stays_unless_another_is_clearly_faster() -> None:
 
 def test_every_row_of_every_dtype_and_alignment_has_a_regime_in_a_tuned_table() -> None:
     found = tuned(lambda name, n, regime: 1.0 + hash((regime.threads, regime.sharing, regime.registers, n)) % 97)
-    device = plans.Device(132, found.table)
+    device = plans.Device(132, found.table, H200.shared)
     for name in regimes.KINDS:
         for dtype in ("float16", "float32", "float64", "int8"):
             for n in (1, 3, 33, 1000, 8193, 1 << 20, 5_000_001):
@@ -105,7 +106,7 @@ def test_what_the_time_does_not_suffice_for_keeps_its_regime() -> None:
     assert sum(map(len, found.left.values())) == sum(len(tuning.lengths(name)) for name in regimes.KINDS) - 20
     assert 1 << 22 in found.left["softmax rows"]
     assert 2 not in found.left["softmax rows"]
-    device = plans.Device(132, found.table)
+    device = plans.Device(132, found.table, H200.shared)
     for n in tuning.lengths("softmax rows"):
         element = plans.ELEMENTS["float32"]
         was, now = (plans.choose("softmax rows", element, n, d) for d in (H200, device))

@@ -38,16 +38,19 @@ def small_cases(dtype: str) -> Iterator[tuple[str, np.ndarray]]:
 
 def wrong(
     operation: str, dtype: str, x: np.ndarray, regime: Regime, *, x_offset: int = 0, out_offset: int = 0,
-    multiprocessors: int = 64, seed: int | None = 1,
+    multiprocessors: int = 64, shared: int = 6 << 10, seed: int | None = 1,
 ) -> str | None:  # fmt: skip
     """Run one regime on x, whatever its length; what is wrong with the result, or None.
+
+    Args:
+        shared: bytes of shared memory that a block may have.
 
     Raises:
         StopIteration: the regime cannot hold rows of this length.
     """
     element = ELEMENTS[dtype]
     name = f"{operation} {'rows' if x.shape[2] == 1 else 'columns'}"
-    device = plans.Device(multiprocessors, {**regimes.DEVICE, name: (regimes.checked(name, regime),)})
+    device = plans.Device(multiprocessors, {**regimes.DEVICE, name: (regimes.checked(name, regime),)}, shared)
     given, out = x.view(element.storage), contract.OPERATIONS[operation].allocate(x)
     if operation == "softmax":
         out = out.view(element.storage)

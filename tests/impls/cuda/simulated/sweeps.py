@@ -26,8 +26,8 @@ ROWS = {
         "lanes": (Regime("rows", 32, 8, 16), 64),
         "warp": (Regime("rows", 64, 32, 16), 64),
         "block": (Regime("rows", 64, 64, 16), 64),
-        "coupled": (Regime("coupled", 64, 64, 8), 64),
-        "whole": (Regime("whole", 64, 64, 8), 1),
+        "shared": (Regime("shared", 64, 64, 8), 1),
+        "coupled": (Regime("shared", 64, 64, 8), 64),
         "split": (Regime("split", 64, 64, 8), 64),
     },
     "argmax": {
@@ -69,7 +69,7 @@ OFFSETS = ((0, 0), (1, 1), (1, 0), (3, 3), (0, 1))  # elements by which x and ou
 def sweep(operation: str, dtype: str, regime: Regime, multiprocessors: int, columns: bool) -> None:
     """Assert that a regime is right on every case it is given, and that it was given those it can hold."""
     ran, given, bad = 0, 0, []
-    bounded = regime.kernel in ("short", "rows", "tile")  # these refuse long rows
+    bounded = regime.kernel in ("short", "rows", "shared", "tile")  # these refuse long rows, or rows of unlike offsets
     quick = ALL and bounded and regime.sharing <= 8
     turn = contract.ARGMAX.dtypes.index(dtype) % TURNS
     for index, (name, x) in enumerate(small_cases(dtype)):
@@ -99,12 +99,9 @@ def sweep(operation: str, dtype: str, regime: Regime, multiprocessors: int, colu
         if problem:
             bad.append(f"{name}, offsets {offsets}: {problem}")
     assert not bad, "\n".join(bad)
-    if ELEMENTS[dtype].wide and regime.kernel == "whole":
-        assert ran == 0
-    else:
-        # Of 64 bits only the shortest columns are taken by a thread alone: not every turn has one.
-        assert ran > 0 or (columns and regime.kernel == "short" and ELEMENTS[dtype].wide)
-        assert bounded or ran == given
+    # Of 64 bits only the shortest columns are taken by a thread alone: not every turn has one.
+    assert ran > 0 or (columns and regime.kernel == "short" and ELEMENTS[dtype].wide)
+    assert bounded or ran == given
 
 
 def _largest(name: str, regime: Regime, dtype: str) -> int:
@@ -114,7 +111,7 @@ def _largest(name: str, regime: Regime, dtype: str) -> int:
         return min(short_rows.longest(element), regime.longest or short_rows.longest(element))
     if regime.longest is not None:
         return regime.longest
-    if regime.kernel in ("whole", "coupled", "split", "parts"):
+    if regime.kernel in ("shared", "split", "parts"):
         return 2 * regime.sharing * regime.vectors(element) * element.per_vector + 1
     device = plans.Device(132, {**regimes.DEVICE, name: (regime,)})
     n = 1
@@ -142,8 +139,10 @@ def device_table(name: str, dtype: str) -> None:
             if length > 20000 and dtype != "float32":
                 continue
             x = (rng.standard_normal(shape) * 3).astype(dtype)
-            try:
-                multiprocessors = 1 if regime.kernel == "whole" else 132  # few rows are shared by more
-                assert wrong(operation, dtype, x, regime, multiprocessors=multiprocessors) is None, (regime, length)
-            except StopIteration:
-                assert length < n, regime
+            for multiprocessors in (1, 132) if regime.kernel == "shared" else (132,):  # few rows are shared by more
+                try:
+                    problem = wrong(operation, dtype, x, regime, multiprocessors=multiprocessors, shared=227 << 10)
+                except StopIteration:
+                    assert length < n, regime
+                else:
+                    assert problem is None, (regime, length, multiprocessors)

@@ -196,8 +196,8 @@ def test_blocks_start_in_the_order_of_the_seed() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_blocks_of_a_row_wait_for_each_other_or_are_reported(seed: int) -> None:
     """Coupled rows: any order of the blocks will do while all of a row are resident, and launches may follow."""
-    x = np.random.default_rng(6).standard_normal((2, 1300, 1)).astype(np.float32)
-    device = plans.Device(64, {**regimes.DEVICE, "softmax rows": (Regime("coupled", 64, 64, 8),)})
+    x = np.random.default_rng(6).standard_normal((2, 1700, 1)).astype(np.float32)
+    device = plans.Device(64, {**regimes.DEVICE, "softmax rows": (Regime("shared", 64, 64, 8),)})
     run = plans.make("softmax", ELEMENTS["float32"], x.shape, 0, 0, device)
     given = cuda.to_device(x)
     results = []
