@@ -369,10 +369,7 @@ else:
         def generate(context, builder, signature, arguments):
             place = _held_address(context, builder, signature.args[0], *arguments[:2])
             address = builder.ptrtoint(_address(context, builder, signature.args[2], *arguments[2:]), _I64)
-            text = (
-                "{ .reg .u64 place; cvta.to.shared.u64 place, $0; "
-                "cp.async.cg.shared.global [place], [$1], 16; }"
-            )
+            text = "{ .reg .u64 place; cvta.to.shared.u64 place, $0; cp.async.cg.shared.global [place], [$1], 16; }"
             _assembly(builder, ir.VoidType(), text, "l,l,~{memory}", [place, address], effect=True)
             return context.get_dummy_value()
 

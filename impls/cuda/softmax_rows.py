@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from .compiling import RESIDENT_THREADS, device, kernel
+from .compiling import RESIDENT_THREADS, kernel
 from .elements import Element
 from .groups import add, exponentials, larger, row_reduction
 from .tiles import Alignment, tile

@@ -26,7 +26,10 @@ def test_candidates_hold_the_row_and_begin_with_the_present_choice(name: str) ->
         assert len({first, *others}) == 1 + len(others)
         for regime in (first, *others):
             regimes.checked(name, regime)
-            assert plans.choose(name, plans.ELEMENTS["float32"], n, plans.Device(132, {name: (regime,)}, H200.shared)) is regime
+            assert (
+                plans.choose(name, plans.ELEMENTS["float32"], n, plans.Device(132, {name: (regime,)}, H200.shared))
+                is regime
+            )
     assert len(tuning.candidates(name, 64, H200)) > 5
 
 
