@@ -10,6 +10,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 
+from maxbench.reports.analysis.content import gather
 from maxbench.reports.show import report
 from tests.needs import ALL
 
@@ -38,6 +39,12 @@ def test_the_records_give_the_published_answer(folder: Path, tmp_path: Path, mon
     assert {path.name for path in (folder / "figures").glob("*.svg")} == {
         path.name for path in (copy / "figures").glob("*.svg")
     }
+
+
+@pytest.mark.parametrize(("folder", "marked"), [("h200", False), ("full-2-core-epyc-zen4", True)])
+def test_the_caches_of_the_processor_are_not_those_of_a_device(folder: str, marked: bool) -> None:
+    content = gather([PUBLISHED / folder], None)
+    assert bool(content.caches(content.names[0])) == marked
 
 
 def test_the_published_files_are_small_and_name_no_folder_of_a_machine() -> None:
