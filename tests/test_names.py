@@ -20,7 +20,7 @@ import maxbench
 from maxbench.bench.processes import launch
 from maxbench.bench.processes.crew import Crew
 from maxbench.bench.processes.messages import FirstCallJob
-from tests.needs import ALL
+from tests.needs import nightly
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("impls", "bench", "reports")
@@ -85,7 +85,8 @@ def digest(content: bytes) -> str:
     return f"sha256={base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b'=').decode()}"
 
 
-@pytest.mark.parametrize("ours_first", [True, False] if ALL else [False])
+@nightly
+@pytest.mark.parametrize("ours_first", [True, False])
 def test_the_wheel_stands_beside_packages_of_the_same_names(ours_first: bool, tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],

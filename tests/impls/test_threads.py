@@ -102,8 +102,8 @@ def run(program: str, *arguments: str, **environment: str) -> subprocess.Complet
 @pytest.mark.parametrize(
     ("layer", "first"),
     [
-        *[("tbb", "child"), ("omp", "main"), ("workqueue", "main")],
-        *([("tbb", "main"), ("tbb", "thread"), ("workqueue", "child")] if ALL else ()),
+        *[("tbb", "child"), ("workqueue", "main")],
+        *([("tbb", "main"), ("tbb", "thread"), ("omp", "main"), ("workqueue", "child")] if ALL else ()),
     ],
 )
 def test_forks(layer: str, first: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from maxbench.reports.commands import main
+from tests.needs import nightly
 from tests.reports.gate.conftest import SLOW, Gate, Repository
 
 NUMPY = "softmax.numpy_vectorized[float32,256x1000]"
@@ -137,6 +138,7 @@ def test_the_first_call_of_an_implementation_is_gated(gate: Gate, repository: Re
     assert gate.json["head"]["label"] == "working tree"
 
 
+@nightly
 @pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
 def test_instructions_alone_see_the_slowdown(gate: Gate) -> None:
     assert gate("base", "slow", "--only", NUMPY, "--instructions", "--no-timing") == 1
@@ -146,6 +148,7 @@ def test_instructions_alone_see_the_slowdown(gate: Gate) -> None:
     assert "cannot see threads" in gate.markdown
 
 
+@nightly
 def test_a_plugin_is_built_and_gated_in_its_own_repository(
     gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,10 +13,12 @@ if os.name != "posix":
     pytest.skip("SIGKILL is POSIX's", allow_module_level=True)
 
 from tests.kill_moments import Chain, plan
+from tests.needs import nightly
 
 FEW = ("--only", "numpy_vectorized", "--operation", "argmax")
 
 
+@nightly
 def test_a_run_that_is_killed_as_it_checks_and_as_it_measures_loses_nothing() -> None:
     with tempfile.TemporaryDirectory(prefix="k-") as name:  # its temporary folders must have short paths
         folder = Path(name)
