@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -13,12 +13,14 @@ from numpy.typing import ArrayLike
 from . import contract, devices, inputs, registry
 from .backends import HOST
 from .contract.dtypes import name_of, named
-from .layout import Fold, fold, overlaps_itself
+from .layout import Fold, fold, fold_shape, overlaps_itself
 
 # dtype.name is computed anew at every use and slower than a small kernel.
 _NAMES = {named(name): name for name in contract.DTYPES}
 _FLOATS = frozenset(contract.SOFTMAX.dtypes)
 _INDEX = np.dtype(np.int64)
+# Argmax of so many elements in so few rows takes NumPy less time than preparing a call of a kernel takes.
+NUMPY_ELEMENTS, NUMPY_ROWS = 1024, 64
 _STREAM = "stream is for arrays in GPU memory, and this one is not"
 
 
@@ -60,6 +62,12 @@ def softmax(
             or with elements that overlap one another.
         impls.UnknownImplementation, impls.Unavailable: `impl` is not known, or not usable here.
     """
+    if (
+        type(x) is np.ndarray and out is None and impl is None and stream is None
+        and (axis is None or type(axis) is int) and x.flags.carray
+        and (known := _known("softmax", x.dtype, x.shape, axis)) is not None
+    ):  # fmt: skip
+        return known(x)
     if type(x) is not np.ndarray and devices.on_device(x):
         return _on_device().softmax(x, axis, out, impl, stream)
     if stream is not None:
@@ -119,6 +127,12 @@ def argmax(
         ValueError: the searched axis is empty; a ragged list; an `out` as for `softmax`.
         impls.UnknownImplementation, impls.Unavailable: `impl` is not known, or not usable here.
     """
+    if (
+        type(a) is np.ndarray and out is None and impl is None and stream is None and not keepdims
+        and (axis is None or type(axis) is int) and a.flags.carray
+        and (known := _known("argmax", a.dtype, a.shape, axis)) is not None
+    ):  # fmt: skip
+        return known(a)
     if type(a) is not np.ndarray:
         if devices.on_device(a):
             return _on_device().argmax(a, axis, out, keepdims, impl, stream)
@@ -149,6 +163,55 @@ def argmax(
         out[...] = result
         return out
     return result if shape else result[()]
+
+
+@functools.lru_cache(maxsize=1024)
+def _known(
+    operation: str, dtype: np.dtype, shape: tuple[int, ...], axis: int | None
+) -> Callable[[np.ndarray], Any] | None:
+    """The whole call for aligned, C-contiguous, writable arrays that are small; None for others, which go on.
+
+    Of a call on a small array most of the time is finding out what to do.
+    """
+    if (
+        not shape
+        or 0 in shape
+        or (name := _NAMES.get(dtype)) is None
+        or name not in contract.OPERATIONS[operation].dtypes
+    ):
+        return None
+    try:
+        folded = fold_shape(shape, axis, order_matters=True)
+    except ValueError:  # the axis, of which the error tells
+        return None
+    rows, n, inner = folded.shape
+    if (
+        operation == "argmax"
+        and inner == 1
+        and rows <= NUMPY_ROWS
+        and rows * n <= NUMPY_ELEMENTS
+        and np.intp == np.int64
+    ):
+        return lambda x: x.argmax(axis)
+    if (implementation := registry.of_any_size(operation, name)) is None or implementation.kernel.bind is None:
+        return None
+    if (call := implementation.kernel.bind(dtype, folded.shape)) is None:
+        return None
+    given = folded.shape
+
+    def softmax_of(x: np.ndarray) -> np.ndarray:
+        result = np.empty(given, dtype)
+        call(x.reshape(given), result)
+        return result.reshape(shape)
+
+    reduced, columns = folded.reduced, (given[0], given[2])
+
+    def argmax_of(x: np.ndarray) -> Any:
+        result = np.empty(columns, _INDEX)
+        call(x.reshape(given), result)
+        return result.reshape(reduced) if reduced else result[0, 0]
+
+    return softmax_of if operation == "softmax" else argmax_of
 
 
 def _native(x: ArrayLike, operation: contract.Operation) -> tuple[np.ndarray, str]:

@@ -21,6 +21,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from . import backends, contract, threads
 from .version import __version__
 
@@ -28,6 +30,7 @@ ENTRY_POINT_GROUP = "maxbench.impls"
 TIMED = "timed"  # in place of a case's name in declared differences, for arrays that are timed
 
 Threads = Literal["one", "many"]
+Bind = Callable[[np.dtype, tuple[int, int, int]], Callable[[np.ndarray, np.ndarray], Any] | None]
 
 
 class Unavailable(RuntimeError):
@@ -63,6 +66,9 @@ class Kernel:
         backend: where its arrays live.
         threads: whether it uses ``one`` CPU thread or as ``many`` as it is given.
         largest: the most elements of x that it takes, None for no limit; ``largest_reason`` says why.
+        bind: of a dtype and a shape of x, what ``run`` does with aligned, C-contiguous, writable arrays x and out of
+            them, found out once; it returns None where that depends on more. The public functions call it for small
+            arrays.
         differs: where a library's own semantics or accuracy are not the contract's, and why: patterns of
             ``fnmatch`` over ``case/dtype`` (the names that ``maxbench check`` shows; ``timed`` for arrays that
             are timed, whose reason must hold ``up to N ulp``, the most that they may differ by) to the library's
@@ -76,6 +82,7 @@ class Kernel:
     largest: int | None
     largest_reason: str
     differs: Mapping[str, str] = field(default_factory=dict)
+    bind: Bind | None = None
 
     def __post_init__(self) -> None:
         for pattern, reason in self.differs.items():
@@ -105,6 +112,7 @@ def implements(
     largest: int | None = None,
     largest_reason: str = "declared by its author",
     differs: Mapping[str, str] | None = None,
+    bind: Bind | None = None,
 ) -> Callable[[Callable[[Any, Any], Any]], Kernel]:
     """Declare a function ``run(x, out) -> result`` to be an implementation.
 
@@ -123,7 +131,7 @@ def implements(
     home = backends.get(backend) if isinstance(backend, str) else backends.check(backend)
 
     def declare(run: Callable[[Any, Any], Any]) -> Kernel:
-        return Kernel(run, names, home, threads, largest, largest_reason, dict(differs or {}))
+        return Kernel(run, names, home, threads, largest, largest_reason, dict(differs or {}), bind)
 
     return declare
 
@@ -223,7 +231,7 @@ def default(operation: str, dtype: str, size: int) -> Implementation:
     Raises:
         Unavailable: none does.
     """
-    if (first := _of_any_size(operation, dtype)) is not None:
+    if (first := of_any_size(operation, dtype)) is not None:
         return first
     available, reasons = candidates(operation)
     refusals = [f"{operation}.{name} is not available: {reason}" for name, reason in reasons.items()]
@@ -257,7 +265,7 @@ def _warn(reason: str, instead: str) -> None:
 
 
 @functools.cache
-def _of_any_size(operation: str, dtype: str) -> Implementation | None:
+def of_any_size(operation: str, dtype: str) -> Implementation | None:
     """The first choice if it takes x of this dtype whatever its size: found out once, as small calls feel it."""
     try:
         implementation = _load(operation, DEFAULTS[0])

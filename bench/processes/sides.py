@@ -60,11 +60,13 @@ class Side:
             if _below(self.alias, name):
                 sys.modules[PACKAGE + name[len(self.alias) :]] = module
         usual, maxbench.impls = maxbench.impls, self.package
+        _forget()
         try:
             yield
         finally:
             sys.path[:] = before
             maxbench.impls = usual
+            _forget()
             for name, module in list(sys.modules.items()):
                 side = _below(self.alias, name) or name.startswith(f"{self.alias}_")
                 if _below(PACKAGE, name) or (not side and self._holds(module)):
@@ -100,6 +102,12 @@ class Side:
         # A namespace package has no file, only the folders it was found in.
         places = [file] if file else list(getattr(module, "__path__", []))
         return any(Path(place).is_relative_to(self.root) for place in places)
+
+
+def _forget() -> None:
+    """Let `maxbench` find what is public anew: `maxbench.impls` is another copy now."""
+    for name in maxbench.__all__:
+        vars(maxbench).pop(name, None)
 
 
 def _below(package: str, name: str) -> bool:

@@ -9,7 +9,6 @@ array([[0.09 , 0.245, 0.665]])
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -44,16 +43,14 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """What is public, from `maxbench.impls`; looked up at each use, so that this package imports nothing by itself.
+    """What is public, from `maxbench.impls`, at its first use, so that this package imports nothing by itself.
 
-    The command then starts, and says what is wrong, where `impls` cannot be imported; and while the gate measures a
-    version, plug-ins find that version's.
+    The command then starts, and says what is wrong, where `impls` cannot be imported. From then on it is a member,
+    which `bench.processes.sides` removes: this way takes as long as a small call.
     """
     if name in __all__:
-        try:  # import_module alone takes a third of a small call
-            return getattr(sys.modules[f"{__name__}.impls"], name)
-        except (KeyError, AttributeError):  # not imported yet, or being imported by another thread
-            return getattr(import_module(".impls", __name__), name)
+        found = globals()[name] = getattr(import_module(".impls", __name__), name)
+        return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

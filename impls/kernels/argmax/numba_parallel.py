@@ -8,6 +8,7 @@ No branch depends on the data except where a NaN was seen, so the order of the i
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -30,7 +31,14 @@ from ...views import is_viewed, plain
 _PARALLEL = PARALLEL["argmax"]
 
 
-@implements(dtypes=DTYPES, threads="many")
+def _bind(dtype: np.dtype, shape: tuple[int, int, int]) -> Callable[..., Any] | None:
+    """What `run` calls, where one thread does it and x needs no view."""
+    if is_viewed(dtype) or math.prod(shape) * dtype.itemsize >= _PARALLEL:
+        return None
+    return _call(dtype.char, shape, 1)[0]
+
+
+@implements(dtypes=DTYPES, threads="many", bind=_bind)
 def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
     """Argmax over axis 1 of x (outer, n, inner) into out (outer, inner)."""
     call, viewed = _call(x.dtype.char, x.shape, numbas() if x.nbytes >= _PARALLEL else 1)

@@ -12,6 +12,7 @@ not grow with n.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -32,12 +33,20 @@ from ...cpu.softmax_transposed import transposed
 from ...cpu.tuned import table_of
 from ...registry import implements
 from ...threads import numbas
-from ...views import plain
+from ...views import is_viewed, plain
 
 _PARALLEL = PARALLEL["softmax"]
 
 
-@implements(dtypes=("float16", "float32", "float64"), threads="many")
+def _bind(dtype: np.dtype, shape: tuple[int, int, int]) -> Callable[..., Any] | None:
+    """What `run` calls, where one thread does it whatever the alignment of `out`."""
+    if is_viewed(dtype) or math.prod(shape) * dtype.itemsize >= _PARALLEL:
+        return None
+    call, needs_alignment = _call(dtype.char, shape, 1, True)
+    return None if needs_alignment else call
+
+
+@implements(dtypes=("float16", "float32", "float64"), threads="many", bind=_bind)
 def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
     """Softmax over axis 1 of x (outer, n, inner) into out."""
     threads = numbas() if x.nbytes >= _PARALLEL else 1
