@@ -124,6 +124,7 @@ def test_a_folder_outside_git_is_named(gate: Gate, tmp_path: Path) -> None:
     assert "is in no git checkout" in gate.errors
 
 
+@nightly
 def test_the_first_call_of_an_implementation_is_gated(gate: Gate, repository: Repository) -> None:
     # The working tree: the default head. It takes 0.2 s of processor time to load.
     path = "impls/kernels/softmax/numpy_vectorized.py"
