@@ -114,7 +114,8 @@ def argmax(
         out: a `numpy.ndarray` of the result's shape and of int64 to fill, of any layout, as for `softmax`. Other
             integers, which `numpy.argmax` fills too and overflows, are refused.
         keepdims: leave the searched axis in the result with length 1, as it always is for a `numpy.matrix`.
-        impl: the name of an implementation; None takes the best available one.
+        impl: the name of an implementation; None takes the best available one, and NumPy's own argmax for up to 1,024
+            elements in few rows.
         stream: for a in GPU memory (see `impls.cuda.device_arrays`), the CUDA stream to run on.
 
     Returns:
