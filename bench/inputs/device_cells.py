@@ -17,6 +17,8 @@ SLOW = ("cupy",)  # take as long as all others together, and come after them whe
 IMPLEMENTATIONS = (OURS, "torch_cuda", "torch_cuda_compiled", "cupy", "jax_cuda")
 
 SWEEP_BYTES = 1 << 29  # of x: with the result 1 GiB of traffic for softmax
+TUNING_BYTES = 1 << 28  # of x: 512 MiB of traffic for softmax, several times the cache
+TUNING_INNER = 1024  # neighbouring columns of a strided axis
 API_SHAPE = (65536, 1024, 1)  # of end-to-end calls and of transfers: 256 MiB of float32
 LAUNCH_SHAPE = (1, 32, 1)
 _SIZES = (2, 10, 32, 64, 256, 1024, 4096, 8192, 16384, 32768, 131072, 524288, 4194304)
@@ -68,6 +70,14 @@ class Cell:
     def input(self) -> Input:
         """x."""
         return Input("tiled", self.dtype, self.shape)
+
+
+def tuning_cell(table: str, n: int, *, simulated: bool = False) -> Cell:
+    """The input that candidates for rows (or columns) of n are timed on; table: ``softmax rows``, for example."""
+    operation, layout = table.split()
+    nbytes = 1024 if simulated else TUNING_BYTES
+    inner = 1 if layout == "rows" else 16 if simulated else TUNING_INNER
+    return Cell(operation, "Sweep", "float32", n, (max(1, nbytes // 4 // (n * inner)), n, inner), 0)
 
 
 def cells(operations: Iterable[str], dtypes: Iterable[str] | None = None, *, simulated: bool = False) -> list[Cell]:

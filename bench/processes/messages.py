@@ -298,6 +298,7 @@ class CompileJob(Job, tag="compile"):
     """Compile, for tasks, every `of`-th kernel from the one numbered `first` on, without the device.
 
     Attributes:
+        tasks: of a device report; none for all candidates that the device's tuning times.
         device: its name.
         compute_capability: ``9.0``.
         shared_bytes: of shared memory that a block may have.

@@ -1,4 +1,4 @@
-"""Compiles the kernels of a device report ahead of the process that measures, which finds them on disk.
+"""Compiles the kernels of a device report, or of tuning, ahead of the process that measures, which finds them on disk.
 
 It has no CUDA context, which would take memory and time of the device: what in numba-cuda asks for one is replaced.
 Whatever fails here, the process that measures compiles itself.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,7 +25,7 @@ from ..processes.messages import AnyTask, CellTask, CheckTask, CompileJob, Launc
 
 # asv imports every module of `bench`, also where there is no CUDA in Numba.
 with contextlib.suppress(ImportError):
-    from maxbench.impls.cuda import plans, regimes
+    from maxbench.impls.cuda import plans, regimes, tuning
 
 Shape = tuple[int, int, int]
 Kernel = tuple[Any, tuple[Any, ...]]
@@ -37,8 +38,10 @@ def main(link: Link, job: CompileJob) -> None:
     with contextlib.suppress(AttributeError, OSError):
         os.nice(10)
     with without_device(job.compute_capability):
-        device = plans.Device(job.multiprocessors, regimes.load(job.device)[0], job.shared_bytes)
-        for number, (kernel, arguments) in enumerate(kernels(inputs(job.tasks), device)):
+        table = regimes.load(job.device)[0] if job.tasks else regimes.built_in()
+        device = plans.Device(job.multiprocessors, table, job.shared_bytes)
+        found = kernels(inputs(job.tasks), device) if job.tasks else candidates(device)
+        for number, (kernel, arguments) in enumerate(found):
             if number % job.of == job.first:
                 with contextlib.suppress(Exception):
                     kernel.compile(tuple(kernel.typeof_pyval(one) for one in arguments))
@@ -64,16 +67,36 @@ def inputs(tasks: Sequence[AnyTask]) -> Iterator[tuple[str, str, Shape]]:
 
 def kernels(wanted: Iterator[tuple[str, str, Shape]], device: plans.Device) -> Iterator[Kernel]:
     """The kernels that run on inputs, each once, in order."""
-    seen: set[tuple[Any, ...]] = set()
-    for operation, dtype, shape in dict.fromkeys(wanted):
-        found = list(
+    return _once(
+        found
+        for operation, dtype, shape in dict.fromkeys(wanted)
+        for found in (
             _ceiling(operation) if operation in ("copy", "read") else _planned(operation, dtype, shape, device)
         )
-        for kernel, arguments in found:
-            key = (id(kernel), *(getattr(one, "dtype", type(one)) for one in arguments))
-            if key not in seen:
-                seen.add(key)
-                yield kernel, arguments
+    )
+
+
+def candidates(device: plans.Device) -> Iterator[Kernel]:
+    """The kernels of all settings that tuning times on a device, each once, in order; what cannot be made is left."""
+
+    def every() -> Iterator[Kernel]:
+        for name, n in tuning.turns():
+            cell = device_cells.tuning_cell(name, n)
+            for regime in tuning.candidates(name, n, device):
+                with contextlib.suppress(Exception):
+                    alone = replace(device, table={**device.table, name: (regime,)})
+                    yield from list(_planned(cell.operation, cell.dtype, cell.shape, alone))
+
+    return _once(every())
+
+
+def _once(found: Iterable[Kernel]) -> Iterator[Kernel]:
+    seen: set[tuple[Any, ...]] = set()
+    for kernel, arguments in found:
+        key = (id(kernel), *(getattr(one, "dtype", type(one)) for one in arguments))
+        if key not in seen:
+            seen.add(key)
+            yield kernel, arguments
 
 
 def _planned(operation: str, dtype: str, shape: Shape, device: plans.Device) -> Iterator[Kernel]:

@@ -28,6 +28,12 @@ def lengths(name: str, *, simulated: bool = False) -> tuple[int, ...]:
     return tuple(2**k for k in range(1, 23 if name.endswith("rows") else 18))
 
 
+def turns(*, simulated: bool = False) -> list[tuple[str, int]]:
+    """(table name, n), in the order in which they are timed: every table in turn, from the short rows to the long."""
+    every = [[(name, n) for n in lengths(name, simulated=simulated)] for name in regimes.KINDS]
+    return [pair for row in itertools.zip_longest(*every) for pair in row if pair]
+
+
 def candidates(name: str, n: int, device: plans.Device) -> tuple[Regime, ...]:
     """The regimes to try for aligned float32 rows (or columns) of n, the one that the device's table takes first."""
     now = replace(plans.choose(name, ELEMENTS["float32"], n, device), longest=None)

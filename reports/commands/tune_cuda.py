@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import os
 import sys
@@ -11,12 +12,15 @@ from typing import Any
 
 from rich.table import Table as RichTable
 
+from maxbench.bench.processes.crew import Crew
+
+from ..measure import environment
+from ..measure.device.compilers import Compilers
 from ..show.terminal import console
 from ..system import files, text
 from ..system.progress import Bar
 from ..system.usage import NO_HOME, UsageError
 
-SIMULATED_CACHE = 1024
 _LARGEST_TABLE = 1 << 20  # bytes
 
 
@@ -31,6 +35,7 @@ def main(args: argparse.Namespace) -> int:
 
     if reason := platform.unavailable():
         raise UsageError(f"{reason}; --simulate rehearses the command without a GPU")
+    from maxbench.bench.workers import probe
     from maxbench.impls.cuda import plans, regimes
 
     from ..measure.device import tuning
@@ -44,8 +49,11 @@ def main(args: argparse.Namespace) -> int:
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from None
     device = dataclasses.replace(plans.current_device(), table=regimes.built_in())
-    measure = tuning.OnDevice(device, args.sample_seconds, _cache_bytes(platform.SIMULATED))
-    with Bar() as bar:
+    gpu = probe.gpu()
+    measure = tuning.OnDevice(device, args.sample_seconds, gpu.cache_bytes)
+    with Bar() as bar, Crew() as crew, contextlib.ExitStack() as stack:
+        ahead = Compilers(crew, [], gpu, {}, environment.usable_cpus(), args.budget)
+        stack.callback(ahead.stop)
 
         def seen(table: str, n: int, done: int, total: int) -> None:
             bar.show(f"{table} of {n:,}", done, total, None)
@@ -77,14 +85,6 @@ def checked(path: Path, of: str = "device", holds: str = "tables", device: str =
         if not (content.startswith(f'{{\n "{of}": '.encode()) and f'"{holds}"'.encode() in content):
             raise UsageError(f"--output {path} exists and is no table of {device} regimes: name another file")
     return path
-
-
-def _cache_bytes(simulated: bool) -> int:
-    if simulated:
-        return SIMULATED_CACHE
-    from numba import cuda
-
-    return int(cuda.get_current_device().L2_CACHE_SIZE)
 
 
 def _print(tuned: Any) -> None:

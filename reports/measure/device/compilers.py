@@ -1,4 +1,4 @@
-"""Processes that compile the kernels of a device report while the GPU measures."""
+"""Processes that compile the kernels of a device report, or of tuning, while the GPU measures."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Compilers:
     """So many processes as CPUs are left; see `bench.workers.compile`. What goes wrong in them is of no account.
 
     Args:
-        tasks: in the order in which they will be done.
+        tasks: in the order in which they will be done; none for tuning.
         cpus: that there are.
         seconds: after which they are ended.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -11,7 +10,6 @@ from typing import Any
 
 from maxbench.bench import timing
 from maxbench.bench.inputs import device_cells
-from maxbench.bench.inputs.device_cells import Cell
 from maxbench.bench.processes.hub import Here
 from maxbench.bench.timing.schedules import Contestant
 from maxbench.bench.workers.device import LEAST_SAMPLES, MOST_SAMPLES, SAMPLE_SECONDS, WARM_UP_SECONDS
@@ -20,9 +18,6 @@ from maxbench.impls import backends
 from maxbench.impls.cuda import plans, platform, regimes, tuning
 from maxbench.impls.cuda.elements import ELEMENTS
 from maxbench.impls.cuda.regimes import Regime, Table
-
-TUNING_BYTES = 1 << 28  # of x: 512 MiB of traffic for softmax, several times the cache
-INNER = 1024  # neighbouring columns of a strided axis
 
 Timings = dict[Regime, float | str]
 """Seconds of one call, or why there are none."""
@@ -60,11 +55,9 @@ def tune(
         seen: called with (table name, n, lengths done, lengths in all) before each length.
     """
     found = Tuned(dict(device.table))
-    every = {name: tuning.lengths(name, simulated=simulated) for name in regimes.KINDS}
-    turns = [pair for row in itertools.zip_longest(*([(name, n) for n in ns] for name, ns in every.items()))
-             for pair in row if pair]  # fmt: skip
+    turns = tuning.turns(simulated=simulated)
     end = clock() + seconds
-    winners: dict[str, dict[int, Regime]] = {name: {} for name in every}
+    winners: dict[str, dict[int, Regime]] = {name: {} for name in regimes.KINDS}
     for done, (name, n) in enumerate(turns):
         now, *_ = tried = tuning.candidates(name, n, device)
         if clock() >= end:
@@ -76,18 +69,8 @@ def tune(
         found.now[name, n] = now
         timed = {regime: value for regime, value in timings.items() if not isinstance(value, str)}
         winners[name][n] = tuning.winner(timed, now) if timed else now
-    found.table = {name: tuning.table_of(name, winners[name], device.table) for name in every}
+    found.table = {name: tuning.table_of(name, winners[name], device.table) for name in regimes.KINDS}
     return found
-
-
-def cell_of(name: str, n: int, *, simulated: bool = False) -> Cell:
-    """The input that candidates for rows (or columns) of n are timed on."""
-    operation, layout = name.split()
-    nbytes = 1024 if simulated else TUNING_BYTES
-    if layout == "rows":
-        return Cell(operation, "Sweep", "float32", n, (max(1, nbytes // 4 // n), n, 1), 0)
-    inner = 16 if simulated else INNER
-    return Cell(operation, "Sweep", "float32", n, (max(1, nbytes // 4 // (n * inner)), n, inner), 0)
 
 
 class OnDevice:
@@ -106,7 +89,7 @@ class OnDevice:
 
     def __call__(self, name: str, n: int, tried: Sequence[Regime]) -> Timings:
         """Seconds of one call for every candidate, or what went wrong with it."""
-        cell = cell_of(name, n, simulated=self._simulated)
+        cell = device_cells.tuning_cell(name, n, simulated=self._simulated)
         copies = device_cells.buffers(cell.pair_bytes, self._cache, 8 * cell.pair_bytes)
         arrays = DeviceArrays.of(cell)
         pairs = [arrays.pair(self._backend) for _ in range(copies)]
@@ -128,7 +111,7 @@ class OnDevice:
         )  # fmt: skip
         return {**found, **{regime: statistics.median(one.samples) for regime, one in ready.items()}}
 
-    def _plan(self, cell: Cell, name: str, regime: Regime) -> Callable[[Any, Any], Any]:
+    def _plan(self, cell: device_cells.Cell, name: str, regime: Regime) -> Callable[[Any, Any], Any]:
         """A function (x, out) that runs a candidate; what making it raises it raises when it is called."""
         device = replace(self._device, table={**self._device.table, name: (regime,)})
         run: Any = None

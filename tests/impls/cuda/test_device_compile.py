@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from tests.impls.cuda import machine_code
 # As two processes: the first compiles ahead, the second as a launch would.
 _PROGRAM = """
 import json, sys
-from types import SimpleNamespace
+from msgspec import structs
 from maxbench.bench.inputs.device_cells import Cell
 from maxbench.bench.processes.messages import CellTask, CheckTask, CompileJob, LaunchTask
 from maxbench.bench.workers import compile
@@ -39,6 +40,11 @@ if sys.argv[1] == "names":
         return [(kernel.py_func.__name__, [str(kernel.typeof_pyval(one)) for one in arguments])
                 for kernel, arguments in compile.kernels(compile.inputs(tasks), device)]
     print(json.dumps([names(TASKS), len(names(checks))]))
+elif sys.argv[1] == "candidates":
+    device = plans.Device(132, regimes.built_in(), 232448)
+    print(json.dumps([kernel.py_func.__name__ for kernel, _ in compile.candidates(device)]))
+elif sys.argv[1] == "one candidate":
+    compile.main(None, structs.replace(job([]), first=4, of=1000))
 elif sys.argv[1] == "ahead":
     compile.main(None, job(TASKS[:1]))
 else:
@@ -77,6 +83,20 @@ def test_the_kernels_of_tasks_are_named_once_and_in_order() -> None:
     ]
     assert kernels[-1][1] == [x, x]  # that of 32 columns
     assert checked > 20
+
+
+@needs_compiler
+def test_the_kernels_that_tuning_times_are_compiled_ahead(tmp_path: Path) -> None:
+    """Compiled by the process that times them, one after the other, they took all of its time."""
+    names = Counter(json.loads(run("candidates")))
+    assert names.keys() == {
+        "softmax_short", "softmax_rows", "softmax_shared", "softmax_coupled", "softmax_partial", "softmax_finish",
+        "softmax_columns", "argmax_short", "argmax_rows", "argmax_whole", "argmax_parts", "argmax_columns",
+        "argmax_columns_parts",
+    }  # fmt: skip
+    assert all(count > 8 for count in names.values())
+    run("one candidate", NUMBA_CACHE_DIR=str(tmp_path))
+    assert len(list(tmp_path.rglob("*.nbi"))) == 1
 
 
 @needs_compiler
