@@ -63,6 +63,14 @@ class Content:
         return answer.gaps(self.contests, self.absent)
 
     @cached_property
+    def folded(self) -> str:
+        """`gaps` in a few words, where all of it are implementations that cannot run here; empty otherwise."""
+        away = {one.implementation for one in self.absent if one.status == "unavailable"}
+        if not away or answer.gaps(self.contests, []):
+            return ""
+        return f"Not measured: {text.plural(len(away), 'implementation')} that cannot run here"
+
+    @cached_property
     def warnings(self) -> list[str]:
         """What to be careful about."""
         empty = [] if len(self.table) else ["Nothing was measured: there are no results in this folder."]

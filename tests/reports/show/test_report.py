@@ -186,6 +186,22 @@ def test_what_was_not_measured_is_said_on_top(tmp_path):
     assert gaps.replace("_", r"\_") in (tmp_path / "report.md").read_text()
 
 
+@pytest.mark.parametrize("failed", [False, True])
+def test_what_cannot_run_here_is_folded_away_where_nothing_else_is_missing(tmp_path, failed):
+    found = Results()
+    for name in ("numpy_vectorized", "fast"):
+        found.add("softmax.Workloads.time_call", (name, "float32", "CIFAR-10"), [[1.0], [1.1], [1.2]])
+    if failed:
+        found.add("softmax.Workloads.time_call", ("lost", "float32", "CIFAR-10"), FAILED, detail="MemoryError")
+    away = [{"operation": "softmax", "name": name, "status": "unavailable", "reason": "no GPU here"} for name in "ab"]
+    found.write(tmp_path, side={"implementations": away})
+    page = report.write([tmp_path], tmp_path).read_text()
+    top = page[: page.index("<h2")]
+    assert ("<summary>Not measured: 2 implementations that cannot run here</summary>" in top) != failed
+    assert "softmax.a and softmax.b (no GPU here)" in top
+    assert ("softmax.lost (failed)" in top) == failed
+
+
 def test_the_users_array_comes_first(tmp_path):
     found = results(["numpy_vectorized", "fast"])
     for name in ("numpy_vectorized", "fast"):
