@@ -298,13 +298,13 @@ class CompileJob(Job, tag="compile"):
     """Compile, for tasks, every `of`-th kernel from the one numbered `first` on, without the device.
 
     Attributes:
-        tasks: of a device report; none for all candidates that the device's tuning times.
+        tasks: of a device report; None for all candidates that tuning times.
         device: its name.
         compute_capability: ``9.0``.
         shared_bytes: of shared memory that a block may have.
     """
 
-    tasks: list[AnyTask]
+    tasks: list[AnyTask] | None
     device: str
     compute_capability: str
     multiprocessors: Positive

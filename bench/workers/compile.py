@@ -38,10 +38,10 @@ def main(link: Link, job: CompileJob) -> None:
     with contextlib.suppress(AttributeError, OSError):
         os.nice(10)
     with without_device(job.compute_capability):
-        table = regimes.load(job.device)[0] if job.tasks else regimes.built_in()
+        table = regimes.built_in() if job.tasks is None else regimes.load(job.device)[0]
         device = plans.Device(job.multiprocessors, table, job.shared_bytes)
-        found = kernels(inputs(job.tasks), device) if job.tasks else candidates(device)
-        for number, (kernel, arguments) in enumerate(found):
+        wanted = candidates(device) if job.tasks is None else kernels(inputs(job.tasks), device)
+        for number, (kernel, arguments) in enumerate(wanted):
             if number % job.of == job.first:
                 with contextlib.suppress(Exception):
                     kernel.compile(tuple(kernel.typeof_pyval(one) for one in arguments))
@@ -83,9 +83,11 @@ def candidates(device: plans.Device) -> Iterator[Kernel]:
         for name, n in tuning.turns():
             cell = device_cells.tuning_cell(name, n)
             for regime in tuning.candidates(name, n, device):
+                alone = replace(device, table={**device.table, name: (regime,)})
+                planned: list[Kernel] = []
                 with contextlib.suppress(Exception):
-                    alone = replace(device, table={**device.table, name: (regime,)})
-                    yield from list(_planned(cell.operation, cell.dtype, cell.shape, alone))
+                    planned += _planned(cell.operation, cell.dtype, cell.shape, alone)
+                yield from planned
 
     return _once(every())
 

@@ -13,7 +13,7 @@ from .columns import WALKING, columns
 from .compiling import RESIDENT_THREADS, device, kernel
 from .elements import Element
 from .groups import better, key
-from .intrinsics import load_shared_word
+from .intrinsics import load_relaxed
 
 _NO_INDEX = np.uint32(0xFFFFFFFF)
 
@@ -140,7 +140,7 @@ def parts(element: Element, threads: int, deep: int, rows: int, vectors: bool, a
                     for i in range(at_once):
                         for w in range(width):
                             at = min(p + i * deep, parts - 1) * lines + first + w
-                            found[i * width + w] = load_shared_word(part_keys, at)
+                            found[i * width + w] = load_relaxed(part_keys, at)
                     for i in range(at_once):
                         for w in range(width):
                             # Parts follow each other, so of equal keys the first is right.
@@ -152,7 +152,7 @@ def parts(element: Element, threads: int, deep: int, rows: int, vectors: bool, a
                 row = first // out.shape[1]
                 for w in range(depth(t), width, deep):
                     _, place = winner(w, keys, places, t, shared_keys, shared_places)
-                    index = load_shared_word(part_indices, np.int64(place) * lines + first + w)
+                    index = load_relaxed(part_indices, np.int64(place) * lines + first + w)
                     out[row, first - row * out.shape[1] + w] = index
 
     return argmax_columns if alone else argmax_columns_parts

@@ -17,7 +17,7 @@ from numba import cuda
 from .compiling import device, kernel
 from .elements import Element
 from .groups import better, key, larger, row_argmax
-from .intrinsics import access, load_shared_word
+from .intrinsics import access, load_relaxed
 from .tiles import Alignment, tile
 
 _NO_INDEX = np.uint32(0xFFFFFFFF)
@@ -28,7 +28,7 @@ _AT_ONCE = 8  # keys of parts that a thread waits for together
 def comes_last(arrived, line, parts, t):
     """Whether this block is the last of the `parts` blocks of a line, for all its threads, which must all ask.
 
-    Then it sees, by `load_shared_word`, what the others had written to global memory; of each block, what its first
+    Then it sees, by `load_relaxed`, what the others had written to global memory; of each block, what its first
     thread wrote, and what the others did before a barrier. arrived: a uint32 a line, 0 at first and 0 again at the end.
     """
     before = cuda.shared.array(1, np.uint32)
@@ -171,7 +171,7 @@ def parts(element: Element, threads: int, vectors: int, alignment: Alignment, al
             best, winner = word(0), _NO_INDEX
             for p in range(t, parts, threads * _AT_ONCE):
                 for i in range(_AT_ONCE):
-                    found[i] = load_shared_word(keys, row * parts + min(p + i * threads, parts - 1))
+                    found[i] = load_relaxed(keys, row * parts + min(p + i * threads, parts - 1))
                 for i in range(_AT_ONCE):
                     # Parts follow each other, so of equal keys the first is right.
                     if found[i] > best or winner == _NO_INDEX:
@@ -179,6 +179,6 @@ def parts(element: Element, threads: int, vectors: int, alignment: Alignment, al
                         winner = np.uint32(min(p + i * threads, parts - 1))
             _, winner = combine(best, winner, t)
             if t == 0:
-                out[row, 0] = load_shared_word(indices, row * parts + np.int64(winner))
+                out[row, 0] = load_relaxed(indices, row * parts + np.int64(winner))
 
     return argmax_whole if alone else argmax_parts

@@ -1,4 +1,4 @@
-"""How each dtype is stored in device memory, loaded and held in registers."""
+"""How each dtype is stored in device memory, loaded and buffer in registers."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ class Access(NamedTuple):
             registers[at], registers[at + 1], ...; read-only data, not kept in L1.
         load_vector_if: (registers, at, array, index, inside): as load_vector where inside, else the least value of
             storage; without a branch, so that many loads are in flight.
-        load_held: (registers, at, held, slot, inside): as load_vector_if, of vector `slot` of shared memory.
-        store_held: (held, slot, registers, at): the reverse, where the element's storage is that of its registers.
+        load_shared: (registers, at, buffer, slot, inside): as load_vector_if, of vector `slot` of shared memory.
+        store_shared: (buffer, slot, registers, at): the reverse, where the element's storage is that of its registers.
         store_vector: (array, index, registers, at): the reverse of load_vector, one 16-byte store, first out of the
             cache.
         load: (array, index) -> the element as a register value.
@@ -68,8 +68,8 @@ class Access(NamedTuple):
 
     load_vector: Any
     load_vector_if: Any
-    load_held: Any
-    store_held: Any
+    load_shared: Any
+    store_shared: Any
     store_vector: Any
     load: Any
     store: Any

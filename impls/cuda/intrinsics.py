@@ -17,7 +17,7 @@ from .platform import SIMULATED
 INSTRUCTIONS = {
     "load_vector": ("ld.global.nc.L1::no_allocate.v4.b32", "LDG.E.128"),
     "copy_async": ("cp.async.cg.shared.global", "LDGSTS.E.BYPASS.128"),
-    "load_held": ("ld.shared.v4.b32", "LDS.128"),
+    "load_shared": ("ld.shared.v4.b32", "LDS.128"),
     "store_vector": ("st.global.cs.v4.b32", "STG.E.EF.128"),
     "exp2": ("ex2.approx.ftz.f32", "MUFU.EX2"),
     "reciprocal": ("rcp.approx.ftz.f32", "MUFU.RCP"),
@@ -25,8 +25,8 @@ INSTRUCTIONS = {
     "warp_max": ("redux.sync.max.u32", "REDUX.MAX"),
     "warp_min": ("redux.sync.min.u32", "REDUX.MIN"),
     "shuffle_xor": ("shfl.sync.bfly.b32", "SHFL.BFLY"),
-    "load_shared_word": ("ld.relaxed.gpu.global", "LDG.E.STRONG.GPU"),
-    "store_shared_word": ("st.relaxed.gpu.global", "STG.E.STRONG.GPU"),
+    "load_relaxed": ("ld.relaxed.gpu.global", "LDG.E.STRONG.GPU"),
+    "store_relaxed": ("st.relaxed.gpu.global", "STG.E.STRONG.GPU"),
 }
 
 
@@ -37,13 +37,13 @@ if SIMULATED:
         copy_async,
         exp2,
         float_bits,
-        load_shared_word,
+        load_relaxed,
         maximum,
         misalignment,
         pause,
         reciprocal,
         shuffle_xor,
-        store_shared_word,
+        store_relaxed,
         wait_for_copies,
         warp_max,
         warp_min,
@@ -62,10 +62,10 @@ else:
         data = context.make_array(array_type)(context, builder, value=array).data
         return builder.gep(data, [index])
 
-    def _held_address(context, builder, array_type, held, slot):
+    def _shared_address(context, builder, array_type, buffer, slot):
         """The generic address of vector `slot` of an array of 32-bit words in shared memory."""
         word = builder.mul(slot, ir.Constant(slot.type, VECTOR_BYTES // 4))
-        return builder.ptrtoint(_address(context, builder, array_type, held, word), _I64)
+        return builder.ptrtoint(_address(context, builder, array_type, buffer, word), _I64)
 
     def _assembly(builder, result, text, constraints, arguments, effect=False):
         kind = ir.FunctionType(result, [a.type for a in arguments])
@@ -156,9 +156,9 @@ else:
             return types.void(registers, types.int64, array, types.int64, types.boolean), generate
 
         @intrinsic
-        def load_held(typing, registers, at, held, slot, inside):
+        def load_shared(typing, registers, at, buffer, slot, inside):
             def generate(context, builder, signature, arguments):
-                address = _held_address(context, builder, signature.args[2], arguments[2], arguments[3])
+                address = _shared_address(context, builder, signature.args[2], arguments[2], arguments[3])
                 load = (
                     "{ .reg .u64 place; cvta.to.shared.u64 place, $4; "
                     "@inside ld.shared.v4.b32 {$0, $1, $2, $3}, [place]; }"
@@ -166,7 +166,7 @@ else:
                 four = load_if(builder, load, address, arguments[4], True)  # after the wait for copies
                 return spread(context, builder, signature, *arguments[:2], four)
 
-            return types.void(registers, types.int64, held, types.int64, types.boolean), generate
+            return types.void(registers, types.int64, buffer, types.int64, types.boolean), generate
 
         def gather(context, builder, signature, registers, at):
             """Four words of the elements in registers."""
@@ -178,10 +178,10 @@ else:
             return builder.bitcast(values, _FOUR)
 
         @intrinsic
-        def store_held(typing, held, slot, registers, at):
+        def store_shared(typing, buffer, slot, registers, at):
             def generate(context, builder, signature, arguments):
                 words = gather(context, builder, signature, *arguments[2:])
-                address = _held_address(context, builder, signature.args[0], *arguments[:2])
+                address = _shared_address(context, builder, signature.args[0], *arguments[:2])
                 _assembly(
                     builder,
                     ir.VoidType(),
@@ -192,7 +192,7 @@ else:
                 )
                 return context.get_dummy_value()
 
-            return types.void(held, types.int64, registers, types.int64), generate
+            return types.void(buffer, types.int64, registers, types.int64), generate
 
         @intrinsic
         def store_vector(typing, array, index, registers, at):
@@ -230,7 +230,7 @@ else:
 
             return types.void(array, types.int64, register), generate
 
-        return Access(load_vector, load_vector_if, load_held, store_held, store_vector, load, store)
+        return Access(load_vector, load_vector_if, load_shared, store_shared, store_vector, load, store)
 
     @intrinsic
     def exp2(typing, x):
@@ -333,7 +333,7 @@ else:
         return x(x, types.int64), generate
 
     @intrinsic
-    def load_shared_word(typing, array, index):
+    def load_relaxed(typing, array, index):
         """A word (uint32 or uint64) that another block may be writing: whole, from the L2 cache, never a stale copy."""
         width = array.dtype.bitwidth
 
@@ -346,7 +346,7 @@ else:
         return array.dtype(array, types.int64), generate
 
     @intrinsic
-    def store_shared_word(typing, array, index, value):
+    def store_relaxed(typing, array, index, value):
         """Write a word (uint32 or uint64) that other blocks wait for."""
         width = array.dtype.bitwidth
 
@@ -360,20 +360,20 @@ else:
         return types.void(array, types.int64, array.dtype), generate
 
     @intrinsic
-    def copy_async(typing, held, slot, array, index):
-        """Begin to copy the vector at array[index] to vector `slot` of `held`, words of shared memory.
+    def copy_async(typing, buffer, slot, array, index):
+        """Begin to copy the vector at array[index] to vector `slot` of `buffer`, words of shared memory.
 
         Only the thread that copies may read it, and after `wait_for_copies`.
         """
 
         def generate(context, builder, signature, arguments):
-            place = _held_address(context, builder, signature.args[0], *arguments[:2])
+            place = _shared_address(context, builder, signature.args[0], *arguments[:2])
             address = builder.ptrtoint(_address(context, builder, signature.args[2], *arguments[2:]), _I64)
             text = "{ .reg .u64 place; cvta.to.shared.u64 place, $0; cp.async.cg.shared.global [place], [$1], 16; }"
             _assembly(builder, ir.VoidType(), text, "l,l,~{memory}", [place, address], effect=True)
             return context.get_dummy_value()
 
-        return types.void(held, types.int64, array, types.int64), generate
+        return types.void(buffer, types.int64, array, types.int64), generate
 
     @intrinsic
     def wait_for_copies(typing):
@@ -404,13 +404,13 @@ __all__ = [
     "copy_async",
     "exp2",
     "float_bits",
-    "load_shared_word",
+    "load_relaxed",
     "maximum",
     "misalignment",
     "pause",
     "reciprocal",
     "shuffle_xor",
-    "store_shared_word",
+    "store_relaxed",
     "wait_for_copies",
     "warp_max",
     "warp_min",

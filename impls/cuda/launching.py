@@ -21,6 +21,8 @@ try:
 except ImportError:
     driver = None
 
+UNASKED_SHARED = 48 << 10  # bytes of shared memory that a block may have without `allow_shared`
+
 X, OUT = object(), object()
 """Stand for the input and the result in the arguments of a `Step`."""
 
@@ -155,11 +157,18 @@ def _place(parameters: list[int], value: int) -> int:
     return parameters.index(value)
 
 
+def most_shared(device: Any) -> int:
+    """Bytes of shared memory that a block may have on a device of Numba."""
+    return UNASKED_SHARED if driver is None else int(device.MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)
+
+
 def allow_shared(kernel: Any, arguments: Sequence[Any], size: int) -> None:
     """Let a kernel, compiled for these arguments, be launched with so many bytes of dynamic shared memory.
 
-    More than 48 KiB of a block must be asked for, on every device, and numba-cuda does not ask.
+    More than `UNASKED_SHARED` must be requested, on every device, and numba-cuda does not. Needs cuda.bindings.
     """
+    if size <= UNASKED_SHARED:
+        return
     compiled = kernel.compile(tuple(kernel.typeof_pyval(argument) for argument in arguments))
     function, device = compiled._codelibrary.get_cufunc(), current_device()
     attribute = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES

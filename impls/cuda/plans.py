@@ -84,7 +84,7 @@ def _device(number: int) -> Device:
     if platform.SIMULATED:
         return Device(1, regimes.load(platform.SIMULATOR_NAME)[0])
     device = cuda.get_current_device()
-    shared = device.MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
+    shared = launching.most_shared(device)
     return Device(device.MULTIPROCESSOR_COUNT, regimes.load(platform.device_name())[0], shared)
 
 

@@ -103,35 +103,35 @@ def misalignment(array: Any, size: int) -> int:
     return int(flat.ctypes.data % VECTOR_BYTES) // int(size)
 
 
-def load_shared_word(array: Any, index: int) -> Any:
+def load_relaxed(array: Any, index: int) -> Any:
     """A word that another block may be writing."""
     flat = _flat(array)
     return flat[_inside(flat, index)]
 
 
-def store_shared_word(array: Any, index: int, value: Any) -> None:
+def store_relaxed(array: Any, index: int, value: Any) -> None:
     """Write a word that other blocks wait for."""
     flat = _flat(array)
     flat[_inside(flat, index)] = value
 
 
-def copy_async(held: Any, slot: int, array: Any, index: int) -> None:
+def copy_async(buffer: Any, slot: int, array: Any, index: int) -> None:
     """Copy the vector at array[index] to vector `slot` of shared memory, at once."""
     flat = _flat(array)
     width = VECTOR_BYTES // flat.itemsize
     start = _vector(flat, index, width)
-    _held(held, slot)[...] = flat[start : start + width].view(np.uint32)
+    _shared_vector(buffer, slot)[...] = flat[start : start + width].view(np.uint32)
 
 
 def wait_for_copies() -> None:
     """Nothing: they are made at once."""
 
 
-def _held(held: Any, slot: int) -> np.ndarray:
+def _shared_vector(buffer: Any, slot: int) -> np.ndarray:
     """The words of a vector in shared memory."""
     words = VECTOR_BYTES // 4
-    start = _inside(held, slot * words, words)
-    vector: np.ndarray = held[start : start + words]
+    start = _inside(buffer, slot * words, words)
+    vector: np.ndarray = buffer[start : start + words]
     return vector
 
 
@@ -165,12 +165,12 @@ def access(element: Element) -> Any:
         else:
             registers[at : at + width] = widen(element.fill.view(element.storage))
 
-    def load_held(registers: Any, at: int, held: Any, slot: int, inside: bool) -> None:
-        words = _held(held, slot) if inside else element.fill
+    def load_shared(registers: Any, at: int, buffer: Any, slot: int, inside: bool) -> None:
+        words = _shared_vector(buffer, slot) if inside else element.fill
         registers[at : at + width] = widen(words.view(element.storage))
 
-    def store_held(held: Any, slot: int, registers: Any, at: int) -> None:
-        _held(held, slot)[...] = registers[at : at + width].view(np.uint32)
+    def store_shared(buffer: Any, slot: int, registers: Any, at: int) -> None:
+        _shared_vector(buffer, slot)[...] = registers[at : at + width].view(np.uint32)
 
     def store_vector(array: Any, index: int, registers: Any, at: int) -> None:
         flat = _flat(array)
@@ -185,7 +185,7 @@ def access(element: Element) -> Any:
         flat = _flat(array)
         flat[_inside(flat, index)] = narrow(element.register(value))
 
-    return Access(load_vector, load_vector_if, load_held, store_held, store_vector, load, store)
+    return Access(load_vector, load_vector_if, load_shared, store_shared, store_vector, load, store)
 
 
 def _flat(array: Any) -> np.ndarray:

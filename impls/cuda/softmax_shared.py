@@ -20,9 +20,9 @@ from .intrinsics import (
     bits_float,
     copy_async,
     float_bits,
-    load_shared_word,
+    load_relaxed,
     pause,
-    store_shared_word,
+    store_relaxed,
     wait_for_copies,
 )
 from .platform import SIMULATED
@@ -54,63 +54,63 @@ def shared(element: Element, threads: int, vectors: int, alignment: Alignment, a
     maximum_of_block, sum_of_block = row_reduction(larger, register, threads), row_reduction(add, register, threads)
     maximum_of_warp, sum_of_warp = row_reduction(larger, register, LANES), row_reduction(add, register, LANES)
     body, edge = part.body, part.edge
-    _, _, load_held, store_held, store_vector, load_one, store_one = access(element)
+    _, _, load_shared, store_shared, store_vector, load_one, store_one = access(element)
     word = np.uint64 if element.wide else np.uint32
     empty = word(2 ** (64 if element.wide else 32) - 1)
     inf, nan, one, zero = register(np.inf), register(np.nan), register(1), register(0)
 
     @device
-    def load(values, held, i, t, mine):
+    def load(values, buffer, i, t, mine):
         """The vectors of a thread among the `size` from number i of the block's `mine` on."""
         for v in range(slots):
             at = i + v * threads + t
-            load_held(values, v * width, held, at, at < mine)
+            load_shared(values, v * width, buffer, at, at < mine)
 
     @device
-    def copy(held, sides, x, base, n, first, mine, t):
-        """Copy the block's vectors, and what a thread has of the row's edges, if they are the block's, to `sides`."""
+    def copy(buffer, edge_values, x, base, n, first, mine, t):
+        """Copy the block's vectors to `buffer`, and to `edge_values` those edges of the row that are the thread's."""
         head, whole = body(x, base, n)
         for i in range(t, mine, threads):
-            copy_async(held, i, x, base + head + (first + i) * width)
+            copy_async(buffer, i, x, base + head + (first + i) * width)
         for e in range(edges):
             c = edge(e, t, head, whole)
-            sides[e] = load_one(x, base + c) if first == 0 and c < n else lowest
+            edge_values[e] = load_one(x, base + c) if first == 0 and c < n else lowest
         wait_for_copies()
 
     @device
-    def reduce(held, sides, mine, t):
+    def reduce(buffer, edge_values, mine, t):
         """The maximum and the sum of the block's part of a row, in every thread."""
         values = cuda.local.array(count, register)
         top = lowest
         for e in range(edges):
-            top = larger(top, sides[e])
+            top = larger(top, edge_values[e])
         for i in range(0, mine, size):
-            load(values, held, i, t, mine)
+            load(values, buffer, i, t, mine)
             for j in range(count):
                 top = larger(top, values[j])
         top = maximum_of_block(top, t)
         base = top if top != lowest else zero  # a part of -inf only adds nothing to its row
         total, lost = zero, zero
         for e in range(edges):
-            sides[e] = exp(sides[e], base)
-            total += sides[e]
+            edge_values[e] = exp(edge_values[e], base)
+            total += edge_values[e]
         for i in range(0, mine, size):
-            load(values, held, i, t, mine)
+            load(values, buffer, i, t, mine)
             total, lost = accumulate(total, lost, sum_of(values, 0, base))
             if kept:
                 for v in range(slots):
                     at = i + v * threads + t
                     if at < mine:
-                        store_held(held, at, values, v * width)
+                        store_shared(buffer, at, values, v * width)
         return top, sum_of_block(total - lost, t)
 
     @device
-    def finish(out, held, sides, base, n, first, mine, t, top, scale):
+    def finish(out, buffer, edge_values, base, n, first, mine, t, top, scale):
         """Write the block's part of a row: exp(x - top) * scale, where `top` is the block's maximum."""
         values = cuda.local.array(count, register)
         head, whole = body(out, base, n)
         for i in range(0, mine, size):
-            load(values, held, i, t, mine)
+            load(values, buffer, i, t, mine)
             for j in range(count):
                 values[j] = (values[j] if kept else exp(values[j], top)) * scale
             for v in range(slots):
@@ -120,34 +120,34 @@ def shared(element: Element, threads: int, vectors: int, alignment: Alignment, a
         for e in range(edges):
             c = edge(e, t, head, whole)
             if first == 0 and c < n:
-                store_one(out, base + c, sides[e] * scale)
+                store_one(out, base + c, edge_values[e] * scale)
 
     @kernel(threads, RESIDENT_THREADS if element.wide else 3 * RESIDENT_THREADS)
     def softmax_shared(x, out):
-        held = cuda.shared.array(0, np.uint32, _ALIGNMENT)
-        sides = cuda.local.array(room, register)
+        buffer = cuda.shared.array(0, np.uint32, _ALIGNMENT)
+        edge_values = cuda.local.array(room, register)
         t = cuda.threadIdx.x
         n = x.shape[1]
         base = np.int64(cuda.blockIdx.x) * n
         first = np.int64(0)
         _, whole = body(x, base, n)
         mine = np.int32(whole)
-        copy(held, sides, x, base, n, first, mine, t)
-        top, total = reduce(held, sides, mine, t)
-        finish(out, held, sides, base, n, first, mine, t, top, one / total if lowest < top < inf else nan)
+        copy(buffer, edge_values, x, base, n, first, mine, t)
+        top, total = reduce(buffer, edge_values, mine, t)
+        finish(out, buffer, edge_values, base, n, first, mine, t, top, one / total if lowest < top < inf else nan)
 
     @device
     def wait_for(words, index):
-        seen = load_shared_word(words, index)
+        seen = load_relaxed(words, index)
         while seen == empty:
             pause(32)
-            seen = load_shared_word(words, index)
+            seen = load_relaxed(words, index)
         return bits_float(seen)
 
     @kernel(threads, RESIDENT_THREADS if element.wide else 3 * RESIDENT_THREADS)
     def softmax_coupled(x, out, tops, totals, tickets, blocks, share):
-        held = cuda.shared.array(0, np.uint32, _ALIGNMENT)
-        sides = cuda.local.array(room, register)
+        buffer = cuda.shared.array(0, np.uint32, _ALIGNMENT)
+        edge_values = cuda.local.array(room, register)
         t = cuda.threadIdx.x
         order = cuda.shared.array(3, np.int64)
         scales = cuda.shared.array(1, register)
@@ -171,13 +171,13 @@ def shared(element: Element, threads: int, vectors: int, alignment: Alignment, a
         first = which * share
         _, whole = body(x, base, n)
         mine = np.int32(min(whole - first, share))
-        copy(held, sides, x, base, n, first, mine, t)
-        top, total = reduce(held, sides, mine, t)
+        copy(buffer, edge_values, x, base, n, first, mine, t)
+        top, total = reduce(buffer, edge_values, mine, t)
         if t < LANES:
             if t == 0:
                 finite = top < inf  # not +inf and not NaN
-                store_shared_word(totals, slot, float_bits(total if finite else one))
-                store_shared_word(tops, slot, float_bits(top if finite else inf))
+                store_relaxed(totals, slot, float_bits(total if finite else one))
+                store_relaxed(tops, slot, float_bits(top if finite else inf))
             other_top, other_total = lowest, zero
             for other in range(t, blocks, LANES):
                 new = wait_for(tops, slot - which + other)
@@ -191,6 +191,6 @@ def shared(element: Element, threads: int, vectors: int, alignment: Alignment, a
                 usable = lowest < row_top and row_top < inf
                 scales[0] = rescale(one / row_total, top, row_top) if usable else nan
         cuda.syncthreads()
-        finish(out, held, sides, base, n, first, mine, t, top if top != lowest else zero, scales[0])
+        finish(out, buffer, edge_values, base, n, first, mine, t, top if top != lowest else zero, scales[0])
 
     return softmax_shared if alone else softmax_coupled

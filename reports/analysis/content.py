@@ -119,7 +119,7 @@ class Content:
         return next((r for r in self.runs if any(table.label(r, f) == name for f in r.results.files)), self.runs[0])
 
     def caches(self, name: str) -> dict[str, int]:
-        """Sizes in bytes of the data caches that a run's arrays go through: none of a device is known by its level."""
+        """Sizes in bytes of the data caches of a run's machine; empty for a run on a GPU, which does not use them."""
         about = self._run(name).about
         return {} if about.device else about.machine.caches
 

@@ -52,7 +52,7 @@ def main(args: argparse.Namespace) -> int:
     gpu = probe.gpu()
     measure = tuning.OnDevice(device, args.sample_seconds, gpu.cache_bytes)
     with Bar() as bar, Crew() as crew, contextlib.ExitStack() as stack:
-        ahead = Compilers(crew, [], gpu, {}, environment.usable_cpus(), args.budget)
+        ahead = Compilers(crew, None, gpu, {}, environment.usable_cpus(), args.budget)
         stack.callback(ahead.stop)
 
         def seen(table: str, n: int, done: int, total: int) -> None:

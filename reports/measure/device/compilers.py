@@ -31,13 +31,13 @@ class Compilers:
     """So many processes as CPUs are left; see `bench.workers.compile`. What goes wrong in them is of no account.
 
     Args:
-        tasks: in the order in which they will be done; none for tuning.
+        tasks: in the order in which they will be done; None for tuning.
         cpus: that there are.
         seconds: after which they are ended.
     """
 
     def __init__(
-        self, crew: Crew, tasks: Sequence[AnyTask], device: Gpu, environment: Mapping[str, str], cpus: int,
+        self, crew: Crew, tasks: Sequence[AnyTask] | None, device: Gpu, environment: Mapping[str, str], cpus: int,
         seconds: float,
     ) -> None:  # fmt: skip
         self._stop = threading.Event()
@@ -47,7 +47,8 @@ class Compilers:
             return
         count = min(MOST, max(1, cpus - KEPT))
         for first in range(count):
-            job = CompileJob(order(tasks, count), device.name, capability, multiprocessors, shared, first, count)
+            wanted = None if tasks is None else order(tasks, count)
+            job = CompileJob(wanted, device.name, capability, multiprocessors, shared, first, count)
             self._threads.append(
                 threading.Thread(target=self._run, args=(crew, job, dict(environment), seconds), daemon=True)
             )

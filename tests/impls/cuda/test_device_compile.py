@@ -44,7 +44,7 @@ elif sys.argv[1] == "candidates":
     device = plans.Device(132, regimes.built_in(), 232448)
     print(json.dumps([kernel.py_func.__name__ for kernel, _ in compile.candidates(device)]))
 elif sys.argv[1] == "one candidate":
-    compile.main(None, structs.replace(job([]), first=4, of=1000))
+    compile.main(None, structs.replace(job(None), first=4, of=1000))
 elif sys.argv[1] == "ahead":
     compile.main(None, job(TASKS[:1]))
 else:

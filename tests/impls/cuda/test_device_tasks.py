@@ -161,8 +161,8 @@ def test_kernels_are_compiled_by_as_many_processes_as_there_are_cpus_to_spare() 
         first = crew.jobs[0]
         assert (first.compute_capability, first.multiprocessors, first.shared_bytes) == ("9.0", 132, 232448)
     crew = Crew()
-    Compilers(crew, [], GPU, {}, 8, 10).stop()  # type: ignore[arg-type]
-    assert [job.tasks for job in crew.jobs] == [[]] * (8 - compilers.KEPT)  # of tuning
+    Compilers(crew, None, GPU, {}, 8, 10).stop()  # type: ignore[arg-type]
+    assert [job.tasks for job in crew.jobs] == [None] * (8 - compilers.KEPT)  # of tuning
     crew = Crew()
     Compilers(crew, todo, Gpu("simulator", simulated=True, cache_bytes=1), {}, 8, 10).stop()  # type: ignore[arg-type]
     assert not crew.jobs

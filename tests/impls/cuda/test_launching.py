@@ -327,6 +327,16 @@ def test_shared_memory_is_asked_for_on_each_device_and_never_taken_back(driver: 
         launching.allow_shared(kernel, arguments, driver.shared + 1)
 
 
+def test_without_the_driver_a_block_has_what_it_gets_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = SimpleNamespace(MAX_SHARED_MEMORY_PER_BLOCK_OPTIN=232448)
+    assert launching.most_shared(device) == 232448
+    monkeypatch.setattr(launching, "driver", None)
+    assert launching.most_shared(device) == 49152
+    launching.allow_shared(None, (), 49152)
+    few = plans.Device(132, regimes.DEVICE, launching.most_shared(device))
+    assert plans.choose("softmax rows", ELEMENTS["float32"], 57344, few).kernel == "split"
+
+
 def test_prepared_launches_have_the_shared_memory_of_their_plan(driver: Driver, kernel: Kernel) -> None:
     launch = plans.Launch(kernel, 3, 64, 100000)
     plan = plans.Plan(lambda x, out, stream: launch(stream, x, out))
