@@ -1,4 +1,4 @@
-"""How each dtype is stored in device memory, loaded and buffer in registers."""
+"""How each dtype is stored in device memory, loaded and held in registers."""
 
 from __future__ import annotations
 
