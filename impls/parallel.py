@@ -11,6 +11,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from llvmlite import ir
 from numba._dispatcher import compute_fingerprint
 from numba.core import cgutils, types
 from numba.extending import intrinsic
@@ -63,27 +64,61 @@ def _share_out(address: int, kernel: Any, arguments: tuple[Any, ...], tasks: int
 
 
 @intrinsic
-def _fails(typing: Any, address: Any, arguments: Any, first: Any, end: Any) -> Any:
-    """Call the kernel at an address, which returns nothing or an integer: 1 if it raises an error, else 0."""
+def _on_threads(typing: Any, address: Any, arguments: Any, tasks: Any, threads: Any) -> Any:
+    """Call the kernel at an address, which returns nothing or an integer, for one chunk on each of Numba's threads.
+
+    Returns how many calls raised an error: raised in another thread, it would be lost.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        convention, kinds = context.call_conv, [*signature.args[1], types.intp, types.intp]
-        # What returns nothing returns a null pointer, as large as an integer.
-        kernel = builder.inttoptr(values[0], convention.get_function_type(types.intp, kinds).as_pointer())
-        unpacked = [*cgutils.unpack_tuple(builder, values[1]), *values[2:]]
-        status, _ = convention.call_function(builder, kernel, types.intp, kinds, unpacked)
-        return builder.zext(status.is_error, cgutils.intp_t)
+        # The chunks share a structure on this stack: what the kernel is called with, and the number that failed.
+        shared = cgutils.alloca_once_value(
+            builder, cgutils.make_anonymous_struct(builder, [*values, cgutils.intp_t(0)])
+        )
+        chunk = _chunk(context, builder.module, signature.args[1], shared.type)
+        # As a gufunc over `threads` items; an item's only argument is its index, a pointer that starts at zero.
+        index = cgutils.alloca_once_value(builder, cgutils.voidptr_t(None))
+        items = cgutils.alloca_once_value(builder, values[3])
+        step = cgutils.alloca_once_value(builder, cgutils.intp_t(1))
+        kinds = [cgutils.voidptr_t] * 5 + [cgutils.intp_t] * 3
+        parallel_for = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(ir.VoidType(), kinds), "numba_parallel_for"
+        )
+        pointers = [builder.bitcast(one, cgutils.voidptr_t) for one in (chunk, index, items, step, shared)]
+        builder.call(parallel_for, [*pointers, cgutils.intp_t(0), cgutils.intp_t(1), values[3]])
+        return builder.load(cgutils.gep_inbounds(builder, shared, 0, 4))
 
     return types.intp(types.intp, arguments, types.intp, types.intp), generate
 
 
-@cached_njit(parallel=True)
+def _chunk(context: Any, module: Any, arguments: Any, shared_type: Any) -> Any:
+    """The function that Numba's threads call with the first of their items, the number of them, and the structure."""
+    intp = cgutils.intp_t
+    kinds = [cgutils.voidptr_t.as_pointer(), intp.as_pointer(), intp.as_pointer(), cgutils.voidptr_t]
+    name = module.get_unique_name("chunk")
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
+    function.linkage = "internal"
+    builder = ir.IRBuilder(function.append_basic_block())
+    shared = builder.bitcast(function.args[3], shared_type)
+    address, values, tasks, threads = (builder.load(cgutils.gep_inbounds(builder, shared, 0, i)) for i in range(4))
+    start = builder.ptrtoint(builder.load(function.args[0]), intp)
+    convention, signature = context.call_conv, [*arguments, types.intp, types.intp]
+    # What returns nothing returns a null pointer, as large as an integer.
+    kernel = builder.inttoptr(address, convention.get_function_type(types.intp, signature).as_pointer())
+    with cgutils.for_range(builder, builder.load(function.args[1])) as loop:
+        t = builder.add(start, loop.index)
+        bounds = [builder.sdiv(builder.mul(n, tasks), threads) for n in (t, builder.add(t, intp(1)))]
+        given = [*cgutils.unpack_tuple(builder, values), *bounds]
+        status, _ = convention.call_function(builder, kernel, types.intp, signature, given)
+        failed = cgutils.gep_inbounds(builder, shared, 0, 4)
+        builder.atomic_rmw("add", failed, builder.zext(status.is_error, intp), "monotonic")
+    builder.ret_void()
+    return function
+
+
+@cached_njit(nogil=True)
 def _compiled(address: Any, arguments: Any, tasks: Any, threads: Any) -> Any:
-    """The number of chunks that failed: an error that is raised in another thread would be lost."""
-    failed = 0
-    for t in numba.prange(threads):
-        failed += _fails(address, arguments, t * tasks // threads, (t + 1) * tasks // threads)
-    return failed
+    return _on_threads(address, arguments, tasks, threads)
 
 
 _addresses: dict[tuple[Any, bytes], int] = {}

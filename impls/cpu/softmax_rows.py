@@ -106,14 +106,6 @@ def _normalise_pair(other, j, zero):
     return (lambda other, j, zero: None) if other is numba.types.none else move
 
 
-@generated
-def _paired(other, n):
-    """How many elements of x[:n] have an element of the other row to be normalised with them."""
-    if other is numba.types.none:
-        return lambda other, n: 0
-    return lambda other, n: min(n, other[3])
-
-
 @internal
 def _exp_sum_pairs(x, j, n, start, buffer, keep, other, total, lost, zero):
     """`exp_sum_shifted` of whole pairs of vectors of x[j:n]; returns their end, the sum, and its Kahan correction."""
@@ -164,7 +156,9 @@ def exp_sum_shifted(x, n, start, buffer, keep, other, zero):
     other is None or (exponentials, factor, results, count, streaming) of another row. Its first `count` elements, up to
     n and in whole pairs of vectors, are normalised in the same loop.
     """
-    j, total, lost = _exp_sum_pairs(x, 0, _paired(other, n), start, buffer, keep, other, 0.0, 0.0, zero)
+    j, total, lost = np.intp(0), 0.0, 0.0  # no literal, for which what follows would be compiled once more
+    if other is not None:
+        j, total, lost = _exp_sum_pairs(x, j, min(n, other[3]), start, buffer, keep, other, total, lost, zero)
     return exp_sum_tail(x, j, n, start, buffer, keep, total, lost, zero)
 
 
