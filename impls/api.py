@@ -223,6 +223,7 @@ def _native(x: ArrayLike, operation: contract.Operation) -> tuple[np.ndarray, st
     native = a.dtype if a.dtype.isnative else a.dtype.newbyteorder("=")
     if (name := name_of(native)) is None:
         raise inputs.refused(x, a.dtype, operation)
+    _NAMES[native] = name
     return a.astype(native, copy=False), name
 
 

@@ -1,7 +1,8 @@
-"""Chunks of a kernel's tasks on all threads: one compiled loop for all kernels whose arguments have the same types.
+"""Chunks of a kernel's tasks on all threads: one compiled function for all kernels whose arguments have the same types.
 
-The loop calls the compiled kernel by its address. A loop that named the kernel would be compiled for each, and would
-compile the kernel again.
+It calls the compiled kernel by its address. One that named the kernel would be compiled for each, and would compile the
+kernel again. Numba's threads are called as `numba.prange` calls them, which itself would compile a second longer: it
+makes a gufunc of a loop, and arrays for its reduction.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from .compilation import cached_njit
-from .threads import are_lost, in_parallel
+from .threads import are_lost, in_parallel, layer
 
 
 def run(kernel: Any, arguments: tuple[Any, ...], tasks: int, threads: int) -> None:
@@ -126,6 +127,7 @@ _addresses: dict[tuple[Any, bytes], int] = {}
 
 
 def _address(kernel: Any, arguments: tuple[Any, ...]) -> int:
+    layer()  # Numba's threads run from here on: without them `_compiled` would have nothing to call
     kinds = (*map(numba.typeof, arguments), types.intp, types.intp)
     kernel.compile(kinds)
     found = kernel.overloads[kinds]

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
-# By the character of a dtype, which costs less to look up than the dtype.
-_BITS: dict[str, np.dtype] = {
-    np.dtype(np.float16).char: np.dtype(np.int16),
-    np.dtype(np.bool_).char: np.dtype(np.uint8),
-}
+_BITS = {"float16": np.dtype(np.int16), "bfloat16": np.dtype(np.uint16), "bool": np.dtype(np.uint8)}
+
+
+@functools.cache
+def _bits(dtype: np.dtype) -> np.dtype | None:
+    return _BITS.get(dtype.name)  # a name is computed anew at every use
 
 
 def is_viewed(dtype: np.dtype) -> bool:
     """Whether `plain` makes arrays of this dtype views as another one."""
-    return dtype.char in _BITS
+    return _bits(dtype) is not None
 
 
 class _Writable:
@@ -31,8 +33,8 @@ class _Writable:
 def plain(a: np.ndarray, written: bool = False) -> np.ndarray:
     """The same memory as an aligned, writable array of a dtype that Numba computes with; never a copy.
 
-    Numba compiles anew for a read-only array and for an unaligned one. float16 becomes the int16 and bool the
-    uint8 of the same bits.
+    Numba compiles anew for a read-only array and for an unaligned one. float16 becomes the int16, bfloat16 the uint16
+    and bool the uint8 of the same bits.
 
     Args:
         a: the array, which may be read-only unless it is to be written.
@@ -41,7 +43,7 @@ def plain(a: np.ndarray, written: bool = False) -> np.ndarray:
     Raises:
         ValueError: the array is not aligned, or is to be written and is read-only.
     """
-    flags = a.flags
+    flags, bits = a.flags, _bits(a.dtype)
     if not flags.behaved:
         if written or not flags.aligned:
             raise ValueError(
@@ -50,5 +52,4 @@ def plain(a: np.ndarray, written: bool = False) -> np.ndarray:
             )
         holder: Any = _Writable(a)
         a = np.asarray(holder)
-    bits = _BITS.get(a.dtype.char)
     return a if bits is None else a.view(bits)

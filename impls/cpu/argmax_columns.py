@@ -20,19 +20,19 @@ def _positions(x, size):
 
 
 @internal
-def _tile(x, n, stride, width, best, where, half):
+def _tile(x, n, stride, width, best, where, infinity):
     """Argmax down `width` columns of x, at least one vector, whose rows lie `stride` apart, into `where`.
 
     best and where hold a row. They are loaded and stored once for four rows.
     """
-    w = simd.lanes(keys(x, 0, half))
-    lane = simd.lane_numbers(keys(x, 0, half))
-    nan = simd.widened(simd.unordered(keys(x, 0, half), keys(x, 0, half)), keys(x, 0, half))
+    w = simd.lanes(keys(x, 0, infinity))
+    lane = simd.lane_numbers(keys(x, 0, infinity))
+    nan = simd.widened(simd.unordered(keys(x, 0, infinity), keys(x, 0, infinity)), keys(x, 0, infinity))
     k = 0
     while k < width:
         # The last vector may overlap the one before it, which changes nothing.
         at = min(k, width - w)
-        v = keys(x, at, half)
+        v = keys(x, at, infinity)
         nan = nan + simd.widened(simd.unordered(v, v), v)
         simd.store(best, at, v)
         simd.store(where, at, simd.broadcast(lane, 0))
@@ -48,13 +48,13 @@ def _tile(x, n, stride, width, best, where, half):
                 # Elsewhere the next rows are in other pages, and their TLB misses cost more than the prefetch gains.
                 for ahead in range(PREFETCH_ROWS, PREFETCH_ROWS + 4):
                     simd.prefetch(row, ahead * stride + at)
-            a, b = keys(row, at, half), keys(row, stride + at, half)
+            a, b = keys(row, at, infinity), keys(row, stride + at, infinity)
             nan = nan + simd.widened(simd.unordered(a, b), a)
             place = simd.select(simd.greater(a, top), simd.broadcast(lane, j), place)
             top = simd.maximum(a, top)
             place = simd.select(simd.greater(b, top), simd.broadcast(lane, j + 1), place)
             top = simd.maximum(b, top)
-            a, b = keys(row, 2 * stride + at, half), keys(row, 3 * stride + at, half)
+            a, b = keys(row, 2 * stride + at, infinity), keys(row, 3 * stride + at, infinity)
             nan = nan + simd.widened(simd.unordered(a, b), a)
             place = simd.select(simd.greater(a, top), simd.broadcast(lane, j + 2), place)
             top = simd.maximum(a, top)
@@ -68,7 +68,7 @@ def _tile(x, n, stride, width, best, where, half):
         k = 0
         while k < width:
             at = min(k, width - w)
-            top, v = simd.load(best, at), keys(x, j * stride + at, half)
+            top, v = simd.load(best, at), keys(x, j * stride + at, infinity)
             nan = nan + simd.widened(simd.unordered(v, v), v)
             better = simd.greater(v, top)
             simd.store(where, at, simd.select(better, simd.broadcast(lane, j), simd.load_as(where, at, lane)))
@@ -96,16 +96,16 @@ def _tile_nan(x, n, stride, width, where):
 
 
 @internal
-def _down(x, n, stride, width, winners, half):
+def _down(x, n, stride, width, winners, infinity):
     """`_tile` for few rows, straight into winners[:width]: the best so far stays in registers."""
-    w = simd.lanes(keys(x, 0, half))
+    w = simd.lanes(keys(x, 0, infinity))
     k = 0
     while k < width:
         at = min(k, width - w)
-        best = keys(x, at, half)
+        best = keys(x, at, infinity)
         place = simd.broadcast(simd.lane_numbers(best), 0)
         for j in range(1, n):
-            v = keys(x, j * stride + at, half)
+            v = keys(x, j * stride + at, infinity)
             better = simd.greater_or_nan(v, best)
             best = simd.select(better, v, best)
             place = simd.select(better, simd.broadcast(place, j), place)
@@ -114,35 +114,35 @@ def _down(x, n, stride, width, winners, half):
 
 
 @internal
-def _narrow(x, n, inner, best, where, winners, half):
+def _narrow(x, n, inner, best, where, winners, infinity):
     """Argmax down `inner` columns, fewer than a vector has lanes, into winners[:inner].
 
     As many rows as a vector has lanes are read as one row of whole vectors; those of its columns that are the same
     column of x are compared at the end.
     """
-    w = simd.lanes(keys(x, 0, half))
+    w = simd.lanes(keys(x, 0, infinity))
     wide = n // w
     if wide > 1:
-        _tile(x, wide, inner * w, inner * w, best, where, half)
+        _tile(x, wide, inner * w, inner * w, best, where, infinity)
     for c in range(inner):
         chosen = np.int64(0)
-        top = key(x, c, half)
+        top = key(x, c, infinity)
         if wide > 1:
             for lane in range(w):
                 j = np.int64(simd.get(where, lane * inner + c)) * w + lane
-                value = key(x, j * inner + c, half)
+                value = key(x, j * inner + c, infinity)
                 same = value == top or (value != value and top != top)
                 if precedes(value, top) or (same and j < chosen):
                     chosen, top = j, value
         for j in range(wide * w if wide > 1 else 0, n):
-            value = key(x, j * inner + c, half)
+            value = key(x, j * inner + c, infinity)
             if precedes(value, top):
                 chosen, top = j, value
         simd.put(winners, c, chosen)
 
 
 @cached_njit(nogil=True, error_model="numpy")
-def column_tiles(x, winners, half, tile, tiles, in_registers, first, end):
+def column_tiles(x, winners, infinity, tile, tiles, in_registers, first, end):
     """Tasks first to end of x (outer, n, inner), into winners (outer, parts, inner).
 
     The inner axis makes `tiles` of up to `tile` columns. The best so far stays in registers down all rows if
@@ -163,16 +163,16 @@ def column_tiles(x, winners, half, tile, tiles, in_registers, first, end):
         part = simd.offset(x, (i * n + a) * inner)
         to = simd.offset(winners, rest * inner)
         if inner < w:
-            _narrow(part, b - a, inner, best, where, to, half)
+            _narrow(part, b - a, inner, best, where, to, infinity)
             for c in range(inner):
                 simd.put(to, c, simd.get(to, c) + a)
             continue
         k = min(t * tile, inner - w)
         width = min(tile, inner - k)
         if in_registers:
-            _down(simd.offset(part, k), n, inner, width, simd.offset(to, k), half)
+            _down(simd.offset(part, k), n, inner, width, simd.offset(to, k), infinity)
             continue
-        _tile(simd.offset(part, k), b - a, inner, width, best, where, half)
+        _tile(simd.offset(part, k), b - a, inner, width, best, where, infinity)
         c = 0
         while c < width:
             at = min(c, width - w)

@@ -1,4 +1,7 @@
-"""The order of argmax: elements as keys, which are themselves or, for float16, whose arrays come as int16, integers."""
+"""The order of argmax: elements as keys, which are themselves or, for floats of 16 bits, integers.
+
+Arrays of float16 and bfloat16 come as int16, with the bits of infinity, which is None for all others.
+"""
 
 from __future__ import annotations
 
@@ -9,30 +12,30 @@ from ..internal import generated, internal
 
 
 @generated
-def keys(x, i, half):
+def keys(x, i, infinity):
     """64 bytes of x from x[i] on, as keys."""
-    if half is numba.types.none:
-        return lambda x, i, half: simd.load(x, i)
-    return lambda x, i, half: _half_keys(simd.load(x, i))
+    if infinity is numba.types.none:
+        return lambda x, i, infinity: simd.load(x, i)
+    return lambda x, i, infinity: _half_keys(simd.load(x, i), infinity)
 
 
 @internal
-def _half_keys(h):
-    """The int16 bits of float16 as int16 in the same order: -0.0 equals 0.0, and every NaN is the largest."""
+def _half_keys(h, infinity):
+    """The bits of floats as int16 in the same order: -0.0 equals 0.0, and every NaN is the largest."""
     sign, magnitude = simd.shift_right(h, 15), h & simd.broadcast(h, 0x7FFF)
-    nan = simd.greater(magnitude, simd.broadcast(h, 0x7C00))
+    nan = simd.greater(magnitude, simd.broadcast(h, infinity))
     return simd.select(nan, simd.broadcast(h, 0x7FFF), (magnitude ^ sign) - sign)
 
 
 @generated
-def key(x, i, half):
+def key(x, i, infinity):
     """One element of x, as a key."""
-    if half is numba.types.none:
-        return lambda x, i, half: simd.get(x, i)
+    if infinity is numba.types.none:
+        return lambda x, i, infinity: simd.get(x, i)
 
-    def key(x, i, half):
+    def key(x, i, infinity):
         magnitude = simd.get(x, i) & 0x7FFF
-        if magnitude > 0x7C00:
+        if magnitude > infinity:
             return 0x7FFF
         return -magnitude if simd.get(x, i) < 0 else magnitude
 
@@ -46,12 +49,12 @@ def precedes(value, top):
 
 
 @internal
-def first_maximum(x, n, half):
+def first_maximum(x, n, infinity):
     """The position of the first maximum among n elements."""
     best = 0
-    top = key(x, 0, half)
+    top = key(x, 0, infinity)
     for j in range(1, n):
-        value = key(x, j, half)
+        value = key(x, j, infinity)
         if precedes(value, top):
             best, top = j, value
     return best

@@ -10,18 +10,18 @@ from .argmax_order import first_maximum, keys
 
 
 @cached_njit(nogil=True, error_model="numpy")
-def transposed(x, out, half, first, end):
+def transposed(x, out, infinity, first, end):
     """Rows first to end of x (outer, n, 1), n at most a few vectors."""
     n = x.shape[1]
     w = simd.VECTOR_BYTES // x.itemsize
     padded = np.empty(n * w, x.dtype)
     x, out, tile = simd.data(x), simd.data(out), simd.data(padded)
-    lane = simd.lane_numbers(keys(tile, 0, half))
+    lane = simd.lane_numbers(keys(tile, 0, infinity))
     i = first
     while i < end:
         if end - i < w or n == 1 or n == 3 or (w == simd.VECTOR_BYTES and n > 2):
             # A byte's lanes have positions of four bytes, so that masks would be split lane by lane.
-            simd.put(out, i, first_maximum(simd.offset(x, i * n), n, half))
+            simd.put(out, i, first_maximum(simd.offset(x, i * n), n, infinity))
             i += 1
             continue
         if n == 2:
@@ -46,10 +46,10 @@ def transposed(x, out, half, first, end):
                     if j == n - 4:
                         break
                     j = min(j + 4, n - 4)
-        best = keys(tile, 0, half)
+        best = keys(tile, 0, infinity)
         where = simd.broadcast(lane, 0)
         for j in range(1, n):
-            v = keys(tile, j * w, half)
+            v = keys(tile, j * w, infinity)
             better = simd.greater_or_nan(v, best)
             best = simd.select(better, v, best)
             where = simd.select(better, simd.broadcast(where, j), where)

@@ -13,7 +13,7 @@ from .machine import Machine
 from .regimes import Operation, Regime
 
 _LINE = 64  # bytes of a vector
-_ITEMSIZES = {name: np.dtype(name).itemsize for name in DTYPES}
+_ITEMSIZES = {"bfloat16": 2} | {name: np.dtype(name).itemsize for name in DTYPES}
 
 
 class Problem(NamedTuple):
@@ -39,7 +39,7 @@ class Problem(NamedTuple):
 
     @property
     def lane_bytes(self) -> int:
-        """Bytes of a lane: float16's softmax is computed in float32."""
+        """Bytes of a lane: softmax of 16 bits is computed in float32."""
         return max(4, self.itemsize) if self.operation == "softmax" else self.itemsize
 
     @property
@@ -128,9 +128,9 @@ def traffic(chosen: Plan, machine: Machine, problem: Problem) -> tuple[int, int]
     ordinary = int(2 * problem.bytes >= machine.llc and not chosen.regime.streaming)
     if not chosen.regime.kernel.startswith("split"):
         return 1 + ordinary, 1
-    # Recomputed exponentials are stored by non-temporal stores, unless they are rounded to float16.
+    # Recomputed exponentials are stored by non-temporal stores, unless they are rounded to 16 bits.
     if chosen.recompute:
-        return 2 + (ordinary if problem.dtype == "float16" else 0), 1
+        return 2 + (ordinary if problem.itemsize == 2 else 0), 1
     return 2 + ordinary, 2
 
 

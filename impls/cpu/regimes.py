@@ -126,7 +126,8 @@ _WIDE = ("float32", "float64")
 _FOUR_BYTES = ("float32", "int32", "uint32")
 
 RECOMPUTE: dict[str, dict[int, float]] = {
-    "float16": {16: 0},  # its output has no room for exponentials in float32
+    "bfloat16": {16: 0},
+    "float16": {16: 0},  # an output of 16 bits has no room for exponentials in float32
     "float32": {16: 1 / 2, 64: 1 / 4},
     "float64": {16: math.inf, 64: 1},
 }

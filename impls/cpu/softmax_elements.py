@@ -1,6 +1,7 @@
 """How softmax's kernels read and write elements of each dtype, and the steps that they share.
 
-x is read as vectors of float32 or float64. float16, whose arrays come as int16, is converted in registers.
+x is read as vectors of float32 or float64. float16 and bfloat16, whose arrays come as int16 and uint16, are converted
+to and from float32 in registers.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import numpy as np
 from .. import simd
 from ..internal import generated, internal
 from ..simd.exp import quotient
-from ..simd.half import from_half, to_half
+from ..simd.half import from_bfloat16, from_half, to_bfloat16, to_half
 
 AVX512 = simd.has_avx512()
+FLOAT16, BFLOAT16 = numba.types.int16, numba.types.uint16  # what their arrays come as
+SIXTEEN_BITS = FLOAT16, BFLOAT16
 BLOCK = 16  # rows of a tile of columns that are read together
 # Exponentials (or pairs of them) that are added one by one, and such sums that are added lane by lane before a Kahan
 # step over all lanes, which stalls the pipeline. With 16 and 4, sums that round badly reached 1.04 of the error bound.
@@ -45,23 +48,27 @@ def prefetch_pair(x, i, like):
 @generated
 def read(x, i, like):
     """The vector of the type of `like` from x[i] on."""
-    if x.dtype is numba.types.int16:
+    if x.dtype is FLOAT16:
         return lambda x, i, like: from_half(simd.load_as(x, i, like))
+    if x.dtype is BFLOAT16:
+        return lambda x, i, like: from_bfloat16(simd.load_as(x, i, like))
     return lambda x, i, like: simd.load_as(x, i, like)
 
 
 @generated
 def write(out, i, p):
     """Store a vector of results from out[i] on."""
-    if out.dtype is numba.types.int16:
+    if out.dtype is FLOAT16:
         return lambda out, i, p: simd.store(out, i, to_half(p, out))
+    if out.dtype is BFLOAT16:
+        return lambda out, i, p: simd.store(out, i, to_bfloat16(p, out))
     return lambda out, i, p: simd.store(out, i, p)
 
 
 @generated
 def write_streaming(out, i, p):
-    """`write` by non-temporal stores, unless p is rounded to float16; out[i] must be aligned to a register."""
-    if out.dtype is numba.types.int16:
+    """`write` by non-temporal stores, unless p is rounded to 16 bits; out[i] must be aligned to a register."""
+    if out.dtype in SIXTEEN_BITS:
         return lambda out, i, p: write(out, i, p)
     return lambda out, i, p: simd.stream(out, i, p)
 
@@ -83,8 +90,8 @@ def scratch_like(x, size):
 
 @generated
 def where_exponentials_wait(out, scratch):
-    """Where the exponentials of a row wait for their sum: in the row of out, for float16 in the scratch row."""
-    if out.dtype is numba.types.int16:
+    """Where the exponentials of a row wait for their sum: in the row of out, for 16 bits in the scratch row."""
+    if out.dtype in SIXTEEN_BITS:
         return lambda out, scratch: scratch
     return lambda out, scratch: out
 
@@ -92,7 +99,7 @@ def where_exponentials_wait(out, scratch):
 @generated
 def output_or(out, scratch, direct):
     """out if `in_output` and it can hold exponentials, else scratch."""
-    if out.dtype is numba.types.int16:
+    if out.dtype in SIXTEEN_BITS:
         return lambda out, scratch, direct: scratch
     return lambda out, scratch, direct: out if direct else scratch
 

@@ -19,7 +19,18 @@ from ..compilation import cached_njit
 from ..internal import generated, internal
 from ..parallel import run
 from ..simd.exp import estimated_shift, in_range, is_verified, reciprocal
-from .softmax_elements import BLOCK, kahan_add, offset_in_line, prefetch_distance, read, scratch_like, zero_like
+from .softmax_elements import (
+    BFLOAT16,
+    BLOCK,
+    FLOAT16,
+    SIXTEEN_BITS,
+    kahan_add,
+    offset_in_line,
+    prefetch_distance,
+    read,
+    scratch_like,
+    zero_like,
+)
 from .softmax_normalise import SPARE, normalise_in_place, normalise_scores
 from .softmax_tiles import NEAR, Columns, Matrix, Sums, clear, exp_sum_columns
 
@@ -49,8 +60,10 @@ def _column(k, span, w):
 @generated
 def _filling(x):
     """An element whose exponential is 0."""
-    if x.dtype is numba.types.int16:
-        return lambda x: -1024  # the bits of float16's -inf
+    if x.dtype is FLOAT16:
+        return lambda x: -1024  # the bits of its -inf
+    if x.dtype is BFLOAT16:
+        return lambda x: 0xFF80
     return lambda x: -np.inf
 
 
@@ -67,7 +80,7 @@ def _exp_sum(x, n, columns, sums, out, keep, ahead):
         else:
             exp_sum_columns(x, n, columns, sums, None, True, ahead, None)
 
-    return recomputed if x.types[0].dtype is numba.types.int16 else either
+    return recomputed if x.types[0].dtype in SIXTEEN_BITS else either
 
 
 @generated
@@ -83,7 +96,7 @@ def _normalise(x, out, keep, count, table, size, inner, at, zero, line):
         else:
             normalise_scores(x, out, count, table, size, inner, at, zero, line)
 
-    return again if x.dtype is numba.types.int16 else either
+    return again if x.dtype in SIXTEEN_BITS else either
 
 
 @cached_njit(error_model="numpy")
@@ -226,7 +239,7 @@ def _buffers(x, outer, parts):
 def columns(x, out, keep, verified, first, end):
     """Softmax of x[first:end] of x (outer, n, inner), one after the other; n * inner is at least 16 vectors.
 
-    Exponentials wait in out if `keep` (never those of float16), else they are computed twice. verified[i] becomes False
+    Exponentials wait in out if `keep` (never those of 16 bits), else they are computed twice. verified[i] becomes False
     where the sums do not verify the estimated shifts: then out[i] is not valid.
     """
     tops, totals, table = _buffers(x, 1, 1)

@@ -57,7 +57,7 @@ def combine(tops, totals):
 
 @internal
 def _recomputed(x, n, out, top, total):
-    """Softmax of x[:n] from the shift of its row, a vector, and its sum; non-temporal stores, except for float16."""
+    """Softmax of x[:n] from the shift of its row, a vector, and its sum; non-temporal stores, except for 16 bits."""
     w = simd.lanes(top)
     start = pinned(row_shift(top))
     factor = reciprocal(total * math.exp(excess(top)), top)

@@ -1,6 +1,6 @@
-"""float16 in SIMD vectors, as int16 bits: conversions to float32 and back.
+"""float16 as int16 bits and bfloat16 as uint16 bits in SIMD vectors: conversions to float32 and back.
 
-Numba has no float16 arithmetic on a CPU, and without F16C LLVM calls a library routine for every element.
+Numba has no arithmetic of either on a CPU, and without F16C LLVM calls a library routine for every float16.
 """
 
 from __future__ import annotations
@@ -36,3 +36,21 @@ def to_half(p, like):
     subnormal = simd.bits(p + half) - simd.bits(half)
     value = simd.select(simd.greater(simd.broadcast(p, np.float32(2.0**-14)), p), subnormal, normal)
     return simd.convert(simd.select(simd.unordered(p, p), simd.broadcast(b, 0x7E00), value), like)
+
+
+@internal
+def from_bfloat16(h):
+    """The bfloat16 numbers whose bits are the uint16 lanes of h, exactly, as float32, of which they are the upper half."""
+    return simd.from_bits(simd.shift_left(simd.convert(h, simd.lane_numbers(h)), 16))
+
+
+@internal
+def to_bfloat16(p, like):
+    """float32 lanes in [0, 1] or NaN, rounded to nearest even, as bfloat16 bits in uint16 lanes (like's type).
+
+    Of a NaN the lower half must be zeros, as of one that the processor makes and of one that was a bfloat16: else
+    rounding may make it a number.
+    """
+    b = simd.bits(p)
+    rounded = b + simd.broadcast(b, 0x7FFF) + (simd.shift_right(b, 16) & simd.broadcast(b, 1))
+    return simd.convert(simd.shift_right(rounded, 16), like)

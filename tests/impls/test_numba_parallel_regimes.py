@@ -9,12 +9,15 @@ import pytest
 
 from maxbench import impls
 from maxbench.impls import contract, simd
+from maxbench.impls.contract.dtypes import named
 from maxbench.impls.cpu.softmax_registers import MOST_VECTORS, registers, registers_for
 from maxbench.impls.views import plain
+from tests import needs
 from tests.checked import wrong
 
 softmax = import_module("maxbench.impls.kernels.softmax.numba_parallel")
 
+FLOATS = (*contract.FLOATS, pytest.param("bfloat16", marks=needs.bfloat16))
 # Rows of four, short rows, rows up to DELAYED and beyond, few and many strided rows, few long columns; whole
 # vectors or not.
 SHAPES = [
@@ -24,10 +27,10 @@ SHAPES = [
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("dtype", contract.FLOATS)
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("height", [30, 39, 42, 300, np.inf, np.nan])
 def test_a_score_far_above_the_ends_of_its_row(height, dtype, shape):
-    x = np.random.default_rng(0).standard_normal(shape).astype(dtype)
+    x = np.random.default_rng(0).standard_normal(shape).astype(named(dtype))
     x[0, 3] = x[-1, 2] = height
     kernel = impls.load("softmax", "numba_parallel").kernel
     assert wrong(contract.SOFTMAX, kernel, x) is None
@@ -37,7 +40,7 @@ def test_a_score_far_above_the_ends_of_its_row(height, dtype, shape):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("mask", [-np.inf, -1e9, -300])
 def test_ends_that_are_masked(mask, dtype, shape):
-    x = np.random.default_rng(0).standard_normal(shape).astype(dtype)
+    x = np.random.default_rng(0).standard_normal(shape).astype(named(dtype))
     x[:, 0] = x[:, -1] = mask
     x[0] -= 5000
     kernel = impls.load("softmax", "numba_parallel").kernel
@@ -48,7 +51,7 @@ def test_ends_that_are_masked(mask, dtype, shape):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_kernels_of_rows(dtype, n):
     """At every place in a cache line, in two chunks; nothing beyond the ends is touched."""
-    x = np.random.default_rng(0).standard_normal((7, n, 1)).astype(dtype)
+    x = np.random.default_rng(0).standard_normal((7, n, 1)).astype(named(dtype))
     x[2, n // 2], x[4, 3] = 90, np.nan  # estimates that fail
     expected = np.empty_like(x)
     softmax.rows(x, expected, False, 0, 7)
@@ -77,7 +80,7 @@ def test_kernels_of_rows(dtype, n):
 def test_packed_rows(dtype, streaming):
     """Each row by itself, whatever the others in its vector are, and nothing beyond the ends touched."""
     lanes = 64 // np.dtype(dtype).itemsize
-    x = np.random.default_rng(0).standard_normal((64 if streaming else 63, 4, 1)).astype(dtype) * 4
+    x = np.random.default_rng(0).standard_normal((64 if streaming else 63, 4, 1)).astype(named(dtype)) * 4
     x[3, 1], x[10, 0], x[11, :], x[20, 2], x[30] = np.nan, np.inf, -np.inf, -np.inf, x[30] + 5000
     x[41, 3], x[50] = 900, -np.finfo(dtype).max
     frame = np.full(x.size + 128, 7, dtype)
@@ -95,7 +98,7 @@ def test_packed_rows(dtype, streaming):
 @pytest.mark.parametrize("tile", [64, 256])
 def test_pipelined_tiles(tile, dtype, shape):
     """The last tile of a row shorter or not, estimates that fail; nothing beyond the ends is touched."""
-    x = np.random.default_rng(0).standard_normal(shape).astype(dtype)
+    x = np.random.default_rng(0).standard_normal(shape).astype(named(dtype))
     x[0, 0, 3], x[-1, -1, 70 % shape[2]], x[0, shape[1] // 2, shape[2] // 2] = np.nan, 90, 60
     frame = np.full(x.size + 128, 7, dtype)
     begin = -frame.ctypes.data % 64 // x.itemsize + 64
@@ -116,7 +119,7 @@ def test_register_resident_rows(dtype, vectors):
     rng, kernel = np.random.default_rng(0), registers(vectors)
     for n in range((vectors - 1) * lanes + 1, vectors * lanes + 1):
         assert registers_for(n, np.dtype(dtype).itemsize) is kernel
-        x = rng.standard_normal((19, n, 1)).astype(dtype) * 3
+        x = rng.standard_normal((19, n, 1)).astype(named(dtype)) * 3
         # Estimates that fail: of the first and the last row of a chunk, of neighbours and alone.
         x[3, :], x[9, n // 2], x[10, -1], x[18, 1] = -np.inf, 300, np.nan, np.inf
         x[5, 0] = x[5, -1] = x[8, 0] = -np.inf
@@ -139,7 +142,7 @@ def test_register_resident_rows(dtype, vectors):
 @pytest.mark.parametrize("keep", [True, False])
 @pytest.mark.parametrize("place", [0, 1, 7])
 def test_split_rows(place, keep, dtype):
-    x = np.random.default_rng(0).standard_normal((2, 70001, 1)).astype(dtype)
+    x = np.random.default_rng(0).standard_normal((2, 70001, 1)).astype(named(dtype))
     x[0, 10000:30000] = -np.inf  # whole parts
     x[0, 40000] = 35  # so that its part has another shift than the rest
     x[0, 60000] = 90
@@ -169,7 +172,7 @@ def unharmed(frame, begin, size):
 
 def planted(shape, dtype, plant):
     """Scores of which some columns the ends do not tell the maximum."""
-    x = (np.random.default_rng(0).standard_normal(shape) * 3).astype(dtype)
+    x = (np.random.default_rng(0).standard_normal(shape) * 3).astype(named(dtype))
     if plant == "masked":
         x[0, 0] = x[0, -1] = -np.inf
     elif plant == "special":
@@ -186,7 +189,7 @@ PLANTS = ["none", "masked", "special", "far"]
 
 # Fewer columns than a vector has lanes, whose rows it holds or not, and more, in whole vectors or not, more than WIDE.
 @pytest.mark.parametrize("shape", [(3, 900, 3), (2, 3001, 8), (2, 700, 15), (3, 300, 17), (2, 300, 64), (2, 100, 1100)])
-@pytest.mark.parametrize("dtype", contract.FLOATS)
+@pytest.mark.parametrize("dtype", FLOATS)
 def test_split_columns(dtype, shape):
     x = planted(shape, dtype, "none")
     x[-1] = planted(shape, dtype, "special")[-1]  # a NaN, which the sums show
@@ -205,7 +208,7 @@ def test_split_columns(dtype, shape):
 
 
 @pytest.mark.parametrize("shape", [(2, 9000, 3), (1, 3001, 8), (3, 9000, 17)])
-@pytest.mark.parametrize("dtype", contract.FLOATS)
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("plant", PLANTS)
 def test_long_columns_whose_estimates_fail(plant, dtype, shape):
     x = planted(shape, dtype, plant)
@@ -239,7 +242,7 @@ def test_tiles_of_columns(plant, dtype, shape):
 def test_argmax_of_short_rows(dtype, n):
     rng = np.random.default_rng(n)
     kernel = impls.load("argmax", "numba_parallel").kernel
-    x = rng.integers(0, 3, (150, n, 1)).astype(dtype)
+    x = rng.integers(0, 3, (150, n, 1)).astype(named(dtype))
     assert wrong(contract.ARGMAX, kernel, x) is None
     if x.dtype.kind != "f":
         x[::3, n // 2] = np.iinfo(dtype).max
@@ -258,7 +261,7 @@ def test_argmax_of_short_rows(dtype, n):
 def test_no_probability_is_above_one(dtype, shape):
     """Partial sums that are combined are rounded more often."""
     kernel = impls.load("softmax", "numba_parallel").kernel
-    x = np.random.default_rng(0).standard_normal(shape).astype(dtype)
+    x = np.random.default_rng(0).standard_normal(shape).astype(named(dtype))
     for height in np.linspace(60, 700, 41):
         x[:, 3] = height
         out = kernel.run(x, np.empty_like(x))
@@ -272,11 +275,11 @@ def test_no_probability_is_above_one(dtype, shape):
 
 
 @pytest.mark.parametrize("shape", [(77, 2, 1), (3, 2, 37), (2, 2, 300), (5, 2, 7)])
-@pytest.mark.parametrize("dtype", contract.FLOATS)
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("plant", [0, 30, 45, 1000, -1000, np.inf, -np.inf, np.nan])
 def test_softmax_of_two_scores(plant, dtype, shape):
     kernel = impls.load("softmax", "numba_parallel").kernel
-    x = np.random.default_rng(0).standard_normal(shape).astype(dtype)
+    x = np.random.default_rng(0).standard_normal(shape).astype(named(dtype))
     pairs = x.transpose(0, 2, 1).reshape(-1, 2)
     pairs[5, 0] = pairs[-7, 1] = pairs[-2, 0] = plant
     pairs[20] = plant
@@ -293,6 +296,6 @@ def test_exponentials_that_rounding_loses_one_by_one_stay_within_the_bound(dtype
     rng = np.random.default_rng(0)
     low = np.log(rng.uniform(0.3, 0.5, (shape[0], 1, shape[2])) * np.finfo(dtype).eps)
     for top in (0, shape[1] // 8, shape[1] - 1):
-        x = np.repeat(low, shape[1], axis=1).astype(dtype)
+        x = np.repeat(low, shape[1], axis=1).astype(named(dtype))
         x[:, top] = 0
         assert wrong(contract.SOFTMAX, kernel, x) is None

@@ -9,8 +9,9 @@ from maxbench.impls import contract
 from maxbench.impls.contract.dtypes import named
 from maxbench.impls.views import is_viewed, plain
 
-DTYPES = [named(name) for name in contract.DTYPES]
+DTYPES = [named(name) for name in (*contract.DTYPES, *contract.OPTIONAL)]
 VIEWED = {np.dtype(np.float16): np.dtype(np.int16), np.dtype(np.bool_): np.dtype(np.uint8)}
+VIEWED |= {named(name): np.dtype(np.uint16) for name in contract.OPTIONAL}
 BOTH = pytest.mark.parametrize("written", [False, True])
 
 

@@ -1,4 +1,4 @@
-"""Argmax in Numba on all CPU cores: SIMD maxima and the blocks they were found in; prange over chunks of the work.
+"""Argmax in Numba on all CPU cores: SIMD maxima and the blocks they were found in, a chunk for each thread.
 
 Every kernel takes a range of rows, tiles or parts, of which each thread is given a chunk. `cpu.regimes` says which
 kernel takes which arrays.
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ... import parallel
-from ...contract import DTYPES
+from ...contract import DTYPES, OPTIONAL
 from ...cpu.argmax_columns import column_tiles
 from ...cpu.argmax_registers import packed, registers_for
 from ...cpu.argmax_rows import merge_parts, parts_of_rows, rows
@@ -29,27 +29,27 @@ from ...threads import numbas
 from ...views import is_viewed, plain
 
 _PARALLEL = PARALLEL["argmax"]
+_INFINITIES = {"float16": np.int16(0x7C00), "bfloat16": np.int16(0x7F80)}
 
 
 def _bind(dtype: np.dtype, shape: tuple[int, int, int]) -> Callable[..., Any] | None:
     """What `run` calls, where one thread does it and x needs no view."""
     if is_viewed(dtype) or math.prod(shape) * dtype.itemsize >= _PARALLEL:
         return None
-    return _call(dtype.char, shape, 1)[0]
+    return _call(dtype, shape, 1)[0]
 
 
-@implements(dtypes=DTYPES, threads="many", bind=_bind)
+@implements(dtypes=(*DTYPES, *OPTIONAL), threads="many", bind=_bind)
 def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
     """Argmax over axis 1 of x (outer, n, inner) into out (outer, inner)."""
-    call, viewed = _call(x.dtype.char, x.shape, numbas() if x.nbytes >= _PARALLEL else 1)
+    call, viewed = _call(x.dtype, x.shape, numbas() if x.nbytes >= _PARALLEL else 1)
     call(plain(x) if viewed or not x.flags.behaved else x, out)
     return out
 
 
 @functools.lru_cache(maxsize=1024)
-def _call(char: str, shape: tuple[int, int, int], threads: int) -> tuple[Callable[..., Any], bool]:
+def _call(dtype: np.dtype, shape: tuple[int, int, int], threads: int) -> tuple[Callable[..., Any], bool]:
     """What is called for x as `plain` makes it, and whether that makes another dtype of it."""
-    dtype = np.dtype(char)
     if 0 in shape:
         return lambda x, out: None, False
     problem = Problem("argmax", dtype.name, shape, threads)
@@ -61,7 +61,7 @@ def bound(chosen: Plan, shape: tuple[int, int, int], dtype: np.dtype) -> Callabl
     """What a plan calls for views, as `plain` makes them, of arrays of a shape and a dtype."""
     regime, threads, tile, tiles, parts, _, prefetch = chosen
     outer, n, inner = shape
-    half = True if dtype.char == "e" else None  # each is compiled by itself
+    infinity = _INFINITIES.get(dtype.name)
     kernel: Any
     arguments: tuple[Any, ...]
     tasks = outer * parts
@@ -71,18 +71,16 @@ def bound(chosen: Plan, shape: tuple[int, int, int], dtype: np.dtype) -> Callabl
         case "registers":
             kernel, arguments = registers_for(n, dtype.itemsize), ()
         case "transposed":
-            kernel, arguments = transposed, (half,)
+            kernel, arguments = transposed, (infinity,)
         case "rows" if parts > 1:
-            kernel, arguments = parts_of_rows, (half, prefetch)
+            kernel, arguments = parts_of_rows, (infinity, prefetch)
         case "rows":
-            kernel, arguments = rows, (half, prefetch)
+            kernel, arguments = rows, (infinity, prefetch)
         case "column_tiles":
-            kernel, arguments, tasks = column_tiles, (half, tile, tiles, regime.in_registers), tasks * tiles
+            kernel, arguments, tasks = column_tiles, (infinity, tile, tiles, regime.in_registers), tasks * tiles
         case unknown:
             raise ValueError(f"a regime names the kernel {unknown!r}, which does not exist")
     call = parallel.bound(kernel, arguments, tasks, threads)
-    if parts == 1 and inner == 1:
-        return call
 
     def in_parts(x: np.ndarray, out: np.ndarray) -> None:
         if parts == 1:
@@ -90,6 +88,9 @@ def bound(chosen: Plan, shape: tuple[int, int, int], dtype: np.dtype) -> Callabl
             return
         winners = np.empty((outer, parts, inner), np.int64)
         call(x, winners)
-        merge_parts(x, winners, out, half)
+        merge_parts(x, winners, out, infinity)
 
-    return in_parts
+    whole = call if parts == 1 and inner == 1 else in_parts
+    if dtype.name == "bfloat16":
+        return lambda x, out: whole(x.view(np.int16), out)
+    return whole

@@ -1,4 +1,4 @@
-"""Softmax in Numba on all CPU cores: SIMD vectors within a thread, prange over chunks of the work.
+"""Softmax in Numba on all CPU cores: SIMD vectors, and a chunk of the work for each thread.
 
 Every kernel takes a range of rows, tiles or parts, of which each thread is given a chunk. `cpu.regimes` says which
 kernel takes which arrays.
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ... import parallel, simd
+from ...contract import FLOATS, OPTIONAL
 from ...cpu.machine import this_machine
 from ...cpu.plan import Plan, Problem, plan
 from ...cpu.regimes import PARALLEL
@@ -42,28 +43,27 @@ def _bind(dtype: np.dtype, shape: tuple[int, int, int]) -> Callable[..., Any] | 
     """What `run` calls, where one thread does it whatever the alignment of `out`."""
     if is_viewed(dtype) or math.prod(shape) * dtype.itemsize >= _PARALLEL:
         return None
-    call, needs_alignment = _call(dtype.char, shape, 1, True)
+    call, needs_alignment = _call(dtype, shape, 1, True)
     return None if needs_alignment else call
 
 
-@implements(dtypes=("float16", "float32", "float64"), threads="many", bind=_bind)
+@implements(dtypes=(*FLOATS, *OPTIONAL), threads="many", bind=_bind)
 def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
     """Softmax over axis 1 of x (outer, n, inner) into out."""
     threads = numbas() if x.nbytes >= _PARALLEL else 1
-    call, needs_alignment = _call(x.dtype.char, x.shape, threads, True)
+    call, needs_alignment = _call(x.dtype, x.shape, threads, True)
     a, b = plain(x), plain(out, True)
     if needs_alignment and b.ctypes.data % simd.VECTOR_BYTES:
-        call, _ = _call(x.dtype.char, x.shape, threads, False)
+        call, _ = _call(x.dtype, x.shape, threads, False)
     call(a, b)
     return out
 
 
 @functools.lru_cache(maxsize=1024)
-def _call(char: str, shape: tuple[int, int, int], threads: int, aligned: bool) -> tuple[Callable[..., Any], bool]:
+def _call(dtype: np.dtype, shape: tuple[int, int, int], threads: int, aligned: bool) -> tuple[Callable[..., Any], bool]:
     """What is called for views as `plain` makes them, and whether `out` must be aligned for it."""
     if 0 in shape:
         return lambda x, out: None, False
-    dtype = np.dtype(char)
     problem = Problem("softmax", dtype.name, shape, threads, aligned)
     chosen = plan(this_machine(), problem, table_of(this_machine(), problem))
     return bound(chosen, shape, dtype), chosen.regime.needs_alignment

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from maxbench.impls import simd
+from maxbench.impls.contract.dtypes import named
 from maxbench.impls.simd import exp, half
+from tests import needs
 
 
 @numba.njit
@@ -65,6 +67,20 @@ def to_half(p, out):
     a, b = simd.data(p), simd.data(out)
     for i in range(0, p.size, 16):
         simd.store(b, i, half.to_half(simd.load(a, i), b))
+
+
+@numba.njit
+def from_bfloat16(h, out):
+    a, b = simd.data(h), simd.data(out)
+    for i in range(0, h.size, 16):
+        simd.store(b, i, half.from_bfloat16(simd.load_as(a, i, simd.zeros_f32())))
+
+
+@numba.njit
+def to_bfloat16(p, out):
+    a, b = simd.data(p), simd.data(out)
+    for i in range(0, p.size, 16):
+        simd.store(b, i, half.to_bfloat16(simd.load(a, i), b))
 
 
 TOPS = [0.0, 0.3, -0.34, 12.3, -100.7, 255.9, -255.9, 300.7, -3000.2, 1e6]  # on both sides of the limits
@@ -217,3 +233,27 @@ def test_floats_become_halves_rounded_to_even():
     out = np.empty(p.size, np.int16)
     to_half(p, out)
     np.testing.assert_array_equal(out.view(np.float16), p.astype(np.float16))
+
+
+@needs.bfloat16
+def test_bfloat16_becomes_floats_exactly():
+    h = np.arange(1 << 16, dtype=np.uint16)
+    out = np.empty(h.size, np.float32)
+    from_bfloat16(h, out)
+    np.testing.assert_array_equal(out.view(np.uint32), h.astype(np.uint32) << 16)
+    np.testing.assert_array_equal(out, h.view(named("bfloat16")).astype(np.float32))
+
+
+@needs.bfloat16
+def test_floats_become_bfloat16_rounded_to_even():
+    """Subnormal numbers and every NaN that was a bfloat16 included."""
+    numbers = np.arange(0x3F81, dtype=np.uint32) << 16
+    ties = numbers[:-1] + 0x8000
+    nans = np.concatenate([np.arange(0x7F81, 0x8000, dtype=np.uint32), np.arange(0xFF81, 0x10000, dtype=np.uint32)]) << 16
+    p = np.concatenate([numbers, ties, ties - 1, ties + 1, nans])
+    p = np.pad(p, (0, -p.size % 16)).view(np.float32)
+    out = np.empty(p.size, np.uint16)
+    to_bfloat16(p, out)
+    with np.errstate(invalid="ignore"):
+        expected = p.astype(named("bfloat16"))
+    np.testing.assert_array_equal(out.view(named("bfloat16")).astype(np.float32), expected.astype(np.float32))
