@@ -19,6 +19,13 @@ def visible(found: Precheck) -> float:
     return max((noise.visible for noise in found.noise.values()), default=math.nan)
 
 
+def floor(found: Precheck) -> str:
+    """The noise floor: the smallest effect that identical versions of a kernel leave visible, and of how many runs."""
+    if not found.noise:
+        return "not known"
+    return f"{text.percent(visible(found))} ({text.plural(min(n.processes for n in found.noise.values()), 'process')})"
+
+
 def sentence(found: Precheck) -> str:
     """What the machine can see."""
     if not found.noise:

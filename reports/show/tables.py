@@ -10,8 +10,10 @@ import pandas as pd
 from maxbench.bench.suite import base
 
 from ..analysis.answer import Absent, Line
+from ..analysis.content import Answer
 from ..analysis.contests import Contest, main_contests
 from ..analysis.rules import Outcome
+from ..analysis.standing import Mean
 from ..system import text
 from .grid import Grid, Item
 
@@ -45,6 +47,30 @@ def answers(lines: Sequence[Line], baseline: str | None, several: bool) -> Grid:
     start = 1 if several else 0
     whole = {start, start + 2, start + 3}
     return Grid("answer", "The fastest on each input", ["run", *columns] if several else columns, rows, whole=whole)
+
+
+def standings(found: Sequence[Answer], baseline: str | None) -> Grid:
+    """The leader of each operation, one row each."""
+    rows = []
+    for one in found:
+        if one.leader is None:
+            continue
+        over = one.leader.over_baseline(baseline)
+        rows.append([
+            Item(one.title),
+            Item(one.leader.implementation),
+            Item(one.leader.tally),
+            mean(over) if over else Item("is the baseline"),
+            mean(one.leader.over_best_other),
+        ])  # fmt: skip
+    columns = ["operation", "leads", "inputs", f"over {baseline or 'the baseline'}", "over the best of the others"]
+    return Grid("standings", "Which one leads", columns, rows)
+
+
+def mean(ratio: Mean) -> Item:
+    """A ratio over several inputs, and what it is of."""
+    known = math.isfinite(ratio.figure.value)
+    return Item(f"{text.factor(ratio.figure.value)} ({ratio})" if known else str(ratio), ratio.figure.value)
 
 
 def times(contests: Sequence[Contest], several: bool) -> list[Grid]:

@@ -65,7 +65,8 @@ def _against_n(
         points = []
         for contest in contests:
             cell = contest.of(implementation)
-            points.append(Point(contest.n or 0, *(of(contest, cell) if cell else (math.nan,) * 3)))
+            known = (*of(contest, cell), contest.words(cell), contest.name) if cell else (math.nan,)
+            points.append(Point(contest.n or 0, *known))
         series.append(Series(implementation, points))
     axis = ["strided axis"] if first.benchmark == "Strided" else []
     heading = styles.heading(first.operation, first.dtype, *axis, run=first.run)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from ...analysis import choice
 from ...analysis.content import Content
 from ...analysis.contests import Contest
 from ...analysis.derived import of, ratio
 from ...analysis.rules import LEAST_PROCESSES, SAME, VAGUE
 from ...system import text
 from .. import tables
-from ..figures import Styles, curves, heat, winners
+from ..figures import Styles, curves, heat, overview, winners
 from ..grid import Grid, Item
 from .section import Section, grouped, most_panels, panels
 
@@ -23,10 +24,17 @@ ANSWER = (
     "first checked against the oracle; an implementation with a wrong result is not ranked."
 )
 WINNERS = (
-    "The fastest implementation on every input measured, by its length n and its number of rows. A hollow mark is a "
-    "tie, or cannot be told. The percentage is the probability that it is the fastest when every implementation runs "
-    "in one new process: the share, among all ways to draw one measured process of each, in which it wins; none is "
-    "printed where it always does, nor of fewer than three processes."
+    "The fastest implementation on every input measured, by its length n and its number of rows, to the nearest power "
+    "of two; inputs of the same cell share it. Filled: faster than all others; hatched: a tie; an outline: cannot be "
+    "told. What is empty was not measured. The probability that it is the fastest, when every implementation runs in "
+    "one new process, is the share, among all ways to draw one measured process of each, in which it wins. The rules "
+    "are the fewest ranges of sizes that leave the fewest exceptions; they hold for the inputs measured, for no size "
+    "between two ranges, and for arrays in the state that they are timed in: the same one call after call, of random "
+    "values."
+)
+OVERVIEW = (
+    "Every implementation on every input: a dot is the median over processes, the bar its interval, the upright stroke "
+    "the ceiling. Further left is faster, and the axis is logarithmic."
 )
 SWEEP = (
     "The total number of elements is constant, so a flat line means that the length of a row does not matter. The bars "
@@ -64,6 +72,7 @@ def sections(content: Content, styles: Styles) -> Iterator[Section]:
     most = most_panels(len(content.table))
     answers = tables.answers(content.lines, content.baseline, content.several)
     times = tables.times(content.contests, content.several)
+    yield _overview(content, styles)
     yield Section("answer", "Fastest on each input", ANSWER, grids=[answers, *times])
     yield _winners(content, styles)
     sweeps = _sweeps(content)
@@ -94,6 +103,17 @@ def sections(content: Content, styles: Styles) -> Iterator[Section]:
     yield Section("orders", "Order of the input", ORDERS, grids=_orders(content))
 
 
+def _overview(content: Content, styles: Styles) -> Section:
+    """The first screen's: the standing of each operation's leader, and all of its inputs at a glance."""
+    section = Section("overview", "At a glance", OVERVIEW, grids=[tables.standings(content.answers, content.baseline)])
+    leaders = [one.leader for one in content.answers if one.leader]
+    by_dtype = [grouped(one.contests, lambda c: c.dtype) for one in leaders]
+    # The first dtype of each operation stands on the first screen.
+    groups = [*(found[0] for found in by_dtype), *(group for found in by_dtype for group in found[1:])]
+    best = {id(contest): one.implementation for one in leaders for contest in one.contests}
+    return panels(section, groups, lambda name, g: overview.overview(name, g, best[id(g[0])], styles))
+
+
 def _sweeps(content: Content) -> list[list[Contest]]:
     wanted = (c for c in content.contests if c.benchmark in ("Sweep", "Strided") and c.n and c.ranked)
     return [g for g in grouped(wanted, lambda c: (c.run, c.operation, c.dtype, c.benchmark)) if len(g) > 1]
@@ -120,10 +140,29 @@ def _winners(content: Content, styles: Styles) -> Section:
     start = len(first)
     grid = Grid("winners", "The fastest by n and rows", columns, rows, {start + 2, start + 3, start + 5}, folded=True)
     groups = [g for g in grouped(placed, lambda c: (c.run, c.operation, c.dtype)) if len(g) > 1]
-    section = Section("winners", "Which should I use", WINNERS, grids=[grid])
+    section = Section("winners", "Which should I use", WINNERS, grids=[_rules(groups, content.several), grid])
     return panels(
         section, groups, lambda name, group: winners.winners(name, group, styles), most_panels(len(content.table))
     )
+
+
+def _rules(groups: list[list[Contest]], several: bool) -> Grid:
+    rows = []
+    for group in groups:
+        for rule in choice.rules(group):
+            row = [Item(group[0].run)] if several else []
+            row += [
+                Item(f"{group[0].operation}, {group[0].dtype}"),
+                Item(rule.sizes, rule.least),
+                Item(rule.implementation),
+                Item(rule.measured),
+                Item(rule.count),
+                Item("; ".join(rule.exceptions) or "nowhere", mark="worse" if rule.exceptions else ""),
+            ]
+            rows.append(row)
+    columns = [*(["run"] if several else []), "for", "arrays of", "use", "measured on", "where it is", "slower than"]
+    whole = set(range(len(columns) - 1))
+    return Grid("rules", "Rules", columns, rows, whole=whole)
 
 
 def _speedups(content: Content, styles: Styles) -> Section:
