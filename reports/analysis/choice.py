@@ -43,7 +43,8 @@ class Rule:
     @property
     def measured(self) -> str:
         """What it rests on, in words."""
-        between = "" if self.least == self.most else f", {self.least:,} to {self.most:,} elements"
+        ends = self.first != self.last and self.least != self.most
+        between = f", {self.least:,} to {text.plural(self.most, 'element')}" if ends else ""
         return f"{text.plural(len(self.contests), 'input')}{between}"
 
     @property
@@ -119,14 +120,3 @@ def rules(contests: Sequence[Contest]) -> list[Rule]:
 
 def _misses(contest: Contest, name: str) -> bool:
     return contest.of(name) is None or contest.outcome(name).outcome == "slower"
-
-
-def sentence(found: Sequence[Rule]) -> str:
-    """The rules in words; where the choice changes, between which sizes nothing was measured."""
-    parts = []
-    for rule in found:
-        but = f", but {text.listed(rule.exceptions)}" if rule.exceptions else ""
-        parts.append(
-            f"{rule.sizes}: {rule.implementation} ({rule.count} of {text.plural(len(rule.contests), 'input')}{but})"
-        )
-    return f"{'; '.join(parts)}. Measured from {found[0].least:,} to {found[-1].most:,} elements."

@@ -20,10 +20,8 @@ def visible(found: Precheck) -> float:
 
 
 def floor(found: Precheck) -> str:
-    """The noise floor: the smallest effect that identical versions of a kernel leave visible, and of how many runs."""
-    if not found.noise:
-        return "not known"
-    return f"{text.percent(visible(found))} ({text.plural(min(n.processes for n in found.noise.values()), 'process')})"
+    """The noise floor: the smallest effect that two copies of one kernel, timed in turn, leave visible."""
+    return text.percent(visible(found)) if found.noise else "not known"
 
 
 def sentence(found: Precheck) -> str:

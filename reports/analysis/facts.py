@@ -42,13 +42,15 @@ def trust(run: Run, rows: pd.DataFrame) -> list[tuple[str, str]]:
     timed = rows[(rows["status"] == "ok") & (rows["statistic"] == "time")]["processes"].dropna()
     least, most = (int(end) if len(timed) else 0 for end in (timed.min(), timed.max()))
     known = run.record is not None
+    plain = run.results.machines.get(str(rows["machine"].iloc[0]), {})
     pairs = [
+        ("machine", about.machine.cpu if known else plain.get("cpu", "")),
         ("noise floor (A/A)", doubts.floor(checked) if checked else "not measured" if known else ""),
-        ("other programs", f"{text.percent(max(others))} of the CPU time" if others else ""),
-        ("throttled", text.plural(sum(throttled), "time") if throttled else "not counted here" if parts else ""),
-        ("load average", " → ".join(loads) + (f" on {text.plural(cpus, 'CPU')}" if cpus else "") if loads else ""),
+        ("other programs", f"{text.percent(max(others))} of CPU time" if others else ""),
+        ("throttled", text.plural(sum(throttled), "time") if throttled else "not counted" if parts else ""),
+        ("load", " → ".join(loads) + (f" on {text.plural(cpus, 'CPU')}" if cpus else "") if loads else ""),
         ("threads", _threads(run)),
-        ("processes a time", str(least) if least == most else f"{least} to {most}"),
+        ("processes", str(least) if least == most else f"{least} to {most}"),
     ]
     return [(name, value) for name, value in pairs if value]
 

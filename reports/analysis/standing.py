@@ -53,9 +53,14 @@ class Standing:
     @property
     def tally(self) -> str:
         """The outcomes in words: losses always, the rest where there is any."""
-        said = {"faster": "fastest on", "tie": "tied on", "slower": "slower on", "cannot tell": "cannot tell on"}
-        shown = [f"{said[one]} {count}" for one, count in self.outcomes.items() if count or one in ("faster", "slower")]
-        return f"{', '.join(shown)} of {text.plural(len(self.contests), 'input')}"
+        found = self.outcomes
+        known = [
+            text.plural(found["tie"], "tie") if found["tie"] else "",
+            f"{found['slower']} slower",
+            f"{found['cannot tell']} cannot tell" if found["cannot tell"] else "",
+        ]
+        whole = f"fastest on {found['faster']} of {text.plural(len(self.contests), 'input')}"
+        return f"{whole}; {', '.join(filter(None, known))}"
 
     def over_baseline(self, baseline: str | None) -> Mean | None:
         """How many times faster than the baseline; None where it is the baseline."""

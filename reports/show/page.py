@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
+from maxbench.bench.suite import base
+
 from ..analysis.content import Content
 from . import sources
 from .figures import Styles, style
@@ -14,8 +16,10 @@ FIRST_ROWS = 50  # rows of a paged table that are there without JavaScript, and 
 
 
 def styles(content: Content) -> Styles:
-    """How each implementation is drawn, the same wherever it is."""
-    return Styles(content.table["implementation"], content.names)
+    """How each implementation that was measured is drawn, the same wherever it is."""
+    table = content.table
+    drawn = (table["status"] == "ok") & (table["benchmark"] != "Ceiling")
+    return Styles(set(table["implementation"][drawn]) - {base.Memory.BASELINE}, content.names)
 
 
 def render(content: Content, parts: list[Section]) -> str:

@@ -63,7 +63,7 @@ def standings(found: Sequence[Answer], baseline: str | None) -> Grid:
             mean(over) if over else Item("is the baseline"),
             mean(one.leader.over_best_other),
         ])  # fmt: skip
-    columns = ["operation", "leads", "inputs", f"over {baseline or 'the baseline'}", "over the best of the others"]
+    columns = ["operation", "leads", "inputs", f"over {baseline or 'the baseline'}", "over the best other"]
     return Grid("standings", "Which one leads", columns, rows)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from ...analysis import choice
+from ...analysis import choice, shortfall
 from ...analysis.content import Content
-from ...analysis.contests import Contest
+from ...analysis.contests import Contest, contests
 from ...analysis.derived import of, ratio
 from ...analysis.rules import LEAST_PROCESSES, SAME, VAGUE
 from ...system import text
@@ -58,7 +58,12 @@ BANDWIDTH = (
 SHARE = (
     "Bandwidth over the bandwidth measured in the same run on as many bytes with as many threads: of copying for "
     "softmax, of reading for argmax. 100% means that no implementation can be faster on this machine; more than that "
-    "is an error of measurement. Where an implementation reaches more than 105%, no share of that ceiling is stated."
+    "is an error of measurement. Where an implementation reaches more than 105%, no share of that ceiling is stated. "
+    f"Beside a share below {shortfall.GOAL:.0%} stands what the sizes, the caches and the cost of a call tell of it."
+)
+CALLS = (
+    "The public function with each implementation, as users call it: it checks its input and allocates its result. "
+    "Ranked like the kernels; beside it the kernel on the same input, and how many times its time the call takes."
 )
 ORDERS = (
     "Time of argmax on 1024 × 1024 elements by the order of the values, and how many times that on random order where "
@@ -75,6 +80,7 @@ def sections(content: Content, styles: Styles) -> Iterator[Section]:
     yield _overview(content, styles)
     yield Section("answer", "Fastest on each input", ANSWER, grids=[answers, *times])
     yield _winners(content, styles)
+    yield Section("calls", "What users call", CALLS, grids=[_calls(content)])
     sweeps = _sweeps(content)
     yield panels(
         Section("time", "Time against n", SWEEP),
@@ -157,12 +163,41 @@ def _rules(groups: list[list[Contest]], several: bool) -> Grid:
                 Item(rule.implementation),
                 Item(rule.measured),
                 Item(rule.count),
-                Item("; ".join(rule.exceptions) or "nowhere", mark="worse" if rule.exceptions else ""),
+                Item("; ".join(rule.exceptions) or "none", mark="worse" if rule.exceptions else ""),
             ]
             rows.append(row)
-    columns = [*(["run"] if several else []), "for", "arrays of", "use", "measured on", "where it is", "slower than"]
+    columns = [*(["run"] if several else []), "for", "arrays of", "use", "measured on", "of these", "lost to"]
     whole = set(range(len(columns) - 1))
     return Grid("rules", "Rules", columns, rows, whole=whole)
+
+
+def _calls(content: Content) -> Grid:
+    """The public function by implementation, the fastest first."""
+    kernels = {(c.name, cell.implementation): cell for c in content.contests for cell in c.ranked}
+    rows = []
+    for contest in contests(content.table, ["Api"]):
+        best = {cell.implementation for cell in contest.rivals}
+        base = contest.of(content.baseline or "")
+        for cell in contest.ranked:
+            kernel = kernels.get((contest.name, cell.implementation))
+            over = cell.over(base) if base and base is not cell else None
+            mark = tables.MARKS[contest.decision.outcome] if cell.implementation in best else ""
+            row = [Item(contest.run)] if content.several else []
+            row += [
+                Item(f"{contest.operation}: {contest.shape}"),
+                Item(contest.dtype),
+                Item(cell.implementation, mark=mark),
+                Item(str(cell), cell.value),
+                Item.of(over, text.factor) if over else Item("is the baseline" if base else text.NOTHING, math.nan),
+                Item(str(kernel), kernel.value) if kernel else Item(text.NOTHING, math.nan),
+                Item.of(kernel.over(cell), text.factor) if kernel else Item(text.NOTHING, math.nan),
+            ]
+            rows.append(row)
+    first = ["run"] if content.several else []
+    over_whom = f"over {content.baseline or 'the baseline'}"
+    columns = [*first, "input", "dtype", "implementation", "public function", over_whom, "kernel", "call over kernel"]
+    start = len(first)
+    return Grid("calls", "The public function", columns, rows, {start + k for k in range(3, 7)})
 
 
 def _speedups(content: Content, styles: Styles) -> Section:
@@ -184,7 +219,13 @@ def _speedups(content: Content, styles: Styles) -> Section:
 def _shares(content: Content) -> list[Grid]:
     known = [c for c in content.contests if c.ceiling and c.ranked]
     rows = []
+    least = {
+        (c.run, c.operation, c.dtype): shortfall.smallest_cells(group)
+        for group in grouped(content.contests, lambda c: (c.run, c.operation, c.dtype))
+        for c in group[:1]
+    }
     for contest in known:
+        cells, small = least[contest.run, contest.operation, contest.dtype]
         for cell in contest.ranked:
             share = contest.share(cell)
             if share is None or contest.ceiling is None:
@@ -197,10 +238,20 @@ def _shares(content: Content) -> list[Grid]:
                 Item(text.bandwidth(cell.bandwidth), cell.bandwidth),
                 Item(text.bandwidth(contest.ceiling.bandwidth), contest.ceiling.bandwidth),
                 Item.of(share, text.percent),
+                Item(shortfall.reason(contest, cell, cells, content.caches(contest.run), small)),
             ]
             rows.append(row)
     first = ["run"] if content.several else []
-    columns = [*first, "input", "dtype", "implementation", "bandwidth", "ceiling", "share"]
+    columns = [
+        *first,
+        "input",
+        "dtype",
+        "implementation",
+        "bandwidth",
+        "ceiling",
+        "share",
+        f"why below {shortfall.GOAL:.0%}",
+    ]
     start = len(first)
     return [Grid("shares", "Share of the ceiling", columns, rows, {start + 3, start + 4, start + 5}, folded=True)]
 
