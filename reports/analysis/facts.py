@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 
 from ..records.run import Array, Gpu
@@ -44,9 +46,9 @@ def trust(run: Run, rows: pd.DataFrame) -> list[tuple[str, str]]:
     known = run.record is not None
     plain = run.results.machines.get(str(rows["machine"].iloc[0]), {})
     pairs = [
-        ("machine", about.machine.cpu if known else plain.get("cpu", "")),
-        ("noise floor (A/A)", doubts.floor(checked) if checked else "not measured" if known else ""),
-        ("other programs", f"{text.percent(max(others))} of CPU time" if others else ""),
+        ("machine", re.sub(r"\((R|TM)\)| CPU| Processor", "", about.machine.cpu if known else plain.get("cpu") or "")),
+        ("A/A noise", doubts.floor(checked) if checked else "not measured" if known else ""),
+        ("other programs", text.percent(max(others)) if others else ""),
         ("throttled", text.plural(sum(throttled), "time") if throttled else "not counted" if parts else ""),
         ("load", " → ".join(loads) + (f" on {text.plural(cpus, 'CPU')}" if cpus else "") if loads else ""),
         ("threads", _threads(run)),

@@ -67,6 +67,41 @@ def standings(found: Sequence[Answer], baseline: str | None) -> Grid:
     return Grid("standings", "Which one leads", columns, rows)
 
 
+BAR = 9  # characters of the longest
+
+
+def bars(found: Answer, baseline: str | None) -> Grid | None:
+    """The leader of an operation on each input, with a bar for its speed over the best other, on a log axis.
+
+    To the right of the axis it is faster, to the left slower; a bar is as long as that of the inverse ratio.
+    """
+    if found.leader is None:
+        return None
+    name, contests = found.leader.implementation, found.leader.contests
+    ratios = [contest.over_best_other(name) for contest in contests]
+    logs = [math.log(ratio.value) if ratio and ratio.value > 0 else 0.0 for ratio in ratios]
+    longest = max(1e-9, *map(abs, logs))
+    left = max([0, *(round(BAR * -log / longest) for log in logs)])
+    dtypes = list(dict.fromkeys(contest.dtype for contest in contests))
+    rows = []
+    for contest, ratio, log in zip(contests, ratios, logs, strict=True):
+        mine, base = contest.of(name), contest.of(baseline or "")
+        bar = "━" * round(BAR * abs(log) / longest)
+        row = [Item(contest.title)] + ([Item(contest.dtype)] if len(dtypes) > 1 else [])
+        row += [
+            Item(text.seconds(mine.value) if mine else text.NOTHING, mark=MARKS[contest.outcome(name).outcome]),
+            Item(text.factor(mine.over(base).value) if mine and base else text.NOTHING),
+            Item(f"{bar if log < 0 else '':>{left}}│{bar if log > 0 else ''}"),
+            Item(f"{ratio or text.NOTHING}{' ?' if contest.outcome(name).outcome == 'cannot tell' else ''}"),
+        ]
+        rows.append(row)
+    first = ["input", *(["dtype"] if len(dtypes) > 1 else [])]
+    columns = [*first, "time", "baseline", "", "best other"]
+    title = ", ".join([found.title, *(dtypes if len(dtypes) == 1 else [])])
+    caption = f"{title}: {name}, {found.leader.tally}; over {baseline}, the baseline, and over the best other"
+    return Grid("bars", caption, columns, rows, {len(first) + 1})
+
+
 def mean(ratio: Mean) -> Item:
     """A ratio over several inputs, and what it is of."""
     known = math.isfinite(ratio.figure.value)

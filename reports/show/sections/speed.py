@@ -219,13 +219,12 @@ def _speedups(content: Content, styles: Styles) -> Section:
 def _shares(content: Content) -> list[Grid]:
     known = [c for c in content.contests if c.ceiling and c.ranked]
     rows = []
-    least = {
-        (c.run, c.operation, c.dtype): shortfall.smallest_cells(group)
+    reasons = {
+        (c.run, c.operation, c.dtype): shortfall.Reasons(group, content.caches(c.run))
         for group in grouped(content.contests, lambda c: (c.run, c.operation, c.dtype))
         for c in group[:1]
     }
     for contest in known:
-        cells, small = least[contest.run, contest.operation, contest.dtype]
         for cell in contest.ranked:
             share = contest.share(cell)
             if share is None or contest.ceiling is None:
@@ -238,7 +237,7 @@ def _shares(content: Content) -> list[Grid]:
                 Item(text.bandwidth(cell.bandwidth), cell.bandwidth),
                 Item(text.bandwidth(contest.ceiling.bandwidth), contest.ceiling.bandwidth),
                 Item.of(share, text.percent),
-                Item(shortfall.reason(contest, cell, cells, content.caches(contest.run), small)),
+                Item(reasons[contest.run, contest.operation, contest.dtype].of(contest, cell)),
             ]
             rows.append(row)
     first = ["run"] if content.several else []
