@@ -34,7 +34,8 @@ class Mean:
         if self.inputs == 1:
             return f"{text.factor_range(self.figure.low, self.figure.high)} on one input{rest}"
         between = f"{text.factor(self.least)} to {text.factor(self.most)}"
-        return f"geometric mean of {text.plural(self.inputs, 'input')}, {between}{rest}"
+        level = "" if self.figure.shown else f"; {text.factor_range(self.figure.low, self.figure.high)} includes level"
+        return f"geometric mean of {text.plural(self.inputs, 'input')}, {between}{level}{rest}"
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,8 @@ def _circle(mark: Mark, x: float, y: float) -> str:
     """A mark as an element of the page's SVG, which shows only when it is touched."""
     key = f' data-input="{escape(mark.input)}"' if mark.input else ""
     tag = f" {mark.tag}" if mark.tag else ""
-    return f'<circle class="mark{tag}" cx="{x:.1f}" cy="{y:.1f}" r="7" data-words="{escape(mark.words)}"{key}/>'
+    words = escape(_UNIT.sub("\N{NO-BREAK SPACE}", mark.words))
+    return f'<circle class="mark{tag}" cx="{x:.1f}" cy="{y:.1f}" r="7" data-words="{words}"{key}/>'
 
 
 def cut(heading: str, most: int = 40) -> str:
@@ -178,6 +179,7 @@ def legend(drawing: Drawing, handles: Iterable[Any], names: Iterable[str], colum
 _DROPPED = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>|<title>.*?</title>", re.DOTALL)
 _MARGIN = re.compile(" *\\n *")  # a twentieth of a figure
 _TAG = re.compile(r'<g id=("i\d+(?: entry)?")')  # ids are unlike each other, classes need not be
+_UNIT = re.compile(r"(?<=\d) (?=(?:[mµn]?s|[KMG]?i?B|GB/s|ulp|process\w*)\b)")  # read with its number
 _SIZE = re.compile(r'(<svg[^>]*?) width="[^"]*"| height="[\d.]+pt"')
 
 

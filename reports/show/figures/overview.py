@@ -31,6 +31,7 @@ def overview(name: str, contests: Sequence[Contest], leader: str, styles: style.
     title = f"{heading}: time of one call; below each input {leader} over the fastest of all others"
     title += f" ({ROWS} of {every:,} inputs)" if every > ROWS else ""
     labels = [lines.shortened(contest.title, 20) for contest in contests]
+    left = canvas.names_width(labels)
     ceilings = [contest for contest in contests if contest.ceiling and not contest.ceiling.doubt]
 
     def paint(drawing: Drawing) -> list[Mark]:
@@ -78,15 +79,16 @@ def overview(name: str, contests: Sequence[Contest], leader: str, styles: style.
         axes.set_ylim(len(contests) - 0.5, -0.5)
         axes.grid(visible=True)
         axes.set_xlabel("time of one call")
-        axes.set_title(canvas.cut(f"{heading}: below each input {leader} over the best other", 78), loc="left", x=0)
-        axes.title.set_horizontalalignment("left")
+        # Above the labels too: it is longer than the axes are wide.
+        words = canvas.cut(f"{heading}: below each input {leader} over the best other", 74)
+        axes.set_title(words, loc="left", x=-left / (WIDTH - left - canvas.RIGHT))
         canvas.legend(drawing, *axes.get_legend_handles_labels(), columns=COLUMNS)
         return marks
 
     said = (f"{contest.title} {words}" for contest in contests if (words := verdict(contest, leader)[0]))
     return canvas.draw(
         name, title, f"{title}. {leader}: {'; '.join(said)}.", paint, width=WIDTH, axes=ROW * len(contests) + 6,
-        left=canvas.names_width(labels), legend=len(names) + bool(ceilings), columns=COLUMNS,
+        left=left, legend=len(names) + bool(ceilings), columns=COLUMNS,
     )  # fmt: skip
 
 
