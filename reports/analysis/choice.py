@@ -16,6 +16,7 @@ from ..system import text
 from .contests import Contest
 
 MOST_SIZES = 200  # that are cut: the work grows with their square
+NAMED = 6  # exceptions
 
 
 @dataclass(frozen=True)
@@ -61,16 +62,15 @@ class Rule:
     @property
     def exceptions(self) -> list[str]:
         """The inputs on which another is shown to be faster, and by how much."""
-        lost = [c for c in self.contests if c.outcome(self.implementation).outcome == "slower"]
-        absent = [c for c in self.contests if c.of(self.implementation) is None]
-        said = [
-            f"{c.ranked[0].implementation} on {c.title}: {c.ranked[0].over(mine)} as fast"
-            for c in lost
-            if (mine := c.of(self.implementation))
-        ]
-        return said + [
-            f"{c.ranked[0].implementation} on {c.title}: not measured with {self.implementation}" for c in absent
-        ]
+        said = []
+        for contest in self.contests:
+            mine, best = contest.of(self.implementation), contest.ranked[0]
+            if mine is None:
+                said.append(f"{best.implementation} on {contest.title}: not measured with {self.implementation}")
+            elif _misses(contest, self.implementation):
+                said.append(f"{best.implementation} on {contest.title}: {best.over(mine)} as fast")
+        rest = len(said) - NAMED
+        return [*said[:NAMED], f"{text.plural(rest, 'more input')} in the table below"] if rest > 0 else said
 
 
 def rules(contests: Sequence[Contest]) -> list[Rule]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ...analysis import choice, shortfall
 from ...analysis.content import Content
@@ -82,6 +82,7 @@ def sections(content: Content, styles: Styles) -> Iterator[Section]:
     yield _winners(content, styles)
     yield Section("calls", "What users call", CALLS, grids=[_calls(content)])
     sweeps = _sweeps(content)
+    reasons = {_field(g[0]): shortfall.Reasons(g, content.caches(g[0].run)) for g in grouped(content.contests, _field)}
     yield panels(
         Section("time", "Time against n", SWEEP),
         sweeps,
@@ -101,9 +102,9 @@ def sections(content: Content, styles: Styles) -> Iterator[Section]:
         most,
     )
     yield panels(
-        Section("share", "Share of the ceiling", SHARE, grids=_shares(content)),
+        Section("share", "Share of the ceiling", SHARE, grids=[_shares(content, reasons)]),
         [group for group in sweeps if sum(c.ceiling is not None and not c.ceiling.doubt for c in group) > 1],
-        lambda name, group: curves.share(name, group, styles, content.caches(group[0].run)),
+        lambda name, group: curves.share(name, group, styles, content.caches(group[0].run), reasons[_field(group[0])]),
         most,
     )
     yield Section("orders", "Order of the input", ORDERS, grids=_orders(content))
@@ -145,7 +146,7 @@ def _winners(content: Content, styles: Styles) -> Section:
     columns = [*first, "input", "dtype", "n", "rows", "fastest", "probability of the first"]
     start = len(first)
     grid = Grid("winners", "The fastest by n and rows", columns, rows, {start + 2, start + 3, start + 5}, folded=True)
-    groups = [g for g in grouped(placed, lambda c: (c.run, c.operation, c.dtype)) if len(g) > 1]
+    groups = [g for g in grouped(placed, _field) if len(g) > 1]
     section = Section("winners", "Which should I use", WINNERS, grids=[_rules(groups, content.several), grid])
     return panels(
         section, groups, lambda name, group: winners.winners(name, group, styles), most_panels(len(content.table))
@@ -204,9 +205,7 @@ def _speedups(content: Content, styles: Styles) -> Section:
     baseline = content.baseline
     if baseline is None:
         return Section("speedup", "Speed-up")
-    groups = grouped(
-        (c for c in content.contests if c.ranked and c.benchmark != "Shapes"), lambda c: (c.run, c.operation, c.dtype)
-    )
+    groups = grouped((c for c in content.contests if c.ranked and c.benchmark != "Shapes"), _field)
     section = Section("speedup", f"Speed-up over {baseline}", SPEEDUP.format(baseline=baseline, least=LEAST_PROCESSES))
     return panels(
         section,
@@ -216,14 +215,14 @@ def _speedups(content: Content, styles: Styles) -> Section:
     )
 
 
-def _shares(content: Content) -> list[Grid]:
+def _field(contest: Contest) -> tuple[str, str, str]:
+    """Inputs of one operation and dtype in a run are compared with each other."""
+    return contest.run, contest.operation, contest.dtype
+
+
+def _shares(content: Content, reasons: Mapping[tuple[str, str, str], shortfall.Reasons]) -> Grid:
     known = [c for c in content.contests if c.ceiling and c.ranked]
     rows = []
-    reasons = {
-        (c.run, c.operation, c.dtype): shortfall.Reasons(group, content.caches(c.run))
-        for group in grouped(content.contests, lambda c: (c.run, c.operation, c.dtype))
-        for c in group[:1]
-    }
     for contest in known:
         for cell in contest.ranked:
             share = contest.share(cell)
@@ -237,7 +236,7 @@ def _shares(content: Content) -> list[Grid]:
                 Item(text.bandwidth(cell.bandwidth), cell.bandwidth),
                 Item(text.bandwidth(contest.ceiling.bandwidth), contest.ceiling.bandwidth),
                 Item.of(share, text.percent),
-                Item(reasons[contest.run, contest.operation, contest.dtype].of(contest, cell)),
+                Item(reasons[_field(contest)].of(contest, cell)),
             ]
             rows.append(row)
     first = ["run"] if content.several else []
@@ -252,7 +251,7 @@ def _shares(content: Content) -> list[Grid]:
         f"why below {shortfall.GOAL:.0%}",
     ]
     start = len(first)
-    return [Grid("shares", "Share of the ceiling", columns, rows, {start + 3, start + 4, start + 5}, folded=True)]
+    return Grid("shares", "Share of the ceiling", columns, rows, {start + 3, start + 4, start + 5}, folded=True)
 
 
 def _orders(content: Content) -> list[Grid]:

@@ -349,7 +349,7 @@ def test_the_first_screen_has_the_answer_and_every_time(browser, page):
 AXE = Path(sys.prefix) / "node_modules" / "axe-core" / "axe.min.js"  # .ci/run puts it there
 
 
-@pytest.mark.skipif(not AXE.exists(), reason=f"no axe-core: npm install --prefix {Path(sys.prefix).name} axe-core")
+@pytest.mark.skipif(not AXE.exists(), reason="no axe-core: npm install --prefix .venv axe-core")
 def test_axe_finds_nothing(browser, page):
     for width, dark, rules in ((1280, False, None), (400, True, ["color-contrast", "scrollable-region-focusable"])):
         browser.open(page, width=width, dark=dark)
