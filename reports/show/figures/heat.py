@@ -35,7 +35,7 @@ def speedup(name: str, contests: Sequence[Contest], baseline: str, styles: style
     labels = [_label(contest) for contest in contests]
     title = f"{styles.heading(first.operation, first.dtype, run=first.run)}: how many times faster than {baseline}"
     title += f" ({ROWS} of {every:,} inputs)" if every > ROWS else ""
-    left, cell, top = 24 + 6.6 * max(map(len, labels)), 66, 86
+    left, cell, top = 24 + 6.6 * max(map(len, labels)), 60, 86
 
     width, height = max(canvas.WIDTH, math.ceil(left + cell * len(names) + 40)), top + 22 * len(contests) + 8
 

@@ -125,11 +125,13 @@
         touch(nearest(svg, event));
       }
     });
-    svg.addEventListener("pointerleave", () => {
+    svg.addEventListener("pointerleave", (event) => {
+      if (event.pointerType === "touch") return; // a finger leaves at once, and what it touched is to be read
       touch(null);
       light("");
     });
     svg.addEventListener("pointerdown", (event) => {
+      if (event.pointerType === "touch") touch(nearest(svg, event));
       const whole = Number(svg.dataset.whole?.split(/[ ,]+/)[2]);
       if (!(svg.viewBox.baseVal.width < whole - 0.01) || event.button || event.target.closest(".entry")) return;
       from = place(svg, event);
@@ -167,6 +169,7 @@
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
 
   bar.hidden = !document.querySelector("figure");
+  document.querySelectorAll(".hint").forEach((hint) => (hint.hidden = bar.hidden));
   for (const chip of bar.children) {
     chip.addEventListener("click", () => toggle(chip.dataset.tag));
     for (const [event, tag] of Object.entries({ pointerenter: chip.dataset.tag, focus: chip.dataset.tag, pointerleave: "", blur: "" }))

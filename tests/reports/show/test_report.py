@@ -7,6 +7,7 @@ import math
 import re
 import statistics
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -362,6 +363,23 @@ def test_the_terminal_answer_fits_its_width(folder, width, monkeypatch):
     for name in (*SAMPLES, "absent", "broken"):
         assert name in re.sub(r"\s+", " ", written)
     assert text.seconds(statistics.median(MEDIANS["slow"])) in written
+
+
+def test_what_answers_lies_on_what_is_drawn(folder, monkeypatch):
+    monkeypatch.setattr("maxbench.reports.system.forked.cpus", lambda: 1)
+    parts = {part.id: part for part in report.sections(content.gather([folder]))}
+    for section in ("overview", "time"):
+        svg = ElementTree.fromstring(str(parts[section].figures[0].inline))
+        every = {node.get("class", ""): [] for node in svg.iter() if re.fullmatch(r"i\d+", node.get("class", ""))}
+        for node in svg.iter():
+            if (tag := node.get("class", "")) in every:
+                every[tag] += [(use.get("x"), use.get("y")) for use in node.iter() if use.tag.endswith("use")]
+        marks = [node.attrib for node in svg.iter() if node.get("class", "").startswith("mark i")]
+        assert len(marks) == len(SAMPLES) * (1 if section == "overview" else 2)
+        for mark in marks:
+            at = float(mark["cx"]), float(mark["cy"])
+            drawn = [tuple(map(float, place)) for place in every[mark["class"].removeprefix("mark ")]]
+            assert any(at == pytest.approx(place, abs=0.1) for place in drawn), (at, drawn)
 
 
 def test_csv_markdown_and_json_on_standard_output_are_nothing_else(folder, capsys, tmp_path):
