@@ -32,7 +32,7 @@ def overview(name: str, contests: Sequence[Contest], leader: str, styles: style.
     title += f" ({ROWS} of {every:,} inputs)" if every > ROWS else ""
     labels = [lines.shortened(contest.title, 20) for contest in contests]
     left = canvas.names_width(labels)
-    ceilings = [contest for contest in contests if contest.ceiling and not contest.ceiling.doubt]
+    tops = [(row, c, c.ceiling.value) for row, c in enumerate(contests) if c.ceiling and not c.ceiling.doubt]
 
     def paint(drawing: Drawing) -> list[Mark]:
         axes = drawing.add_subplot()
@@ -63,13 +63,12 @@ def overview(name: str, contests: Sequence[Contest], leader: str, styles: style.
                 Mark(axes, cell.value, row, contests[row].words(cell), look.tag, contests[row].name)
                 for row, cell in rows
             ]
-        for row, contest in enumerate(contests):
-            if contest.ceiling and not contest.ceiling.doubt:
-                value = contest.ceiling.value
-                axes.plot(value, row, "|", color=style.INK[0], markersize=16, markeredgewidth=1.6)
-                marks.append(Mark(axes, value, row, contest.ceiling_words, input=contest.name))
-        if ceilings:
-            axes.plot([], [], "|", color=style.INK[0], markersize=11, markeredgewidth=1.6, label="ceiling")
+        if tops:
+            axes.plot(
+                [value for *_, value in tops], [row for row, *_ in tops], "|", color=style.INK[0], markersize=16,
+                markeredgewidth=1.6, label="ceiling",
+            )  # fmt: skip
+            marks += [Mark(axes, value, row, c.ceiling_words, input=c.name) for row, c, value in tops]
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(10, numticks=9))
         axes.xaxis.set_minor_locator(NullLocator())
@@ -88,7 +87,7 @@ def overview(name: str, contests: Sequence[Contest], leader: str, styles: style.
     said = (f"{contest.title} {words}" for contest in contests if (words := verdict(contest, leader)[0]))
     return canvas.draw(
         name, title, f"{title}. {leader}: {'; '.join(said)}.", paint, width=WIDTH, axes=ROW * len(contests) + 6,
-        left=left, legend=len(names) + bool(ceilings), columns=COLUMNS,
+        left=left, legend=len(names) + bool(tops), columns=COLUMNS,
     )  # fmt: skip
 
 
