@@ -91,23 +91,18 @@ def rules(contests: Sequence[Contest]) -> list[Rule]:
         name: [0, *accumulate(sum(c.ranked[0].implementation == name for s, c in sized if s == size) for size in sizes)]
         for name in names
     }
-    # The best way to cut the first `end` sizes: (ranges and exceptions, first places not had), then the last cut.
+    # The best way to cut the first `end` sizes: (ranges and exceptions, minus first places had), and its last range.
     best: list[tuple[tuple[int, int], int, str]] = [((0, 0), 0, "")]
+
+    def cut(start: int, end: int, name: str) -> tuple[tuple[int, int], int, str]:
+        """The best one whose last range begins after `start` sizes and has this implementation."""
+        cost, places = best[start][0]
+        cost += 1 + misses[name][end] - misses[name][start]
+        return (cost, places - wins[name][end] + wins[name][start]), start, name
+
     for end in range(1, len(sizes) + 1):
-        best.append(
-            min(
-                (
-                    (
-                        best[start][0][0] + 1 + misses[name][end] - misses[name][start],
-                        best[start][0][1] - wins[name][end] + wins[name][start],
-                    ),
-                    start,
-                    name,
-                )
-                for start in range(end)
-                for name in names
-            )
-        )
+        last = min(cut(start, end, name) for start in range(end) for name in names)
+        best.append(last)
     found: list[Rule] = []
     end = len(sizes)
     while end:

@@ -61,7 +61,7 @@ class Content:
             found.append(Answer(title, answer.sentences(mine, self.baseline), leader))
         return found
 
-    @property
+    @cached_property
     def sentences(self) -> list[str]:
         """The answer in sentences, each run's after its name where there are several."""
         if not self.several:

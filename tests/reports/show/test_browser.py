@@ -353,7 +353,10 @@ AXE = Path(sys.prefix) / "node_modules" / "axe-core" / "axe.min.js"  # .ci/run p
 def test_axe_finds_nothing(browser, page):
     for width, dark, rules in ((1280, False, None), (400, True, ["color-contrast", "scrollable-region-focusable"])):
         browser.open(page, width=width, dark=dark)
-        browser.js("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+        # What is there many times over is looked at a few times: axe looks at every element.
+        browser.js("""document.querySelectorAll('details').forEach((d) => { d.open = true; });
+          document.querySelectorAll(`section > .figures > figure:nth-child(n+3), tbody tr:nth-child(n+8),
+            figure .mark:nth-child(n+8)`).forEach((e) => e.remove())""")
         browser.js(AXE.read_text("utf-8"))
         found = browser.driver.execute_async_script(
             """const [rules, done] = arguments;
