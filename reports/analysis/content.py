@@ -13,8 +13,17 @@ import pandas as pd
 
 from ..records.runs import Run, read
 from ..system import text
-from . import answer, contests, facts, table
+from . import answer, contests, facts, standing, table
 from .contests import Contest
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a run says of an operation: in sentences, and by the implementation that leads (None: nothing ran)."""
+
+    title: str
+    sentences: list[str]
+    leader: standing.Standing | None
 
 
 @dataclass
@@ -40,6 +49,17 @@ class Content:
     def lines(self) -> list[answer.Line]:
         """The answer, one line per input."""
         return answer.lines(self.contests, self.baseline)
+
+    @cached_property
+    def answers(self) -> list[Answer]:
+        """The answer, one part for each run and operation."""
+        found = []
+        for run, operation in dict.fromkeys((c.run, c.operation) for c in self.contests):
+            mine = [c for c in self.contests if (c.run, c.operation) == (run, operation)]
+            title = f"{operation}, {run}" if self.several else operation
+            leader = standing.standing(contests.main_contests(mine))
+            found.append(Answer(title, answer.sentences(mine, self.baseline), leader))
+        return found
 
     @cached_property
     def sentences(self) -> list[str]:
@@ -111,6 +131,12 @@ class Content:
             (f"{name} – " if self.several else "") + facts.sentence(self._run(name), self._rows(name))
             for name in self.names
         ]
+
+    @property
+    def trust(self) -> list[list[tuple[str, str]]]:
+        """For each run, by what its figures can be trusted: (name, value) pairs, the run's name first of several."""
+        found = [(name, facts.trust(self._run(name), self._rows(name))) for name in self.names]
+        return [[("run", name), *pairs] if self.several else pairs for name, pairs in found]
 
     def _rows(self, name: str) -> pd.DataFrame:
         return self.table[self.table["run"] == name]

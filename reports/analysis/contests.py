@@ -111,6 +111,33 @@ class Contest:
         strided = ", strided" if self.benchmark == "Strided" else ""
         return self.workload or (self.shape if self.benchmark == "Shapes" else "") or f"n = {self.n:,}{strided}"
 
+    @property
+    def name(self) -> str:
+        """What tells it from every other input, the same in every figure."""
+        return ", ".join(filter(None, (self.run, self.operation, self.title, self.shape, self.dtype)))
+
+    def words(self, cell: Cell) -> str:
+        """All that is known of a cell, for one line."""
+        share = self.share(cell)
+        where = self.title if self.title == self.shape else ", ".join(filter(None, (self.title, self.shape)))
+        facts = [
+            f"{cell.implementation} on {where}, {self.dtype}: {cell}",
+            text.bandwidth(cell.bandwidth) if math.isfinite(cell.bandwidth) else "",
+            f"{share.percent} of the ceiling" if share else "",
+            text.processes(cell.processes),
+            f"\N{DAGGER} {cell.reason}" if cell.reason else "",
+        ]
+        return "; ".join(filter(None, facts))
+
+    @property
+    def ceiling_words(self) -> str:
+        """All that is known of its ceiling, for one line."""
+        top = self.ceiling
+        if top is None:
+            return ""
+        reached = f"{text.bandwidth(top.bandwidth)} measured on {text.size(top.size)}"
+        return f"ceiling: {text.seconds(top.value)} at {reached}; {text.processes(top.processes)}"
+
     @cached_property
     def ranked(self) -> tuple[Cell, ...]:
         """The measured ones, fastest first."""
@@ -157,6 +184,19 @@ class Contest:
         """The fastest, and those whose intervals say that they may be as fast."""
         near = (cell for cell, lead in self._leads if not lead.unknown and lead.decide().outcome != "faster")
         return (*self.ranked[:1], *near)
+
+    def outcome(self, implementation: str) -> Decision:
+        """Whether an implementation is faster than all others here, level with the fastest, or slower than it."""
+        mine = self.of(implementation)
+        if mine is None:
+            return Decision("cannot tell", "not measured")
+        return self.decision if mine is self.fastest else mine.over(self.ranked[0]).decide()
+
+    def over_best_other(self, implementation: str) -> Derived | None:
+        """How many times faster an implementation is than the fastest of all others; below 1 where it lost."""
+        mine = self.of(implementation)
+        other = next((cell for cell in self.ranked if cell is not mine), None)
+        return mine.over(other) if mine and other else None
 
     def of(self, implementation: str) -> Cell | None:
         """The cell of an implementation, if it was measured."""

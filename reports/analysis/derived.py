@@ -82,6 +82,14 @@ class Derived:
         """Whether it is stated as a property."""
         return not self.withheld
 
+    @property
+    def percent(self) -> str:
+        """A share with its interval, or with the reason why it is not stated."""
+        if self.doubt:
+            return "a share that is withheld"
+        between = self.unknown or f"{text.percent(self.low)}–{text.percent(self.high)}"
+        return f"{text.percent(self.value)} ({between})"
+
     def __str__(self) -> str:
         """A ratio with its interval, or with the reason why that decides nothing."""
         between = (not math.isnan(self.value) and self.unknown) or text.factor_range(self.low, self.high)

@@ -19,6 +19,11 @@ def visible(found: Precheck) -> float:
     return max((noise.visible for noise in found.noise.values()), default=math.nan)
 
 
+def floor(found: Precheck) -> str:
+    """The noise floor: the smallest effect that two copies of one kernel, timed in turn, leave visible."""
+    return text.percent(visible(found)) if found.noise else "not known"
+
+
 def sentence(found: Precheck) -> str:
     """What the machine can see."""
     if not found.noise:

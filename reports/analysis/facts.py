@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 
 from ..records.run import Array, Gpu
@@ -31,6 +33,35 @@ def sentence(run: Run, rows: pd.DataFrame) -> str:
     return f"Measured on {'; '.join(filter(None, parts))}."
 
 
+def trust(run: Run, rows: pd.DataFrame) -> list[tuple[str, str]]:
+    """By what a run's figures can be trusted: noise, what else the machine did, threads, processes."""
+    about = run.about
+    checked, parts = about.precheck, about.disturbance or []
+    load, cpus = about.load_average, about.machine.cores_logical
+    loads = [f"{ends[0]:.2f}" for ends in (load.start, load.end) if ends]
+    others = [part.others for part in parts if part.others is not None]
+    throttled = [part.throttled for part in parts if part.throttled is not None]
+    timed = rows[(rows["status"] == "ok") & (rows["statistic"] == "time")]["processes"].dropna()
+    least, most = (int(end) if len(timed) else 0 for end in (timed.min(), timed.max()))
+    known = run.record is not None
+    plain = run.results.machines.get(str(rows["machine"].iloc[0]), {})
+    pairs = [
+        ("machine", re.sub(r"\((R|TM)\)| CPU| Processor", "", about.machine.cpu if known else plain.get("cpu") or "")),
+        ("A/A noise", doubts.floor(checked) if checked else "not measured" if known else ""),
+        ("other programs", text.percent(max(others)) if others else ""),
+        ("throttled", text.plural(sum(throttled), "time") if throttled else "not counted" if parts else ""),
+        ("load", " → ".join(loads) + (f" on {text.plural(cpus, 'CPU')}" if cpus else "") if loads else ""),
+        ("threads", _threads(run)),
+        ("processes", str(least) if least == most else f"{least} to {most}"),
+    ]
+    return [(name, value) for name, value in pairs if value]
+
+
+def _threads(run: Run) -> str:
+    threads = run.about.threads
+    return f"{threads.numba}{f' ({threads.layer})' if threads.layer else ''}" if threads.numba else ""
+
+
 def _source(run: Run, commit: str) -> str:
     """The commit in short; results of asv alone say no more of it."""
     source = run.about.source
@@ -55,7 +86,7 @@ def of(run: Run, rows: pd.DataFrame) -> list[tuple[str, str]]:
         ("caches", ", ".join(f"{level} {text.size(size)}" for level, size in machine.caches.items())),
         ("GPU", ", ".join(map(_gpu, machine.gpu)) or ("none found" if known else "")),
         ("system", machine.os or plain.get("os")),
-        ("threads", f"{threads.numba}{f' ({threads.layer})' if threads.layer else ''}" if threads.numba else ""),
+        ("threads", _threads(run)),
         ("waiting threads", threads.waiting),
         ("CPU quota", f"{threads.quota:g} CPUs" if threads.quota is not None else ""),
         ("precheck", doubts.sentence(about.precheck).removesuffix(" today") if about.precheck else ""),

@@ -193,3 +193,11 @@ def rung_times(ladder: Ladder) -> str:
     """For alternative texts: each rung with its time."""
     titles = {key: title for key, title, _ in RUNGS}
     return ", ".join(f"{titles[key]} {text.seconds(one.value)}" for key, one in ladder.rungs.items())
+
+
+def rung_words(ladder: Ladder, rung: str) -> str:
+    """All that is known of a rung, for one line."""
+    title, one = next(title for key, title, _ in RUNGS if key == rung), ladder.of(rung)
+    between = text.seconds_range(one.low, one.high)
+    time = f"{text.seconds(one.value)} ({between})" if between else text.seconds(one.value)
+    return f"{ladder.implementation}, {title}: {time}; {text.processes(one.processes)}"

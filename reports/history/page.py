@@ -83,7 +83,7 @@ def _figure(
     commits = sorted({p.commit for one in some for p in one.points}, key=lambda c: place.get(c, len(place)))
     at = {commit: index for index, commit in enumerate(commits)}
 
-    def paint(drawing: Drawing) -> None:
+    def paint(drawing: Drawing) -> list[canvas.Mark]:
         axes = drawing.add_subplot()
         for one in some:
             points = [p for p in one.points if p.ratio]
@@ -114,6 +114,7 @@ def _figure(
         axes.set_ylabel("time / anchor")
         axes.set_title(f"{heading} on {machine}", loc="left")
         canvas.legend(drawing, *axes.get_legend_handles_labels())
+        return []
 
     alt = f"{title}. {steps or 'No step.'}"
     return canvas.draw(name, title, alt, paint, width=canvas.WIDTH * 2, legend=len(some))

@@ -25,6 +25,11 @@ class Item:
             return self.words
         return "" if isinstance(self.key, float) and math.isnan(self.key) else self.key
 
+    @property
+    def whole(self) -> bool:
+        """Whether it stays on one line: a number and its unit are read together."""
+        return len(self.words) <= 40 and any(map(str.isdigit, self.words))
+
     @classmethod
     def of(cls, figure: Derived, show: Callable[[float], str]) -> Item:
         """A derived figure; one that is not shown as a property has a mark in its words and the reason as its title."""

@@ -39,6 +39,7 @@ def render(content: Content, sections: list[Section]) -> str:
     parts = [parts[0], "\n".join(parts[1:])] if len(parts) > 1 else parts
     parts += [text.markdown(content.gaps)] if content.gaps else []
     parts += map(text.markdown, content.setups)
+    parts += [text.markdown("; ".join(f"{term} {value}" for term, value in pairs)) for pairs in content.trust]
     if content.warnings:
         parts.append("\n".join(f"> - {text.markdown(warning)}" for warning in content.warnings))
     for section in sections:

@@ -11,7 +11,7 @@ from ..analysis.content import Content, no_collection
 from ..analysis.content import gather as content
 from ..system import files, output_folder
 from . import markdown, page
-from .figures import Styles, style
+from .figures import style
 from .sections import cost, speed, trust
 from .sections.section import Section, draw
 
@@ -56,7 +56,7 @@ def write_content(found: Content, output: Path) -> Path:
 
 def sections(found: Content) -> list[Section]:
     """The sections that have something to show, in order, drawn."""
-    styles = Styles(found.table["implementation"], found.names)
+    styles = page.styles(found)
     every = [*speed.sections(found, styles), *cost.sections(found, styles), *trust.sections(found)]
     kept = [section for section in every if section]
     draw(kept)

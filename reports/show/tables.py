@@ -10,8 +10,10 @@ import pandas as pd
 from maxbench.bench.suite import base
 
 from ..analysis.answer import Absent, Line
+from ..analysis.content import Answer
 from ..analysis.contests import Contest, main_contests
 from ..analysis.rules import Outcome
+from ..analysis.standing import Mean
 from ..system import text
 from .grid import Grid, Item
 
@@ -45,6 +47,65 @@ def answers(lines: Sequence[Line], baseline: str | None, several: bool) -> Grid:
     start = 1 if several else 0
     whole = {start, start + 2, start + 3}
     return Grid("answer", "The fastest on each input", ["run", *columns] if several else columns, rows, whole=whole)
+
+
+def standings(found: Sequence[Answer], baseline: str | None) -> Grid:
+    """The leader of each operation, one row each."""
+    rows = []
+    for one in found:
+        if one.leader is None:
+            continue
+        over = one.leader.over_baseline(baseline)
+        rows.append([
+            Item(one.title),
+            Item(one.leader.implementation),
+            Item(one.leader.tally),
+            mean(over) if over else Item("is the baseline"),
+            mean(one.leader.over_best_other),
+        ])  # fmt: skip
+    columns = ["operation", "leads", "inputs", f"over {baseline or 'the baseline'}", "over the best other"]
+    return Grid("standings", "Which one leads", columns, rows)
+
+
+BAR = 9  # characters of the longest
+
+
+def bars(found: Answer, baseline: str | None) -> Grid | None:
+    """The leader of an operation on each input, with a bar for its speed over the best other, on a log axis.
+
+    To the right of the axis it is faster, to the left slower; a bar is as long as that of the inverse ratio.
+    """
+    if found.leader is None:
+        return None
+    name, contests = found.leader.implementation, found.leader.contests
+    ratios = [contest.over_best_other(name) for contest in contests]
+    logs = [math.log(ratio.value) if ratio and ratio.value > 0 else 0.0 for ratio in ratios]
+    longest = max(1e-9, *map(abs, logs))
+    left = max([0, *(round(BAR * -log / longest) for log in logs)])
+    dtypes = list(dict.fromkeys(contest.dtype for contest in contests))
+    rows = []
+    for contest, ratio, log in zip(contests, ratios, logs, strict=True):
+        mine, base = contest.of(name), contest.of(baseline or "")
+        bar = "━" * round(BAR * abs(log) / longest)
+        row = [Item(contest.title)] + ([Item(contest.dtype)] if len(dtypes) > 1 else [])
+        row += [
+            Item(text.seconds(mine.value) if mine else text.NOTHING, mark=MARKS[contest.outcome(name).outcome]),
+            Item(text.factor(mine.over(base).value) if mine and base else text.NOTHING),
+            Item(f"{bar if log < 0 else '':>{left}}│{bar if log > 0 else ''}"),
+            Item(f"{ratio or text.NOTHING}{' ?' if contest.outcome(name).outcome == 'cannot tell' else ''}"),
+        ]
+        rows.append(row)
+    first = ["input", *(["dtype"] if len(dtypes) > 1 else [])]
+    columns = [*first, "time", "baseline", "", "best other"]
+    title = ", ".join([found.title, *(dtypes if len(dtypes) == 1 else [])])
+    caption = f"{title}: {name}, {found.leader.tally}; over {baseline}, the baseline, and over the best other"
+    return Grid("bars", caption, columns, rows, {len(first) + 1})
+
+
+def mean(ratio: Mean) -> Item:
+    """A ratio over several inputs, and what it is of."""
+    known = math.isfinite(ratio.figure.value)
+    return Item(f"{text.factor(ratio.figure.value)} ({ratio})" if known else str(ratio), ratio.figure.value)
 
 
 def times(contests: Sequence[Contest], several: bool) -> list[Grid]:

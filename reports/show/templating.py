@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from ..system import text
 from .grid import Grid
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -29,6 +30,7 @@ def environment() -> jinja2.Environment:
     )
     found.filters["paged"] = lambda grid: len(grid.rows) > PAGED
     found.filters["data"] = _data
+    found.filters["factor"] = text.factor
     return found
 
 

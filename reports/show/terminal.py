@@ -25,7 +25,8 @@ from .markdown import grid_as_markdown
 
 PIPE_WIDTH = 10_000  # whole lines: whatever reads a pipe wants no word cut in two
 STYLES = {"best": "bold green", "tie": "yellow", "missing": "dim", "worse": "red"}
-SIGNS = {"best": " *", "tie": " ="}
+SIGNS = {"best": " *", "tie": " =", "worse": " <"}
+LEGEND = "* the fastest   = a tie   < slower than the fastest   ? cannot tell"
 
 
 def show(content: Content, format: str = "table", stream: IO[str] | None = None) -> None:
@@ -107,41 +108,86 @@ def _plain(item: Item) -> str | float:
 
 def _grids(content: Content) -> Sequence[Grid]:
     answers = tables.answers(content.lines, content.baseline, content.several)
+    return [answers, *_details(content)]
+
+
+def _details(content: Content) -> list[Grid]:
     absent = [tables.missing(content.absent)] if content.absent else []
-    return [answers, *tables.times(content.contests, content.several), *absent]
+    return [*tables.times(content.contests, content.several), *absent]
 
 
 def _table(content: Content, out: Console) -> None:
-    for warning in content.warnings:
-        out.print(Text(f"warning: {warning}", style="yellow"))
     for sentence in content.sentences:
         out.print(Text(sentence, style="bold"))
-    grids = _grids(content)
+    for pairs in content.trust:
+        out.print(Text("; ".join(f"{term} {value}" for term, value in pairs), style="dim"))
+    bars = [grid for one in content.answers if (grid := tables.bars(one, content.baseline))]
+    grids = [*bars, *_details(content)]
     for grid in grids:
         out.print()
         _draw(grid, out)
     if any(item.mark in SIGNS for grid in grids for row in grid.rows for item in row):
-        out.print(Text("* the fastest   = a tie", style="dim"))
+        out.print(Text(LEGEND, style="dim"))
+    for warning in content.warnings:
+        out.print(Text(f"warning: {warning}", style="yellow"))
 
 
 def _draw(grid: Grid, out: Console) -> None:
-    """A grid; where it is too wide for the terminal, one block of lines per row."""
-    table = Table(title=grid.caption, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    """A grid; where it is too wide for the terminal, its numbers in several tables, or one block of lines per row."""
+    out.print(Text(grid.caption, style="italic"))
+    parts = _parts(grid, out)
+    for part in parts:
+        out.print(_drawn(part))
+    if parts:
+        return
+    # Columns folded into a few characters cannot be read.
+    for row in grid.rows:
+        for name, item in zip(grid.columns, row, strict=True):
+            if item.words:
+                label = f"{name}: " if name else ""
+                out.print(Text.assemble(("  " if item is not row[0] else "") + label, _text(item)))
+
+
+def _drawn(grid: Grid) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(grid.columns):
         table.add_column(Text(name), justify="right" if index in grid.numeric else "left", overflow="fold")
     for row in grid.rows:
         table.add_row(*(_text(item) for item in row))
-    # Columns folded into a few characters cannot be read.
-    if table.__rich_measure__(out, out.options.update(max_width=10_000)).maximum <= out.width or _wraps_well(
-        grid, out.width
-    ):
-        out.print(table)
-        return
-    out.print(Text(grid.caption, style="italic"))
-    for row in grid.rows:
-        for name, item in zip(grid.columns, row, strict=True):
-            if item.words:
-                out.print(Text.assemble(("  " if item is not row[0] else "") + f"{name}: ", _text(item)))
+    return table
+
+
+def _parts(grid: Grid, out: Console) -> list[Grid]:
+    """The grid where it fits, else its columns of numbers in as few grids as fit, each with all others; [] if none."""
+
+    def fits(part: Grid) -> bool:
+        widest = _drawn(part).__rich_measure__(out, out.options.update(max_width=10_000)).maximum
+        return widest <= out.width or _wraps_well(part, out.width)
+
+    if fits(grid):
+        return [grid]
+    numbers = sorted(grid.numeric)
+    words = [index for index in range(len(grid.columns)) if index not in grid.numeric]
+    if not numbers or words != list(range(len(words))):
+        return []
+    found: list[Grid] = []
+    chosen: list[int] = []
+    for index in numbers:
+        part = _columns(grid, [*words, *chosen, index])
+        if fits(part):
+            chosen.append(index)
+        elif chosen and fits(_columns(grid, [*words, index])):
+            found.append(_columns(grid, [*words, *chosen]))
+            chosen = [index]
+        else:
+            return []
+    return [*found, _columns(grid, [*words, *chosen])]
+
+
+def _columns(grid: Grid, chosen: Sequence[int]) -> Grid:
+    numeric = {place for place, index in enumerate(chosen) if index in grid.numeric}
+    rows = [[row[index] for index in chosen] for row in grid.rows]
+    return dataclasses.replace(grid, columns=[grid.columns[i] for i in chosen], rows=rows, numeric=numeric)
 
 
 def _wraps_well(grid: Grid, width: int) -> bool:

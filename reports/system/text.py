@@ -84,6 +84,11 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else ending}"
 
 
+def processes(count: int) -> str:
+    """``3 processes``; of none, where they cannot be told apart, ``processes not known``."""
+    return plural(count, "process") if count else "processes not known"
+
+
 def cut(words: str, most: int = 90) -> str:
     """The first of several sentences or lines, and of that no more than so many characters."""
     first = re.split(r"\n|(?<=[a-z])\. ", words.strip(), maxsplit=1)[0]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...analysis.contests import Cell, Contest
+from ...analysis.shortfall import Reasons
 from ...system import text
 from . import canvas, lines, style
 from .lines import Axes, Point, Series
@@ -37,15 +38,18 @@ def bandwidth(name: str, contests: Sequence[Contest], styles: style.Styles, cach
     return _against_n(name, contests, styles, caches, axes, of, ceiling=ceiling)
 
 
-def share(name: str, contests: Sequence[Contest], styles: style.Styles, caches: Mapping[str, int]) -> canvas.Figure:
-    """Share of the measured ceiling against n, in percent."""
+def share(
+    name: str, contests: Sequence[Contest], styles: style.Styles, caches: Mapping[str, int], reasons: Reasons
+) -> canvas.Figure:
+    """Share of the measured ceiling against n, in percent; a point says why it is low."""
 
     def of(contest: Contest, cell: Cell) -> tuple[float, float, float]:
         ratio = contest.share(cell)
         return (100 * ratio.value, 100 * ratio.low, 100 * ratio.high) if ratio else (math.nan,) * 3
 
     axes = Axes(_N, "share of the ceiling (%)", y_scale="linear", y_from_zero=True)
-    return _against_n(name, [c for c in contests if c.ceiling and not c.ceiling.doubt], styles, caches, axes, of)
+    known = [c for c in contests if c.ceiling and not c.ceiling.doubt]
+    return _against_n(name, known, styles, caches, axes, of, why=reasons.of)
 
 
 def _against_n(
@@ -57,6 +61,7 @@ def _against_n(
     of: Callable[[Contest, Cell], tuple[float, float, float]],
     *,
     ceiling: Sequence[Point] = (),
+    why: Callable[[Contest, Cell], str] = lambda contest, cell: "",
 ) -> canvas.Figure:
     contests = sorted(contests, key=lambda c: c.n or 0)
     first, names = contests[0], shown(contests)
@@ -65,7 +70,11 @@ def _against_n(
         points = []
         for contest in contests:
             cell = contest.of(implementation)
-            points.append(Point(contest.n or 0, *(of(contest, cell) if cell else (math.nan,) * 3)))
+            if cell is None:
+                points.append(Point(contest.n or 0, math.nan))
+                continue
+            words = "; ".join(filter(None, (contest.words(cell), why(contest, cell))))
+            points.append(Point(contest.n or 0, *of(contest, cell), words, contest.name))
         series.append(Series(implementation, points))
     axis = ["strided axis"] if first.benchmark == "Strided" else []
     heading = styles.heading(first.operation, first.dtype, *axis, run=first.run)

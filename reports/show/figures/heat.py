@@ -13,6 +13,7 @@ from matplotlib.figure import Figure as Drawing
 from ...analysis.contests import Contest
 from ...system import text
 from . import canvas, style
+from .canvas import Mark
 from .curves import shown
 from .lines import SHOWN, shortened
 
@@ -34,11 +35,11 @@ def speedup(name: str, contests: Sequence[Contest], baseline: str, styles: style
     labels = [_label(contest) for contest in contests]
     title = f"{styles.heading(first.operation, first.dtype, run=first.run)}: how many times faster than {baseline}"
     title += f" ({ROWS} of {every:,} inputs)" if every > ROWS else ""
-    left, cell, top = 24 + 6.6 * max(map(len, labels)), 66, 86
+    left, cell, top = 24 + 6.6 * max(map(len, labels)), 60, 86
 
     width, height = max(canvas.WIDTH, math.ceil(left + cell * len(names) + 40)), top + 22 * len(contests) + 8
 
-    def paint(drawing: Drawing) -> None:
+    def paint(drawing: Drawing) -> list[Mark]:
         axes = drawing.add_axes((0, 0, 1, 1))
         axes.set_axis_off()
         axes.set(xlim=(0, width), ylim=(height, 0))
@@ -46,27 +47,35 @@ def speedup(name: str, contests: Sequence[Contest], baseline: str, styles: style
             axes.text(
                 left + cell * (j + 0.35), top - 6, shortened(implementation, 18), rotation=35, fontsize=canvas.SMALL
             )
-        filled: list[tuple[Any, str]] = []
-        hatched: list[tuple[Any, str]] = []
-        for i, contest in enumerate(contests):
-            y = top + 22 * i
-            axes.text(left - 6, y + 11, labels[i], ha="right", va="center_baseline", fontsize=canvas.SMALL)
-            for j, implementation in enumerate(names):
+        marks: list[Mark] = []
+        for i in range(len(contests)):
+            axes.text(left - 6, top + 22 * i + 11, labels[i], ha="right", va="center_baseline", fontsize=canvas.SMALL)
+        for j, implementation in enumerate(names):
+            tag, x = styles[implementation].tag, left + cell * j
+            filled: list[tuple[Any, str]] = []
+            hatched: list[tuple[Any, str]] = []
+            for i, contest in enumerate(contests):
+                y = top + 22 * i
                 color, words = _cell(contest, implementation, baseline)
-                x = left + cell * j
                 corners = ((x, y), (x + cell - 1, y), (x + cell - 1, y + 21), (x, y + 21))
                 (filled if color else hatched).append((corners, color or "none"))
                 ink = style.INK[0] if color is None else _ink(color)
                 axes.text(
-                    x + cell / 2, y + 11, words, ha="center", va="center_baseline", fontsize=canvas.SMALL, color=ink
-                )
-        # Two collections: as many single patches would take several times as long.
-        for cells, hatch in ((filled, None), (hatched, "////")):
-            if cells:
-                corners, colors = zip(*cells, strict=True)
-                axes.add_collection(
-                    PolyCollection(corners, facecolors=colors, edgecolors=style.FAINT[0], linewidths=0, hatch=hatch)
-                )
+                    x + cell / 2, y + 11, words, ha="center", va="center_baseline", fontsize=canvas.SMALL, color=ink,
+                    gid=tag,
+                )  # fmt: skip
+                if said := _words(contest, implementation, baseline):
+                    marks.append(Mark(axes, x + cell / 2, y + 11, said, tag, contest.name))
+            # Two collections: as many single patches would take several times as long.
+            for cells, hatch in ((filled, None), (hatched, "////")):
+                if cells:
+                    corners, colors = zip(*cells, strict=True)
+                    axes.add_collection(
+                        PolyCollection(
+                            corners, facecolors=colors, edgecolors=style.FAINT[0], linewidths=0, hatch=hatch, gid=tag
+                        )
+                    )
+        return marks
 
     return canvas.draw(
         name,
@@ -98,6 +107,18 @@ def _cell(contest: Contest, implementation: str, baseline: str) -> tuple[str | N
     strength = Normalize(-_STRONGEST, _STRONGEST, clip=True)(math.log2(ratio.value))
     red, green, blue, _ = _COLORS(float(strength))
     return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}", text.factor(ratio.value)
+
+
+def _words(contest: Contest, implementation: str, baseline: str) -> str:
+    """All that is known of it, with its ratio and why that is not shown."""
+    base, mine = contest.of(baseline), contest.of(implementation)
+    if mine is None:
+        return next(
+            (f"{implementation}: {c.reason}" for c in contest.missing if c.implementation == implementation), ""
+        )
+    over = mine.over(base) if base is not None and base is not mine else None
+    why = f", {over.withheld}" if over and over.withheld else ""
+    return contest.words(mine) + (f"; {over} as fast as {baseline}{why}" if over else "")
 
 
 def _ink(color: str) -> str:

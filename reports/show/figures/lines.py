@@ -12,6 +12,7 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from . import canvas, style
+from .canvas import Mark
 
 Scale = Literal["log", "linear", "binary"]
 SHOWN = 12  # implementations in one panel; more cannot be told apart
@@ -19,12 +20,14 @@ SHOWN = 12  # implementations in one panel; more cannot be told apart
 
 @dataclass(frozen=True)
 class Point:
-    """x, y, and y's interval (NaN where there is none)."""
+    """x, y, y's interval (NaN where there is none), and, where it answers when touched, its words and its input."""
 
     x: float
     y: float
     low: float = math.nan
     high: float = math.nan
+    words: str = ""
+    input: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def panel(
     """Draw a panel; `decorate` adds to its axes before the legend is made, where it names `extra` lines."""
     kept = series[:SHOWN]
 
-    def paint(drawing: Drawing) -> None:
+    def paint(drawing: Drawing) -> list[Mark]:
         axes = drawing.add_subplot()
         for one in kept:
             _line(axes, one, styles, steps=steps)
@@ -77,6 +80,9 @@ def panel(
         axes.set_xlabel(labels.x)
         axes.set_ylabel(labels.y)
         _legend(drawing, axes)
+        return [
+            Mark(axes, p.x, p.y, p.words, styles[one.name].tag, p.input) for one in kept for p in one.points if p.words
+        ]
 
     return canvas.draw(name, title, alt, paint, legend=len({one.name for one in kept}) + extra)
 
@@ -93,10 +99,11 @@ def _line(axes: Any, one: Series, styles: style.Styles, *, steps: bool) -> None:
         markevery=max(1, len(x) // 8),
         drawstyle="steps-post" if steps else "default",
         label=one.name,
+        gid=look.tag,
     )
     known = np.isfinite(low) & np.isfinite(high)
     if known.any():  # without an interval each point would still be drawn, as an empty path
-        axes.vlines(x[known], low[known], high[known], color=look.color, linewidth=3, alpha=0.45)
+        axes.vlines(x[known], low[known], high[known], color=look.color, linewidth=3, alpha=0.45, gid=look.tag)
 
 
 def _scale(axes: Any, labels: Axes, xs: Sequence[float]) -> None:

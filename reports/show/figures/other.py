@@ -10,12 +10,13 @@ from matplotlib.figure import Figure as Drawing
 from ...analysis.scaling import Scaling, Step
 from ...system import text
 from . import canvas, lines, style
+from .canvas import Mark
 from .lines import Axes, Point, Series
 
 
 def scaling(name: str, scalings: Sequence[Scaling], styles: style.Styles) -> canvas.Figure:
     """Speed-up over the fewest threads, against threads; dotted: as many times faster as there are threads."""
-    series = [Series(one.implementation, [_step(s) for s in one.steps]) for one in scalings]
+    series = [Series(one.implementation, [_step(one, s) for s in one.steps]) for one in scalings]
     first = scalings[0]
     heading = f"{styles.heading(first.operation, first.dtype, run=first.machine)}: {first.input}"
     fewest = min(s.steps[0].threads for s in scalings)
@@ -30,10 +31,13 @@ def scaling(name: str, scalings: Sequence[Scaling], styles: style.Styles) -> can
     return lines.panel(name, heading, title, alt, series, styles, labels, decorate=ideal)
 
 
-def _step(step: Step) -> Point:
+def _step(of: Scaling, step: Step) -> Point:
+    words = f"{of.implementation}, {text.plural(step.threads, 'thread')}: {text.seconds(step.time.value)}"
     if step.speedup is None:
-        return Point(step.threads, 1.0)
-    return Point(step.threads, step.speedup.value, step.speedup.low, step.speedup.high)
+        return Point(step.threads, 1.0, words=words)
+    words += f"; {step.speedup} as fast; efficiency {step.efficiency.percent}"
+    words += f"; {text.plural(step.speedup.processes, 'process')}"
+    return Point(step.threads, step.speedup.value, step.speedup.low, step.speedup.high, words)
 
 
 def _last(step: Step) -> str:
@@ -53,7 +57,11 @@ def accuracy(name: str, rows: pd.DataFrame, styles: style.Styles) -> canvas.Figu
     for implementation in names[: lines.SHOWN]:
         for statistic, line in (("largest_error", "-"), ("typical_error", ":")):
             mine = rows[(rows["implementation"] == implementation) & (rows["statistic"] == statistic)].sort_values("n")
-            points = [Point(float(n), float(value)) for n, value in zip(mine["n"], mine["value"], strict=True)]
+            what = f"{implementation}: {statistic.replace('_', ' ')}"
+            points = [
+                Point(float(n), float(value), words=f"{what} {text.digits(value)} ulp at n = {n:,}")
+                for n, value in zip(mine["n"], mine["value"], strict=True)
+            ]
             series.append(Series(implementation, points, line))
     heading = styles.heading("softmax", dtype, run=rows["run"].iloc[0])
     title = f"{heading}: error against n, in ulp (whole line: largest; dotted: typical)"
@@ -74,10 +82,14 @@ def memory(name: str, rows: pd.DataFrame, styles: style.Styles) -> canvas.Figure
         f"{key} {text.size(max(value, 0))}" for key, value in zip(kept["implementation"], kept["over"], strict=True)
     )
 
-    def paint(drawing: Drawing) -> None:
+    def paint(drawing: Drawing) -> list[Mark]:
         axes = drawing.add_subplot()
+        marks = []
         for row, (key, value) in enumerate(zip(kept["implementation"], kept["over"], strict=True)):
-            axes.barh(row, value / 2**20, color=styles[key].color, height=0.6)
+            (bar,) = axes.barh(row, value / 2**20, color=styles[key].color, height=0.6)
+            bar.set_gid(styles[key].tag)
+            words = f"{key}: {text.size(value)} over the arrays alone; 1 process"
+            marks.append(Mark(axes, max(value, 0) / 2**20, row, words, styles[key].tag))
             axes.annotate(
                 text.size(value),
                 (max(value, 0) / 2**20, row),
@@ -91,5 +103,6 @@ def memory(name: str, rows: pd.DataFrame, styles: style.Styles) -> canvas.Figure
         axes.margins(x=0.25)
         axes.set_xlabel("peak memory over the arrays (MiB)")
         axes.set_title(canvas.cut(heading), loc="left")
+        return marks
 
     return canvas.draw(name, title, f"{alt}.", paint, axes=10 + 30 * len(kept), left=canvas.names_width(shown))

@@ -13,8 +13,10 @@ from ...analysis import startup
 from ...analysis.startup import RUNGS, Ladder
 from ...system import text
 from . import canvas, lines, style
+from .canvas import Mark
 from .lines import Axes, Point, Series
 
+_STEP = 0.14  # of a row
 _MARKS = dict(zip((key for key, _, _ in RUNGS), "<X^os*PvDh", strict=True))
 
 
@@ -27,14 +29,18 @@ def ladder(name: str, ladders: Sequence[Ladder], styles: style.Styles) -> canvas
     shown = [lines.shortened(one.implementation, 18) for one in kept]
     used = [key for key, _, _ in RUNGS if any(key in one.rungs for one in kept)]
 
-    def paint(drawing: Drawing) -> None:
+    def paint(drawing: Drawing) -> list[Mark]:
         axes = drawing.add_subplot()
+        marks = []
         for row, one in enumerate(kept):
-            color = styles[one.implementation].color
+            look = styles[one.implementation]
             times = [rung.value for rung in one.rungs.values()]
-            axes.hlines(row, min(times), max(times), color=color, linewidth=2, alpha=0.4)
+            axes.hlines(row, min(times), max(times), color=look.color, linewidth=2, alpha=0.4, gid=look.tag)
             for key, rung in one.rungs.items():
-                axes.plot(rung.value, row, _MARKS[key], color=color, markersize=8)
+                # Each a little below the one before it: times that are nearly equal would cover each other.
+                y = row + _STEP * (used.index(key) - (len(used) - 1) / 2)
+                axes.plot(rung.value, y, _MARKS[key], color=look.color, markersize=7, gid=look.tag)
+                marks.append(Mark(axes, rung.value, y, startup.rung_words(one, key), look.tag))
         for key in used:
             title = next(t for k, t, _ in RUNGS if k == key)
             axes.plot([], [], _MARKS[key], color=style.INK[0], markersize=7, label=title)
@@ -47,9 +53,10 @@ def ladder(name: str, ladders: Sequence[Ladder], styles: style.Styles) -> canvas
         axes.set_xlabel("time")
         axes.set_title(canvas.cut(heading), loc="left")
         canvas.legend(drawing, *axes.get_legend_handles_labels())
+        return marks
 
     return canvas.draw(
-        name, title, alt, paint, axes=20 + 26 * len(kept), left=canvas.names_width(shown), legend=len(used)
+        name, title, alt, paint, axes=20 + 34 * len(kept), left=canvas.names_width(shown), legend=len(used)
     )
 
 

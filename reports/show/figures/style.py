@@ -31,16 +31,23 @@ _FIXED = {"numpy_vectorized": 0, "numba_simple": 1, "numba_parallel": 2, "numba_
 INK = ("#1b1c1d", "#e6e7e8")
 FAINT = ("#c9cacb", "#44474c")
 PAPER = ("#fffffe", "#15181d")
+# Of what was won and what was lost: as strong as each other.
+GOOD = ("#00603f", "#8ce6bf")
+BAD = ("#8f2d00", "#ffb493")
 
 
 @dataclass(frozen=True)
 class Style:
-    """How an implementation is drawn: colour on white, index of the palette, marker, line."""
+    """How an implementation is drawn: colour on white, index of the palette, marker, line.
+
+    `tag` is its class in SVG and on the page, by which all that shows it can be hidden or set off together.
+    """
 
     color: str
     index: int
     marker: str
     line: str
+    tag: str
 
 
 class Styles:
@@ -51,14 +58,13 @@ class Styles:
         self._of: dict[str, Style] = {}
         names = sorted(set(implementations), key=lambda name: (name not in _FIXED, name))
         free = len(_FIXED)
-        for name in names:
+        for number, name in enumerate(names):
             place = _FIXED.get(name)
             if place is None:
                 place, free = free, free + 1
             color = place % len(PALETTE)
-            self._of[name] = Style(
-                PALETTE[color][0], color, MARKERS[place % len(MARKERS)], LINES[place // len(PALETTE) % len(LINES)]
-            )
+            marker, line = MARKERS[place % len(MARKERS)], LINES[place // len(PALETTE) % len(LINES)]
+            self._of[name] = Style(PALETTE[color][0], color, marker, line, f"i{number}")
 
     def __getitem__(self, implementation: str) -> Style:
         return self._of[implementation]
@@ -73,5 +79,5 @@ class Styles:
 
 def variables() -> list[tuple[str, str, str]]:
     """CSS variables of the page: (name, value on white, value on dark)."""
-    named = [("ink", INK), ("faint", FAINT), ("paper", PAPER)]
+    named = [("ink", INK), ("faint", FAINT), ("paper", PAPER), ("good", GOOD), ("bad", BAD)]
     return [(name, *pair) for name, pair in named] + [(f"s{i}", *pair) for i, pair in enumerate(PALETTE)]

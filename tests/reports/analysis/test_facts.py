@@ -7,10 +7,22 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from msgspec.structs import replace
 
 from maxbench.reports.analysis import facts
 from maxbench.reports.records import asv_results, runs
-from maxbench.reports.records.run import Array, Gpu, LoadAverage, Machine, Noise, Precheck, RunRecord, Source, Threads
+from maxbench.reports.records.run import (
+    Array,
+    Disturbance,
+    Gpu,
+    LoadAverage,
+    Machine,
+    Noise,
+    Precheck,
+    RunRecord,
+    Source,
+    Threads,
+)
 
 COMMIT = "0123456789abcdef"
 NOISE = Noise(visible=0.025, bias=0.0, spread=0.01, processes=3)
@@ -77,3 +89,34 @@ def test_of_results_of_asv_alone_the_machine_is_known() -> None:
 )  # fmt: skip
 def test_the_sentence_leaves_out_what_is_not_known(record: Any, said: str) -> None:
     assert facts.sentence(run_of(record), rows("2026-01-02")) == f"Measured on {said}."
+
+
+def test_by_what_figures_can_be_trusted_in_one_line() -> None:
+    disturbed = [Disturbance(others=0.02, throttled=1), Disturbance(others=0.3, throttled=2)]
+    machine = Machine(cpu="Intel(R) Xeon(R) CPU @ 2.50GHz", cores_logical=4)
+    load = LoadAverage(start=[0.5, 1.0, 2.0], end=[3.0, 1.0, 1.0])
+    record = replace(WHOLE, machine=machine, disturbance=disturbed, load_average=load)
+    table = rows("2026-01-02", "2026-01-02", "2026-01-02").assign(
+        status=["ok", "ok", "failed"], statistic="time", processes=pd.array([3, 5, 1], "Int64")
+    )
+    assert facts.trust(run_of(record), table) == [
+        ("machine", "Intel Xeon @ 2.50GHz"), ("A/A noise", "2.5%"), ("other programs", "30%"), ("throttled", "3 times"),
+        ("load", "0.50 → 3.00 on 4 CPUs"), ("threads", "2 (omp)"), ("processes", "3 to 5"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("record", "noise", "throttled"),
+    [
+        (RunRecord(precheck=Precheck(seconds=1.0, threads=2, problem="late")), "not known", None),
+        (RunRecord(disturbance=[Disturbance()]), "not measured", "not counted"),
+        (RunRecord(disturbance=[Disturbance(throttled=0)]), "not measured", "0 times"),
+        (None, None, None),
+    ],
+)
+def test_what_is_not_known_of_the_machine_is_said_so(record: Any, noise: str | None, throttled: str | None) -> None:
+    table = rows("2026-01-02").assign(status="ok", statistic="time", processes=pd.array([3], "Int64"))
+    found = dict(facts.trust(run_of(record, cpu="other"), table))
+    assert (found.get("A/A noise"), found.get("throttled")) == (noise, throttled)
+    assert found["processes"] == "3"
+    assert found["machine"] == ("unknown" if record else "other")

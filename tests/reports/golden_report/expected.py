@@ -80,6 +80,30 @@ def ratio(slower, faster):
     return slower[0] / faster[0], slower[1] / faster[2], slower[2] / faster[1]
 
 
+def against(ran, name):
+    """How one stands on an input: (outcome, its ratio over the fastest of all others)."""
+    mine, best = ran[name], next(iter(ran))
+    other = next(times for who, times in ran.items() if who != name)
+    over = ratio(other, mine)
+    if name == best:
+        return outcome(ran), over
+    _, low, high = ratio(ran[best], mine)
+    if high < 1:
+        return "slower", over
+    return ("tie" if low >= 1 / 1.2 and high <= 1.2 else "cannot tell"), over
+
+
+def leads(raw, operation, titles):
+    """The one that is fastest on the most of these inputs."""
+    every = [times(raw, operation, title) for title in titles]
+
+    def rank(name):
+        clear = sum(next(iter(ran)) == name and outcome(ran) == "faster" for ran in every)
+        return clear, sum(name in rivals(ran) for ran in every), sum(next(iter(ran)) == name for ran in every)
+
+    return max(NAMES, key=rank)
+
+
 def near(numbers, expected):
     assert numbers == pytest.approx(list(expected), rel=SHOWN), (numbers, expected)
 

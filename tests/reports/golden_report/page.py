@@ -68,12 +68,13 @@ class Tables(HTMLParser):
 
 @dataclass
 class Report:
-    """A written report: its page, its tables, and of every figure what is drawn and what it is described by."""
+    """A written report: its page, its tables, and of every figure what is drawn, described, and said when touched."""
 
     page: str
     tables: Tables
     drawings: dict[str, Drawing]
     alts: dict[str, str]
+    marks: dict[str, list[canvas.Mark]]
     folder: Path
 
 
@@ -81,11 +82,12 @@ def written(raw: Raw, folder: Path, patch: pytest.MonkeyPatch) -> Report:
     """The report of it; its figures are filled in, but not turned into files, which takes long."""
     drawings: dict[str, Drawing] = {}
     alts: dict[str, str] = {}
+    marks: dict[str, list[canvas.Mark]] = {}
 
     def draw(name: str, title: str, alt: str, paint: Any, **_: Any) -> figures.Figure:
         drawings[name] = Drawing()
         alts[name] = alt
-        paint(drawings[name])
+        marks[name] = list(paint(drawings[name]))
         return figures.Figure(name, title, alt, "<svg/>", b"", Markup("<svg></svg>"), 300)
 
     patch.setattr(canvas, "draw", draw)
@@ -94,7 +96,7 @@ def written(raw: Raw, folder: Path, patch: pytest.MonkeyPatch) -> Report:
     )  # a forked process would keep its drawings to itself
     raw.results.write(folder)
     page = report.write([folder], folder).read_text("utf-8")
-    return Report(page, Tables(page), drawings, alts, folder)
+    return Report(page, Tables(page), drawings, alts, marks, folder)
 
 
 _SCALES = {

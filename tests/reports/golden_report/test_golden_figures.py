@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 
 import pytest
 
-from .data import BASELINE, CEILING, DTYPES, ITEMSIZE, NAMES, SIZES, THREADS
-from .expected import inputs, ladder, moved, near, ratio, rivals, time, times
+from .data import BASELINE, CEILING, DTYPES, ITEMSIZE, NAMES, SIZES, THREADS, WORKLOADS
+from .expected import against, inputs, ladder, leads, medians, moved, near, outcome, ratio, rivals, time, times
 from .page import said
 
 
-def drawing(found, section, operation):
-    """(axes, description) of the figure of a section that is about an operation."""
+def figure(found, section, operation):
+    """The name of the figure of a section that is about an operation."""
     names = [name for name in found.drawings if re.fullmatch(rf"{section}-\d+", name)]
     (name,) = [name for name in names if found.alts[name].startswith(operation)]
+    return name
+
+
+def drawing(found, section, operation):
+    """(axes, description) of that figure."""
+    name = figure(found, section, operation)
     return found.drawings[name].axes[0], found.alts[name]
+
+
+def line_of(axes, label):
+    (one,) = [one for one in axes.get_lines() if one.get_label() == label]
+    return one
 
 
 def line(axes, label, style=None):
@@ -73,9 +85,11 @@ def test_the_heat_map(raw, found, operation):
     words = [text.get_text() for text in axes.texts]
     names = [BASELINE, *(name for name in words if name in NAMES and name != BASELINE)]
     titles = [title for title in inputs(operation) if "×" not in title]
+    assert words[len(names) :][: len(titles)] == titles
+    cells = words[len(names) + len(titles) :]  # implementation by implementation
     ratios = {name: [] for name in NAMES}
-    for title in titles:
-        here = words[words.index(title) + 1 :][: len(names)]
+    for row, title in enumerate(titles):
+        here = cells[row :: len(titles)]
         ran = times(raw, operation, title)
         for name, shown in zip(names, here, strict=True):
             if name not in ran:
@@ -154,16 +168,95 @@ def test_errors_and_memory(raw, found):
             near(said(re.search(rf"{name} (\S+ MiB)", alt)[1]), [peak - arrays])
 
 
-def test_the_map_has_each_winner_with_its_mark(raw, found):
+def test_the_map_has_each_winner_in_its_cell_with_its_chance(raw, found):
+    looks = set()
     for operation in DTYPES:
         axes, alt = drawing(found, "winners", operation)
-        places = {
-            (x, y): one.get_markerfacecolor() == "none"
-            for one in axes.get_lines()
-            for x, y in zip(one.get_xdata(), one.get_ydata(), strict=True)
-        }
-        for title, (_, _, (outer, n, inner)) in inputs(operation).items():
-            best = rivals(times(raw, operation, title))
-            assert f"{title}: {' or '.join(best)}" in alt
-            assert (n, outer * inner) in places
-        assert len(axes.texts) > 0  # the probabilities of those that do not always win
+        marks = {mark.input: mark for mark in found.marks[figure(found, "winners", operation)]}
+        drawn = {}  # centre of a cell -> whether it is filled, and hatched
+        for one in axes.collections:
+            for path in one.get_paths():
+                (left, low), (right, high) = path.vertices.min(axis=0), path.vertices.max(axis=0)
+                drawn[(left + right) / 2, (low + high) / 2] = len(one.get_facecolors()) > 0, bool(one.get_hatch())
+        assert len(drawn) == len(marks) == len(inputs(operation))
+        for title, (benchmark, rest, (outer, n, inner)) in inputs(operation).items():
+            ran = times(raw, operation, title)
+            assert f"{title}: {' or '.join(rivals(ran))}" in alt
+            (mark,) = [m for name, m in marks.items() if f", {title}, " in name]
+            assert (round(mark.x), mark.y) == (round(math.log2(n)), round(math.log2(outer * inner)))
+            look = {"faster": (True, False), "tie": (False, True), "cannot tell": (False, False)}[outcome(ran)]
+            looks.add(look)
+            (place,) = [one for place, one in drawn.items() if place == pytest.approx((mark.x, mark.y))]
+            assert place == look
+            assert re.match(rf"{outcome(ran)}(: interval too wide)?: {next(iter(ran))} on {title}", mark.words)
+            draws = list(itertools.product(*(medians(raw, operation, benchmark, (name, *rest)) for name in ran)))
+            wins = sum(draw[0] == min(draw) for draw in draws) / len(draws)
+            chance = re.search(r"fastest with a probability of (\S+);", mark.words)[1]
+            assert said(chance) == pytest.approx([wins], abs=5e-3)
+            near(said(mark.words.rpartition("; ")[2].partition(" as fast")[0]), ratio(*list(ran.values())[1::-1]))
+    assert len(looks) == 3
+
+
+@pytest.mark.parametrize("operation", DTYPES)
+@pytest.mark.parametrize("section", ["overview", "time", "bandwidth", "share", "speedup"])
+def test_what_a_point_says_when_touched(raw, found, operation, section):
+    dtype = DTYPES[operation]
+    itemsize = ITEMSIZE[dtype]
+    ceiling = time(raw, operation, "Ceiling.time_call", ("ceiling", CEILING, 2**20 * itemsize // ITEMSIZE[CEILING]))
+    top = [moved(operation, (1, 2**20 * itemsize // ITEMSIZE[CEILING], 1), 4) / seconds for seconds in ceiling]
+    marks = [mark for mark in found.marks[figure(found, section, operation)] if mark.tag]
+    seen = set()
+    for mark in marks:
+        name, title = re.match(
+            rf"(\w+)(?: on |: )({'|'.join(map(re.escape, inputs(operation)))})?", mark.words
+        ).groups()
+        if title is None:  # it failed there
+            assert (section, name) == ("speedup", "slow")
+            continue
+        seen.add((name, title))
+        _, _, shape = inputs(operation)[title]
+        ran = times(raw, operation, title)
+        value, low, high = ran[name]
+        facts = mark.words.split("; ")
+        assert f", {dtype}: " in facts[0]
+        near(said(facts[0].rpartition(f"{dtype}: ")[2]), (value, low, high))
+        bandwidth = moved(operation, shape, itemsize) / value
+        near(said(facts[1]), [bandwidth])
+        shares = [fact for fact in facts if "of the ceiling" in fact]
+        size = math.prod(shape) * itemsize
+        assert bool(shares) == (1 / 2 <= size / (2**20 * itemsize) <= 2)  # as many bytes as the ceiling's, about
+        if shares:
+            ends = bandwidth / top[0], bandwidth * value / high / top[1], bandwidth * value / low / top[2]
+            assert said(shares[0].partition(" of the")[0]) == pytest.approx(list(ends), abs=5e-3)
+        assert "3 processes" in facts
+        if section == "overview":
+            assert mark.x == pytest.approx(value)
+        if section == "speedup" and name != BASELINE:
+            (over,) = [fact for fact in facts if f"as fast as {BASELINE}" in fact]
+            near(said(over.partition(" as fast")[0]), ratio(ran[BASELINE], (value, low, high)))
+    titles = [t for t, (benchmark, _, _) in inputs(operation).items() if benchmark.startswith(
+        {"overview": "Workloads", "speedup": ("Workloads", "Sweep")}.get(section, "Sweep"))]  # fmt: skip
+    assert seen == {(name, title) for title in titles for name in times(raw, operation, title)}
+
+
+def test_the_overview_draws_every_interval_and_what_the_leader_reaches(raw, found):
+    for operation in DTYPES:
+        axes, alt = drawing(found, "overview", operation)
+        leader = leads(raw, operation, WORKLOADS)
+        rows = [text.get_text() for text in axes.texts]
+        assert rows[::2] == list(WORKLOADS)
+        for row, (title, words) in enumerate(zip(WORKLOADS, rows[1::2], strict=True)):
+            ran = times(raw, operation, title)
+            for name, (value, low, high) in ran.items():
+                spans = [tuple(map(tuple, s)) for one in axes.collections for s in one.get_segments()]
+                assert any(s == (pytest.approx((low, row)), pytest.approx((high, row))) for s in spans)
+                assert dict(zip(line_of(axes, name).get_ydata(), line_of(axes, name).get_xdata(), strict=True))[
+                    row
+                ] == pytest.approx(value)
+            outcome_here, over = against(ran, leader)
+            if outcome_here in ("faster", "slower"):
+                assert words.endswith({"faster": "faster", "slower": "LOST"}[outcome_here])
+                near(said(words), [over[0]])
+            else:
+                assert words == outcome_here
+            assert f"{title} {words}" in alt

@@ -9,7 +9,22 @@ import re
 import pytest
 
 from .data import BASELINE, CEILING, DTYPES, ITEMSIZE, NAMES, ORDERS, SIZES, THREADS, WORKLOADS
-from .expected import inputs, ladder, medians, middle, moved, near, outcome, ratio, rivals, time, times, winner
+from .expected import (
+    against,
+    inputs,
+    ladder,
+    leads,
+    medians,
+    middle,
+    moved,
+    near,
+    outcome,
+    ratio,
+    rivals,
+    time,
+    times,
+    winner,
+)
 from .page import said
 
 
@@ -52,6 +67,94 @@ def test_the_sentences_on_top(raw, found):
                 second = [ratio(*list(ran.values())[1::-1]) for ran in of]
                 values = second[0] if len(of) == 1 else (min(o[0] for o in second), max(o[0] for o in second))
                 near(said(bracket.partition(f"{BASELINE}, ")[2].partition(" as fast as")[0]), values)
+
+
+def test_the_cards_of_the_leaders(raw, found):
+    for operation in DTYPES:
+        card = found.page.partition(f'<article class="card" aria-label="{operation}">')[2].partition("</article>")[0]
+        leader = leads(raw, operation, WORKLOADS)
+        every = [times(raw, operation, title) for title in WORKLOADS]
+        outcomes = [against(ran, leader)[0] for ran in every]
+        (head,) = re.findall(rf"<b>{operation}: {leader}</b> (.*?)</p>", card)
+        assert head.startswith(f"fastest on {outcomes.count('faster')} of {len(every)} inputs; ")
+        assert f"{outcomes.count('slower')} slower" in head
+        for outcome_here, word in (("tie", r"(\d+) tie"), ("cannot tell", r"(\d+) cannot tell")):
+            assert sum(map(int, re.findall(word, head))) == outcomes.count(outcome_here)
+        numbers = re.findall(r"<strong[^>]*>(.*?)</strong> <span>over (.*?)</span>\s*<small>(.*?)</small>", card)
+        expected = {
+            BASELINE: [ratio(ran[BASELINE], ran[leader]) for ran in every],
+            "the best other": [against(ran, leader)[1] for ran in every],
+        }
+        assert [whom for _, whom, _ in numbers] == list(expected)
+        for mean, whom, small in numbers:
+            told = [r for r in expected[whom] if r[1] > 1 or r[2] < 1 or (r[1] >= 1 / 1.2 and r[2] <= 1.2)]
+            near(said(mean), [math.prod(value for value, _, _ in told) ** (1 / len(told))])
+            values = [value for value, _, _ in told]
+            left = len(every) - len(told)
+            assert (f"; {left} more cannot tell" in small) == bool(left)
+            if len(told) > 1:
+                assert small.startswith(f"geometric mean of {len(told)} inputs, ")
+                near(said(small.split(", ")[1].partition(";")[0]), [min(values), max(values)])
+            else:
+                near(said(small.partition(" on")[0]), told[0][1:])
+
+
+def test_the_rules_are_the_fewest_with_the_fewest_exceptions(raw, found):
+    rows = found.tables.rows("rules")
+    for operation, dtype in DTYPES.items():
+        sizes = {}
+        for title, (_, _, shape) in inputs(operation).items():
+            sizes.setdefault(math.prod(shape), []).append((title, times(raw, operation, title)))
+        order = sorted(sizes)
+
+        def misses(name, some, sizes=sizes):
+            return [
+                t for size in some for t, ran in sizes[size] if name not in ran or against(ran, name)[0] == "slower"
+            ]
+
+        least = min(
+            sum(
+                1 + min(len(misses(name, order[a:b])) for name in NAMES)
+                for a, b in itertools.pairwise((0, *cuts, None))
+            )
+            for count in range(len(order))
+            for cuts in itertools.combinations(range(1, len(order)), count)
+        )
+        mine = [row for row in rows if row["for"].words == f"{operation}, {dtype}"]
+        cost, had = 0, []
+        for row in mine:
+            bounds = [int(word.replace(",", "")) for word in re.findall(r"[\d,]*\d", row["arrays of"].words)]
+            words = row["arrays of"].words
+            low = bounds[0] if not words.startswith("up to") else order[0]
+            high = bounds[-1] if not words.endswith(" on") else order[-1]
+            here = [size for size in order if low <= size <= high]
+            assert (low, high) == (here[0], here[-1])  # a range ends at measured sizes
+            had += here
+            lost = misses(row["use"].words, here)
+            assert all(f" on {title}: " in row["lost to"].words for title in lost)
+            assert (row["lost to"].words == "none") == (not lost)
+            assert row["measured on"].words.startswith(f"{sum(len(sizes[size]) for size in here)} input")
+            cost += 1 + len(lost)
+        assert had == order  # every input is in one range
+        assert cost == least
+
+
+def test_what_users_call(raw, found):
+    rows = found.tables.rows("calls")
+    for operation, dtype in DTYPES.items():
+        mine = [row for row in rows if row["input"].words == f"{operation}: 1024 × 1024"]
+        ran = {name: time(raw, operation, "Api.time_call", (name, dtype, 1024)) for name in NAMES}
+        ran = dict(sorted(ran.items(), key=lambda item: item[1][0]))
+        assert [row["implementation"].words for row in mine] == list(ran)
+        mark = {"faster": "best", "tie": "tie", "cannot tell": "missing"}[outcome(ran)]
+        for row, (name, values) in zip(mine, ran.items(), strict=True):
+            assert row["implementation"].mark == (mark if name in rivals(ran) else "")
+            near(said(row["public function"].words), values)
+            kernel = time(raw, operation, "Sweep.time_call", (name, dtype, 1024))
+            near(said(row["kernel"].words), kernel)
+            assert row["call over kernel"].number == pytest.approx(values[0] / kernel[0])
+            if name != BASELINE:
+                assert row[f"over {BASELINE}"].number == pytest.approx(ran[BASELINE][0] / values[0])
 
 
 def test_the_tables_of_times_and_their_marks(raw, found):

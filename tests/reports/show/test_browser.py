@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import itertools
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -199,11 +201,170 @@ def test_the_keyboard_reaches_the_answer_and_every_tool(browser, page):
     assert outline != "none"
     press(Keys.ENTER)
     assert browser.js("return location.hash") == "#main"
-    # Past the skipped navigation: the field and the heads of the first table, each with its focus shown.
-    found = [press(Keys.TAB) for _ in range(8)]
+    # Past the skipped navigation: the figures of the first screen, then the field and the heads of the first table,
+    # each with its focus shown.
+    found = [press(Keys.TAB) for _ in range(18)]
     assert all(visible and outline != "none" for _, _, visible, outline in found)
     kinds = [kind for kind, box, _, _ in found if box == "g-times-softmax" or box == "g-answer"]
     assert {"INPUT", "BUTTON", "scroll"} <= set(kinds)
+    assert {"enlarge", "scroll"} <= {kind for kind, box, _, _ in found if not box}
+
+
+class Mouse:
+    """The browser's own pointer, over an element."""
+
+    def __init__(self, browser):
+        self.browser = browser
+
+    def over(self, script):
+        """Scroll an element to the middle and point at it."""
+        x, y = self.browser.js(
+            f"const e = {script}; e.scrollIntoView({{block: 'center'}}); const r = e.getBoundingClientRect();"
+            "return [r.x + r.width / 2, r.y + r.height / 2]"
+        )
+        self._send("mouseMoved", x, y)
+        return x, y
+
+    def click(self, script):
+        x, y = self.over(script)
+        for kind in ("mousePressed", "mouseReleased"):
+            self._send(kind, x, y, button="left", clickCount=1)
+
+    def _send(self, kind, x, y, **more):
+        self.browser.driver.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, **more})
+
+
+TIP = "const t = document.querySelector('#tip'); return t.hidden ? null : t.textContent"
+
+
+@pytest.mark.parametrize("section", ["time", "speedup", "winners", "ladder", "memory"])
+def test_what_is_pointed_at_says_what_it_is_and_is_set_off_with_its_input_everywhere(browser, page, section):
+    browser.open(page)
+    mouse = Mouse(browser)
+    mark = f"document.querySelectorAll('#{section} circle.mark')[1]"
+    mouse.over(mark)
+    words, input_, tag = browser.js(f"const m = {mark}; return [m.dataset.words, m.dataset.input, m.classList[1]]")
+    assert browser.js(TIP) == words
+    assert browser.js(f"return {mark}.classList.contains('on')")
+    assert words.startswith(("naive", "numba", "numpy", "plugin", "faster", "tie", "cannot tell"))
+    same = browser.js("return [...document.querySelectorAll('.mark.same')].map((m) => m.dataset.input)")
+    assert set(same) == ({input_} if input_ else set())
+    assert not input_ or len(same) > 5  # in other figures too
+    faded = browser.js(f"""const o = (s) => [...document.querySelectorAll(s)].map((e) => getComputedStyle(e).opacity);
+      return [o('svg g.{tag}'), o('svg g[class^="i"]:not(.{tag}):not(.entry)')]""")
+    assert set(faded[0]) == {"1"}
+    assert set(faded[1]) == {"0.25"}
+    x, y, right, bottom = browser.js("""const r = document.querySelector('#tip').getBoundingClientRect();
+      return [r.left, r.top, r.right, r.bottom]""")
+    assert x >= 0 and y >= 0 and right <= 1280 and bottom <= 900  # noqa: PT018
+    mouse.over("document.querySelector('h1')")
+    assert browser.js(TIP) is None
+
+
+def test_a_legend_entry_and_a_name_above_hide_an_implementation_in_every_figure(browser, page):
+    browser.open(page)
+    mouse = Mouse(browser)
+    tag = browser.js("return document.querySelector('#time svg .entry').classList[0]")
+
+    def seen():
+        return browser.js(f"""return [...document.querySelectorAll('svg .{tag}:not(.entry)')]
+          .map((e) => getComputedStyle(e).visibility)""")
+
+    def pressed():
+        return browser.js(f"return document.querySelector('.bar [data-tag={tag}]').getAttribute('aria-pressed')")
+
+    assert len(seen()) > 50
+    assert (set(seen()), pressed()) == ({"visible"}, "true")
+    mouse.click(f"document.querySelector('#time svg .entry.{tag}')")
+    assert (set(seen()), pressed()) == ({"hidden"}, "false")
+    # What is hidden does not answer: what is near it does, or nothing.
+    mouse.over(f"document.querySelector('#memory circle.{tag}')")
+    assert not browser.js(f"return document.querySelector('.mark.on.{tag}')")
+    mouse.click(f"document.querySelector('.bar [data-tag={tag}]')")
+    assert (set(seen()), pressed()) == ({"visible"}, "true")
+    others = browser.js("""return [...document.querySelectorAll('svg g[class^="i"]')].map((e) => e.classList[0])""")
+    assert len(set(others)) == browser.js("return document.querySelectorAll('.bar button').length")
+
+
+def test_the_arrow_keys_walk_through_the_points_of_a_figure_and_enlarge_it(browser, page):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    def press(key):
+        ActionChains(browser.driver).send_keys(key).perform()
+        return browser.js(TIP)
+
+    browser.open(page)
+    browser.js("document.querySelector('#overview-1, .lead figure .scroll').focus()")
+    marks = browser.js(
+        "return [...document.querySelectorAll('.lead figure')[0].querySelectorAll('.mark')].map((m) => m.dataset.words)"
+    )
+    assert [press(Keys.ARROW_RIGHT) for _ in range(3)] == marks[:3]
+    assert press(Keys.ARROW_LEFT) == marks[1]
+    where = marks[1].split(" on ")[1].partition(",")[0]
+    down = press(Keys.ARROW_DOWN)  # the next implementation on the same input
+    assert f" on {where}, " in down
+    assert down != marks[1]
+    assert browser.js("return document.querySelector('#tip').getAttribute('role')") == "status"
+    assert press(Keys.ESCAPE) is None
+
+    width = "return document.querySelector('dialog svg').viewBox.baseVal.width"
+    browser.js("document.querySelector('.lead .enlarge').focus()")
+    press(Keys.ENTER)
+    whole = browser.js(width)
+    assert browser.js("return document.querySelector('dialog').open")
+    press("+")
+    assert browser.js(width) == pytest.approx(0.7 * whole, rel=1e-3)
+    press("0")
+    assert browser.js(width) == pytest.approx(whole, rel=1e-3)
+    assert press(Keys.ARROW_RIGHT) == marks[0]
+    press(Keys.ESCAPE), press(Keys.ESCAPE)  # what is said, then the dialog
+    assert not browser.js("return document.querySelector('dialog').open")
+    assert browser.js(
+        "return document.querySelectorAll('.lead figure')[0].querySelectorAll('svg .mark').length"
+    ) == len(marks)
+    assert browser.js("return document.activeElement.className") == "enlarge"
+    assert browser.logs("browser") == []
+
+
+def test_the_first_screen_has_the_answer_and_every_time(browser, page):
+    browser.open(page)
+    bottoms = browser.js("""return ['.trust', '.card:last-of-type', '.lead figure svg'].map((s) =>
+      document.querySelector(s).getBoundingClientRect().bottom)""")
+    assert max(bottoms) <= 800, bottoms
+    # Two figures stand side by side, and no number of a table is broken.
+    lefts = browser.js(
+        "return [...document.querySelectorAll('.lead figure')].map((f) => f.getBoundingClientRect().left)"
+    )
+    assert len(set(lefts)) == 2
+    broken = browser.js(r"""return [...document.querySelectorAll('td')].filter((cell) => {
+      const words = document.createRange();
+      words.selectNode(cell.firstChild ?? cell);
+      const lines = new Set([...words.getClientRects()].map((r) => Math.round(r.bottom / 8)));
+      return /\d/.test(cell.textContent) && cell.textContent.length <= 40 && lines.size > 1;
+    }).map((cell) => cell.textContent)""")
+    assert broken == []
+
+
+AXE = Path(sys.prefix) / "node_modules" / "axe-core" / "axe.min.js"  # .ci/run puts it there
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="no axe-core: npm install --prefix .venv axe-core")
+def test_axe_finds_nothing(browser, page):
+    for width, dark, rules in ((1280, False, None), (400, True, ["color-contrast", "scrollable-region-focusable"])):
+        browser.open(page, width=width, dark=dark)
+        # What is there many times over is looked at a few times: axe looks at every element.
+        browser.js("""document.querySelectorAll('details').forEach((d) => { d.open = true; });
+          document.querySelectorAll(`section > .figures > figure:nth-child(n+3), tbody tr:nth-child(n+8),
+            figure .mark:nth-child(n+8)`).forEach((e) => e.remove())""")
+        browser.js(AXE.read_text("utf-8"))
+        found = browser.driver.execute_async_script(
+            """const [rules, done] = arguments;
+            axe.run({resultTypes: ['violations'], ...(rules ? {runOnly: rules} : {})}).then((r) => done(
+              r.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 99)).slice(0, 3)}`)))""",
+            rules,
+        )
+        assert found == []
 
 
 def test_it_prints(browser, page):

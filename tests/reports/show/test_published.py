@@ -56,7 +56,7 @@ def test_the_published_files_are_small_and_name_no_folder_of_a_machine() -> None
     files = [path for path in files if path.name != "index.html"]  # made again by those who want it
     for folder in FOLDERS:
         measured = sum(len((run / "journal.jsonl").read_text("utf-8").splitlines()) for run in _runs(folder))
-        assert sum(path.stat().st_size for path in files if folder in path.parents) < 5e5 + 2500 * measured
+        assert sum(path.stat().st_size for path in files if folder in path.parents) < 6e5 + 2500 * measured
     for path in files:
         content = path.read_text("utf-8")
         found = re.search(r"/(home|root|tmp|Users)/\S*", content)

@@ -7,6 +7,7 @@ import math
 import re
 import statistics
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -364,6 +365,23 @@ def test_the_terminal_answer_fits_its_width(folder, width, monkeypatch):
     assert text.seconds(statistics.median(MEDIANS["slow"])) in written
 
 
+def test_what_answers_lies_on_what_is_drawn(folder, monkeypatch):
+    monkeypatch.setattr("maxbench.reports.system.forked.cpus", lambda: 1)
+    parts = {part.id: part for part in report.sections(content.gather([folder]))}
+    for section in ("overview", "time"):
+        svg = ElementTree.fromstring(str(parts[section].figures[0].inline))
+        every = {node.get("class", ""): [] for node in svg.iter() if re.fullmatch(r"i\d+", node.get("class", ""))}
+        for node in svg.iter():
+            if (tag := node.get("class", "")) in every:
+                every[tag] += [(use.get("x"), use.get("y")) for use in node.iter() if use.tag.endswith("use")]
+        marks = [node.attrib for node in svg.iter() if node.get("class", "").startswith("mark i")]
+        assert len(marks) == len(SAMPLES) * (1 if section == "overview" else 2)
+        for mark in marks:
+            at = float(mark["cx"]), float(mark["cy"])
+            drawn = [tuple(map(float, place)) for place in every[mark["class"].removeprefix("mark ")]]
+            assert any(at == pytest.approx(place, abs=0.1) for place in drawn), (at, drawn)
+
+
 def test_csv_markdown_and_json_on_standard_output_are_nothing_else(folder, capsys, tmp_path):
     def printed(kind):
         assert main.main(["report", str(folder), "--format", kind, "--output", str(tmp_path / "out")]) == 0
@@ -384,9 +402,48 @@ def test_csv_markdown_and_json_on_standard_output_are_nothing_else(folder, capsy
     assert printed("markdown") == "\n\n".join(said) + "\n"
     *lines, last = printed("table").splitlines()
     assert last == f"report: {tmp_path / 'out' / 'index.html'}"
-    for grid in grids:  # whole lines, in which every cell stands as it is
+    shown = [tables.bars(one, found.baseline) for one in found.answers]
+    for grid in [*shown, *times, tables.missing(found.absent)]:  # whole lines, in which every cell stands as it is
         for row in grid.rows:
             assert any(all(item.words in line for item in row) for line in lines)
+
+
+def test_the_terminal_draws_a_loss_as_plainly_as_a_win_and_says_last_where_the_page_is(tmp_path, capsys):
+    found = Results()
+    times = {"CIFAR-10": (1, 4), "ImageNet": (4, 1), "segmentation": (1, 4), "attention rows": (1, 1.01)}
+    for workload, pair in times.items():
+        for name, about in zip(("mine", "other"), pair, strict=True):
+            params = (name, "float32", workload)
+            found.add("softmax.Workloads.time_call", params, [[about], [1.02 * about], [1.04 * about]])
+    found.write(tmp_path, side={"warnings": ["too warm"]})
+    assert main.main(["report", str(tmp_path), "--baseline", "other", "--output", str(tmp_path / "out")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("softmax: mine is fastest on CIFAR-10 and segmentation (")
+    assert lines[-1] == f"report: {tmp_path / 'out' / 'index.html'}"
+    assert any(line == "warning: too warm" for line in lines[-5:])
+    bars = {line.split("  ")[0].strip(): re.search(r"(━*)│(━*)", line) for line in lines if "│" in line}
+    assert {title: tuple(map(len, bar.groups())) for title, bar in bars.items()} == {
+        "CIFAR-10": (0, tables.BAR), "ImageNet": (tables.BAR, 0), "segmentation": (0, tables.BAR),
+        "attention rows": (0, 0),
+    }  # fmt: skip
+    marks = {line.split("  ")[0].strip(): re.search(r"m?s ([*=<])", line)[1] for line in lines if "│" in line}
+    assert marks == {"CIFAR-10": "*", "ImageNet": "<", "segmentation": "*", "attention rows": "="}
+    page = (tmp_path / "out" / "index.html").read_text("utf-8")
+    assert ">0.250× LOST<" in page
+    assert ">4.00× faster<" in page
+
+
+def test_a_table_that_is_too_wide_is_shown_in_parts_that_name_their_rows(folder, monkeypatch):
+    monkeypatch.setattr(terminal, "PIPE_WIDTH", 50)
+    (grid, _) = tables.times(content.gather([folder]).contests, False)
+    out = io.StringIO()
+    terminal.show_grid(grid, "table", [], [], out)
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= 50
+    heads = [line.split()[2:] for line in lines if line.strip().startswith("input")]
+    assert len(heads) > 1
+    assert [name for head in heads for name in head] == grid.columns[2:]
+    assert sum(line.strip().startswith("ImageNet") for line in lines) == len(heads)
 
 
 def test_the_command_refuses_what_it_cannot_use(folder, tmp_path, capsys):

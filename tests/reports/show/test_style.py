@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from maxbench.reports.show.figures.style import FAINT, INK, LINES, MARKERS, PALETTE, PAPER, Styles
+from maxbench.reports.show.figures.style import BAD, FAINT, GOOD, INK, LINES, MARKERS, PALETTE, PAPER, Styles
 
 # How linear RGB is seen without one kind of cones. Source: G. M. Machado, M. M. Oliveira, L. A. F. Fernandes, "A
 # physiologically-based model for simulation of color vision deficiency", IEEE TVCG 15, 2009, severity 1.
@@ -57,7 +57,9 @@ def test_lines_and_ink_stand_out_from_the_paper(theme: int) -> None:
     assert min(contrast(color[theme], PAPER[theme]) for color in PALETTE) >= 3
     assert contrast(INK[theme], PAPER[theme]) >= 7
     # Replaced one by one in the page's figures, so none may be another.
-    assert len({color[0] for color in (*PALETTE, INK, FAINT, PAPER)}) == len(PALETTE) + 3
+    assert len({color[0] for color in (*PALETTE, INK, FAINT, PAPER, GOOD, BAD)}) == len(PALETTE) + 5
+    # Of words, as small as 11 px; and what was lost is as plain as what was won.
+    assert min(contrast(color[theme], PAPER[theme]) for color in (GOOD, BAD)) >= 7
 
 
 def test_as_many_implementations_as_a_panel_shows_differ_without_colour() -> None:

@@ -40,7 +40,7 @@ for (const box of document.querySelectorAll("div.table")) {
       row.words.forEach((words, index) => {
         const cell = document.createElement(index ? "td" : "th");
         if (!index) cell.scope = "row";
-        if (numeric[index]) cell.className = "number";
+        cell.className = numeric[index] ? "number" : words.length <= 40 && /\d/.test(words) ? "whole" : "";
         cell.textContent = words;
         row.element.append(cell);
       });
