@@ -62,11 +62,21 @@ def cached_njit(function: Any = None, /, **options: Any) -> Any:
         return functools.partial(cached_njit, **options)
     if config.DISABLE_JIT:
         raise SettingError(f"NUMBA_DISABLE_JIT={config.DISABLE_JIT}: accepted is 0")
-    if options.get("parallel") and str(config.THREADING_LAYER).lower() not in _LAYERS:
-        raise SettingError(f"NUMBA_THREADING_LAYER={config.THREADING_LAYER!r}: accepted are {', '.join(_LAYERS)}")
+    if options.get("parallel"):
+        check_layer()
     dispatcher = numba.njit(**COMMON | options)(function)
     dispatcher._cache = Cache(dispatcher, (TREE,))
     return dispatcher
+
+
+def check_layer() -> None:
+    """For what runs on Numba's threads.
+
+    Raises:
+        SettingError: the setting names no threading layer of Numba's.
+    """
+    if str(config.THREADING_LAYER).lower() not in _LAYERS:
+        raise SettingError(f"NUMBA_THREADING_LAYER={config.THREADING_LAYER!r}: accepted are {', '.join(_LAYERS)}")
 
 
 def adopt(package: str, functions: Iterable[Any]) -> None:

@@ -17,8 +17,10 @@ from numba._dispatcher import compute_fingerprint
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from .compilation import cached_njit
+from .compilation import cached_njit, check_layer
 from .threads import are_lost, in_parallel, layer
+
+check_layer()
 
 
 def run(kernel: Any, arguments: tuple[Any, ...], tasks: int, threads: int) -> None:
