@@ -16,7 +16,7 @@ from .contract.dtypes import name_of, named
 from .layout import Fold, fold, fold_shape, overlaps_itself
 
 # dtype.name is computed anew at every use and slower than a small kernel.
-_NAMES = {named(name): name for name in contract.DTYPES}
+_name_of = functools.lru_cache(name_of)
 _FLOATS = frozenset(contract.SOFTMAX.dtypes)
 _INDEX = np.dtype(np.int64)
 # Argmax of so many elements in so few rows takes NumPy less time than preparing a call of a kernel takes.
@@ -177,7 +177,7 @@ def _known(
     if (
         not shape
         or 0 in shape
-        or (name := _NAMES.get(dtype)) is None
+        or (name := _name_of(dtype)) is None
         or name not in contract.OPERATIONS[operation].dtypes
     ):
         return None
@@ -188,6 +188,7 @@ def _known(
     rows, n, inner = folded.shape
     if (
         operation == "argmax"
+        and name in contract.DTYPES
         and inner == 1
         and rows <= NUMPY_ROWS
         and rows * n <= NUMPY_ELEMENTS
@@ -218,12 +219,11 @@ def _known(
 def _native(x: ArrayLike, operation: contract.Operation) -> tuple[np.ndarray, str]:
     """x as an ndarray of an accepted dtype in native byte order, and the name of that."""
     a = x if type(x) is np.ndarray else inputs.as_array(x, operation)
-    if (name := _NAMES.get(a.dtype)) is not None:
+    if (name := _name_of(a.dtype)) is not None:
         return a, name
     native = a.dtype if a.dtype.isnative else a.dtype.newbyteorder("=")
-    if (name := name_of(native)) is None:
+    if (name := _name_of(native)) is None:
         raise inputs.refused(x, a.dtype, operation)
-    _NAMES[native] = name
     return a.astype(native, copy=False), name
 
 

@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-_BITS = {"float16": np.dtype(np.int16), "bfloat16": np.dtype(np.uint16), "bool": np.dtype(np.uint8)}
+_BITS: dict[str, np.dtype] = {
+    "float16": np.dtype(np.int16),
+    "bfloat16": np.dtype(np.uint16),
+    "bool": np.dtype(np.uint8),
+}
 
 
 @functools.cache
-def _bits(dtype: np.dtype) -> np.dtype | None:
+def bits_of(dtype: np.dtype) -> np.dtype | None:
+    """The dtype as which `plain` views arrays of another one; None for those that it leaves as they are."""
     return _BITS.get(dtype.name)  # a name is computed anew at every use
-
-
-def is_viewed(dtype: np.dtype) -> bool:
-    """Whether `plain` makes arrays of this dtype views as another one."""
-    return _bits(dtype) is not None
 
 
 class _Writable:
@@ -43,7 +43,7 @@ def plain(a: np.ndarray, written: bool = False) -> np.ndarray:
     Raises:
         ValueError: the array is not aligned, or is to be written and is read-only.
     """
-    flags, bits = a.flags, _bits(a.dtype)
+    flags, bits = a.flags, bits_of(a.dtype)
     if not flags.behaved:
         if written or not flags.aligned:
             raise ValueError(

@@ -40,7 +40,7 @@ def to_half(p, like):
 
 @internal
 def from_bfloat16(h):
-    """The bfloat16 numbers whose bits are the uint16 lanes of h, exactly, as float32, of which they are the upper half."""
+    """The bfloat16 numbers whose bits are the uint16 lanes of h, exactly, as float32: they are its upper half."""
     return simd.from_bits(simd.shift_left(simd.convert(h, simd.lane_numbers(h)), 16))
 
 

@@ -171,7 +171,10 @@ def test_every_array_has_a_plan_that_its_kernel_can_do(machine: Machine) -> None
         inner = rng.choice([1, 1, max(1, int(2 ** rng.uniform(0, 18)))])
         outer = max(1, int(size / n / inner))
         operation: Operation = rng.choice(["softmax", "argmax"])
-        dtype, threads = rng.choice((*FLOATS, "bfloat16") if operation == "softmax" else (*DTYPES, "bfloat16")), rng.choice([1, 2, 64])
+        dtype, threads = (
+            rng.choice((*FLOATS, "bfloat16") if operation == "softmax" else (*DTYPES, "bfloat16")),
+            rng.choice([1, 2, 64]),
+        )
         found = plan(machine, Problem(operation, dtype, (outer, n, inner), threads, rng.random() < 0.5))
         regime, lanes = found.regime, 8 if dtype == "float64" else 16
         assert regime in TABLES[operation, inner > 1]

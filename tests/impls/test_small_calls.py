@@ -11,6 +11,7 @@ import pytest
 
 from maxbench import impls
 from maxbench.impls import api, contract, registry
+from maxbench.impls.contract.dtypes import is_float, named
 from tests.plugins import Install
 
 RNG = np.random.default_rng(11)
@@ -18,8 +19,8 @@ SHAPES = [(1,), (10,), (1, 10), (10, 1), (7, 33), (64, 100), (3, 4, 5), (1, 1), 
 
 
 def array(shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    x = (RNG.standard_normal(shape) * 9).astype(dtype)
-    if x.size > 3 and x.dtype.kind == "f":
+    x = (RNG.standard_normal(shape) * 9).astype(named(dtype))
+    if x.size > 3 and is_float(x.dtype):
         x.flat[:: max(1, x.size // 3)] = [np.nan, np.inf, -np.inf][: -(-x.size // max(1, x.size // 3))][0]
     return x
 
@@ -37,7 +38,8 @@ def test_it_gives_what_the_long_way_gives(operation: str, monkeypatch: pytest.Mo
     """Bits, types, shapes and errors, of dtypes that are taken and others, around the sizes up to which they are."""
     inputs = [
         (array(shape, dtype), axis)
-        for dtype in ("float32", "float16", "int8", "bool") if dtype in contract.OPERATIONS[operation].dtypes
+        for dtype in ("float32", "float16", "int8", "bool", *contract.OPTIONAL)
+        if dtype in contract.OPERATIONS[operation].dtypes
         for shape in SHAPES for axis in (None, *range(-len(shape) - 1, len(shape) + 1), True, 0.5)
     ]  # fmt: skip
     short = [outcome(operation, x, axis) for x, axis in inputs]
@@ -73,13 +75,13 @@ def test_it_is_taken_by_usual_arrays_alone(operation: str, monkeypatch: pytest.M
 
 
 def test_every_dtype_and_size_that_is_taken_is_small() -> None:
-    for operation, dtype in itertools.product(contract.OPERATIONS, ("float32", "float64", "float16", "int8", "bool")):
+    dtypes = ("float32", "float64", "float16", "int8", "bool", *contract.OPTIONAL)
+    for operation, dtype in itertools.product(contract.OPERATIONS, dtypes):
         if dtype not in contract.OPERATIONS[operation].dtypes:
             continue
-        known = [n for n in (1 << k for k in range(24)) if api._known(operation, np.dtype(dtype), (1, n), 1)]
-        by_numpy = [n for n in known if operation == "argmax" and n <= api.NUMPY_ELEMENTS]
-        assert (known == by_numpy) == (dtype in ("float16", "bool")), (operation, dtype)
-        assert all(n * np.dtype(dtype).itemsize < 1 << 19 for n in known)
+        known = [n for n in (1 << k for k in range(24)) if api._known(operation, named(dtype), (1, n), 1)]
+        most = (1 << (19 if operation == "argmax" else 17)) // named(dtype).itemsize
+        assert known == [n for n in (1 << k for k in range(24)) if n < most], (operation, dtype)
 
 
 def test_what_depends_on_where_the_result_is_goes_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None:

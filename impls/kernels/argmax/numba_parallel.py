@@ -26,17 +26,18 @@ from ...cpu.regimes import PARALLEL
 from ...cpu.tuned import table_of
 from ...registry import implements
 from ...threads import numbas
-from ...views import is_viewed, plain
+from ...views import bits_of, plain
 
 _PARALLEL = PARALLEL["argmax"]
 _INFINITIES = {"float16": np.int16(0x7C00), "bfloat16": np.int16(0x7F80)}
 
 
 def _bind(dtype: np.dtype, shape: tuple[int, int, int]) -> Callable[..., Any] | None:
-    """What `run` calls, where one thread does it and x needs no view."""
-    if is_viewed(dtype) or math.prod(shape) * dtype.itemsize >= _PARALLEL:
+    """What `run` calls, where one thread does it."""
+    if math.prod(shape) * dtype.itemsize >= _PARALLEL:
         return None
-    return _call(dtype, shape, 1)[0]
+    call, bits = _call(dtype, shape, 1)[0], bits_of(dtype)
+    return call if bits is None else lambda x, out: call(x.view(bits), out)
 
 
 @implements(dtypes=(*DTYPES, *OPTIONAL), threads="many", bind=_bind)
@@ -54,7 +55,7 @@ def _call(dtype: np.dtype, shape: tuple[int, int, int], threads: int) -> tuple[C
         return lambda x, out: None, False
     problem = Problem("argmax", dtype.name, shape, threads)
     chosen = plan(this_machine(), problem, table_of(this_machine(), problem))
-    return bound(chosen, shape, dtype), is_viewed(dtype)
+    return bound(chosen, shape, dtype), bits_of(dtype) is not None
 
 
 def bound(chosen: Plan, shape: tuple[int, int, int], dtype: np.dtype) -> Callable[..., Any]:

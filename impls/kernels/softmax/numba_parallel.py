@@ -34,17 +34,20 @@ from ...cpu.softmax_transposed import transposed
 from ...cpu.tuned import table_of
 from ...registry import implements
 from ...threads import numbas
-from ...views import is_viewed, plain
+from ...views import bits_of, plain
 
 _PARALLEL = PARALLEL["softmax"]
 
 
 def _bind(dtype: np.dtype, shape: tuple[int, int, int]) -> Callable[..., Any] | None:
     """What `run` calls, where one thread does it whatever the alignment of `out`."""
-    if is_viewed(dtype) or math.prod(shape) * dtype.itemsize >= _PARALLEL:
+    if math.prod(shape) * dtype.itemsize >= _PARALLEL:
         return None
     call, needs_alignment = _call(dtype, shape, 1, True)
-    return None if needs_alignment else call
+    if needs_alignment:
+        return None
+    bits = bits_of(dtype)
+    return call if bits is None else lambda x, out: call(x.view(bits), out.view(bits))
 
 
 @implements(dtypes=(*FLOATS, *OPTIONAL), threads="many", bind=_bind)

@@ -249,7 +249,9 @@ def test_floats_become_bfloat16_rounded_to_even():
     """Subnormal numbers and every NaN that was a bfloat16 included."""
     numbers = np.arange(0x3F81, dtype=np.uint32) << 16
     ties = numbers[:-1] + 0x8000
-    nans = np.concatenate([np.arange(0x7F81, 0x8000, dtype=np.uint32), np.arange(0xFF81, 0x10000, dtype=np.uint32)]) << 16
+    nans = (
+        np.concatenate([np.arange(0x7F81, 0x8000, dtype=np.uint32), np.arange(0xFF81, 0x10000, dtype=np.uint32)]) << 16
+    )
     p = np.concatenate([numbers, ties, ties - 1, ties + 1, nans])
     p = np.pad(p, (0, -p.size % 16)).view(np.float32)
     out = np.empty(p.size, np.uint16)
