@@ -16,7 +16,7 @@ from maxbench.impls.agreement import Finding, Status
 
 from ..measure import checks
 from ..measure.selection import named, select
-from ..show.terminal import console
+from ..show.console import console
 from ..system.progress import Bar
 from ..system.text import plural
 from . import options

@@ -34,7 +34,8 @@ def main(args: argparse.Namespace) -> int:
     """Print the comparison; returns the exit status, which does not depend on what it says."""
     from ..analysis.content import gather
     from ..records.runs import NoResults
-    from ..show import compare, terminal
+    from ..show import compare
+    from ..show.console import show_grid
 
     try:
         contents = [gather([folder]) for folder in (args.first, args.second)]
@@ -58,7 +59,7 @@ def main(args: argparse.Namespace) -> int:
         print(json.dumps({"names": names, "notes": notes, "changes": [_as_json(c) for c in found]}, indent=2))
     else:
         grid = compare.grid(shown if args.format == "table" else found, names)
-        terminal.show_grid(grid, args.format, [compare.summary(found, names)], notes, sys.stdout)
+        show_grid(grid, args.format, [compare.summary(found, names)], notes, sys.stdout)
     return 0
 
 

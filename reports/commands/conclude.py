@@ -1,29 +1,42 @@
-"""The end of a command that measures: its report, its answer, and its exit status."""
+"""The end of a command that measures: its report, its answer, and its exit status.
+
+It imports pandas and Matplotlib, which the commands do without until then.
+"""
 
 from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ..analysis.content import Content
+from ..analysis.content import Content, gather
 from ..records.run import Implementation
 from ..show import report, terminal
+from ..show.report import PAGE
 from ..system.usage import ERROR
 
 
-def write_report(content: Content, folder: Path) -> str:
-    """Write the report into the run's folder; why it could not be written, or nothing: the answer is shown anyhow.
+def write_report(folders: Sequence[Path], folder: Path, baseline: str | None = None) -> tuple[Content, str]:
+    """Write the report of runs into a folder; what it says, and why it could not be written, or nothing.
 
-    What was measured is there, and a report can be made of it elsewhere.
+    The answer is shown anyhow: what was measured is there, and a report can be made of it elsewhere.
     """
+    content = gather(folders, baseline)
     try:
         report.write_content(content, folder)
     except OSError as error:
         again = f"maxbench report {shlex.quote(str(folder))} --output DIR"
-        return f"the report could not be written: {error}\nWhat was measured is kept; write it elsewhere by: {again}"
-    return ""
+        return content, (
+            f"the report could not be written: {error}\nWhat was measured is kept; write it elsewhere by: {again}"
+        )
+    return content, ""
+
+
+def so_far(folder: Path, baseline: str | None) -> None:
+    """Write the report of a run that was interrupted, and say where it is."""
+    _, unwritten = write_report([folder], folder, baseline)
+    print(unwritten or f"Report so far: {folder / PAGE}", file=sys.stderr)
 
 
 def conclude(
@@ -42,7 +55,7 @@ def conclude(
         The exit status: 1 if any is wrong or failed, 2 if there is no report.
     """
     terminal.show(content, format)
-    print(unwritten or f"\nReport: {folder / report.PAGE}", file=sys.stderr)
+    print(unwritten or f"\nReport: {folder / PAGE}", file=sys.stderr)
     bad = [one for one in implementations if one.status in ("wrong", "failed")]
     for one in bad:
         but = ", so not measured" if not_measured else ""

@@ -14,15 +14,13 @@ from maxbench.bench.processes import launch
 from maxbench.bench.processes.messages import PartBegins, PartDone
 from maxbench.impls import contract, registry
 
-from ..analysis.content import gather
 from ..measure import run_folder
 from ..measure.device.report import NoDevice, Plan, Report, begin, probe
 from ..measure.device.session import Line
 from ..measure.selection import select
-from ..show import report
 from ..system.progress import Bar
 from ..system.usage import INTERRUPTED, UsageError
-from . import conclude, options
+from . import options
 
 SECONDS, LEAST_SECONDS = 480.0, 60.0
 
@@ -74,8 +72,9 @@ def main(args: argparse.Namespace) -> int:
             bar.__exit__(None, None, None)
             return _interrupted(plan.folder, args.baseline, stop)
         bar.show("writing the report", 1, 1, None)
-        content = gather([plan.folder], args.baseline)
-        unwritten = conclude.write_report(content, plan.folder)
+        from . import conclude
+
+        content, unwritten = conclude.write_report([plan.folder], plan.folder, args.baseline)
     return conclude.conclude(
         content, plan.folder, found.record.implementations, args.format, found.results.failures, unwritten=unwritten
     )
@@ -84,8 +83,9 @@ def main(args: argparse.Namespace) -> int:
 def _interrupted(folder: Path, baseline: str | None, stop: KeyboardInterrupt) -> int:
     """Write the report of what was measured; the exit status."""
     print(f"Interrupted. What was measured is kept in {folder}", file=sys.stderr)
-    unwritten = conclude.write_report(gather([folder], baseline), folder)
-    print(unwritten or f"Report so far: {folder / report.PAGE}", file=sys.stderr)
+    from . import conclude
+
+    conclude.so_far(folder, baseline)
     return stop.status if isinstance(stop, launch.Stopped) else INTERRUPTED
 
 

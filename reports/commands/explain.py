@@ -18,8 +18,8 @@ from maxbench.impls import contract
 from maxbench.impls.layout import fold_shape
 
 from ..measure import environment
+from ..show.console import show_grid
 from ..show.grid import Grid, Item
-from ..show.terminal import show_grid
 from ..system import text
 from ..system.usage import ERROR, UsageError
 from . import options

@@ -11,7 +11,7 @@ from pathlib import Path
 from maxbench.bench.inputs import grid
 
 from ..gate import trees
-from ..history import publish, run, steps
+from ..history import run, steps
 from ..measure import environment, precheck
 from ..system import files
 from ..system.progress import Bar
@@ -84,6 +84,8 @@ def _run(args: argparse.Namespace, repository: Path, results: Path) -> int:
 
 
 def _publish(args: argparse.Namespace, repository: Path, results: Path) -> int:
+    from ..history import publish  # pandas and Matplotlib
+
     published = publish.publish(repository, results, args.output)
     for oddity in published.history.oddities:
         print(f"note: {oddity}")

@@ -14,8 +14,8 @@ from maxbench.impls import registry
 
 from ..measure import checks
 from ..measure.selection import select
+from ..show.console import show_grid
 from ..show.grid import Grid, Item
-from ..show.terminal import show_grid
 from . import options
 
 _COLUMNS = ("operation", "implementation", "device", "threads", "dtypes", "origin", "status")

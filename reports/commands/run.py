@@ -16,7 +16,6 @@ from maxbench.bench.inputs import array_files
 from maxbench.bench.processes import launch
 from maxbench.impls import contract, layout
 
-from ..analysis.content import gather
 from ..measure import environment, precheck, run_folder
 from ..measure.asv_driver import AsvFailed
 from ..measure.run import Measurement, Plan
@@ -26,11 +25,10 @@ from ..records import run as run_record
 from ..records.reading import Problems
 from ..records.run import FILE as RECORD
 from ..records.run import Array, Implementation, RunRecord
-from ..show import report
 from ..system import lock
 from ..system.progress import Bar
 from ..system.usage import INTERRUPTED, UsageError
-from . import conclude, options
+from . import options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,8 +89,9 @@ def _measure(plan: Plan, args: argparse.Namespace, resumed: RunRecord | None) ->
             bar.__exit__(None, None, None)
             return _interrupted(plan, args, stop.status if isinstance(stop, launch.Stopped) else INTERRUPTED)
         bar.show("writing the report", 0, 1, None)
-        content = gather([plan.folder], args.baseline)
-        unwritten = conclude.write_report(content, plan.folder)
+        from . import conclude
+
+        content, unwritten = conclude.write_report([plan.folder], plan.folder, args.baseline)
     return conclude.conclude(
         content, plan.folder, measurement.record.implementations, args.format, measurement.failures,
         not_measured=True, unwritten=unwritten,
@@ -121,8 +120,9 @@ def _interrupted(plan: Plan, args: argparse.Namespace, status: int) -> int:
         record.save(plan.folder)
     print(f"Interrupted. What was measured is kept in {plan.folder}", file=sys.stderr)
     if (plan.folder / journal.FILE).exists():
-        unwritten = conclude.write_report(gather([plan.folder], args.baseline), plan.folder)
-        print(unwritten or f"Report so far: {plan.folder / report.PAGE}", file=sys.stderr)
+        from . import conclude
+
+        conclude.so_far(plan.folder, args.baseline)
     print(f"Go on with: {_again(plan)}", file=sys.stderr)
     return status
 

@@ -10,16 +10,13 @@ from pathlib import Path
 from maxbench.bench.inputs import workloads
 from maxbench.impls import contract
 
-from ..analysis.content import gather
 from ..measure import environment, precheck, run_folder
 from ..measure.selection import matches
 from ..measure.side_by_side import session
-from ..measure.side_by_side.table import table
-from ..show import report
 from ..system import files
 from ..system.progress import Bar
 from ..system.usage import ERROR, UsageError
-from . import conclude, options
+from . import options
 
 TABLE = "side-by-side.md"
 
@@ -67,11 +64,16 @@ def main(args: argparse.Namespace) -> int:
 
         folders, found = session.run(plan, seen, noise)
         bar.show("writing the report", 1, 1, None)
+        from ..measure.side_by_side.table import table
+        from ..show.report import PAGE
+        from . import conclude
+
         lines = table(found)
         files.write_bytes(plan.folder / TABLE, ("\n".join(lines).strip() + "\n").encode())
-        unwritten = conclude.write_report(gather(folders), plan.folder)
+
+        _, unwritten = conclude.write_report(folders, plan.folder)
     print("\n".join(lines))
-    print(unwritten or f"\nReport: {plan.folder / report.PAGE}", file=sys.stderr)
+    print(unwritten or f"\nReport: {plan.folder / PAGE}", file=sys.stderr)
     wrong = {(t.operation, t.implementation, t.remark): t for t in found if t.status != "ok"}
     for t in wrong.values():
         print(f"{t.status}: {t.operation}.{t.implementation}, {t.dtype} {t.case}: {t.remark}", file=sys.stderr)

@@ -14,8 +14,8 @@ from maxbench.impls.cpu.machine import this_machine
 from maxbench.impls.cpu.regimes import LIMITS
 
 from ..measure import environment, precheck, tuning
+from ..show.console import show_grid
 from ..show.grid import Grid, Item
-from ..show.terminal import show_grid
 from ..system import files, text
 from ..system.progress import Bar
 from ..system.usage import ERROR, NO_HOME, UsageError

@@ -16,7 +16,7 @@ from maxbench.bench.processes.crew import Crew
 
 from ..measure import environment
 from ..measure.device.compilers import Compilers
-from ..show.terminal import console
+from ..show.console import console
 from ..system import files, text
 from ..system.progress import Bar
 from ..system.usage import NO_HOME, UsageError

@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from ..show.terminal import console
+from ..show.console import console
 from ..system import files, output_folder
 from . import calibration, formats
 from .outcome import Outcome

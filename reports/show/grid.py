@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from ..analysis.derived import Derived
+if TYPE_CHECKING:  # pandas
+    from ..analysis.derived import Derived
 
 
 @dataclass(frozen=True)

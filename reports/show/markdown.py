@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from ..analysis.content import Content
 from ..system import text
 from .grid import Grid, Item
-from .sections.section import Section
-from .sources import Source
+
+if TYPE_CHECKING:  # pandas and Matplotlib, without which a table can be written
+    from ..analysis.content import Content
+    from .sections.section import Section
+    from .sources import Source
 
 _SIGNS = {"best": "**{}**", "tie": "*{}*"}
 _ROWS = 200

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -210,11 +211,8 @@ def test_the_gate_measures_nothing_where_its_files_cannot_be_written(
 def test_a_run_shows_its_answer_where_the_report_cannot_be_written(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from maxbench.reports.analysis.content import gather
-
     (folder / "report.md").write_text("mine")
-    content = gather([folder])
-    unwritten = conclude.write_report(content, folder)
+    content, unwritten = conclude.write_report([folder], folder)
     assert "report.md was not written by `maxbench report`" in unwritten
     assert f"maxbench report {folder} --output DIR" in unwritten
     assert conclude.conclude(content, folder, [], "csv", unwritten=unwritten) == usage.ERROR
@@ -254,3 +252,16 @@ def test_new_and_tune_cuda_replace_no_file_of_the_users(tmp_path: Path, capsys: 
         with pytest.raises(usage.UsageError, match="is no table of CUDA regimes"):
             tune_cuda.checked(tmp_path / name)
     assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_commands_start_without_pandas_and_matplotlib() -> None:
+    """They take a second to import, and no command needs them before it has something to show."""
+    program = """
+        import importlib, sys
+        from maxbench.reports.commands.main import COMMANDS
+        for name in COMMANDS:
+            importlib.import_module("maxbench.reports.commands." + name.replace("-", "_"))
+        print({"pandas", "matplotlib", "pyarrow"} & set(sys.modules))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -15,7 +15,7 @@ from maxbench import reports
 from maxbench.reports.analysis import answer, content, contests
 from maxbench.reports.analysis.rules import Decision
 from maxbench.reports.commands import main
-from maxbench.reports.show import report, tables, terminal
+from maxbench.reports.show import console, report, tables, terminal
 from maxbench.reports.show.markdown import grid_as_markdown
 from maxbench.reports.system import text
 from tests.report_data import COMMIT, FAILED, SKIPPED, Results
@@ -437,7 +437,7 @@ def test_a_table_that_is_too_wide_is_shown_in_parts_that_name_their_rows(folder,
     monkeypatch.setattr(terminal, "PIPE_WIDTH", 50)
     (grid, _) = tables.times(content.gather([folder]).contests, False)
     out = io.StringIO()
-    terminal.show_grid(grid, "table", [], [], out)
+    console.show_grid(grid, "table", [], [], out)
     lines = out.getvalue().splitlines()
     assert max(map(len, lines)) <= 50
     heads = [line.split()[2:] for line in lines if line.strip().startswith("input")]
