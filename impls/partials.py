@@ -164,7 +164,7 @@ Block = tuple[slice, list[slice], slice]
 
 
 def _blocks(view: np.ndarray) -> Iterator[Block]:
-    """Cut (outer, n, inner): a slice of outer, those that n is cut into, one of inner. One of all if nothing is copied."""
+    """Cut (outer, n, inner): a slice of outer, those that n is cut into, one of inner; not where nothing is copied."""
     outer, n, inner = view.shape
     if view.size == 0:
         return
