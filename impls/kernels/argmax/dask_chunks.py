@@ -1,4 +1,4 @@
-"""Argmax of a Dask array in chunks: a partial of each, merged in a tree, one thread a chunk; see `impls.dask_arrays`."""
+"""Argmax of a Dask array: partials of its chunks, merged in a tree; one thread a chunk; see `impls.dask_arrays`."""
 
 from __future__ import annotations
 
