@@ -66,7 +66,7 @@ def argmax(a: Any, axis: Any, out: Any, keepdims: bool, impl: Any, stream: Any) 
         if unknown := [k for k in needed if math.isnan(a.shape[k])]:
             raise ValueError(
                 f"argmax of a Dask array whose chunk sizes along axis {unknown[0]} are unknown: an index needs those "
-                "of every chunk before it; accepted are known sizes, as x.compute_chunk_sizes() finds them, or one chunk"
+                "of every chunk before it; accepted are known ones, as x.compute_chunk_sizes() finds them, or one chunk"
             )
         starts = [
             np.cumsum((0, *a.chunks[k][:-1])) * (math.prod(a.shape[k + 1 :]) if axis is None else 1) for k in axes

@@ -47,11 +47,11 @@ class ArgmaxPartial(NamedTuple):
     Attributes:
         value: the order key: the largest element, a NaN where there is one; the chunk's dtype, and its shape with
             length 1 in place of searched axes.
-        index: int64 of the same shape: where in the whole array the first of its kind is, -1 where there is none.
+        place: int64 of the same shape: the index of the first of them in the whole array, -1 where there is none.
     """
 
     value: np.ndarray
-    index: np.ndarray
+    place: np.ndarray
 
 
 def result_dtype(dtype: np.dtype) -> np.dtype:
@@ -140,9 +140,9 @@ def argmax_index(whole: ArgmaxPartial) -> np.ndarray:
     Raises:
         ValueError: there was no element, which unknown chunk sizes had hidden.
     """
-    if (whole.index < 0).any():
+    if (whole.place < 0).any():
         raise ValueError("argmax of an empty axis: there is no element to choose from")
-    return whole.index
+    return whole.place
 
 
 def _better(a: ArgmaxPartial, b: ArgmaxPartial) -> ArgmaxPartial:
@@ -151,8 +151,8 @@ def _better(a: ArgmaxPartial, b: ArgmaxPartial) -> ArgmaxPartial:
         a_nan, b_nan = a.value != a.value, b.value != b.value
         larger = (b.value > a.value) & ~a_nan | b_nan & ~a_nan
         equal = (a.value == b.value) | a_nan & b_nan
-    wins = (b.index >= 0) & ((a.index < 0) | larger | equal & (b.index < a.index))
-    return ArgmaxPartial(np.where(wins, b.value, a.value), np.where(wins, b.index, a.index))
+    wins = (b.place >= 0) & ((a.place < 0) | larger | equal & (b.place < a.place))
+    return ArgmaxPartial(np.where(wins, b.value, a.value), np.where(wins, b.place, a.place))
 
 
 def _computed(dtype: np.dtype) -> np.dtype:
@@ -228,5 +228,5 @@ def _results(block: np.ndarray, whole: SoftmaxPartial, out: np.ndarray) -> None:
 def _exponentials(x: np.ndarray, top: np.ndarray) -> np.ndarray:
     """exp(x - top) of a few columns: x (r, m, c), top (r, c) of the same dtype."""
     with np.errstate(all="ignore"):
-        terms = x - top[:, None]
-        return np.exp(terms, out=terms)
+        terms: np.ndarray = np.exp(x - top[:, None])
+    return terms

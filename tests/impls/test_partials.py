@@ -90,9 +90,9 @@ def test_the_flat_index_is_that_of_the_whole_array() -> None:
         parts.append(partials.argmax_partial(block, None, i * 35 + j * 5, x.shape))
         masked = np.full_like(x, -1)
         masked[i : i + block.shape[0], j : j + block.shape[1]] = block
-        assert parts[-1].index.tolist() == [[[masked.argmax()]]]
+        assert parts[-1].place.tolist() == [[[masked.argmax()]]]
         assert parts[-1].value.tolist() == [[[block.max()]]]
-    assert merged(parts, partials.argmax_merge).index.item() == x.argmax()
+    assert merged(parts, partials.argmax_merge).place.item() == x.argmax()
 
 
 def test_the_parts_of_a_partial() -> None:
@@ -118,7 +118,7 @@ def test_a_step_runs_on_the_calling_thread_alone(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(threads, "in_parallel", None)
     monkeypatch.setattr(threads, "_threads", lambda: 4)
     x = np.random.default_rng(6).standard_normal((4, 1 << 18), np.float32)
-    assert partials.argmax_partial(x, 1, 0, ()).index[:, 0].tolist() == x.argmax(1).tolist()
+    assert partials.argmax_partial(x, 1, 0, ()).place[:, 0].tolist() == x.argmax(1).tolist()
     softmax([x], (1,))
     assert threads.numbas() == 4
     with threads.serial():

@@ -183,7 +183,7 @@ def _chunked(content: Content) -> Section:
     rows = content.table[(content.table["benchmark"] == "Chunked") & (content.table["status"] == "ok")]
     lines = []
     for key, mine in rows.groupby(["run", "operation", "implementation", "dtype"], sort=False):
-        run, operation, implementation, dtype = key
+        run, operation, implementation, dtype = map(str, key)
         found = mine.set_index("statistic")["value"]
         time, peak, loads = (float(found.get(name, math.nan)) for name in ("time", "peak_memory", "loads"))
         who = f"{operation}.{implementation}" + (f", {run}" if content.several else "")
