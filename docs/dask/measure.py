@@ -41,16 +41,19 @@ OPERATIONS = {
 
 
 def write(x: da.Array, path: Path) -> None:
+    """Write to a new Zarr array, not compressed."""
     shutil.rmtree(path, ignore_errors=True)
     chunks = tuple(max(lengths) for lengths in x.chunks)
     x.to_zarr(zarr.create_array(str(path), shape=x.shape, chunks=chunks, dtype=x.dtype, compressors=None))
 
 
 def scores(block_id: tuple[int, int]) -> np.ndarray:
+    """A chunk of N(0, 1) scores."""
     return np.random.default_rng(block_id).standard_normal(CHUNKS, np.float32)
 
 
 def held() -> int:
+    """Bytes of the resident sets of this process and its children."""
     total = 0
     for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
         with contextlib.suppress(psutil.Error):
@@ -59,6 +62,7 @@ def held() -> int:
 
 
 def measure(folder: Path, size: float, operation: str) -> dict[str, float]:
+    """Time and memory of one operation on the first `size` GB, by the scheduler in use."""
     columns = round(size * 1e9 / 4 / ROWS / CHUNKS[1]) * CHUNKS[1]
     few = da.from_zarr(zarr.open_array(str(folder / "x")))[:, : 2 * CHUNKS[1]]
     write(OPERATIONS[operation](few), folder / "out")  # compiles, and starts what is started once
@@ -82,6 +86,7 @@ def measure(folder: Path, size: float, operation: str) -> dict[str, float]:
 
 
 def main() -> None:
+    """See the first lines."""
     folder = Path(sys.argv[2])
     if sys.argv[1] == "make":
         x = da.map_blocks(scores, chunks=da.core.normalize_chunks(CHUNKS, (ROWS, COLUMNS)), dtype=np.float32)
