@@ -36,6 +36,7 @@ def softmax(x: Any, axis: Axis, out: Any, impl: Any, stream: Any) -> Any:
         TypeError: `out`, `impl` or `stream` is given; chunks are no `numpy.ndarray`, or of a dtype not accepted.
         ValueError: an axis of length 0.
         numpy.exceptions.AxisError: x has no such axis.
+        NotImplementedError: Dask's array.query-planning is on.
     """
     axes = _checked(contract.SOFTMAX, x, axis, out, impl, stream)
     dtype = partials.result_dtype(x.dtype)
@@ -93,6 +94,8 @@ def _checked(operation: contract.Operation, x: Any, axis: Axis, out: Any, impl: 
         raise TypeError(f"impl is {impl!r}: {name} of a Dask array takes none, as chunks go to the default; pass None")
     if stream is not None:
         raise TypeError(api.STREAM)
+    if da.array_expr_enabled():
+        raise NotImplementedError(f"{name} of a Dask array with array.query-planning on: accepted is off, the default")
     if type(x._meta) is not np.ndarray:
         kind = f"{type(x._meta).__module__}.{type(x._meta).__qualname__}"
         raise TypeError(f"{name} of a Dask array with chunks of {kind}: accepted are chunks of numpy.ndarray")

@@ -181,6 +181,12 @@ def test_what_is_refused_names_what_is_accepted(call: Any, error: type[Exception
         call(da.ones((4, 6), chunks=3))
 
 
+def test_query_planning_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(da, "array_expr_enabled", lambda: True)
+    with pytest.raises(NotImplementedError, match=r"array.query-planning on: accepted is off"):
+        maxbench.softmax(da.ones(3), 0)
+
+
 def test_dask_is_never_imported_for_others() -> None:
     program = """
         import sys, numpy as np, maxbench
