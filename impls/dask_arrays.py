@@ -16,8 +16,11 @@ from typing import Any, SupportsIndex
 
 import dask.array as da
 import numpy as np
+from dask._task_spec import GraphNode
+from dask.base import clone_key
 from dask.core import flatten
 from dask.graph_manipulation import bind
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 
 from . import api, contract, inputs, partials, threads
 from .contract.dtypes import name_of
@@ -44,8 +47,7 @@ def softmax(x: Any, axis: Axis, out: Any, impl: Any, stream: Any) -> Any:
         return _blockwise(_softmax, x, dtype, axes=axes)
     parts = _blockwise(partials.softmax_partial, x, np.dtype(np.float64), axes, axes=axes)
     whole = _merged(parts, axes, partials.softmax_merge, _same, np.dtype(np.float64))
-    again = bind(x, whole, seed=whole.name)
-    return _blockwise(partials.softmax_normalise, again, dtype, (), whole, axes=axes)
+    return _blockwise(partials.softmax_normalise, _again(x, whole), dtype, (), whole, axes=axes)
 
 
 def argmax(a: Any, axis: Any, out: Any, keepdims: bool, impl: Any, stream: Any) -> Any:
@@ -106,6 +108,27 @@ def _checked(operation: contract.Operation, x: Any, axis: Axis, out: Any, impl: 
     if any(x.shape[k] == 0 for k in axes):
         raise ValueError(f"{name} of an empty axis: there is no element to choose from")
     return axes
+
+
+def _again(x: Any, after: Any) -> Any:
+    """x, to be computed anew once `after` has been: what it is computed from has other keys."""
+    seed = after.name
+    again = bind(x, after, seed=seed)
+    # Of tasks in materialised layers, as those of slices, bind changes the keys and not what they refer to (Dask
+    # 2026.8): they would take the chunks of the first read, which are then held.
+    keys = {key: clone_key(key, seed) for key in x.dask.get_all_external_keys()}
+    layers = dict(again.dask.layers)
+    for name in layers.keys() & {clone_key(name, seed) for name in x.dask.layers}:
+        if isinstance(layers[name], MaterializedLayer):
+            layers[name] = MaterializedLayer({key: _renamed(task, keys) for key, task in layers[name].items()})
+    return da.Array(HighLevelGraph(layers, again.dask.dependencies), again.name, again.chunks, meta=again._meta)
+
+
+def _renamed(task: Any, keys: dict[Any, Any]) -> Any:
+    """A task that refers to other keys; it may be within one that waits."""
+    if isinstance(task, tuple):
+        return tuple(_renamed(part, keys) for part in task)
+    return task.substitute(keys) if isinstance(task, GraphNode) else task
 
 
 def _in_one_chunk(x: Any, axes: Sequence[int]) -> bool:
