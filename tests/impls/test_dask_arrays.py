@@ -96,10 +96,11 @@ def test_the_same_input_has_the_same_name() -> None:
 
 
 class Source:
-    """An array whose chunks are made when they are read: counts reads, and the most chunks alive at a time."""
+    """An array of which every read is a copy: counts reads, and the most copies alive at a time."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape, self.ndim, self.dtype = shape, len(shape), np.dtype(np.float32)
+        self.values = np.random.default_rng(7).standard_normal(shape, self.dtype)
         self.reads: dict[str, int] = {}
         self.alive = self.most = 0
         self.lock = threading.RLock()
@@ -108,7 +109,7 @@ class Source:
         lengths = [end - start for start, end, _ in map(slice.indices, index, self.shape)]
         if 0 in lengths:  # Dask's look at what it holds
             return np.empty(lengths, self.dtype)
-        chunk = np.random.default_rng([part.start for part in index]).standard_normal(lengths, self.dtype)
+        chunk = self.values[index].copy()
         with self.lock:
             self.reads[str(index)] = self.reads.get(str(index), 0) + 1
             self.alive += 1
