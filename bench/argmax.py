@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from .inputs import grid
 from .inputs.recipe import Input
-from .suite import base, ceiling, scaling, startup
+from .suite import base, ceiling, chunked, scaling, startup
 
 _NAMES = grid.implementations("argmax")
 _DTYPES = grid.dtypes("argmax")
@@ -70,6 +70,15 @@ class Ceiling(ceiling.Ceiling):
     """Reading as many bytes: no implementation can be faster."""
 
     operation = "argmax"
+
+
+if grid.chunked("argmax"):
+
+    class Chunked(chunked.Chunked):
+        """An array in a file, in chunks."""
+
+        operation = "argmax"
+        params: ClassVar = [grid.chunked("argmax"), _DTYPES[:1]]
 
 
 if grid.name() == "full":

@@ -6,7 +6,7 @@ import os
 from typing import ClassVar
 
 from .inputs import grid
-from .suite import accuracy, base, ceiling, scaling, startup
+from .suite import accuracy, base, ceiling, chunked, scaling, startup
 
 _NAMES = grid.implementations("softmax")
 _DTYPES = grid.dtypes("softmax")
@@ -64,6 +64,15 @@ class Ceiling(ceiling.Ceiling):
     """Copying as many bytes: no implementation can be faster."""
 
     operation = "softmax"
+
+
+if grid.chunked("softmax"):
+
+    class Chunked(chunked.Chunked):
+        """An array in a file, in chunks."""
+
+        operation = "softmax"
+        params: ClassVar = [grid.chunked("softmax"), _DTYPES[:1]]
 
 
 if grid.name() == "full":

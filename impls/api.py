@@ -21,7 +21,7 @@ _FLOATS = frozenset(contract.SOFTMAX.dtypes)
 _INDEX = np.dtype(np.int64)
 # Argmax of so many elements in so few rows takes NumPy less time than preparing a call of a kernel takes.
 NUMPY_ELEMENTS, NUMPY_ROWS = 1024, 64
-_STREAM = "stream is for arrays in GPU memory, and this one is not"
+STREAM = "stream is for arrays in GPU memory, and this one is not"
 
 
 def softmax(
@@ -36,8 +36,8 @@ def softmax(
 
     Args:
         x: real numbers of any shape: an array, a nested list, or an object with ``__array__``, ``__dlpack__`` or the
-            buffer protocol. float16, float32, float64 and bfloat16 (of the package
-            `ml_dtypes`) keep their dtype; integers and bool are computed as float64. bfloat16 is
+            buffer protocol; a Dask array stays lazy (docs/dask.md). float16, float32, float64 and bfloat16 (of the
+            package `ml_dtypes`) keep their dtype; integers and bool are computed as float64. bfloat16 is
             computed in float32 and rounded once, by an implementation that takes it as it is or
             else through a float32 copy.
         axis: the axis over which results sum to 1, or a tuple or list of several; None for the whole array. An
@@ -68,10 +68,13 @@ def softmax(
         and (known := _known("softmax", x.dtype, x.shape, axis)) is not None
     ):  # fmt: skip
         return known(x)
-    if type(x) is not np.ndarray and devices.on_device(x):
-        return _on_device().softmax(x, axis, out, impl, stream)
+    if type(x) is not np.ndarray:
+        if devices.on_device(x):
+            return _on_device().softmax(x, axis, out, impl, stream)
+        if inputs.is_dask(x):
+            return _on_dask().softmax(x, axis, out, impl, stream)
     if stream is not None:
-        raise TypeError(_STREAM)
+        raise TypeError(STREAM)
     a, dtype = _native(x, contract.SOFTMAX)
     if dtype not in _FLOATS:
         a, dtype = a.astype(np.float64), "float64"
@@ -137,9 +140,11 @@ def argmax(
     if type(a) is not np.ndarray:
         if devices.on_device(a):
             return _on_device().argmax(a, axis, out, keepdims, impl, stream)
+        if inputs.is_dask(a):
+            return _on_dask().argmax(a, axis, out, keepdims, impl, stream)
         keepdims = keepdims or (axis is not None and isinstance(a, np.matrix))
     if stream is not None:
-        raise TypeError(_STREAM)
+        raise TypeError(STREAM)
     x, dtype = _native(a, contract.ARGMAX)
     if axis is not None and type(axis) is not int and isinstance(axis, Sequence):
         raise TypeError(f"argmax takes one axis or None, got {axis!r}")
@@ -267,6 +272,12 @@ def _on_device() -> Any:
     """
     registry.load("softmax", "numba_cuda")
     return importlib.import_module(".cuda.device_arrays", __package__)
+
+
+@functools.cache
+def _on_dask() -> Any:
+    """The same functions for Dask arrays."""
+    return importlib.import_module(".dask_arrays", __package__)
 
 
 def _checked(out: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, folded: Fold) -> np.ndarray | None:

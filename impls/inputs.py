@@ -41,6 +41,12 @@ def as_array(x: Any, operation: contract.Operation) -> np.ndarray:
     return np.asarray(a)
 
 
+def is_dask(x: Any) -> bool:
+    """Whether x is a Dask array, which only a process has that has imported Dask."""
+    module = sys.modules.get("dask.array")
+    return module is not None and isinstance(x, getattr(module, "Array", ()))  # none yet while Dask is being imported
+
+
 def refused(x: Any, dtype: np.dtype, operation: contract.Operation) -> TypeError:
     """The error for x, of which `as_array` makes an array of a dtype that is not accepted."""
     what, hint = str(dtype), ""

@@ -20,6 +20,7 @@ _TBB = {"linux": "libtbb.so.12", "darwin": "libtbb.12.dylib", "win32": "tbb12.dl
 # from another process for milliseconds. The threads of one call start within far fewer.
 _SPINS = {"GOMP_SPINCOUNT": "10000"}
 
+_here = threading.local()  # serial: whether the calling thread's parallel calls have one thread
 _threads: Callable[[], int] | None = None  # Numba's number for the calling thread, once its threads have been started
 _users: set[int] = set()  # the Python threads that started or used them; -1 for another package's
 _layer: str | None = None
@@ -112,9 +113,25 @@ def layer() -> str:
 def numbas() -> int:
     """Threads of a parallel call: `numba.get_num_threads`, and no more than `count`.
 
-    Numba's function takes 0.8 us, most of them for two locks, and several with cold caches.
+    1 within `serial`. Numba's function takes 0.8 us, most of them for two locks, and several with cold caches.
     """
+    if getattr(_here, "serial", False):
+        return 1
     return (_threads or _start())()
+
+
+@contextlib.contextmanager
+def serial() -> Iterator[None]:
+    """Implementations that the calling thread runs use that thread alone, and start no others.
+
+    For tasks that run side by side already, one on each core, as those of Dask.
+    """
+    before = getattr(_here, "serial", False)
+    _here.serial = True
+    try:
+        yield
+    finally:
+        _here.serial = before
 
 
 def are_lost() -> bool:

@@ -32,6 +32,8 @@ PEERS = {
     "softmax": ("scipy_special", "torch_cpu", "jax_xla", "onnx_runtime"),
     "argmax": ("torch_cpu", "jax_xla", "onnx_runtime"),
 }
+# Those that take arrays in chunks; the extra ``dask`` installs what they need.
+CHUNKED = {"softmax": ("dask_chunks", "dask_formula", "dask_scipy"), "argmax": ("dask_chunks", "dask_argmax")}
 
 _SIZES = {
     "quick": (2, 32, 1024, 32768, 1048576),
@@ -83,6 +85,13 @@ def implementations(operation: str) -> list[str]:
         return [*IN_TREE, *(PEERS[operation] if name() == "full" else ())]
     pairs = (item.strip().split(".", 1) for item in chosen.split(",") if "." in item)
     return [name for of, name in pairs if of == operation]
+
+
+def chunked(operation: str) -> list[str]:
+    """Names of the implementations that are measured on arrays in chunks: those chosen, else all in the full grid."""
+    if IMPLEMENTATIONS in os.environ:
+        return [name for name in implementations(operation) if name in CHUNKED[operation]]
+    return list(CHUNKED[operation]) if name() == "full" else []
 
 
 def dtypes(operation: str, of: str | None = None) -> list[str]:

@@ -88,7 +88,7 @@ def _recomputed(x, n, out, top, total):
 
 
 @cached_njit(nogil=True, error_model="numpy")
-def _part_sums(x, out, keep, tops, totals, first, end):
+def part_sums(x, out, keep, tops, totals, first, end):
     """Shifts and sums of parts first to end, numbered through all rows."""
     n, parts = x.shape[1], tops.shape[1]
     spare = scratch_like(x, 0)
@@ -103,7 +103,7 @@ def _part_sums(x, out, keep, tops, totals, first, end):
 
 
 @cached_njit(nogil=True, error_model="numpy")
-def _part_results(x, out, keep, tops, high, total, first, end):
+def part_results(x, out, keep, tops, high, total, first, end):
     """Results of parts first to end, backwards, since the caches still have the end of a row."""
     n, parts = x.shape[1], tops.shape[1]
     spare = scratch_like(x, 0)
@@ -143,6 +143,6 @@ def split_rows(x, out, parts, keep, threads):
     outer = len(x)
     tops, totals = np.empty((outer, parts)), np.empty((outer, parts))
     high, total = np.empty(outer), np.empty(outer)
-    run(_part_sums, (x, out, keep, tops, totals), outer * parts, threads)
+    run(part_sums, (x, out, keep, tops, totals), outer * parts, threads)
     _combine_all(tops, totals, high, total)
-    run(_part_results, (x, out, keep, tops, high, total), outer * parts, threads)
+    run(part_results, (x, out, keep, tops, high, total), outer * parts, threads)

@@ -31,12 +31,13 @@ COLUMNS = (
     (
         "benchmark",
         "name of the benchmark class: Sweep, Strided, Workloads, Own, Shapes, Ceiling, Api, Start, Memory, Accuracy, "
-        "Orders",
+        "Orders, Chunked",
         "",
     ),
     (
         "statistic",
-        "what was measured: time (of one call), first_call, load, peak_memory, largest_error, typical_error",
+        "what was measured: time (of one call), first_call, load, peak_memory, largest_error, typical_error, "
+        "loads (how often each element of the input is read)",
         "",
     ),
     ("dtype", "dtype of the input", ""),
@@ -48,7 +49,7 @@ COLUMNS = (
     ("cache", "state of the compile cache (Start only): cold or warm", ""),
     ("threads", "CPU threads that the run gave to implementations that use many", ""),
     ("value", "the median over processes of each process's median; NaN unless status is ok", "see unit"),
-    ("unit", "s (seconds), B (bytes) or ulp (units in the last place)", ""),
+    ("unit", "s (seconds), B (bytes), ulp (units in the last place) or times", ""),
     ("low", "lower end of the interval", "see unit"),
     ("high", "upper end of the interval", "see unit"),
     (
@@ -75,6 +76,7 @@ _UNITS = {
     "peak_memory": "B",
     "largest_error": "ulp",
     "typical_error": "ulp",
+    "loads": "times",
 }
 _PARAMETERS = {"dtype", "workload", "n", "rows", "order", "cache", "threads"}
 # The parameters after the implementation, where asv's benchmarks.json is not at hand to name them.
@@ -87,6 +89,7 @@ _PARAM_NAMES = {
     "Orders": ("dtype", "order"),
     "Start": ("dtype",),
     "Memory": ("dtype",),
+    "Chunked": ("dtype",),
 }
 _LATEST = datetime.datetime(2200, 1, 1, tzinfo=datetime.UTC).timestamp()
 _LARGEST = 2**53  # of a length that is a number

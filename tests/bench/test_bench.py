@@ -24,7 +24,7 @@ from maxbench.bench.inputs import array_files, grid, workloads
 from maxbench.bench.processes import link
 from maxbench.bench.processes.crew import Crew
 from maxbench.bench.processes.messages import Outcome
-from maxbench.bench.suite import accuracy, base, startup
+from maxbench.bench.suite import accuracy, base, chunked, startup
 from maxbench.impls import contract, registry
 from maxbench.reports.measure.cells import ENDED, Cells
 from tests.plugins import Install
@@ -282,6 +282,43 @@ def test_memory_cells(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
             (peak,) = _values(cell, notes())
             assert 1 << 20 < peak < 1 << 40
     assert {line["status"] for line in notes()} == {"ok"}
+
+
+def test_cells_of_arrays_in_chunks(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernels that read chunks twice are not those that hold them."""
+    pytest.importorskip("dask.array", reason="not installed: dask; pip install 'maxbench[test]'")
+    monkeypatch.setattr(chunked.Chunked, "ELEMENTS", (1 << 16) + 5)
+    loads = {}
+    for operation, names in grid.CHUNKED.items():
+        for name in names:
+            cell = type("Chunked", (chunked.Chunked,), {"operation": operation})()
+            cell.setup(name, "float32")
+            times_read, peak, seconds = _values(cell, notes())
+            assert 0 <= peak < 1 << 30
+            assert 0 < seconds < 60
+            loads[name] = (*loads.get(name, ()), times_read)
+    assert {line["status"] for line in notes()} == {"ok"}
+    assert loads == {"dask_chunks": (2, 1), "dask_formula": (1,), "dask_scipy": (1,), "dask_argmax": (1,)}
+
+
+def test_wrong_results_in_chunks_are_not_kept(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("dask.array", reason="not installed: dask; pip install 'maxbench[test]'")
+    monkeypatch.setattr(chunked.Chunked, "ELEMENTS", 1 << 12)
+    monkeypatch.setattr(chunked.Stored, "__setitem__", lambda *_: None)
+    cell = type("Chunked", (chunked.Chunked,), {"operation": "softmax"})()
+    with pytest.raises(RuntimeError, match="wrong"):
+        cell.setup("dask_chunks", "float32")
+    assert notes()[-1]["status"] == "wrong"
+
+
+def test_arrays_in_chunks_are_measured_where_their_implementations_are_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(grid.IMPLEMENTATIONS, raising=False)
+    monkeypatch.setenv(grid.GRID, "quick")
+    assert grid.chunked("softmax") == []
+    monkeypatch.setenv(grid.GRID, "full")
+    assert grid.chunked("softmax") == list(grid.CHUNKED["softmax"])
+    monkeypatch.setenv(grid.IMPLEMENTATIONS, "argmax.naive,softmax.dask_chunks,argmax.dask_argmax")
+    assert (grid.chunked("softmax"), grid.chunked("argmax")) == (["dask_chunks"], ["dask_argmax"])
 
 
 def _values(cell: base.Cell, lines: list[dict[str, Any]]) -> list[float]:

@@ -9,7 +9,7 @@ PROGRAM = """
 import importlib.machinery, pkgutil, sys
 import numba
 
-OPTIONAL = {"numba_cuda", "cuda", "scipy", "torch", "jax", "onnx", "onnxruntime", "cupy", "ml_dtypes"}
+OPTIONAL = {"numba_cuda", "cuda", "scipy", "torch", "jax", "onnx", "onnxruntime", "cupy", "ml_dtypes", "dask"}
 find = importlib.machinery.PathFinder.find_spec
 
 def present(name, path=None, target=None):

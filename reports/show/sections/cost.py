@@ -48,6 +48,12 @@ MEMORY = (
     "holds the arrays: libraries, compiled code and temporaries. One process each, so a difference is no property."
 )
 
+CHUNKED = (
+    "One call on an array of {elements} elements in a file, read in chunks along the reduced axis, its result written "
+    "to another file in chunks: its time, the most memory that the process held during it beyond what it held before, "
+    "and how often each element was read. One call in one process each, so a difference is no property."
+)
+
 
 def sections(content: Content, styles: Styles) -> Iterator[Section]:
     """The sections about costs."""
@@ -57,6 +63,7 @@ def sections(content: Content, styles: Styles) -> Iterator[Section]:
     yield _scaling(content, styles)
     yield _accuracy(content, styles)
     yield _memory(content, styles)
+    yield _chunked(content)
 
 
 def _ladder(ladders: list[Ladder], content: Content, styles: Styles) -> Section:
@@ -170,3 +177,20 @@ def _memory(content: Content, styles: Styles) -> Section:
     groups = [[group] for _, group in rows[rows["over"].notna()].groupby(["run", "operation", "dtype"], sort=False)]
     section = Section("memory", "Peak memory", MEMORY, grids=[grid])
     return panels(section, groups, lambda name, group: other.memory(name, group[0], styles))
+
+
+def _chunked(content: Content) -> Section:
+    rows = content.table[(content.table["benchmark"] == "Chunked") & (content.table["status"] == "ok")]
+    lines = []
+    for key, mine in rows.groupby(["run", "operation", "implementation", "dtype"], sort=False):
+        run, operation, implementation, dtype = map(str, key)
+        found = mine.set_index("statistic")["value"]
+        time, peak, loads = (float(found.get(name, math.nan)) for name in ("time", "peak_memory", "loads"))
+        who = f"{operation}.{implementation}" + (f", {run}" if content.several else "")
+        lines.append(
+            [Item(who), Item(dtype), _time(time), Item(text.size(peak), peak), Item(text.digits(loads), loads)]
+        )
+    columns = ["implementation", "dtype", "time", "peak memory beyond", "times read"]
+    elements = text.listed([f"{n:,}" for n in dict.fromkeys(rows["n"].dropna())])
+    grid = Grid("chunked", "Arrays in chunks", columns, lines, {2, 3, 4})
+    return Section("chunked", "Arrays in chunks", CHUNKED.format(elements=elements), grids=[grid])
