@@ -193,7 +193,6 @@ def _known(
     rows, n, inner = folded.shape
     if (
         operation == "argmax"
-        and name in contract.DTYPES
         and inner == 1
         and rows <= NUMPY_ROWS
         and rows * n <= NUMPY_ELEMENTS

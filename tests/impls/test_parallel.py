@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
 from typing import Any
 
 import numba
@@ -82,3 +85,17 @@ def test_an_error_in_a_share_is_raised() -> None:
     seen = np.zeros(8, np.int64)
     parallel.run(count, (seen, 1), 8, 2)
     np.testing.assert_array_equal(seen, 1)
+
+
+def test_the_first_call_starts_the_threads() -> None:
+    """In a process of its own: without them there would be nothing at the address that is called."""
+    program = """
+        import numba, numpy
+        from maxbench.impls import parallel
+        run = numba.njit(lambda seen, first, end: seen[first:end].fill(end))
+        seen = numpy.zeros(4)
+        parallel.run(run, (seen,), 4, 2)
+        print(seen.tolist())
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "[2.0, 2.0, 4.0, 4.0]\n"), done.stderr

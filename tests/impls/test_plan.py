@@ -226,10 +226,10 @@ def test_traffic() -> None:
 
     assert of(LAPTOP, 100, 1000) == (1, 1)
     assert of(LAPTOP, 10_000, 1000) == (1, 1)  # non-temporal stores
-    assert of(LAPTOP, 10_000, 1000, dtype="float16") == (2, 1)
+    assert of(LAPTOP, 10_000, 1000, dtype="float16") == of(LAPTOP, 10_000, 1000, dtype="bfloat16") == (2, 1)
     assert of(LAPTOP, 1 << 20, 10) == (2, 1)
     assert of(ZEN_5, 1, 1 << 24) == (2, 1)  # recomputed
-    assert of(ZEN_5, 1, 1 << 24, dtype="float16") == (3, 1)
+    assert of(ZEN_5, 1, 1 << 24, dtype="float16") == of(ZEN_5, 1, 1 << 24, dtype="bfloat16") == (3, 1)
     assert of(ZEN_5, 1, 100_000) == (2, 2)  # within the caches
     assert of(ZEN_3, 1, 1 << 24, dtype="float64") == (3, 2)
     problem = Problem("argmax", "float32", (100, 1000, 1))
