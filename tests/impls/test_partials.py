@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from maxbench.impls import contract, partials, threads
+from maxbench.impls import contract, parallel, partials, threads
 from maxbench.impls.contract.dtypes import named
 from maxbench.impls.contract.operation import within
 
@@ -117,7 +117,7 @@ def test_the_parts_of_a_partial() -> None:
 
 
 def test_a_step_runs_on_the_calling_thread_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "in_parallel", None)
+    monkeypatch.setattr(parallel, "in_parallel", None)
     monkeypatch.setattr(threads, "_threads", lambda: 4)
     x = np.random.default_rng(6).standard_normal((4, 1 << 18), np.float32)
     assert partials.argmax_partial(x, 1, 0, ()).place[:, 0].tolist() == x.argmax(1).tolist()
