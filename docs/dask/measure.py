@@ -3,6 +3,7 @@
     python docs/dask/measure.py make FOLDER             # 12 GB of float32 scores, 100 x 30,000,000
     python docs/dask/measure.py run FOLDER GB OP HOW    # OP: copy, softmax, argmax, formula, da.argmax, scipy, read
                                                         # HOW: threads, or a number of workers of a LocalCluster
+    python docs/dask/measure.py draw                    # growth.svg of measured.jsonl, the lines that `run` printed
 
 Memory is the largest sum of the resident sets of this process and its children, looked at every 20 ms, over what they
 held before: once the kernels have been compiled, and with the cluster started.
@@ -31,7 +32,7 @@ import maxbench
 ROWS, COLUMNS, CHUNKS = 100, 30_000_000, (50, 250_000)  # 50 MB a chunk, and several along the axis at every size
 OPERATIONS = {
     "copy": lambda x: x,
-    "read": lambda x: x.map_blocks(lambda chunk: chunk[:, :1], chunks=(x.chunks[0], (1,) * x.numblocks[1])),
+    "read": lambda x: x.map_blocks(lambda chunk: chunk[:, :1].copy(), chunks=(x.chunks[0], (1,) * x.numblocks[1])),
     "softmax": lambda x: maxbench.softmax(x, 1),
     "formula": lambda x: (lambda e: e / e.sum(axis=1, keepdims=True))(da.exp(x - x.max(axis=1, keepdims=True))),
     "scipy": lambda x: da.from_array(scipy.special.softmax(x, axis=1), chunks=CHUNKS),
@@ -85,8 +86,35 @@ def measure(folder: Path, size: float, operation: str) -> dict[str, float]:
             "before_MB": round(before / 1e6), "load": round(load, 1)}  # fmt: skip
 
 
+def draw() -> None:
+    """Time and memory against size, and against workers."""
+    import matplotlib.pyplot as plt
+
+    plt.rcParams["svg.hashsalt"] = "maxbench"
+    place = Path(__file__).parent
+    found = [json.loads(line) for line in (place / "measured.jsonl").read_text().splitlines()]
+    figure, axes = plt.subplots(2, 2, figsize=(9, 6), layout="constrained")
+    for row, (what, name) in zip(axes, (("seconds", "time (s)"), ("MB", "memory (MB)")), strict=True):
+        for operation, color in (("softmax", "C0"), ("argmax", "C1"), ("copy", "0.6")):
+            mine = [one for one in found if one["operation"] == operation]
+            for how, line in (("threads", "-o"), ("2", "--s")):
+                points = sorted((one["GB"], one[what]) for one in mine if one["how"] == how)
+                label = f"{operation}, {'threaded' if how == 'threads' else '2 workers'}"
+                row[0].plot(*zip(*points, strict=True), line, color=color, label=label)
+            points = sorted((int(one["how"]), one[what]) for one in mine if one["how"] != "threads" and one["GB"] == 2)
+            row[1].plot(*zip(*points, strict=True), "--s", color=color, label=operation)
+        row[0].set(xlabel="size (GB)", ylabel=name, ylim=(0, None))
+        row[1].set(xlabel="workers, of 2 GB", ylabel=name, ylim=(0, None), xticks=(1, 2, 4))
+    axes[0, 0].legend(fontsize=8)
+    axes[0, 1].legend(fontsize=8)
+    figure.savefig(place / "growth.svg", metadata={"Date": None})
+
+
 def main() -> None:
     """See the first lines."""
+    if sys.argv[1] == "draw":
+        draw()
+        return
     folder = Path(sys.argv[2])
     if sys.argv[1] == "make":
         x = da.map_blocks(scores, chunks=da.core.normalize_chunks(CHUNKS, (ROWS, COLUMNS)), dtype=np.float32)

@@ -88,11 +88,18 @@ def test_axes_shapes_dtypes_and_metas_are_those_of_numpy_arrays(chunks: Any) -> 
 
 
 def test_the_same_input_has_the_same_name() -> None:
-    """So that Dask computes it once; two axes of one array do not share the second read."""
+    """So that Dask computes it once."""
     x = da.from_array(np.random.default_rng(1).standard_normal((6, 9)), chunks=(3, 3))
     assert maxbench.softmax(x, 1).name == maxbench.softmax(x, 1).name
     for axis, result in enumerate(dask.compute(maxbench.softmax(x, 0), maxbench.softmax(x, 1), scheduler="sync")):
         np.testing.assert_allclose(result, maxbench.softmax(x.compute(), axis))
+
+
+def test_two_axes_of_one_array_do_not_wait_for_each_other() -> None:
+    source = Source((8, 4000))
+    x = da.from_array(source, chunks=(4, 100))
+    da.store([maxbench.softmax(x, axis) for axis in (0, 1)], [Sink(), Sink()], lock=False, scheduler="sync")
+    assert set(source.reads.values()) == {3}  # one for both partials, one for each result
 
 
 class Source:
