@@ -21,7 +21,7 @@ from maxbench.reports.measure import precheck
 from maxbench.reports.measure.run import Measurement
 from maxbench.reports.records import reading
 from maxbench.reports.records.run import Implementation
-from maxbench.reports.show import terminal
+from maxbench.reports.show import console
 from tests.plugins import Install
 
 WRONG = """
@@ -69,7 +69,7 @@ def test_list_marks_the_default_and_says_why_another_is_not(
 def test_list_says_everything_as_it_is_whatever_the_width(
     width: int, install: Install, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(terminal, "PIPE_WIDTH", width)
+    monkeypatch.setattr(console, "PIPE_WIDTH", width)
     reason = "not here; pip install 'thing[extra]' [red]brings it[/red]"
     install({"planted": f"raise ImportError({reason!r})"}, {"argmax.planted": "planted"})
     assert run("list", "argmax.planted", "naive") == 0

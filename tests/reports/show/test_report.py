@@ -354,7 +354,7 @@ def test_several_runs_stand_side_by_side(tmp_path):
 
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_the_terminal_answer_fits_its_width(folder, width, monkeypatch):
-    monkeypatch.setattr(terminal, "PIPE_WIDTH", width)
+    monkeypatch.setattr(console, "PIPE_WIDTH", width)
     out = io.StringIO()
     terminal.show(content.gather([folder]), stream=out)
     written = out.getvalue()
@@ -434,7 +434,7 @@ def test_the_terminal_draws_a_loss_as_plainly_as_a_win_and_says_last_where_the_p
 
 
 def test_a_table_that_is_too_wide_is_shown_in_parts_that_name_their_rows(folder, monkeypatch):
-    monkeypatch.setattr(terminal, "PIPE_WIDTH", 50)
+    monkeypatch.setattr(console, "PIPE_WIDTH", 50)
     (grid, _) = tables.times(content.gather([folder]).contests, False)
     out = io.StringIO()
     console.show_grid(grid, "table", [], [], out)
