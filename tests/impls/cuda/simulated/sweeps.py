@@ -54,7 +54,7 @@ COLUMNS = {
     },
 }
 # float32 takes every second case. The other dtypes share their code with it, float64 or int32 but for loads and stores:
-# they take every eighth. Which ones differs by kernel and dtype. The nightly job takes all of these three, and of the
+# they take every sixteenth. Which ones differs by kernel and dtype. The nightly job takes all of these three, and of the
 # others every fourth and all of those that are simulated fast.
 EVERY_CASE = ("float32", "float64", "int32") if ALL else ()
 # (table, dtype): columns of 16 bits take twice as many elements, each a simulated thread's work.
@@ -62,7 +62,7 @@ LONGEST = [
     (name, dtype) for name in regimes.DEVICE for dtype in ("float32", "float16", "float64")
     if ALL or dtype == "float32" or (dtype == "float16" and name.endswith("rows"))
 ]  # fmt: skip
-TURNS = 4 if ALL else 8
+TURNS = 4 if ALL else 16
 TURNS_OF_FLOAT32 = 2
 LARGEST_COLUMNS = 1000  # elements
 OFFSETS = ((0, 0), (1, 1), (1, 0), (3, 3), (0, 1))  # elements by which x and out start after a boundary
