@@ -12,9 +12,11 @@ import contextlib
 import enum
 import functools
 import hashlib
+import itertools
 import os
 import pickle
 import re
+import secrets
 import sys
 import time
 import uuid
@@ -28,6 +30,7 @@ import llvmlite
 import numba
 import numpy as np
 from numba.core import config, types
+from numba.core.bytecode import FunctionIdentity
 from numba.core.caching import FunctionCache, _Cache, _cache_log
 from numba.core.compiler import CompileResult
 from numba.core.registry import CPUDispatcher
@@ -37,6 +40,20 @@ from numba.misc.appdirs import AppDirs
 from .internal import COMMON
 from .threads import SettingError
 
+
+def _number_apart() -> None:
+    """Number the functions that this process compiles otherwise than any other process does.
+
+    Numba names a symbol of compiled code by its function and a number that every process counts from 1. Two functions
+    of one factory, each compiled in a process of its own, would have the same symbols, and a process that loads both
+    from disk would run the first in place of the second.
+    """
+    FunctionIdentity._unique_ids = itertools.count(secrets.randbits(40))
+
+
+_number_apart()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_number_apart)
 TREE = Path(__file__).parent
 KEPT, MONTH, HOUR = 32, 30 * 86400.0, 3600.0  # folders; seconds since their last use
 # Settings that change no machine code: where it is kept, by how many threads of which layer it is run, what is shown.

@@ -20,13 +20,14 @@ from typing import Any
 import numpy as np
 import pytest
 from numba.core import config
+from numba.core.bytecode import FunctionIdentity
 from numba.core.registry import cpu_target
 
 import maxbench
 from maxbench.impls import compilation
 from maxbench.impls.compilation import cached_njit
 from maxbench.impls.cpu import argmax_registers, softmax_registers
-from tests import plugins
+from tests import forks, plugins
 
 SCALE = 3
 
@@ -134,6 +135,32 @@ def test_functions_that_one_factory_makes_are_told_apart(factory: Any) -> None:
     found = [compilation._description(kernel, set()) for kernel in kernels]
     assert len(set(found)) == len(found)
     assert not [text for text in found if " at 0x" in text]
+
+
+def test_what_several_processes_compiled_is_told_apart(tmp_path: Path) -> None:
+    """Kernels of one factory: each compiled first in a process of its own, then loaded together."""
+    program = """
+import sys
+import numpy as np
+from maxbench import impls
+for n in map(int, sys.argv[1:]):
+    x = np.random.default_rng(n).standard_normal((100, n), np.float32)
+    assert (impls.argmax(x, 1) == x.argmax(1)).all(), n
+"""
+    for columns in (["20"], ["50"], ["20", "50"]):
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_NUM_THREADS": "1"}
+        done = subprocess.run(
+            [sys.executable, "-c", program, *columns], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_child_numbers_functions_anew() -> None:
+    def number() -> int:
+        return int(next(FunctionIdentity._unique_ids))
+
+    assert len({number() >> 20, int(forks.child(number)) >> 20, int(forks.child(number)) >> 20}) == 3
 
 
 def test_numbas_own_cache_is_not_used_in_the_tree() -> None:
