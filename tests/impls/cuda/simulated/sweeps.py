@@ -54,7 +54,7 @@ COLUMNS = {
     },
 }
 # float32 takes every second case. The other dtypes share their code with it, float64 or int32 but for loads and stores:
-# they take every sixteenth. Which ones differs by kernel and dtype. The nightly job takes all of these three, and of the
+# they take every 16th. Which ones differs by kernel and dtype. The nightly job takes all of these three, and of the
 # others every fourth and all of those that are simulated fast.
 EVERY_CASE = ("float32", "float64", "int32") if ALL else ()
 # (table, dtype): columns of 16 bits take twice as many elements, each a simulated thread's work.
