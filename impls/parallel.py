@@ -1,8 +1,8 @@
 """Chunks of a kernel's tasks on all threads: one compiled function for all kernels whose arguments have the same types.
 
 It calls the compiled kernel by its address. One that named the kernel would be compiled for each, and would compile the
-kernel again. Numba's threads are called as `numba.prange` calls them, which itself would compile a second longer: it
-makes a gufunc of a loop, and arrays for its reduction.
+kernel again. Numba's threads are called as `numba.prange` calls them, which itself would compile a gufunc of its loop,
+and the arrays of its reduction, as well.
 """
 
 from __future__ import annotations
