@@ -12,7 +12,7 @@ import functools
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any, SupportsIndex
+from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -22,11 +22,9 @@ from dask.core import flatten
 from dask.graph_manipulation import bind
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 
-from . import api, contract, inputs, partials, threads
+from . import contract, host_arrays, inputs, partials, threads
 from .contract.dtypes import name_of
-from .layout import fold_shape
-
-Axis = SupportsIndex | Sequence[SupportsIndex] | None
+from .layout import Axis, fold_shape
 
 
 def softmax(x: Any, axis: Axis, out: Any, impl: Any, stream: Any) -> Any:
@@ -95,7 +93,7 @@ def _checked(operation: contract.Operation, x: Any, axis: Axis, out: Any, impl: 
     if impl is not None:
         raise TypeError(f"impl is {impl!r}: {name} of a Dask array takes none, as chunks go to the default; pass None")
     if stream is not None:
-        raise TypeError(api.STREAM)
+        raise TypeError(inputs.STREAM)
     if da.array_expr_enabled():
         raise NotImplementedError(f"{name} of a Dask array with array.query-planning on: accepted is off, the default")
     if type(x._meta) is not np.ndarray:
@@ -170,12 +168,12 @@ def _merge(merge: Any, finish: Any, found: Any, axis: Any, keepdims: Any) -> Any
 
 def _softmax(x: np.ndarray, axes: tuple[int, ...]) -> Any:
     with threads.serial():
-        return api.softmax(x, axes)
+        return host_arrays.softmax(x, axes)
 
 
 def _argmax(x: np.ndarray, axis: int | None) -> Any:
     with threads.serial():
-        return api.argmax(x, axis, keepdims=True)
+        return host_arrays.argmax(x, axis, keepdims=True)
 
 
 def _argmax_partial(

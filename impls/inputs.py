@@ -14,6 +14,7 @@ from .contract.dtypes import name_of, named
 _FAILURES = (TypeError, ValueError, RuntimeError, BufferError, AttributeError)
 
 
+STREAM = "stream is for arrays in GPU memory, and this one is not"
 _NUMBERS = {float, int, bool}  # lists of these alone need no look at each
 
 

@@ -16,6 +16,9 @@ from typing import Any, SupportsIndex
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
+# What softmax takes as its axis.
+Axis = SupportsIndex | Sequence[SupportsIndex] | None
+
 
 @dataclass(frozen=True, slots=True)
 class Fold:
@@ -58,7 +61,7 @@ class Fold:
         return result
 
 
-def fold(a: np.ndarray, axis: SupportsIndex | Sequence[SupportsIndex] | None, order_matters: bool = False) -> Fold:
+def fold(a: np.ndarray, axis: Axis, order_matters: bool = False) -> Fold:
     """How to fold an array around one axis, several, or all (None).
 
     Args:
@@ -74,7 +77,7 @@ def fold(a: np.ndarray, axis: SupportsIndex | Sequence[SupportsIndex] | None, or
 
 def fold_shape(
     shape: tuple[int, ...],
-    axis: SupportsIndex | Sequence[SupportsIndex] | None,
+    axis: Axis,
     transposed: bool = False,
     order_matters: bool = False,
 ) -> Fold:

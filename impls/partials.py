@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import api, contract, threads
+from . import contract, host_arrays, threads
 from .contract.dtypes import name_of
 from .cpu.softmax_split_rows import part_results, part_sums
 from .layout import fold_shape
@@ -121,7 +121,7 @@ def argmax_partial(x: np.ndarray, axis: int | None, first: int, shape: tuple[int
         reduced = fold_shape(x.shape, axis).keepdims
         return ArgmaxPartial(np.zeros(reduced, x.dtype), np.full(reduced, -1))
     with threads.serial():
-        index = np.asarray(api.argmax(x, axis, keepdims=True))
+        index = np.asarray(host_arrays.argmax(x, axis, keepdims=True))
     if axis is not None:
         return ArgmaxPartial(np.take_along_axis(x, index, axis), index + first)
     # The first in the chunk's order is the first in that of the whole array.

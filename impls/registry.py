@@ -260,7 +260,7 @@ def _warn(reason: str, instead: str) -> None:
     warnings.warn(
         f"{DEFAULTS[0]}, the default implementation, is not available: {reason}; {instead} is used instead",
         RuntimeWarning,
-        stacklevel=5,  # the caller of impls.softmax
+        stacklevel=6,  # the caller of impls.softmax
     )
 
 

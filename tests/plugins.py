@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from maxbench.impls import api, registry
+from maxbench.impls import host_arrays, registry
 
 
 def write(folder: Path, modules: Mapping[str, str], points: Mapping[str, str], name: str = "some-plugin") -> Path:
@@ -37,7 +37,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     def forget() -> None:
         for module in installed:
             sys.modules.pop(module, None)
-        for cached in (registry._catalogue, registry._load, registry._attempt, registry.of_any_size, api._known):
+        for cached in (registry._catalogue, registry._load, registry._attempt, registry.of_any_size, host_arrays.known):
             cached.cache_clear()
 
     def add(modules: Mapping[str, str], points: Mapping[str, str]) -> Path:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from maxbench import impls
-from maxbench.impls import api, contract, registry
+from maxbench.impls import contract, host_arrays, registry
 from tests.plugins import Install
 
 IN_TREE = ("naive", "numba_cuda", "numba_parallel", "numba_simple", "numpy_vectorized")
@@ -138,7 +138,7 @@ def test_what_is_taken_instead_of_the_fastest_is_said_once(install: Install, mon
     good = GOOD.replace("np.argmax(x, axis=1, out=out)", "out[...] = 1")
     install({"bad": "raise Exception('no luck')", "good": good}, points)
     monkeypatch.setattr(registry, "DEFAULTS", ("bad", "good"))
-    monkeypatch.setattr(api, "NUMPY_ELEMENTS", 0)
+    monkeypatch.setattr(host_arrays, "NUMPY_ELEMENTS", 0)
     registry._warn.cache_clear()
     expected = "^bad, the default implementation, is not available: Exception: no luck; good is used instead$"
     with pytest.warns(RuntimeWarning, match=expected) as said:
@@ -187,7 +187,7 @@ def test_the_default_is_the_first_that_takes_the_dtype_and_size(
     }
     install(modules, {f"argmax.{name}": name for name in modules})
     monkeypatch.setattr(registry, "DEFAULTS", ("fast", "slow"))
-    monkeypatch.setattr(api, "NUMPY_ELEMENTS", 0)
+    monkeypatch.setattr(host_arrays, "NUMPY_ELEMENTS", 0)
     with warnings.catch_warnings(action="error"):
         for dtype, size, name in [("float32", 3, "fast"), ("float32", 4, "slow"), ("float64", 1, "slow")]:
             assert registry.default("argmax", dtype, size).name == name

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from maxbench import impls
-from maxbench.impls import api, contract, registry
+from maxbench.impls import api, contract, host_arrays, registry
 from maxbench.impls.contract.dtypes import is_float, named
 from tests.plugins import Install
 
@@ -43,14 +43,14 @@ def test_it_gives_what_the_long_way_gives(operation: str, monkeypatch: pytest.Mo
         for shape in SHAPES for axis in (None, *range(-len(shape) - 1, len(shape) + 1), True, 0.5)
     ]  # fmt: skip
     short = [outcome(operation, x, axis) for x, axis in inputs]
-    monkeypatch.setattr(api, "_known", lambda *_: None)
+    monkeypatch.setattr(api, "known", lambda *_: None)
     assert short == [outcome(operation, x, axis) for x, axis in inputs]
 
 
 @pytest.mark.parametrize("operation", contract.OPERATIONS)
 def test_it_is_taken_by_usual_arrays_alone(operation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[np.ndarray] = []
-    monkeypatch.setattr(api, "_known", lambda *_: lambda x: taken.append(x) or "known")
+    monkeypatch.setattr(api, "known", lambda *_: lambda x: taken.append(x) or "known")
     function, x = getattr(impls, operation), array((4, 6), "float32")
     assert function(x, 1) == function(x) == "known"
     assert len(taken) == 2
@@ -71,7 +71,7 @@ def test_it_is_taken_by_usual_arrays_alone(operation: str, monkeypatch: pytest.M
         function(x, 1, stream=0)
     assert len(taken) == 2
     monkeypatch.undo()
-    assert api._known(operation, other.dtype, other.shape, 1) is None
+    assert host_arrays.known(operation, other.dtype, other.shape, 1) is None
 
 
 def test_every_dtype_and_size_that_is_taken_is_small() -> None:
@@ -79,7 +79,7 @@ def test_every_dtype_and_size_that_is_taken_is_small() -> None:
     for operation, dtype in itertools.product(contract.OPERATIONS, dtypes):
         if dtype not in contract.OPERATIONS[operation].dtypes:
             continue
-        known = [n for n in (1 << k for k in range(24)) if api._known(operation, named(dtype), (1, n), 1)]
+        known = [n for n in (1 << k for k in range(24)) if host_arrays.known(operation, named(dtype), (1, n), 1)]
         most = (1 << (19 if operation == "argmax" else 17)) // named(dtype).itemsize
         assert known == [n for n in (1 << k for k in range(24)) if n < most], (operation, dtype)
 
@@ -95,7 +95,7 @@ def test_what_depends_on_where_the_result_is_goes_the_long_way(monkeypatch: pyte
 
 def test_argmax_of_a_few_elements_loads_no_implementation(monkeypatch: pytest.MonkeyPatch) -> None:
     """NumPy's own takes less time, and a first call imports and compiles nothing."""
-    api._known.cache_clear()
+    host_arrays.known.cache_clear()
     monkeypatch.setattr(registry, "of_any_size", None)
     for shape, axis in [((1024,), 0), ((64, 16), 1), ((64, 16), None), ((3, 4, 5), 2)]:
         x = array(shape, "float32")
@@ -117,7 +117,7 @@ def test_another_default_is_asked_for_its_own_way(install: Install, monkeypatch:
         def fill(x, out):
             out[...] = 8
     """
-    monkeypatch.setattr(api, "NUMPY_ELEMENTS", 0)
+    monkeypatch.setattr(host_arrays, "NUMPY_ELEMENTS", 0)
     install({"bound": source}, {"argmax.bound": "bound:run", "softmax.bound": "bound:run"})
     monkeypatch.setattr(registry, "DEFAULTS", ("bound", "naive"))
     assert impls.softmax(np.zeros((2, 2), np.float32), 1).tolist() == [[8, 8], [8, 8]]
