@@ -27,6 +27,13 @@ class Workloads(base.Workloads):
     params: ClassVar = [_NAMES, _DTYPES[:1], grid.workloads()]
 
 
+class Shapes(scaling.Shapes):
+    """The kernel on small arrays."""
+
+    operation = "argmax"
+    params: ClassVar = [_NAMES, _DTYPES[:1], grid.rows(), grid.columns()]
+
+
 class Api(base.Api):
     """The public function with allocation."""
 
@@ -82,12 +89,6 @@ if grid.chunked("argmax"):
 
 
 if grid.name() == "full":
-
-    class Shapes(scaling.Shapes):
-        """The kernel on small arrays."""
-
-        operation = "argmax"
-        params: ClassVar = [_NAMES, _DTYPES[:1], list(scaling.ROWS), list(scaling.SIZES)]
 
     class Threads(scaling.Threads):
         """The kernel with fewer threads."""

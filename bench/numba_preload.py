@@ -1,12 +1,17 @@
 """Numba for asv's fork server, where MAXBENCH_PRELOAD asks for it: every process it forks starts with it loaded.
 
-Importing Numba, and the rest of itself that it imports at the first compilation, takes several times as long as
-measuring one cell. Neither starts threads, which a fork would lose.
+Importing Numba, the rest of itself that it imports at the first compilation, and this package's kernels takes several
+times as long as measuring one cell. None of them starts threads, which a fork would lose. What is there then is left
+out of garbage collection, which each cell runs before it is timed.
 """
 
 from __future__ import annotations
 
+import gc
+import importlib
 import os
+
+from maxbench.impls import contract
 
 from .inputs import grid
 
@@ -14,3 +19,8 @@ if os.environ.get(grid.PRELOAD):
     import numba
 
     numba.njit(lambda: None)()
+    for operation in contract.OPERATIONS:
+        for name in ("numba_parallel", "numba_simple"):
+            if name in grid.implementations(operation):
+                importlib.import_module(f"maxbench.impls.kernels.{operation}.{name}")
+    gc.freeze()

@@ -7,6 +7,7 @@ that every commit of the run sees the same lists.
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from maxbench.impls import contract
 
@@ -26,6 +27,8 @@ ARRAY = "MAXBENCH_ARRAY"
 ARRAY_KEY = "MAXBENCH_ARRAY_KEY"
 ARRAY_AXIS = "MAXBENCH_ARRAY_AXIS"
 
+SLOW_ELEMENTS = 1 << 17  # that a quick run gives an implementation that declares a largest array
+
 IN_TREE = ("naive", "numpy_vectorized", "numba_simple", "numba_parallel", "numba_cuda")
 # What users would otherwise call, measured in the full grid; the extra ``peers`` installs the libraries.
 PEERS = {
@@ -40,7 +43,16 @@ _SIZES = {
     "full": (*(2**k for k in range(1, 9)), *(2**k for k in range(10, 21, 2))),
 }
 _WORKLOADS = {
-    "quick": ("CIFAR-10", "ImageNet"),
+    "quick": (
+        "two-class filter",
+        "CIFAR-10",
+        "ImageNet",
+        "attention rows, 2 heads",
+        "GPT-2 vocabulary, 20 rows",
+        "Llama-3 vocabulary, 8 rows",
+        "segmentation, 1 image",
+        "one vector of 2^20",
+    ),
     "full": (
         "two-class filter",
         "CIFAR-10",
@@ -52,6 +64,9 @@ _WORKLOADS = {
         "one long vector",
     ),
 }
+# Rows, and columns, of the small arrays, down to where what a call costs by itself counts.
+_ROWS = {"quick": (1, 64), "full": (1, 32, 1024)}
+_COLUMNS = {"quick": (10, 1000), "full": (4, 64, 1024, 16384)}
 _DTYPES = {
     ("quick", "softmax"): ("float32",),
     ("quick", "argmax"): ("float32",),
@@ -122,9 +137,30 @@ def orders() -> list[str]:
     return list(_ORDERS[name()])
 
 
+def rows() -> list[int]:
+    """Rows of the small arrays."""
+    return list(_ROWS[name()])
+
+
+def columns() -> list[int]:
+    """Columns n of the small arrays."""
+    return list(_COLUMNS[name()])
+
+
 def seconds() -> float:
     """How long one process times one cell, about."""
-    return float(os.environ.get(SECONDS, "0.08" if name() == "quick" else "0.5"))
+    return float(os.environ.get(SECONDS, "0.04" if name() == "quick" else "0.5"))
+
+
+def refusal(kernel: Any, size: int) -> str | None:
+    """Why an implementation is not timed on so many elements, or None if it is."""
+    declared = getattr(kernel, "largest", None)  # which kernels of early commits do not have
+    if name() != "quick" or declared is None or size <= SLOW_ELEMENTS:
+        return None
+    return (
+        f"{size} elements are more than the {SLOW_ELEMENTS} on which a quick run times what takes {declared} at most "
+        f"({kernel.largest_reason}); --full has no such limit"
+    )
 
 
 def rounds() -> int:

@@ -1,4 +1,4 @@
-"""Small arrays and few threads: benchmarks of the full grid that `bench.softmax` and `bench.argmax` fill in."""
+"""Small arrays and few threads: benchmarks that `bench.softmax` and `bench.argmax` fill in."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ from ..inputs import workloads
 from ..inputs.recipe import Input
 from . import base
 
-# Beside the constant 2^20 elements of the sweep: down to where what a call costs by itself counts.
-ROWS = (1, 32, 1024)
-SIZES = (4, 64, 1024, 16384)
 NUMBA_THREADS = "NUMBA_NUM_THREADS"
 # Counts beyond those that a machine has are skipped.
 THREADS = (1, 2, 4, 8, 16, 32, 64)

@@ -212,8 +212,8 @@ def _shape(row: dict[str, Any], notes: Sequence[Line]) -> tuple[int, int, int] |
             return workloads.sweep_shape(n)
         case "Shapes" if isinstance(n, int) and isinstance(row.get("rows"), int):
             return (row["rows"], n, 1)
-        case "Workloads" if row["workload"] in workloads.WORKLOADS:
-            return workloads.WORKLOADS[row["workload"]].shape
+        case "Workloads" if row["workload"] in workloads.ALL:
+            return workloads.ALL[row["workload"]].shape
     return (None, n, None)
 
 

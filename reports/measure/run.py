@@ -31,7 +31,7 @@ from .disturbance import Watch
 
 # A quick run takes rounds until the next would end after this many seconds of measuring: with the check before it and
 # the report after it that makes three minutes on two cores. At least three rounds: an interval of fewer says nothing.
-QUICK_SECONDS = 100.0
+QUICK_SECONDS = 60.0
 LEAST_ROUNDS, MOST_ROUNDS = 3, 5
 
 _TIMED = r"\.time_"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import os
 import pickle
 import re
@@ -75,12 +76,21 @@ def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Notes]:
 def test_the_lists_of_the_grids_are_what_the_workloads_know(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("quick", "full"):
         monkeypatch.setenv(grid.GRID, name)
-        assert set(grid.workloads()) <= set(workloads.WORKLOADS)
+        assert len(grid.workloads()) == 8
+        assert set(grid.workloads()) <= set(workloads.ALL)
         assert set(grid.dtypes("softmax")) <= set(contract.SOFTMAX.dtypes)
         assert set(grid.dtypes("argmax")) <= set(contract.ARGMAX.dtypes)
         for order in grid.orders():
             assert workloads.scores((2, 5, 1), "float32", order).shape == (2, 5, 1)
     assert set(grid.workloads()) == set(workloads.WORKLOADS)
+
+
+def test_a_smaller_workload_has_the_rows_of_a_whole_one() -> None:
+    for smaller in workloads.SMALLER.values():
+        if smaller.shape[0] > 1 or smaller.shape[2] > 1:
+            assert smaller.shape[1:] in {whole.shape[1:] for whole in workloads.WORKLOADS.values()}
+        assert math.prod(smaller.shape) < 1 << 21
+    assert len(workloads.ALL) == len(workloads.SMALLER) + len(workloads.WORKLOADS)
 
 
 def test_an_unknown_grid_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +179,8 @@ def test_files_that_are_no_arrays_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("module", [maxbench.bench.softmax, maxbench.bench.argmax], ids=["softmax", "argmax"])
 @pytest.mark.parametrize("name", ["naive", "numpy_vectorized", "numba_simple"])
-def test_timed_cells(module: Any, name: str, notes: Notes) -> None:
+def test_timed_cells(module: Any, name: str, notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grid, "SLOW_ELEMENTS", 1 << 20)
     cells = [(module.Sweep(), ("float32", 1024)), (module.Api(), ("float32", 1024))]
     if module is maxbench.bench.argmax:
         cells.append((module.Orders(), ("float32", "descending")))
@@ -203,6 +214,21 @@ def test_cells_that_cannot_run_are_skipped_with_a_reason(notes: Notes, install: 
         assert reason in notes()[-1]["detail"]
     with pytest.raises(NotImplementedError, match="more than its limit"):
         maxbench.bench.softmax.Memory().setup("naive", "float32")
+
+
+def test_a_quick_run_times_slow_implementations_on_small_arrays_alone(
+    notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = maxbench.bench.argmax.Sweep()
+    for kind in (cell, maxbench.bench.argmax.Api()):
+        with pytest.raises(NotImplementedError, match="are more than the 131072 on which a quick run times what takes"):
+            kind.setup("naive", "float32", 1024)
+        assert notes()[-1]["status"] == "skipped"
+    cell.setup("numpy_vectorized", "float32", 1024)
+    maxbench.bench.argmax.Shapes().setup("naive", "float32", 64, 1000)
+    assert [line["status"] for line in notes()[-2:]] == ["ok", "ok"]
+    monkeypatch.setenv(grid.GRID, "full")
+    assert grid.refusal(impls.load("argmax", "naive").kernel, 1 << 22) is None
 
 
 @pytest.mark.parametrize(
