@@ -1,8 +1,8 @@
 """Numba for asv's fork server, where MAXBENCH_PRELOAD asks for it: every process it forks starts with it loaded.
 
 Importing Numba, the rest of itself that it imports at the first compilation, and this package's kernels takes several
-times as long as measuring one cell. None of them starts threads, which a fork would lose. What is there then is left
-out of garbage collection, which each cell runs before it is timed.
+times as long as measuring one cell, and looking for implementations a tenth. None of them starts threads, which a fork
+would lose. What is there then is left out of garbage collection, which each cell runs before it is timed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import gc
 import importlib
 import os
 
-from maxbench.impls import contract
+from maxbench.impls import contract, registry
 
 from .inputs import grid
 
@@ -19,6 +19,7 @@ if os.environ.get(grid.PRELOAD):
     import numba
 
     numba.njit(lambda: None)()
+    registry.catalogue()
     for operation in contract.OPERATIONS:
         for name in ("numba_parallel", "numba_simple"):
             if name in grid.implementations(operation):

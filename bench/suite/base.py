@@ -10,6 +10,7 @@ are not benchmarks to asv.
 from __future__ import annotations
 
 import abc
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -177,10 +178,10 @@ class Timed(Replayed):
         return self._take(self.load(name), self.input(*rest))
 
     def _take(self, kernel: Any, given: Input) -> str:
+        if given.shape and (refusal := grid.refusal(kernel, math.prod(given.shape))):  # not of the user's own array
+            raise NotImplementedError(refusal)
         x = given.array()
         self.outcome.shape, self.outcome.dtype = (x.shape[0], x.shape[1], x.shape[2]), x.dtype.name
-        if refusal := grid.refusal(kernel, x.size):
-            raise NotImplementedError(refusal)
         ready = sound(timing.prepare(self.link, self.operation, kernel, given, x=x))
         ready.sampler.seconds = SAMPLE_SECONDS
         self.replay(timing.alone(ready, grid.seconds()), ready.sampler)

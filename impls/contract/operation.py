@@ -11,9 +11,9 @@ import numpy as np
 
 from .dtypes import is_float
 
-# Elements that an oracle takes at a time: 32 MiB as float64, so that checking the result for a
-# 1 GB array needs little memory beyond the array itself.
-BLOCK = 1 << 22
+# Elements that an oracle takes at a time: what it computes of them stays in the L2, and checking the result for a 1 GB
+# array needs little memory beyond the array itself.
+BLOCK = 1 << 16
 
 Slices = tuple[slice, slice]
 

@@ -102,13 +102,12 @@ def bounds(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     with np.errstate(all="ignore"):
         for rows, cut, expected, distance in _expected(x):
             allowed = np.where(distance == -np.inf, 0.0, _tolerance(expected, distance, x.dtype))
-            for out, limit, inwards in (
-                (low, np.maximum(expected - allowed, 0.0), np.inf),
-                (high, np.minimum(expected + allowed, 1.0), -np.inf),
-            ):
-                rounded = limit.astype(dtype)
-                outside = (rounded < limit) if inwards > 0 else (rounded > limit)
-                out[rows, cut] = np.where(outside, np.nextafter(rounded, dtype.type(inwards)), rounded)
+            least, most = np.maximum(expected - allowed, 0.0), np.minimum(expected + allowed, 1.0)
+            low[rows, cut], high[rows, cut] = least, most
+            # Inwards to the next number of dtype: of numbers that are not negative, the next in their bits.
+            bits_of_low, bits_of_high = (out.view(f"i{dtype.itemsize}")[rows, cut] for out in (low, high))
+            bits_of_low += low[rows, cut] < least
+            bits_of_high -= high[rows, cut] > most
     return low, high
 
 

@@ -188,7 +188,7 @@ def test_a_mismatch_between_the_ends_is_at_its_place_in_the_whole(monkeypatch: p
 
 
 def test_bounds_of_large_parts_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    for whole, kept in ((GIVEN.array().size, 2), (GIVEN.array().size // 4, 2), (GIVEN.array().size // 4 - 1, 1)):
+    for whole, kept in ((GIVEN.array().size, 1), (GIVEN.array().size // 4, 1), (GIVEN.array().size // 4 - 1, 0)):
         monkeypatch.setattr(judge, "WHOLE", whole)
         monkeypatch.setattr(Judge, "_parts", lambda self, shape: [(0, 6, 0, 4)])
         by = Judge()
@@ -211,8 +211,26 @@ def test_of_one_changed_element_its_row_is_looked_at() -> None:
     by = Judge()
     assert by.judge(claim, fetch, {}).status == "agrees"
     assert asked == [(20, 21, 2, 3)]
+    assert not by._kept  # no other input has this element changed
     result[20, 11, 2] = 2
     assert "at (20, 11, 2): " in by.judge(claim, fetch, {}).detail
+
+
+def test_an_input_whose_bounds_are_kept_is_not_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Input] = []
+    array = Input.array
+    monkeypatch.setattr(Input, "array", lambda self: made.append(self) or array(self))
+    by = Judge()
+    inputs = [Input("scores", "float32", (n, 5, 1)) for n in (2, 3, 4)]
+    claims = [claim_of(given) for given in inputs]
+    made.clear()
+    for claim, result in claims * 2:
+        assert judged(claim, result, by=by).status == "agrees"
+    assert made == inputs
+    assert list(by._recent) == inputs[1:]
+    claims[0][1][1, 3] = 2
+    assert judged(*claims[0], by=by).status == "wrong"  # its element is described
+    assert made == [*inputs, inputs[0]]
 
 
 def test_what_was_made_once_is_kept_and_the_oldest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
