@@ -47,10 +47,10 @@ _WORKLOADS = {
         "two-class filter",
         "CIFAR-10",
         "ImageNet",
-        "attention rows, 2 heads",
-        "GPT-2 vocabulary, 20 rows",
-        "Llama-3 vocabulary, 8 rows",
-        "segmentation, 1 image",
+        "attention, 2 heads",
+        "GPT-2, 20 rows",
+        "Llama-3, 8 rows",
+        "segmented image",
         "one vector of 2^20",
     ),
     "full": (
@@ -158,8 +158,8 @@ def refusal(kernel: Any, size: int) -> str | None:
     if name() != "quick" or declared is None or size <= SLOW_ELEMENTS:
         return None
     return (
-        f"{size} elements are more than the {SLOW_ELEMENTS} on which a quick run times what takes {declared} at most "
-        f"({kernel.largest_reason}); --full has no such limit"
+        f"more than the {SLOW_ELEMENTS} elements on which a quick run times what takes {declared} at most "
+        f"({kernel.largest_reason}); --full times more"
     )
 
 

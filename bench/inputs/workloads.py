@@ -45,10 +45,10 @@ WORKLOADS = {
 SMALLER = {
     workload.name: workload
     for workload in (
-        Workload("attention rows, 2 heads", (2048, 512, 1), "2 heads x 1,024 queries over 512 keys"),
-        Workload("GPT-2 vocabulary, 20 rows", (20, 50257, 1), "next-token scores of 20 sequences"),
-        Workload("Llama-3 vocabulary, 8 rows", (8, 128256, 1), "next-token scores of 8 sequences"),
-        Workload("segmentation, 1 image", (1, 21, 65536), "21 classes over axis 1 of an image of 256 x 256 pixels"),
+        Workload("attention, 2 heads", (2048, 512, 1), "2 heads x 1,024 queries over 512 keys"),
+        Workload("GPT-2, 20 rows", (20, 50257, 1), "next-token scores of 20 sequences"),
+        Workload("Llama-3, 8 rows", (8, 128256, 1), "next-token scores of 8 sequences"),
+        Workload("segmented image", (1, 21, 65536), "21 classes over axis 1 of an image of 256 x 256 pixels"),
         Workload("one vector of 2^20", (1, 1048576, 1), "one row: only its elements can be shared out"),
     )
 }
