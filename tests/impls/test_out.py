@@ -37,7 +37,9 @@ def test_every_implementation(entry: registry.Entry, layout: OutLayout) -> None:
     except impls.Unavailable as error:
         pytest.skip(str(error))
     taken = implementation.kernel.dtypes
-    for dtype in contract.OPERATIONS[entry.operation].dtypes:
+    # Arrays in chunks are slow to make, and out is the public function's: the nightly job takes every dtype.
+    chunked = entry.name in grid.CHUNKED[entry.operation] and not needs.ALL
+    for dtype in ("float32", "float16") if chunked else contract.OPERATIONS[entry.operation].dtypes:
         if contract.WIDER.get(dtype, dtype) in taken:
             assert wrong_out(implementation, layout, (X * 9).astype(named(dtype))) is None, dtype
 
