@@ -90,6 +90,19 @@ def test_where_a_nan_is_right_it_must_have_been_written(dtype: str) -> None:
     assert not operation.within(low, high, result)
 
 
+@pytest.mark.parametrize("scale", [1, 30])
+def test_bounds_are_the_last_numbers_that_are_accepted(scale: float) -> None:
+    x = (np.random.default_rng(1).standard_normal((20, 50, 3)) * scale).astype(np.float32)
+    x[3, 4] = -np.inf
+    low, high = SOFTMAX.bounds(x)
+    assert SOFTMAX.compare(x, low) is None
+    assert SOFTMAX.compare(x, high) is None
+    for bound, outwards in ((low, -np.inf), (high, np.inf)):
+        mismatch = SOFTMAX.compare(x, np.nextafter(bound, np.float32(outwards)))
+        assert mismatch is not None
+        assert mismatch.count == x.size
+
+
 @pytest.mark.parametrize("dtype", SOFTMAX.dtypes)
 def test_results_below_the_smallest_normal_number_may_be_zero(dtype: str) -> None:
     """But in float16 by one subnormal step alone."""
