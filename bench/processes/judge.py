@@ -27,7 +27,7 @@ from .verdict import TIMED, Claim, Verdict, checksum
 WHOLE = 1 << 22  # elements up to which all of a result is looked at
 PARTS = 3  # of a larger one: rows at its ends, and rows between them that are drawn anew each time
 KEPT_BYTES = 1 << 29  # of bounds
-RECENT = 2  # inputs that are kept: one is judged several times in a row, and again with the next implementation
+RECENT_BYTES = 1 << 27  # of inputs: one is judged several times in a row, and again with the next implementation
 
 
 Part = tuple[int, int, int, int]
@@ -120,7 +120,7 @@ class Judge:
             x = given.array()
         with self._lock:
             self._recent[given] = x
-            while len(self._recent) > RECENT:
+            while len(self._recent) > 1 and sum(one.nbytes for one in self._recent.values()) > RECENT_BYTES:
                 self._recent.popitem(last=False)
         return x
 

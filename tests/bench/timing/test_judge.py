@@ -220,6 +220,7 @@ def test_an_input_whose_bounds_are_kept_is_not_made_again(monkeypatch: pytest.Mo
     made: list[Input] = []
     array = Input.array
     monkeypatch.setattr(Input, "array", lambda self: made.append(self) or array(self))
+    monkeypatch.setattr(judge, "RECENT_BYTES", (3 + 4) * 5 * 4)
     by = Judge()
     inputs = [Input("scores", "float32", (n, 5, 1)) for n in (2, 3, 4)]
     claims = [claim_of(given) for given in inputs]
