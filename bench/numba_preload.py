@@ -10,12 +10,14 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import sys
 
 from maxbench.impls import contract, registry
 
 from .inputs import grid
 
-if os.environ.get(grid.PRELOAD):
+# asv imports this in the process that lists the benchmarks too, once a round, which calls none.
+if os.environ.get(grid.PRELOAD) and sys.argv[1:2] != ["discover"]:
     import numba
 
     numba.njit(lambda: None)()

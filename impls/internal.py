@@ -9,8 +9,12 @@ from typing import Any
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
 from numba.core.registry import CPUDispatcher
-from numba.core.typed_passes import NativeLowering
+from numba.core.typed_passes import InlineOverloads, NativeLowering, NopythonRewrites
+from numba.core.untyped_passes import InlineClosureLikes
 from numba.extending import overload
+
+# Without the last three, of which no internal function makes use: array expressions, closures, and inlining by Numba.
+_LEFT_OUT = NativeLowering, NopythonRewrites, InlineClosureLikes, InlineOverloads
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
@@ -36,7 +40,7 @@ class _Compiler(CompilerBase):  # type: ignore[misc]
     def define_pipelines(self) -> list[Any]:
         passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
         passes.add_pass_after(_LowersToIR, NativeLowering)
-        passes.passes = [one for one in passes.passes if one[0] is not NativeLowering]
+        passes.passes = [one for one in passes.passes if one[0] not in _LEFT_OUT]
         passes.finalize()
         return [passes]
 

@@ -124,7 +124,7 @@ def traffic(chosen: Plan, machine: Machine, problem: Problem) -> tuple[int, int]
     cache.
     """
     if problem.operation == "argmax":
-        return 1, 0
+        return int(chosen.regime.kernel != "zeros"), 0
     ordinary = int(2 * problem.bytes >= machine.llc and not chosen.regime.streaming)
     if not chosen.regime.kernel.startswith("split"):
         return 1 + ordinary, 1

@@ -257,7 +257,10 @@ _byte_rows = replace(
     vectors=at_least(1),
 )
 
+_zeros = Regime(kernel="zeros", reason="the only element is the first of the largest", columns=Range(1, 1))
+
 ARGMAX_ROWS = (
+    _zeros,
     Regime(kernel="packed", reason="a vector holds four rows", dtypes=_FOUR_BYTES, columns=Range(4, 4)),
     Regime(
         kernel="registers",
@@ -282,6 +285,7 @@ ARGMAX_ROWS = (
 )
 
 ARGMAX_COLUMNS = (
+    _zeros,
     Regime(kernel="column_tiles", reason="the best so far stays in registers", columns=at_most(16), in_registers=True),
     Regime(
         kernel="column_tiles",

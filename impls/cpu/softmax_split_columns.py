@@ -98,7 +98,7 @@ def _normalise(x, out, keep, count, table, size, inner, at, zero, line):
     return again if x.dtype in SIXTEEN_BITS else either
 
 
-@cached_njit(error_model="numpy")
+@internal
 def _estimates(x, tops, totals):
     """Estimate the maxima of all columns, by place, into tops (outer, places); set totals to 0."""
     outer, n, inner = x.shape
@@ -128,7 +128,7 @@ def _estimates(x, tops, totals):
             clear(Sums(to, simd.data(totals[i, p, 0]), simd.data(totals[i, p, 1])), places, zero)
 
 
-@cached_njit(error_model="numpy")
+@internal
 def _sums(x, out, keep, tops, totals, first, end):
     """Sums of parts first to end, numbered through all x[i], by place, into totals[:, :, 0] and their Kahan corrections
     into totals[:, :, 1], both (outer, parts, places).
@@ -164,7 +164,7 @@ def _sums(x, out, keep, tops, totals, first, end):
                 simd.put(simd.data(out), leftover + k, exponentials[k])
 
 
-@cached_njit(error_model="numpy")
+@internal
 def _table(x, tops, totals, table, verified):
     """The table of `normalise_scores` (outer, 4, columns) from the sums of parts, and whether these verify it."""
     inner, zero = x.shape[2], zero_like(x)
@@ -201,7 +201,7 @@ def _table(x, tops, totals, table, verified):
             simd.store(to, 3 * size + k, start[2])
 
 
-@cached_njit(error_model="numpy")
+@internal
 def _results(x, out, keep, table, parts, first, end):
     """Results of parts first to end, backwards, since the caches still have the end of x."""
     _, n, inner = x.shape
@@ -224,7 +224,7 @@ def _results(x, out, keep, table, parts, first, end):
     return edges.size  # keeps it alive
 
 
-@cached_njit(error_model="numpy")
+@internal
 def _buffers(x, outer, parts):
     """Arrays for tops, totals and table."""
     inner, w = x.shape[2], simd.lanes(zero_like(x))
@@ -251,11 +251,18 @@ def columns(x, out, keep, verified, first, end):
             _results(a, b, keep, table, 1, 0, 1)
 
 
+# The same, for Python to call.
+_buffers_apart, _estimates_apart, _sums_apart, _table_apart, _results_apart = (
+    cached_njit(function.py_func, nogil=True, error_model="numpy")
+    for function in (_buffers, _estimates, _sums, _table, _results)
+)
+
+
 def split_columns(x, out, keep, verified, threads):
     """`columns` with a part of each x[i] for each thread; n * inner is at least 16 vectors for each."""
     outer = x.shape[0]
-    tops, totals, table = _buffers(x, outer, threads)
-    _estimates(x, tops, totals)
-    run(_sums, (x, out, keep, tops, totals), threads * outer, threads)
-    _table(x, tops, totals, table, verified)
-    run(_results, (x, out, keep, table, threads), threads * outer, threads)
+    tops, totals, table = _buffers_apart(x, outer, threads)
+    _estimates_apart(x, tops, totals)
+    run(_sums_apart, (x, out, keep, tops, totals), threads * outer, threads)
+    _table_apart(x, tops, totals, table, verified)
+    run(_results_apart, (x, out, keep, table, threads), threads * outer, threads)

@@ -19,7 +19,7 @@ from .elements import VECTOR_BYTES, Access, Element
 _SMALLEST_NORMAL = float(np.finfo(np.float32).smallest_normal)
 
 
-def exchange(value: Any, kind: str) -> tuple[dict[int, Any], int]:
+def exchange(value: Any, kind: str) -> tuple[dict[Any, Any], int]:
     """Show value to the other threads; returns what all showed, by number, and the number of this thread.
 
     Args:
@@ -58,7 +58,10 @@ def warp_min(value: Any) -> Any:
 def _over_warp(value: Any, kind: str, choose: Any) -> Any:
     board, me = exchange(value, kind)
     first = me - me % 32
-    return choose(board[lane] for lane in range(first, first + 32))
+    warp: Any = "of the warp from", first  # the lane that comes first finds it for all
+    if warp not in board:
+        board[warp] = choose(board[lane] for lane in range(first, first + 32))
+    return board[warp]
 
 
 def pause(nanoseconds: int) -> None:

@@ -121,9 +121,13 @@ def _notes(found: Explained, args: argparse.Namespace) -> list[str]:
     bound = f"at that rate the call takes {text.seconds(found.ceiling * factor)} at least"
     if softmax and 2 * found.bytes < facts["llc"]:
         bound += "; within the caches its exponentials take longer than its bytes"
-    registers = f"{facts['vector_registers']} vector registers of {facts['vector_bytes']} bytes"
+    about = (
+        f"{facts['vector_registers']} vector registers of {facts['vector_bytes']} bytes; caches to count on: {caches}"
+    )
+    if not factor:
+        return [about, "x is not read"]
     return [
-        f"{registers}; caches to count on: {caches}",
+        about,
         f"{traffic}: {text.size(round((found.reads + found.writes) * found.bytes))}",
         f"a {'copy' if softmax else 'read'} of x took {ceiling} here; {bound}",
         *map(_of_loop, found.loops if args.format != "table" else []),

@@ -66,9 +66,9 @@ def _run(args: argparse.Namespace, repository: Path, results: Path) -> int:
     there = set() if args.again else run.measured(results, machine, run.expressions(select), grid.name())
     todo = [commit for commit in chosen if commit not in there]
     print(f"{len(chosen)} commits, {len(chosen) - len(todo)} of them measured before on {machine}", flush=True)
+    runner = run.Runner(repository, results, machine, select)
     if todo:
         precheck.announce(environment.usable_cpus())
-    runner = run.Runner(repository, results, machine, select)
     failed = 0
     with Bar() as bar:
         for index, commit in enumerate(todo):

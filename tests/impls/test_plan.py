@@ -131,6 +131,7 @@ def test_rows_and_columns_of_argmax() -> None:
     def kernels(*sizes: int, dtype: str = "float32") -> list[str]:
         return [argmax(ZEN_3, 100, n, dtype=dtype).regime.kernel for n in sizes]
 
+    assert kernels(1, 2, dtype="bool") == ["zeros", "transposed"]
     assert kernels(3, 4, 7, 8, 64, 65) == ["transposed", "packed", "transposed", "registers", "registers", "rows"]
     assert kernels(3, 4, 64, 65, dtype="float64") == ["transposed", "registers", "registers", "rows"]
     assert kernels(3, 4, 32, 33, dtype="int64") == ["transposed", "registers", "registers", "rows"]

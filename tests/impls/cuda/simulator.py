@@ -14,6 +14,7 @@ after block. Here threads take turns deterministically, which is several times f
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from typing import Any
 
 import greenlet
 import numpy as np
+from numba import cuda
 from numba.cuda import types
 from numba.cuda.np import numpy_support
 from numba.cuda.simulator import kernel as stock_kernel
@@ -43,11 +45,12 @@ class Divergence(RuntimeError):
 
 @dataclass
 class _Machine:
-    """The settings of `installed` and the blocks of the launch that is being gathered."""
+    """The settings of `installed`, and of the launch its gathered blocks and the globals that `_swapped` changed."""
 
     resident: int
     seed: int | None
     pending: list[tuple[Any, Any, Any]] = field(default_factory=list)
+    swapped: dict[int, tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=dict)
 
 
 _machine: _Machine | None = None
@@ -176,6 +179,32 @@ def _waiting_for(block: _Block) -> str:
     return f"block {where}: " + ", ".join(f"{wishes.count(name)} threads at {name}" for name in sorted(set(wishes)))
 
 
+_NOTHING = contextlib.nullcontext()
+
+
+def _swapped(function: Any, module: Any) -> contextlib.AbstractContextManager[Any]:
+    """In place of the stock function, which searches the globals of every device function at every call."""
+    assert _machine is not None
+    names = function.__globals__
+    if id(names) in _machine.swapped:
+        return _NOTHING
+    launch = not _machine.swapped
+    before = {name: value for name, value in names.items() if value is cuda}
+    _machine.swapped[id(names)] = names, before
+    names.update(dict.fromkeys(before, module))
+    return _restored(_machine) if launch else _NOTHING
+
+
+@contextlib.contextmanager
+def _restored(machine: _Machine) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for names, before in machine.swapped.values():
+            names.update(before)
+        machine.swapped.clear()
+
+
 class _CurrentThread:
     """In place of the module `threading` where the stock simulator asks which thread it is in."""
 
@@ -197,6 +226,11 @@ def _pause() -> None:
 
 def poisoned(shape: Any, dtype: Any) -> np.ndarray:
     """An array of NaN, or of integers with all bits set."""
+    return _poison(shape, dtype).copy()
+
+
+@functools.cache
+def _poison(shape: Any, dtype: Any) -> np.ndarray:
     kind = numpy_support.as_dtype(dtype) if isinstance(dtype, types.Type) else np.dtype(dtype)
     array = np.empty(shape, kind)
     array.view(np.uint8)[...] = 0xFF
@@ -227,6 +261,7 @@ def installed(resident: int = 8, seed: int | None = None) -> Iterator[None]:
     global _machine
     places = [
         (stock_kernel, "BlockManager", _Block),
+        (stock_kernel, "swapped_cuda_module", _swapped),
         (stock_api, "threading", _CurrentThread),
         (stock_api, "FakeCUDAShared", _Shared),
         (stock_api, "FakeCUDALocal", _Local),

@@ -55,12 +55,14 @@ def test_the_ladder_has_each_rung_from_its_own_benchmark(tmp_path):
 NO_DEVICE = "not measured: no device"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_ladder_says_that_there_is_no_device(tmp_path):
     page = report.write([ladders(tmp_path)], tmp_path).read_text()
     assert f"device kernel and end to end: {NO_DEVICE}" in page
     assert NO_DEVICE in (tmp_path / "report.md").read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_ladder_of_a_device_has_its_steps_also_where_no_start_was_measured(tmp_path):
     found = Results()
     for benchmark, name, more, seconds in (
@@ -148,6 +150,7 @@ def test_a_cheaper_and_faster_one_pays_off_at_once(tmp_path):
     assert str(startup.break_even(cheap, slow, compiling=True)) == "at once"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_threads_speed_up_and_efficiency(tmp_path):
     folders = []
     for threads, factor in ((1, 1.0), (2, 0.55), (4, 0.4)):
@@ -169,6 +172,7 @@ def test_threads_speed_up_and_efficiency(tmp_path):
     assert "62%" in page  # 1 / 0.4 / 4 = 0.625, to the nearest even digit
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_memory_is_over_the_arrays_alone(tmp_path):
     found = Results()
     for name, value in (("(arrays only)", 100 << 20), ("a", 164 << 20)):
@@ -179,6 +183,7 @@ def test_memory_is_over_the_arrays_alone(tmp_path):
     assert "64.0 MiB (1 process)" in report.write([tmp_path], tmp_path).read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_share_of_the_ceiling_and_its_alarm(tmp_path):
     found = Results()
     moved = 2 * 4 * 2**20
@@ -245,6 +250,7 @@ def test_a_dtype_that_is_not_supported_says_nothing_of_cases(tmp_path):
     ]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_markdown_says_what_the_page_says(tmp_path):
     everything().write(tmp_path, side={"implementations": IMPLEMENTATIONS}, findings=findings())
     page = report.write([tmp_path], tmp_path).read_text()
@@ -257,6 +263,7 @@ def test_markdown_says_what_the_page_says(tmp_path):
     assert markdown.count("![") == page.count("<figure ")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_accuracy_is_the_worst_over_all_n(tmp_path):
     found = Results()
     for n, largest, typical in ((2, 3.0, 0.25), (1024, 17.5, 0.5), (4096, 9.0, 2.5)):

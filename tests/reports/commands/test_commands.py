@@ -77,6 +77,13 @@ def test_list_says_everything_as_it_is_whatever_the_width(
     assert max(map(len, written.splitlines())) <= width
     assert "".join(reason.split()) in "".join(written.split())
     assert "numpy_vectorized" not in written
+
+
+def test_list_says_everything_as_it_is_in_csv_and_markdown(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reason = "not here; pip install 'thing[extra]' [red]brings it[/red]"
+    install({"planted": f"raise ImportError({reason!r})"}, {"argmax.planted": "planted"})
     assert run("list", "argmax.planted", "--format", "csv") == 0
     heads, row = csv.reader(io.StringIO(capsys.readouterr().out))
     assert dict(zip(heads, row, strict=True))["status"] == f"unavailable: ImportError: {reason}"

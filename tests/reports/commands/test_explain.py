@@ -60,6 +60,10 @@ def test_it_says_what_speaks_against_a_regime_and_what_bounds_the_time(capsys: p
     assert "x is read once: 391 KiB" in table
     assert "at that rate the call takes" in table
     assert "GB/s" in table
+    assert main(["explain", "argmax", "100x1", "--threads", "1"]) == 0
+    table = capsys.readouterr().out
+    assert "x is not read" in table
+    assert "at that rate" not in table
 
 
 def test_a_table_that_cannot_be_used_is_named(

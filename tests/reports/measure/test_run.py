@@ -20,8 +20,8 @@ import pytest
 from maxbench import reports
 from maxbench.bench.processes import launch
 from maxbench.reports.commands import main
-from maxbench.reports.measure import asv_driver, environment
-from maxbench.reports.records.run import Machine
+from maxbench.reports.measure import asv_driver, environment, precheck
+from maxbench.reports.records.run import Machine, Precheck
 from maxbench.reports.system.interrupts import Interrupts
 from maxbench.reports.system.progress import Journal
 from tests.plugins import Install
@@ -116,8 +116,9 @@ def test_code_that_has_changed_is_not_mixed_in(done: Path, tmp_path: Path, capsy
 
 
 def test_a_wrong_implementation_is_not_measured(
-    install: Install, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    install: Install, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(precheck, "take", lambda threads: Precheck(0.0, threads, problem="it was left out"))
     source = """
         from maxbench import implements
 

@@ -169,6 +169,7 @@ def test_the_answer_in_sentences(folder):
     )
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_was_not_measured_is_said_on_top(tmp_path):
     found = results()
     for workload in ("CIFAR-10", "ImageNet"):
@@ -187,6 +188,7 @@ def test_what_was_not_measured_is_said_on_top(tmp_path):
     assert gaps.replace("_", r"\_") in (tmp_path / "report.md").read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("failed", [False, True])
 def test_what_cannot_run_here_is_folded_away_where_nothing_else_is_missing(tmp_path, failed):
     found = Results()
@@ -247,6 +249,7 @@ def test_write_makes_every_file_and_names_none_that_is_missing(folder):
     assert not changed  # the same results give the same bytes
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_figures_of_an_earlier_report_do_not_stay(folder):
     output = folder / "report"
     report.write([folder], output)
@@ -262,6 +265,7 @@ def test_figures_of_an_earlier_report_do_not_stay(folder):
     assert first - left
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_page_states_the_numbers(folder):
     page = report.write([folder], folder).read_text()
     base, fast = MEDIANS["numpy_vectorized"], MEDIANS["fast"]
@@ -317,6 +321,7 @@ def test_hostile_names_are_shown_as_they_are(tmp_path):
         assert HOSTILE in set(reports.load(tmp_path)[name])
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     "make", [lambda r: None, lambda r: r.add("softmax.Sweep.time_call", ("a", "float32", 2), FAILED)]
 )
@@ -328,6 +333,7 @@ def test_a_report_of_nothing_says_so(tmp_path, make):
     assert not (tmp_path / "figures").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_only_the_newest_commit_of_a_machine_is_compared(tmp_path):
     results(["fast"]).write(tmp_path, run=False)
     later = results(["slow"])
@@ -343,6 +349,7 @@ def test_only_the_newest_commit_of_a_machine_is_compared(tmp_path):
     assert set(found.everything["run"]) == {"box/ffffffff", "box/01234567"}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_several_runs_stand_side_by_side(tmp_path):
     folders = [
         results().write(tmp_path / name, machine=name, side={"id": f"run of {name}"}) for name in ("left", "right")
@@ -382,6 +389,7 @@ def test_what_answers_lies_on_what_is_drawn(folder, monkeypatch):
             assert any(at == pytest.approx(place, abs=0.1) for place in drawn), (at, drawn)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_csv_markdown_and_json_on_standard_output_are_nothing_else(folder, capsys, tmp_path):
     def printed(kind):
         assert main.main(["report", str(folder), "--format", kind, "--output", str(tmp_path / "out")]) == 0
@@ -477,10 +485,8 @@ def test_what_is_shown_of_several_runs_names_the_run(tmp_path, monkeypatch):
     from maxbench.reports.show.figures import canvas
 
     seen = []
-    drawn = canvas.draw
-    monkeypatch.setattr(
-        canvas, "draw", lambda name, title, *rest, **more: seen.append(title) or drawn(name, title, *rest, **more)
-    )
+    empty = canvas.draw("empty", "empty", "empty", lambda drawing: (drawing.add_subplot(), ())[1])
+    monkeypatch.setattr(canvas, "draw", lambda name, title, *rest, **more: seen.append(title) or empty)
     monkeypatch.setattr("maxbench.reports.system.forked.cpus", lambda: 1)
     folders = []
     for run in ("left", "right"):

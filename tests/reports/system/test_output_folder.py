@@ -253,6 +253,7 @@ def test_what_a_caller_recognises_is_replaced_and_never_removed(tmp_path: Path) 
     assert contents(tmp_path) == {"a": b"new", "b": b"old report", "c": b"old report"}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_of_an_earlier_version_is_replaced_and_lookalikes_are_not(tmp_path: Path) -> None:
     results = Results()
     for name in ("fast", "slow"):
