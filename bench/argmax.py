@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import ClassVar
 
 from .inputs import grid
@@ -97,7 +96,7 @@ if grid.name() == "full":
         params: ClassVar = [_NAMES, _DTYPES[:1], [1024], list(scaling.THREADS)]
 
 
-if grid.ARRAY in os.environ:
+if grid.own():
 
     class Own(base.Own):
         """The kernel on the user's own array."""

@@ -22,10 +22,12 @@ DTYPES = "MAXBENCH_DTYPES"
 SECONDS = "MAXBENCH_SECONDS"
 # MAXBENCH_PRELOAD: set, asv's fork server loads Numba once for all processes; see `bench.numba_preload`.
 PRELOAD = "MAXBENCH_PRELOAD"
-# MAXBENCH_ARRAY, _KEY, _AXIS: the user's own array, measured in place of the workloads.
+# MAXBENCH_ARRAY, _KEY, _AXIS: the user's own array, measured in place of the workloads. MAXBENCH_ARRAY_SHAPE, as
+# 64x1000, in place of the file: seeded scores, of the last of MAXBENCH_DTYPES.
 ARRAY = "MAXBENCH_ARRAY"
 ARRAY_KEY = "MAXBENCH_ARRAY_KEY"
 ARRAY_AXIS = "MAXBENCH_ARRAY_AXIS"
+ARRAY_SHAPE = "MAXBENCH_ARRAY_SHAPE"
 
 SLOW_ELEMENTS = 1 << 17  # that a quick run gives an implementation that declares a largest array
 
@@ -161,6 +163,11 @@ def refusal(kernel: Any, size: int) -> str | None:
         f"more than the {SLOW_ELEMENTS} elements on which a quick run times what takes {declared} at most "
         f"({kernel.largest_reason}); --full times more"
     )
+
+
+def own() -> bool:
+    """Whether an array of the user's own is measured."""
+    return ARRAY in os.environ or ARRAY_SHAPE in os.environ
 
 
 def rounds() -> int:

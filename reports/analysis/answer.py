@@ -9,13 +9,16 @@ from typing import Any
 
 import pandas as pd
 
+from maxbench.impls.registry import DEFAULTS
+
 from ..records.journal import SPENT
 from ..records.runs import Run
 from ..system import text
-from . import doubts
+from . import doubts, startup
 from .contests import Contest, main_contests
 from .derived import Derived
 from .rules import LEAST_PROCESSES, Outcome
+from .startup import Ladder
 from .table import ASV_99
 
 NAMED = 4  # inputs that a sentence names; of more it gives the number
@@ -105,6 +108,30 @@ def _own(contest: Contest, baseline: str | None) -> str:
     if margin and margin.shown and second and not _is(second, baseline):
         words.append(f"{margin} as fast as {second.implementation}, the runner-up")
     return "; ".join(words) + "."
+
+
+def calls(contests: Sequence[Contest], axis: int | None, ladders: Sequence[Ladder], baseline: str | None) -> list[str]:
+    """The calls to write for the user's array, an operation each, with their first call and when it has paid off."""
+    said = []
+    for contest in main_contests(contests):
+        if contest.benchmark != "Own" or contest.fastest is None:
+            continue
+        names = [cell.implementation for cell in contest.rivals]
+        name = next((name for name in DEFAULTS if name in names), names[0])
+        impl = "" if name == DEFAULTS[0] else f', impl="{name}"'
+        said.append(f"Write maxbench.{contest.operation}(x, axis={axis}{impl}).")
+        where = contest.run, contest.operation
+        of = {one.implementation: one for one in ladders if (one.run, one.operation) == where}
+        rungs = of[name].rungs if name in of else {}
+        if "cold" in rungs and "warm" in rungs:
+            cold, warm = rungs["cold"], rungs["warm"]
+            measured = f"with compiled code on disk ({text.plural(min(cold.processes, warm.processes), 'process')})"
+            first = f"{text.seconds(cold.value)}, {text.seconds(warm.value)} {measured}"
+            said[-1] += f" The first call in a new process takes {first}."
+        if name in of and baseline in of and name != baseline:
+            even = startup.break_even(of[name], of[baseline], compiling=True)
+            said[-1] += f" {startup.sentence(of[name], of[baseline])}" if even is not None and even.shown else ""
+    return said
 
 
 def _summary(operation: str, contests: Sequence[Contest], baseline: str | None) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..records.runs import Run, read
 from ..system import text
-from . import answer, contests, facts, standing, table
+from . import answer, contests, facts, standing, startup, table
 from .contests import Contest
 
 
@@ -58,19 +58,30 @@ class Content:
             mine = [c for c in self.contests if (c.run, c.operation) == (run, operation)]
             title = f"{operation}, {run}" if self.several else operation
             leader = standing.standing(contests.main_contests(mine))
-            found.append(Answer(title, answer.sentences(mine, self.baseline), leader))
+            found.append(Answer(title, self._sentences(mine), leader))
         return found
 
     @cached_property
     def sentences(self) -> list[str]:
         """The answer in sentences, each run's after its name where there are several."""
         if not self.several:
-            return answer.sentences(self.contests, self.baseline)
+            return self._sentences(self.contests)
         return [
             f"{run} – {sentence}"
             for run in self.names
-            for sentence in answer.sentences([c for c in self.contests if c.run == run], self.baseline)
+            for sentence in self._sentences([c for c in self.contests if c.run == run])
         ]
+
+    def _sentences(self, mine: Sequence[Contest]) -> list[str]:
+        """The answer of contests of one run; of the user's own array with the calls to write."""
+        said = answer.sentences(mine, self.baseline)
+        array = self._run(mine[0].run).about.array if mine else None
+        return said if array is None else [*said, *answer.calls(mine, array.axis, self.ladders, self.baseline)]
+
+    @cached_property
+    def ladders(self) -> list[startup.Ladder]:
+        """What each implementation costs before its first fast call."""
+        return startup.ladders(self.table)
 
     @cached_property
     def absent(self) -> list[answer.Absent]:

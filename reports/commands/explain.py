@@ -27,18 +27,10 @@ from . import options
 SECONDS = 300.0  # compiling everything anew takes half a minute
 
 
-def shape(given: str) -> tuple[int, ...]:
-    """The argument SHAPE, as 64x1000."""
-    words = given.lower().replace("×", "x").split("x")
-    if not all(word.isdecimal() and 0 < int(word) < 2**40 for word in words):
-        raise argparse.ArgumentTypeError(f"{given!r}: accepted are lengths from 1 on, joined by x, as 64x1000")
-    return tuple(map(int, words))
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``maxbench explain``."""
     parser.add_argument("operation", choices=sorted(contract.OPERATIONS), metavar="OPERATION", help="softmax or argmax")
-    parser.add_argument("shape", type=shape, metavar="SHAPE", help="of the array, as 64x1000")
+    parser.add_argument("shape", type=options.shape, metavar="SHAPE", help="of the array, as 64x1000")
     options.add(parser, "--axis", default=-1)
     options.add(parser, "--dtype", "(default: float32)", action="store", default="float32")
     options.add(parser, "--threads", "(default: all)")

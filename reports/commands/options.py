@@ -31,6 +31,14 @@ def count(given: str) -> int:
     return value
 
 
+def shape(given: str) -> tuple[int, ...]:
+    """A shape, as 64x1000."""
+    words = given.lower().replace("×", "x").split("x")
+    if not all(word.isdecimal() and 0 < int(word) < 2**40 for word in words):
+        raise argparse.ArgumentTypeError(f"{given!r}: accepted are lengths from 1 on, joined by x, as 64x1000")
+    return tuple(map(int, words))
+
+
 def threads(given: str) -> int:
     """A number of threads, no more than there are CPUs: more would wait for each other."""
     from ..measure import environment  # for this option alone: it imports more than help needs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import shlex
 import sys
 from collections import Counter
@@ -36,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("what to measure")
     what.add_argument("--array", type=Path, metavar="FILE", help="your own array: .npy (memory-mapped) or .npz")
     what.add_argument("--key", help="which array of an .npz file")
-    options.add(what, "--axis")
+    what.add_argument("--shape", type=options.shape, metavar="SHAPE", help="an array of this shape, as 64x1000")
+    options.add(what, "--axis", "; of --array and --shape")
     what.add_argument("--full", action="store_true", help="the whole grid, in 5 processes")
     options.add(what, "--only", "; of implementations")
     options.add(what, "--operation")
@@ -132,17 +134,19 @@ def _again(plan: Plan) -> str:
 
 
 def _plan(args: argparse.Namespace) -> Plan:
-    if args.array is None and (args.key is not None or args.axis is not None):
-        raise UsageError("--key and --axis belong to --array FILE")
-    if args.array is not None and (args.dtype or args.full):
-        raise UsageError("--array is measured in its own dtype on its own grid: leave out --dtype and --full")
+    if args.array is None and (args.key is not None or (args.axis is not None and args.shape is None)):
+        raise UsageError("--key belongs to --array FILE, --axis to it or to --shape SHAPE")
+    if args.array is not None and (args.dtype or args.full or args.shape is not None):
+        raise UsageError("--array is measured in its own dtype and shape: leave out --dtype, --full and --shape")
+    if args.shape is not None and (args.full or len(args.dtype or ()) > 1):
+        raise UsageError("--shape is measured in one dtype on its own grid: give one --dtype, and leave out --full")
     threads = environment.usable_cpus() if args.threads is None else args.threads
     entries = select(args.only, args.operation)
     names = dict.fromkeys(entry.name for entry in entries)
     if args.baseline is not None and args.baseline not in names:
         raise UsageError(f"--baseline {args.baseline} is not measured: accepted are {', '.join(names)}")
     array, dtypes = None, tuple(args.dtype) if args.dtype else None
-    if args.array is not None:
+    if args.array is not None or args.shape is not None:
         array, dtypes = _array(args)
     if dtypes is not None:
         kept = tuple(e for e in entries if set(dtypes) & set(contract.OPERATIONS[e.operation].dtypes))
@@ -165,19 +169,24 @@ def _plan(args: argparse.Namespace) -> Plan:
 def _array(args: argparse.Namespace) -> tuple[Array, tuple[str, ...]]:
     """The user's array for the record, and the dtypes its two operations are computed in."""
     try:
-        a = array_files.read_array(args.array, args.key)
-        name = a.dtype.newbyteorder("=").name
+        if args.shape is not None:
+            shape, name, path = args.shape, (args.dtype or ["float32"])[0], None
+            needed, most = 2 * math.prod(shape) * np.dtype(name).itemsize, launch.limit_bytes()
+            if needed > most:
+                raise ValueError(
+                    f"--shape takes {needed:,} bytes with a result, more than a process may have, {most:,}"
+                )
+        else:
+            a = array_files.read_array(args.array, args.key)
+            shape, name, path = a.shape, a.dtype.newbyteorder("=").name, str(args.array.resolve())
         if name not in contract.DTYPES:
-            raise ValueError(f"{args.array}: dtype {a.dtype} is not accepted, only {', '.join(contract.DTYPES)}")
-        axis = -1 if args.axis is None else args.axis
-        folded = layout.fold(a, axis if a.ndim else None)
+            raise ValueError(f"{args.array}: dtype {name} is not accepted, only {', '.join(contract.DTYPES)}")
+        axis = None if shape == () else -1 if args.axis is None else args.axis
+        if 0 in layout.fold_shape(shape, axis).shape:
+            raise ValueError(f"{args.array}: shape {shape} holds no elements")
     except (OSError, ValueError, np.exceptions.AxisError) as error:
         raise UsageError(str(error)) from None
-    if 0 in folded.shape:
-        raise UsageError(f"{args.array}: shape {a.shape} holds no elements")
-    described = Array(
-        path=str(args.array.resolve()), key=args.key, axis=axis if a.ndim else None, shape=list(a.shape), dtype=name
-    )
+    described = Array(path=path, key=args.key, axis=axis, shape=list(shape), dtype=name)
     softmax = name if name in contract.FLOATS else "float64"
     return described, tuple(dict.fromkeys((softmax, name)))
 
@@ -188,6 +197,8 @@ def _words(args: argparse.Namespace) -> list[str]:
     for option in ("array", "key", "axis", "operation", "threads", "processes", "machine"):
         if (value := getattr(args, option)) is not None:
             words += [f"--{option}", str(value.resolve() if option == "array" else value)]
+    if args.shape is not None:
+        words += ["--shape", "x".join(map(str, args.shape))]
     for option in ("only", "dtype"):
         words += [word for value in getattr(args, option) or () for word in (f"--{option}", value)]
     return [*words, *(["--full"] if args.full else [])]
@@ -195,7 +206,7 @@ def _words(args: argparse.Namespace) -> list[str]:
 
 def _resume(args: argparse.Namespace) -> tuple[argparse.Namespace, RunRecord]:
     """The options of the interrupted run with the new ones for output, and its record."""
-    given = ("array", "key", "axis", "only", "operation", "dtype", "threads", "processes", "machine", "output")
+    given = ("array", "key", "shape", "axis", "only", "operation", "dtype", "threads", "processes", "machine", "output")
     if named := [f"--{o}" for o in given if getattr(args, o) is not None] + (["--full"] if args.full else []):
         raise UsageError(f"--resume goes on with the run's own options: leave out {', '.join(named)}")
     folder = run_folder.again(args.resume)

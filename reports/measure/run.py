@@ -81,7 +81,10 @@ class Plan:
         if self.dtypes is not None:
             found[grid.DTYPES] = ",".join(self.dtypes)
         if self.array is not None:
-            found[grid.ARRAY] = self.array.path
+            if self.array.path is None:
+                found[grid.ARRAY_SHAPE] = "x".join(map(str, self.array.shape))
+            else:
+                found[grid.ARRAY] = self.array.path
             if self.array.key is not None:
                 found[grid.ARRAY_KEY] = self.array.key
             if self.array.axis is not None:

@@ -148,10 +148,10 @@ class Source(Record):
 
 
 class Array(Record):
-    """The user's own array: a file, the key of an .npz file, the axis that is reduced (None for all), and the array's
-    shape and dtype."""
+    """The user's own array: a file (None: seeded scores of a shape that was asked for), the key of an .npz file, the
+    axis that is reduced (None for all), and the array's shape and dtype."""
 
-    path: str
+    path: str | None = None
     key: str | None = None
     axis: Annotated[int, Meta(ge=-64, le=64)] | None = None
     shape: list[Count] = field(default_factory=list)

@@ -80,6 +80,8 @@ ARGMAX = [
     ((2, 21, 70), "float32", "column_tiles"),
     ((2, 5, 70), "float32", "column_tiles in_registers"),
     ((1, 3000, 5), "int8", "column_tiles"),
+    ((40, 1, 1), "float32", "zeros"),
+    ((3, 1, 5), "int8", "zeros"),
     ((40, 4, 1), "float32", "packed"),
     ((40, 10, 1), "float64", "registers"),
     ((40, 10, 1), "float16", "transposed"),

@@ -57,7 +57,7 @@ CHUNKED = (
 
 def sections(content: Content, styles: Styles) -> Iterator[Section]:
     """The sections about costs."""
-    ladders = startup.ladders(content.table)
+    ladders = content.ladders
     yield _ladder(ladders, content, styles)
     yield _break_even(ladders, content, styles)
     yield _scaling(content, styles)

@@ -212,7 +212,7 @@ def test_new_writes_a_file_that_works(
         (["new", "softmax", "x", "--folder", "nowhere"], "nowhere: no such folder"),
         (["list", "nothing*"], "no implementation matches 'nothing*' (known: "),
         (["check", "nothing"], "no implementation matches 'nothing'"),
-        (["run", "--key", "a"], "--key and --axis belong to --array FILE"),
+        (["run", "--key", "a"], "--key belongs to --array FILE"),
         (["run", "--baseline", "numpy"], "--baseline numpy is not measured: accepted are"),
         (["run", "--array", "nowhere.npy"], "nowhere.npy: no such file"),
         (["run", "--array", "x.npy", "--full"], "leave out --dtype and --full"),

@@ -141,9 +141,9 @@ def test_a_wrong_implementation_is_not_measured(
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="sends SIGINT as a terminal does")
 def test_an_interrupted_run_keeps_what_it_has_and_goes_on(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    np.save(tmp_path / "x.npy", np.zeros((64, 100), np.float32))  # few benchmarks are of one's own array
     words = ["--only", "numpy_vectorized", "--only", "naive", "--operation", "argmax", "--processes", "2"]
-    words += ["--array", str(tmp_path / "x.npy"), "--output", str(folder)]
+    words += ["--shape", "5x4x100", "--axis", "1", "--dtype", "int16"]  # few benchmarks are of one's own array
+    words += ["--output", str(folder)]
     process = subprocess.Popen(
         [sys.executable, "-m", "maxbench.reports.commands.main", "run", *words],
         stdout=subprocess.PIPE,
@@ -182,6 +182,9 @@ def test_an_interrupted_run_keeps_what_it_has_and_goes_on(tmp_path: Path) -> Non
     frame = reports.load(folder)
     timed = frame[frame["statistic"] == "time"]
     assert (timed["status"] == "ok").all()
+    own = timed[timed["benchmark"] == "Own"]
+    assert set(zip(own["outer"], own["n"], own["inner"], own["dtype"], strict=True)) == {(5, 4, 100, "int16")}
+    assert "Write maxbench.argmax(x, axis=1, impl=" in again.stdout
     assert timed["processes"].isin([2, 3]).all()  # the third of what was measured again beside the ceilings
     assert lines() > before
 
@@ -217,6 +220,31 @@ def test_an_interruption_as_asv_starts_leaves_no_process(
         asked([".*"], interrupts.point)
     assert [process.poll() is not None for process in started] == [True]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--shape", "64x"], "'64x': accepted are lengths from 1 on, joined by x"),
+        (["--shape", "64x10", "--axis", "2"], "axis 2 is out of bounds"),
+        (["--shape", "1099511627775x64"], "--shape takes 562,949,953,420,800 bytes with a result, more than"),
+        (["--shape", "64x10", "--full"], "--shape is measured in one dtype on its own grid"),
+        (["--shape", "64x10", "--dtype", "int8", "--dtype", "bool"], "--shape is measured in one dtype"),
+        (["--shape", "64x10", "--array", str(DIGITS)], "--array is measured in its own dtype and shape"),
+        (["--shape", "64x10", "--key", "a"], "--key belongs to --array FILE"),
+        (["--axis", "1"], "--axis to it or to --shape SHAPE"),
+    ],
+)
+def test_what_cannot_be_measured_of_a_shape(
+    words: list[str], why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        status: object = main.main(["run", *words, "--output", str(tmp_path / "run")])
+    except SystemExit as error:
+        status = error.code
+    assert status == 2
+    assert why in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_benchmarks_that_cannot_be_imported_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -214,6 +214,22 @@ def test_the_users_array_comes_first(tmp_path):
     assert gathered.lines[0].input == "your array"
 
 
+@pytest.mark.parametrize(("name", "impl"), [("numba_parallel", ""), ("fast", ', impl="fast"')])
+def test_the_answer_on_the_users_array_ends_with_the_call_to_write(tmp_path, name, impl):
+    found = results(["numpy_vectorized", "fast"])
+    for one, samples in (("numpy_vectorized", "numpy_vectorized"), (name, "fast")):
+        found.add("softmax.Own.time_call", (one,), SAMPLES[samples], shape=(7, 10, 1), dtype="float64")
+        for statistic, seconds in (("load", 0.1), ("first_call_cold", 0.5), ("first_call_warm", 0.5)):
+            start = {statistic: [seconds * s for s in (1, 0.9, 1.1)]}
+            found.add(f"softmax.Start.track_{statistic}", (one, "float64"), seconds, processes=start)
+    found.write(tmp_path, side={"array": {"axis": -2, "shape": [10, 7], "dtype": "float64"}})
+    gathered = content.gather([tmp_path])
+    first = "The first call in a new process takes 500 ms, 500 ms with compiled code on disk (3 processes)."
+    even = f"softmax.{name} against numpy_vectorized: pays off from the first call on."
+    assert gathered.sentences[-1] == f"Write maxbench.softmax(x, axis=-2{impl}). {first} {even}"
+    assert gathered.answers[0].sentences[-1] == gathered.sentences[-1]
+
+
 def test_warnings_name_what_makes_the_numbers_weak(tmp_path):
     side = {
         "state": "interrupted",
