@@ -383,13 +383,32 @@ def test_the_users_own_array(axis: int | None, tmp_path: Path, notes: Notes, mon
         assert notes()[-1]["shape"] == {None: [1, 12, 1], 0: [1, 3, 4], 1: [3, 4, 1]}[axis]
 
 
-def test_the_users_own_array_is_a_benchmark_only_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("dtype", "axis", "shape"), [("float16", "1", [2, 3, 4]), ("int8", None, [1, 24, 1])])
+def test_an_array_of_a_shape(
+    dtype: str, axis: str | None, shape: list[int], notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grid, "SLOW_ELEMENTS", 10)  # which what was asked for does not heed
+    monkeypatch.setenv(grid.ARRAY_SHAPE, "2x3x4")
+    if axis is not None:
+        monkeypatch.setenv(grid.ARRAY_AXIS, axis)
+    monkeypatch.setenv(grid.DTYPES, dtype if dtype == "float16" else f"float64,{dtype}")
+    for operation in ("softmax", "argmax"):
+        type("Own", (base.Own,), {"operation": operation})().setup("naive")
+        assert notes()[-1]["status"] == "ok"
+        assert notes()[-1]["dtype"] == ("float64" if (dtype, operation) == ("int8", "softmax") else dtype)
+        assert notes()[-1]["shape"] == shape
+
+
+@pytest.mark.parametrize(("name", "value"), [(grid.ARRAY, "x.npy"), (grid.ARRAY_SHAPE, "64x10")])
+def test_the_users_own_array_is_a_benchmark_only_where_there_is_one(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert not hasattr(maxbench.bench.softmax, "Own")
-    monkeypatch.setenv(grid.ARRAY, "x.npy")
+    monkeypatch.setenv(name, value)
     try:
         assert importlib.reload(maxbench.bench.softmax).Own.operation == "softmax"
     finally:
-        monkeypatch.delenv(grid.ARRAY)
+        monkeypatch.delenv(name)
         del maxbench.bench.softmax.Own
         importlib.reload(maxbench.bench.softmax)
 
@@ -416,6 +435,14 @@ def test_starts(notes: Notes, install: Install) -> None:
     with pytest.raises(RuntimeError, match="wrong: at"):
         cell.setup(found, "wrong", "float32")
     assert [line["status"] for line in notes()] == ["ok", "skipped", "failed", "wrong"]
+
+
+@pytest.mark.parametrize(("mode", "loaded"), [("discover", "False"), ("run_server", "True")])
+def test_numba_is_loaded_ahead_for_what_is_measured_and_not_for_the_listing(mode: str, loaded: str) -> None:
+    program = "import sys; from maxbench.bench import numba_preload; print('numba' in sys.modules)"
+    command, env = [sys.executable, "-c", program, mode], {**os.environ, grid.PRELOAD: "1"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == loaded
 
 
 def test_the_benchmarks_are_found_where_no_cuda_package_is_installed() -> None:

@@ -76,6 +76,7 @@ def test_as_the_stock_simulator(kernel: Any, grid: Any, block: Any, seed: int | 
     kernel[grid, block](cuda.to_device(x), stock)
     with simulator.installed(seed=seed):
         kernel[grid, block](cuda.to_device(x), own)
+        assert kernel.py_func.__globals__["cuda"] is cuda  # the kernel's own is there during a launch alone
     np.testing.assert_array_equal(own.copy_to_host(), stock.copy_to_host())
     assert np.any(own.copy_to_host())
 
