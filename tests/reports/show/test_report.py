@@ -224,7 +224,8 @@ def test_the_answer_on_the_users_array_ends_with_the_call_to_write(tmp_path, nam
             found.add(f"softmax.Start.track_{statistic}", (one, "float64"), seconds, processes=start)
     found.write(tmp_path, side={"array": {"axis": -2, "shape": [10, 7], "dtype": "float64"}})
     gathered = content.gather([tmp_path])
-    first = "The first call in a new process takes 500 ms, 500 ms with compiled code on disk (3 processes)."
+    first = "The first call in a new process takes 500 ms, 500 ms with compiled code on disk (3 processes), "
+    first += "on 64 × 1000 elements."
     even = f"softmax.{name} against numpy_vectorized: pays off from the first call on."
     assert gathered.sentences[-1] == f"Write maxbench.softmax(x, axis=-2{impl}). {first} {even}"
     assert gathered.answers[0].sentences[-1] == gathered.sentences[-1]
