@@ -215,7 +215,7 @@ def test_new_writes_a_file_that_works(
         (["run", "--key", "a"], "--key belongs to --array FILE"),
         (["run", "--baseline", "numpy"], "--baseline numpy is not measured: accepted are"),
         (["run", "--array", "nowhere.npy"], "nowhere.npy: no such file"),
-        (["run", "--array", "x.npy", "--full"], "leave out --dtype and --full"),
+        (["run", "--array", "x.npy", "--full"], "leave out --dtype, --full and --shape"),
         (["run", "--operation", "softmax", "--dtype", "int8"], "no chosen operation takes int8"),
         (["run", "--resume", "nowhere"], "nowhere: no run to go on with"),
         (["run", "--resume", "nowhere", "--full"], "--resume goes on with the run's own options: leave out --full"),
