@@ -251,8 +251,8 @@ def columns(x, out, keep, verified, first, end):
             _results(a, b, keep, table, 1, 0, 1)
 
 
-# The same, for Python to call.
-_buffers_apart, _estimates_apart, _sums_apart, _table_apart, _results_apart = (
+# Entry points, which `split_columns` calls from Python.
+_buffers_entry, _estimates_entry, _sums_entry, _table_entry, _results_entry = (
     cached_njit(function.py_func, nogil=True, error_model="numpy")
     for function in (_buffers, _estimates, _sums, _table, _results)
 )
@@ -261,8 +261,8 @@ _buffers_apart, _estimates_apart, _sums_apart, _table_apart, _results_apart = (
 def split_columns(x, out, keep, verified, threads):
     """`columns` with a part of each x[i] for each thread; n * inner is at least 16 vectors for each."""
     outer = x.shape[0]
-    tops, totals, table = _buffers_apart(x, outer, threads)
-    _estimates_apart(x, tops, totals)
-    run(_sums_apart, (x, out, keep, tops, totals), threads * outer, threads)
-    _table_apart(x, tops, totals, table, verified)
-    run(_results_apart, (x, out, keep, table, threads), threads * outer, threads)
+    tops, totals, table = _buffers_entry(x, outer, threads)
+    _estimates_entry(x, tops, totals)
+    run(_sums_entry, (x, out, keep, tops, totals), threads * outer, threads)
+    _table_entry(x, tops, totals, table, verified)
+    run(_results_entry, (x, out, keep, table, threads), threads * outer, threads)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -122,12 +123,14 @@ def calls(contests: Sequence[Contest], axis: int | None, ladders: Sequence[Ladde
         said.append(f"Write maxbench.{contest.operation}(x, axis={axis}{impl}).")
         where = contest.run, contest.operation
         of = {one.implementation: one for one in ladders if (one.run, one.operation) == where}
-        rungs = of[name].rungs if name in of else {}
-        if "cold" in rungs and "warm" in rungs:
-            cold, warm = rungs["cold"], rungs["warm"]
-            measured = f"with compiled code on disk ({text.plural(min(cold.processes, warm.processes), 'process')})"
-            first = f"{text.seconds(cold.value)}, {text.seconds(warm.value)} {measured}"
-            said[-1] += f" The first call in a new process takes {first}, on 64 × 1000 elements."
+        if name in of:
+            cold, warm = (of[name].start(compiling=compiling) for compiling in (True, False))
+            if not math.isnan(cold.value) and not math.isnan(warm.value):
+                times = f"{text.seconds(cold.value)}, {text.seconds(warm.value)} with compiled code on disk"
+                said[-1] += (
+                    f" Import and first call in a new process, on 64 × 1000 elements, take {times} "
+                    f"({text.plural(min(cold.processes, warm.processes), 'process')})."
+                )
         if name in of and baseline in of and name != baseline:
             even = startup.break_even(of[name], of[baseline], compiling=True)
             said[-1] += f" {startup.sentence(of[name], of[baseline])}" if even is not None and even.shown else ""

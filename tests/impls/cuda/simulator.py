@@ -231,6 +231,7 @@ def poisoned(shape: Any, dtype: Any) -> np.ndarray:
 
 @functools.cache
 def _poison(shape: Any, dtype: Any) -> np.ndarray:
+    """What `poisoned` copies."""
     kind = numpy_support.as_dtype(dtype) if isinstance(dtype, types.Type) else np.dtype(dtype)
     array = np.empty(shape, kind)
     array.view(np.uint8)[...] = 0xFF

@@ -224,8 +224,10 @@ def test_the_answer_on_the_users_array_ends_with_the_call_to_write(tmp_path, nam
             found.add(f"softmax.Start.track_{statistic}", (one, "float64"), seconds, processes=start)
     found.write(tmp_path, side={"array": {"axis": -2, "shape": [10, 7], "dtype": "float64"}})
     gathered = content.gather([tmp_path])
-    first = "The first call in a new process takes 500 ms, 500 ms with compiled code on disk (3 processes), "
-    first += "on 64 × 1000 elements."
+    first = (
+        "Import and first call in a new process, on 64 × 1000 elements, take 600 ms, 600 ms with compiled code on disk "
+    )
+    first += "(3 processes)."
     even = f"softmax.{name} against numpy_vectorized: pays off from the first call on."
     assert gathered.sentences[-1] == f"Write maxbench.softmax(x, axis=-2{impl}). {first} {even}"
     assert gathered.answers[0].sentences[-1] == gathered.sentences[-1]
@@ -498,12 +500,11 @@ def test_main_contests_fall_back_to_the_sweep(tmp_path):
     assert [c.title for c in contests.main_contests(gathered.contests)] == ["n = 2"]
 
 
-def test_what_is_shown_of_several_runs_names_the_run(tmp_path, monkeypatch):
+def test_what_is_shown_of_several_runs_names_the_run(tmp_path, monkeypatch, empty_figure):
     from maxbench.reports.show.figures import canvas
 
     seen = []
-    empty = canvas.draw("empty", "empty", "empty", lambda drawing: (drawing.add_subplot(), ())[1])
-    monkeypatch.setattr(canvas, "draw", lambda name, title, *rest, **more: seen.append(title) or empty)
+    monkeypatch.setattr(canvas, "draw", lambda name, title, *rest, **more: seen.append(title) or empty_figure)
     monkeypatch.setattr("maxbench.reports.system.forked.cpus", lambda: 1)
     folders = []
     for run in ("left", "right"):
